@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * socketserver/export.h - what marks a public name, and the library's version.
+ */
+#ifndef SOCKETSERVER_EXPORT_H
+#define SOCKETSERVER_EXPORT_H
+
+/* Public: everything else in the library is hidden. */
+#define SKS_API __attribute__((visibility("default")))
+
+#ifdef __cplusplus
+#define SKS_BEGIN_DECLS extern "C" {
+#define SKS_END_DECLS }
+#else
+#define SKS_BEGIN_DECLS
+#define SKS_END_DECLS
+#endif
+
+#define SKS_PRINTF(text, first) __attribute__((format(printf, text, first)))
+#define SKS_MUST_CHECK __attribute__((warn_unused_result))
+
+/* The version of these headers, and of the library that runs. */
+#define SKS_VERSION_MAJOR 0
+#define SKS_VERSION_MINOR 1
+#define SKS_VERSION_PATCH 0
+
+/* For every time in milliseconds: no limit. 0 is always the default. */
+#define SKS_OFF (-1)
+
+SKS_BEGIN_DECLS
+
+/* The running library's version, "0.1.0": a constant. */
+SKS_API const char *sks_version(void);
+
+SKS_END_DECLS
+
+#endif

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * buf.c - byte buffers in three sizes, with a pool of idle ones.
+ *
+ * A connection holds buffer memory only while it has bytes in it or a call
+ * that uses it, so memory changes hands at nearly every wait. Hence the pool:
+ * a stack for each class, last in first out, so that the piece handed out is
+ * the one still in the cache. The link stands in the idle memory itself.
+ *
+ * It keeps at most 64 pieces of a class: more of them idle at once means that
+ * a burst is over, and then the memory is worth more to the process. Larger
+ * pieces are rare (a long line, a slow reader) and always go back to malloc.
+ *
+ * Not one ring for each connection: a line must lie in one piece, because the
+ * handler gets a pointer to it. Sliding the rest to the front costs a copy of
+ * what is unread, and only when the end of the memory is reached.
+ *
+ * A pool hides the use of released memory from the tools. Under
+ * AddressSanitizer there is none; valgrind is told that idle memory is not to
+ * be touched.
+ */
+#include "base/buf.h"
+
+#include "base/sys.h"
+#include "base/util.h"
+
+#include <errno.h>
+#include <string.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define WITHOUT_POOL 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WITHOUT_POOL 1
+#endif
+#endif
+#ifndef WITHOUT_POOL
+#define WITHOUT_POOL 0
+#endif
+
+#if defined(__has_include) && !WITHOUT_POOL
+#if __has_include(<valgrind/memcheck.h>)
+#include <valgrind/memcheck.h>
+#endif
+#endif
+#ifndef VALGRIND_MAKE_MEM_NOACCESS
+#define VALGRIND_MAKE_MEM_NOACCESS(at, n) ((void)(at), (void)(n))
+#define VALGRIND_MAKE_MEM_UNDEFINED(at, n) ((void)(at), (void)(n))
+#endif
+
+/* An idle piece of memory: the first bytes of it. */
+struct sks_buf_idle {
+	struct sks_buf_idle *next;
+};
+
+static const size_t class_size[SKS_BUF_CLASSES] = { 256, 2048, 16384 };
+
+/* The class with pieces of at least size bytes; SKS_BUF_CLASSES: none. */
+static size_t
+class_for(size_t size)
+{
+	size_t class;
+
+	for (class = 0; class < SKS_BUF_CLASSES && class_size[class] < size; class++)
+		;
+	return class;
+}
+
+/* The size of the piece that holds size bytes, or 0 when none can. */
+static size_t
+piece_size(size_t size)
+{
+	size_t class = class_for(size), cap;
+
+	if (class < SKS_BUF_CLASSES)
+		return class_size[class];
+	for (cap = class_size[SKS_BUF_CLASSES - 1]; cap < size; cap *= 2)
+		if (cap > SIZE_MAX / 4)
+			return 0;
+	return cap;
+}
+
+static unsigned char *
+piece_get(struct sks_buf_pool *pool, size_t cap)
+{
+	size_t class = class_for(cap);
+	struct sks_buf_idle *idle;
+
+	if (pool == NULL || class == SKS_BUF_CLASSES || pool->idle[class] == NULL)
+		return sks_sys_malloc(cap + 1);
+	idle = pool->idle[class];
+	pool->idle[class] = idle->next;
+	pool->idle_count[class]--;
+	VALGRIND_MAKE_MEM_UNDEFINED(idle, cap + 1);
+	return (unsigned char *)idle;
+}
+
+static void
+piece_put(struct sks_buf_pool *pool, unsigned char *base, size_t cap)
+{
+	size_t class = class_for(cap);
+	struct sks_buf_idle *idle = (struct sks_buf_idle *)(void *)base;
+
+	if (WITHOUT_POOL || pool == NULL || class == SKS_BUF_CLASSES ||
+	    pool->idle_count[class] == SKS_BUF_IDLE_MAX) {
+		sks_sys_free(base);
+		return;
+	}
+	idle->next = pool->idle[class];
+	pool->idle[class] = idle;
+	pool->idle_count[class]++;
+	VALGRIND_MAKE_MEM_NOACCESS(base + sizeof(*idle), cap + 1 - sizeof(*idle));
+}
+
+/* Moves the unread bytes to a piece of cap bytes, which holds them. */
+static int
+move_to(struct sks_buf *buf, struct sks_buf_pool *pool, size_t cap)
+{
+	size_t length = sks_buf_length(buf);
+	unsigned char *base = piece_get(pool, cap);
+
+	if (base == NULL)
+		return -1;
+	if (length > 0)
+		memcpy(base, buf->base + buf->start, length);
+	if (buf->base != NULL)
+		piece_put(pool, buf->base, buf->cap);
+	buf->base = base;
+	buf->start = 0;
+	buf->end = length;
+	buf->cap = cap;
+	return 0;
+}
+
+int
+sks_buf_reserve(struct sks_buf *buf, struct sks_buf_pool *pool, size_t room)
+{
+	size_t length = sks_buf_length(buf), cap;
+
+	if (buf->base != NULL && room <= buf->cap - buf->end)
+		return 0;
+	if (buf->base != NULL && room <= buf->cap - length) {
+		memmove(buf->base, buf->base + buf->start, length);
+		buf->start = 0;
+		buf->end = length;
+		return 0;
+	}
+	cap = room > SIZE_MAX - length ? 0 : piece_size(length + room);
+	if (cap == 0) {
+		errno = ENOMEM;
+		return -1;
+	}
+	return move_to(buf, pool, cap);
+}
+
+void
+sks_buf_consume(struct sks_buf *buf, size_t n)
+{
+	buf->start += n;
+	/* From the front again, so that most reads find the whole piece free. */
+	if (buf->start == buf->end)
+		buf->start = buf->end = 0;
+}
+
+void
+sks_buf_release(struct sks_buf *buf, struct sks_buf_pool *pool)
+{
+	if (buf->base != NULL)
+		piece_put(pool, buf->base, buf->cap);
+	memset(buf, 0, sizeof(*buf));
+}
+
+void
+sks_buf_shrink(struct sks_buf *buf, struct sks_buf_pool *pool)
+{
+	size_t length = sks_buf_length(buf), cap;
+	int saved = errno;
+
+	if (length == 0) {
+		sks_buf_release(buf, pool);
+		return;
+	}
+	cap = piece_size(length);
+	if (cap < buf->cap && move_to(buf, pool, cap) == -1)
+		errno = saved;
+}
+
+void
+sks_buf_pool_drain(struct sks_buf_pool *pool)
+{
+	struct sks_buf_idle *idle;
+	size_t class;
+
+	for (class = 0; class < SKS_BUF_CLASSES; class++) {
+		while ((idle = pool->idle[class]) != NULL) {
+			pool->idle[class] = idle->next;
+			sks_sys_free(idle);
+		}
+		pool->idle_count[class] = 0;
+	}
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * buf.h - the byte buffer of a stream, and the pool that its memory comes from.
+ *
+ * A buffer knows memory and nothing of descriptors or waiting. Its unread
+ * bytes are base[start..end); a reader fills base[end..cap) after a reserve,
+ * and adds to end what it put there. One byte beyond cap is always allocated,
+ * so that a NUL can stand after the last unread byte.
+ *
+ *     if (sks_buf_reserve(buf, pool, 16384) == -1)
+ *             return -1;
+ *     n = sks_sys_recv(fd, buf->base + buf->end, buf->cap - buf->end, 0);
+ *     if (n > 0)
+ *             buf->end += (size_t)n;
+ *
+ * Memory comes in 256 B, 2 KiB and 16 KiB, beyond that in doubles. A buffer
+ * without memory is all zeroes, and so is a new pool.
+ */
+#ifndef SKS_BASE_BUF_H
+#define SKS_BASE_BUF_H
+
+#include <stddef.h>
+
+struct sks_buf {
+	unsigned char *base; /* NULL: no memory held */
+	size_t start;        /* the first unread byte */
+	size_t end;          /* after the last unread byte */
+	size_t cap;          /* bytes at base, without the one spare */
+};
+
+#define SKS_BUF_CLASSES 3
+#define SKS_BUF_IDLE_MAX 64 /* idle pieces that a pool keeps of each class */
+
+/* The idle memory of one thread (one loop). */
+struct sks_buf_pool {
+	struct sks_buf_idle *idle[SKS_BUF_CLASSES];
+	unsigned int idle_count[SKS_BUF_CLASSES];
+};
+
+static inline size_t
+sks_buf_length(const struct sks_buf *buf)
+{
+	return buf->end - buf->start;
+}
+
+/*
+ * Below, pool is that of the calling thread, or NULL for malloc and free alone.
+ * A buffer filled with one pool may be released to another or to none.
+ */
+
+/*
+ * Makes base[end..end + room) writable. The unread bytes may move, to the
+ * front or to other memory: pointers into the buffer are void. -1 ENOMEM: the
+ * buffer is as it was.
+ */
+int sks_buf_reserve(struct sks_buf *buf, struct sks_buf_pool *pool, size_t room);
+
+/*
+ * The first n unread bytes are read; n is at most the length. No byte moves,
+ * but in an emptied buffer start and end are 0 again.
+ */
+void sks_buf_consume(struct sks_buf *buf, size_t n);
+
+/* Gives the memory back; unread bytes are lost. */
+void sks_buf_release(struct sks_buf *buf, struct sks_buf_pool *pool);
+
+/*
+ * Before a long wait: an empty buffer gives its memory back, a few bytes move
+ * to the smallest class that holds them. Where there is no memory for that, all
+ * stays as it is.
+ */
+void sks_buf_shrink(struct sks_buf *buf, struct sks_buf_pool *pool);
+
+/* Frees all idle memory. The pool can be used on. */
+void sks_buf_pool_drain(struct sks_buf_pool *pool);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * clock.h - time for deadlines: CLOCK_MONOTONIC in milliseconds, so that a
+ * change of the wall clock moves no deadline.
+ */
+#ifndef SKS_BASE_CLOCK_H
+#define SKS_BASE_CLOCK_H
+
+#include "base/sys.h"
+
+#include <stdint.h>
+
+#define SKS_NEVER INT64_MAX
+
+static inline int64_t
+sks_clock_ms(void)
+{
+	struct timespec ts;
+
+	sks_sys_clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* The moment ms from now; a negative ms means never. */
+static inline int64_t
+sks_clock_after(int64_t ms)
+{
+	return ms < 0 ? SKS_NEVER : sks_clock_ms() + ms;
+}
+
+/* What poll(2) takes for a deadline: -1 for never, 0 when it has passed. */
+static inline int
+sks_clock_left(int64_t deadline)
+{
+	int64_t left;
+
+	if (deadline == SKS_NEVER)
+		return -1;
+	left = deadline - sks_clock_ms();
+	if (left < 0)
+		return 0;
+	return left > INT32_MAX ? INT32_MAX : (int)left;
+}
+
+#endif

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * log.c - lines to standard error or to the user's function.
+ *
+ * A log that waits stops the loop and all its clients with it, and a standard
+ * error that nobody reads is a common accident. O_NONBLOCK would help, but it
+ * belongs to the open file, which the shell and other processes share. So each
+ * line is one write of at most 1 KiB, made only when poll(2) says that there
+ * is room: a pipe that is writable takes PIPE_BUF (4 KiB) at once. Another
+ * process can still fill the pipe between the two calls; then this one waits.
+ *
+ * There is no lock here. A line may be logged in a child that was forked while
+ * another thread logged, by a fiber whose log function waits, and by a log
+ * function itself; a mutex would deadlock each of them.
+ */
+#include "base/log.h"
+
+#include "base/clock.h"
+#include "base/sys.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LINE_SIZE 1024 /* bytes at most, without the newline */
+
+static const char prefix[] = "socketserver: ";
+#define PREFIX_LEN (sizeof(prefix) - 1)
+
+typedef void write_line_fn(const char *line, void *arg);
+
+/* The function and its arg belong together; an odd version: they are being changed. */
+static pthread_mutex_t setter = PTHREAD_MUTEX_INITIALIZER;
+static atomic_uint version;
+static _Atomic(write_line_fn *) user_write;
+static _Atomic(void *) user_arg;
+
+static atomic_ulong dropped;
+
+void
+sks_log_set(void (*write_line)(const char *line, void *arg), void *arg)
+{
+	pthread_mutex_lock(&setter);
+	atomic_fetch_add(&version, 1);
+	atomic_store(&user_write, write_line);
+	atomic_store(&user_arg, arg);
+	atomic_fetch_add(&version, 1);
+	pthread_mutex_unlock(&setter);
+}
+
+/* The user's function and its arg; NULL is standard error. */
+static write_line_fn *
+user_sink(void **arg)
+{
+	write_line_fn *write_line;
+	unsigned int before;
+	int tries;
+
+	/* Not for ever: a child may have been forked in the middle of a change. */
+	for (tries = 0; tries < 1000; tries++) {
+		before = atomic_load(&version);
+		write_line = atomic_load(&user_write);
+		*arg = atomic_load(&user_arg);
+		if (before % 2 == 0 && atomic_load(&version) == before)
+			return write_line;
+	}
+	return NULL;
+}
+
+/* Is there room for a line? A closed or broken standard error has none. */
+static int
+stderr_has_room(void)
+{
+	struct pollfd to = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	return sks_sys_poll(&to, 1, 0) == 1 && to.revents == POLLOUT;
+}
+
+/*
+ * write(2) to a pipe that broke since the poll raises SIGPIPE, whose
+ * disposition is the program's. It comes to this thread, so it is blocked here
+ * and, if it is ours, taken away.
+ */
+static ssize_t
+write_without_sigpipe(const char *line, size_t n)
+{
+	static const struct timespec at_once;
+	sigset_t sigpipe, pending, mask;
+	ssize_t done;
+
+	sigemptyset(&sigpipe);
+	sigaddset(&sigpipe, SIGPIPE);
+	sigemptyset(&pending);
+	sigpending(&pending);
+	pthread_sigmask(SIG_BLOCK, &sigpipe, &mask);
+	done = sks_sys_write(STDERR_FILENO, line, n);
+	if (done == -1 && errno == EPIPE && !sigismember(&pending, SIGPIPE))
+		sigtimedwait(&sigpipe, NULL, &at_once);
+	pthread_sigmask(SIG_SETMASK, &mask, NULL);
+	return done;
+}
+
+static int
+write_stderr(const char *line, size_t n)
+{
+	return stderr_has_room() && write_without_sigpipe(line, n) != -1 ? 0 : -1;
+}
+
+/* The line that says how many are missing, if any are. */
+static int
+tell_dropped(void)
+{
+	unsigned long missing = atomic_exchange(&dropped, 0);
+	char line[80];
+	int n;
+
+	if (missing == 0)
+		return 0;
+	n = snprintf(line, sizeof(line), "%s%lu lines dropped\n", prefix, missing);
+	if (write_stderr(line, (size_t)n) == 0)
+		return 0;
+	atomic_fetch_add(&dropped, missing);
+	return -1;
+}
+
+/*
+ * Copies text to the max bytes at `to`, control bytes as \xNN, never a part of
+ * one; and a NUL, for which there is room. Returns the length.
+ */
+static size_t
+escape(char *to, size_t max, const char *text)
+{
+	static const char hex[] = "0123456789abcdef";
+	size_t used = 0;
+	unsigned char c;
+
+	for (; (c = (unsigned char)*text) != '\0'; text++) {
+		if (c >= 0x20 && c != 0x7f) {
+			if (used + 1 > max)
+				break;
+			to[used++] = (char)c;
+			continue;
+		}
+		if (used + 4 > max)
+			break;
+		to[used++] = '\\';
+		to[used++] = 'x';
+		to[used++] = hex[c >> 4];
+		to[used++] = hex[c & 15];
+	}
+	to[used] = '\0';
+	return used;
+}
+
+static void
+emit(const char *text)
+{
+	char line[PREFIX_LEN + LINE_SIZE + 1];
+	write_line_fn *write_line;
+	size_t n;
+	void *arg;
+
+	if ((write_line = user_sink(&arg)) != NULL) {
+		escape(line, LINE_SIZE, text);
+		write_line(line, arg);
+		return;
+	}
+	memcpy(line, prefix, PREFIX_LEN);
+	n = PREFIX_LEN + escape(line + PREFIX_LEN, LINE_SIZE - PREFIX_LEN, text);
+	line[n++] = '\n';
+	if (tell_dropped() == -1 || write_stderr(line, n) == -1)
+		atomic_fetch_add(&dropped, 1);
+}
+
+void
+sks_logf(const char *format, ...)
+{
+	char text[LINE_SIZE + 1] = "";
+	int saved = errno;
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	emit(text);
+	errno = saved;
+}
+
+void
+sks_log_limited(struct sks_log_limit *limit, unsigned int most, const char *format, ...)
+{
+	char text[LINE_SIZE + 1] = "";
+	int saved = errno;
+	int64_t now = sks_clock_ms() / 1000;
+	unsigned int missing = 0;
+	size_t n;
+	va_list args;
+
+	if (now != limit->second) {
+		missing = limit->dropped;
+		limit->second = now;
+		limit->lines = limit->dropped = 0;
+	}
+	if (limit->lines >= most) {
+		limit->dropped++;
+		errno = saved;
+		return;
+	}
+	limit->lines++;
+	errno = saved; /* for %m */
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	n = strlen(text);
+	/* At the end of this line: a line of its own would be one too many. */
+	if (missing > 0)
+		snprintf(text + n, sizeof(text) - n, " (and %u more before it)", missing);
+	emit(text);
+	errno = saved;
+}

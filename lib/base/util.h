@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * util.h - the few macros that every room uses.
+ */
+#ifndef SKS_BASE_UTIL_H
+#define SKS_BASE_UTIL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The structure of type `type` whose member `member` is at ptr. */
+#define sks_container_of(ptr, type, member) \
+	((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+
+#define SKS_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+static inline size_t
+sks_min(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline size_t
+sks_max(size_t a, size_t b)
+{
+	return a > b ? a : b;
+}
+
+static inline int64_t
+sks_min64(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+#endif

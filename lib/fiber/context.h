@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * context.h - leaving one stack and going on with another.
+ *
+ * A stopped context is one pointer into its own stack, where it left what a
+ * function has to keep for its caller: registers, and how floating point
+ * rounds and traps. Nothing else changes with a switch: signal mask, errno,
+ * thread-local variables and sticky floating point flags are the thread's.
+ *
+ * context_x86_64.S and context_aarch64.S are this in a few instructions.
+ * context_ucontext.c is it for all other machines, and with -DSKS_UCONTEXT
+ * (which all three must be given) for these two as well. Each of the three is
+ * empty where it is not wanted, so a build may always compile all of them.
+ *
+ * Who switches must tell the sanitizers; see fiber.c.
+ */
+#ifndef SKS_FIBER_CONTEXT_H
+#define SKS_FIBER_CONTEXT_H
+
+#if defined(SKS_UCONTEXT) || !(defined(__x86_64__) || defined(__aarch64__)) || defined(__ILP32__)
+#define SKS_CONTEXT_UCONTEXT 1
+#else
+#define SKS_CONTEXT_UCONTEXT 0
+#endif
+
+#ifndef __ASSEMBLER__
+
+/* Which sanitizer this is compiled with; gcc and clang tell it in ways of their own. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SKS_ASAN 1
+#endif
+#if __has_feature(thread_sanitizer)
+#define SKS_TSAN 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) && !defined(SKS_ASAN)
+#define SKS_ASAN 1
+#endif
+#if defined(__SANITIZE_THREAD__) && !defined(SKS_TSAN)
+#define SKS_TSAN 1
+#endif
+#ifndef SKS_ASAN
+#define SKS_ASAN 0
+#endif
+#ifndef SKS_TSAN
+#define SKS_TSAN 0
+#endif
+
+/*
+ * Stops here: the context that can be gone on with is stored in *save_sp
+ * before to_sp, a context stopped or made earlier, goes on. Returns when
+ * somebody switches to *save_sp. A context may be gone on with once.
+ */
+void sks_context_switch(void **save_sp, void *to_sp);
+
+#define SKS_CONTEXT_ROOM (SKS_CONTEXT_UCONTEXT ? 6144 : 192)
+
+/*
+ * A context that will call entry(arg) on the stack from low up to top, with
+ * the floating point control of the caller. It takes at most SKS_CONTEXT_ROOM
+ * bytes below top. entry must never return. No errors.
+ */
+void *sks_context_make(void *low, void *top, void (*entry)(void *), void *arg);
+
+/* Gives the stopped context sp the floating point control of the caller. */
+void sks_context_adopt_fp(void *sp);
+
+#endif /* __ASSEMBLER__ */
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fiber.h - sequential code that can stop and go on: a stack and a context.
+ *
+ * A fiber knows no events. The loop resumes it, it runs until it suspends or
+ * its function returns, and the loop goes on. Fibers are only resumed from a
+ * thread's own stack, never from another fiber, and never change thread.
+ * Ended fibers go back to their pool with stack, context and sanitizer
+ * handles as they are, so that a warm start is a few stores and a switch.
+ */
+#ifndef SKS_FIBER_FIBER_H
+#define SKS_FIBER_FIBER_H
+
+#include "fiber/task.h"
+
+#include <stddef.h>
+
+struct sks_stacks;
+struct sks_fiber_pool; /* the fibers of one loop and one stack size; one thread only */
+
+struct sks_fiber {
+	struct sks_task task; /* task.fiber points back to the fiber */
+	struct sks_fiber_pool *pool;
+	/* further fields belong to fiber.c; the struct lives at the top of its own stack */
+	void *sp;                   /* where it stopped; stale while it runs */
+	void (*run)(void *);        /* NULL: it has ended */
+	void *arg;
+	struct sks_fiber *next;     /* idle in its pool: the one that ended before it */
+	const struct sks_stacks *stacks;
+	char *stack;                /* lowest usable byte, right above the guard */
+	size_t stack_size;          /* as asked for: what reports and hints name */
+	int error;                  /* its errno while it does not run */
+	unsigned int valgrind_id;
+	void *asan_fake_stack;
+	void *tsan_fiber;
+};
+
+/*
+ * A pool of fibers with stacks of at least stack_size usable bytes (0: 128
+ * KiB; rounded up to pages, minimum 16 KiB). NULL: ENOMEM.
+ */
+struct sks_fiber_pool *sks_fiber_pool_new(size_t stack_size);
+
+/* NULL is fine. No fiber of the pool may be live. */
+void sks_fiber_pool_free(struct sks_fiber_pool *pool);
+
+/* Fibers that were started and have not ended. */
+size_t sks_fiber_pool_live(const struct sks_fiber_pool *pool);
+
+/*
+ * A fiber that will call run(arg) at its first resume, with errno 0 and a
+ * fresh task. NULL: ENOMEM (memory, or the system's limit of mappings).
+ */
+struct sks_fiber *sks_fiber_start(struct sks_fiber_pool *pool, void (*run)(void *), void *arg);
+
+/*
+ * Runs the fiber until it suspends or ends; only from a thread's own stack.
+ * Returns 1 when it ended (the fiber is back in its pool: do not touch it),
+ * 0 when it suspended. The caller's errno is kept.
+ */
+int sks_fiber_resume(struct sks_fiber *fiber);
+
+/* Stops the running fiber until it is resumed; its errno is kept. Only on a fiber. */
+void sks_fiber_suspend(void);
+
+#endif

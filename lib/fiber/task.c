@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+#include "fiber/task.h"
+
+#include <stddef.h>
+
+_Thread_local struct sks_task *sks_task_now;
+static _Thread_local struct sks_task thread_task;
+
+void
+sks_task_init(struct sks_task *task)
+{
+	*task = (struct sks_task){ .deadline = INT64_MAX, .cancel_fd = -1 };
+	sks_list_init(&task->dirty);
+	sks_list_init(&task->ready);
+}
+
+struct sks_task *
+sks_task_adopt_thread(void)
+{
+	sks_task_init(&thread_task);
+	sks_task_now = &thread_task;
+	return sks_task_now;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task.h - what runs sequential code: a fiber on a loop, or a plain thread.
+ *
+ * Streams, servers and the calls that wait never ask which of the two they
+ * run on: they ask for the current task and hand it to the wait of lib/io.
+ * The current task is one thread-local pointer, which the fiber switch sets;
+ * a thread that never was a fiber gets a task of its own at its first call.
+ */
+#ifndef SKS_FIBER_TASK_H
+#define SKS_FIBER_TASK_H
+
+#include "base/list.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct sks_fiber;
+struct sks_loop;
+
+struct sks_task {
+	struct sks_fiber *fiber;  /* NULL: this task is a thread */
+	struct sks_loop *loop;    /* the loop that resumes the fiber; NULL on a thread */
+	struct sks_list dirty;    /* wfiles with unsent bytes, flushed before each wait */
+	struct sks_list ready;    /* link in the loop's list of fibers to resume */
+	int64_t deadline;         /* over all its waits, monotonic ms; INT64_MAX: none */
+	atomic_int cancelled;     /* every wait answers ECANCELED */
+	int cancel_fd;            /* a thread: readable once cancelled; -1: none */
+	int parked;               /* a fiber: in a wait that nothing has ended yet */
+	int wake_error;           /* a fiber: what ended the wait: 0 or an errno */
+	unsigned int calls;       /* fairness budget used since it was last resumed: */
+	unsigned int lines;       /* system calls, buffered lines, */
+	size_t bytes;             /* bytes moved */
+	const char *name;         /* the handler's, for reports; may be NULL */
+	const struct sockaddr *peer; /* whom it serves, for reports; may be NULL */
+	unsigned int peer_len;
+};
+
+extern _Thread_local struct sks_task *sks_task_now
+    __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+struct sks_task *sks_task_adopt_thread(void);
+
+/* The task that runs now; never NULL. */
+static inline struct sks_task *
+sks_task_current(void)
+{
+	return sks_task_now != NULL ? sks_task_now : sks_task_adopt_thread();
+}
+
+/* A fresh task: nothing dirty, no deadline, not cancelled. */
+void sks_task_init(struct sks_task *task);
+
+#endif

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An event loop, its fibers and its inbox.
+ *
+ * Fibers are resumed straight from event callbacks, so a wake-up is one switch
+ * and no queue. What a fiber leaves to be done on the loop's own stack (its
+ * connection ended, another fiber may start) is a job, run as soon as it has
+ * switched away. What must let other events go first (a yield) is a ready
+ * task: resumed at the next turn, after a poll. The turn is a timer of zero:
+ * event_active(3) would be served before the next poll, and a fiber that
+ * yields without end would then keep the loop from its sockets.
+ */
+#include "io/loop.h"
+
+#include "base/sys.h"
+#include "fiber/fiber.h"
+#include "fiber/overflow.h"
+
+#include <errno.h>
+#include <socketserver/fiber.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+static void
+read_inbox(struct sks_loop *loop)
+{
+	struct sks_message *newest, *oldest = NULL;
+
+	pthread_mutex_lock(&loop->inbox_lock);
+	newest = loop->inbox;
+	loop->inbox = NULL;
+	pthread_mutex_unlock(&loop->inbox_lock);
+
+	while (newest != NULL) {
+		struct sks_message *next = newest->next;
+
+		newest->next = oldest;
+		oldest = newest;
+		newest = next;
+	}
+	while (oldest != NULL) {
+		struct sks_message *next = oldest->next;
+
+		oldest->run(oldest);
+		oldest = next;
+	}
+}
+
+static void
+on_wake(evutil_socket_t fd, short what, void *arg)
+{
+	struct sks_loop *loop = arg;
+	uint64_t count;
+
+	(void)what;
+	while (sks_sys_read(fd, &count, sizeof(count)) == -1 && errno == EINTR)
+		;
+	read_inbox(loop);
+	sks_loop_settle(loop);
+	if (loop->on_wake != NULL)
+		loop->on_wake(loop->on_wake_arg);
+}
+
+static void
+run_jobs(struct sks_loop *loop)
+{
+	struct sks_list *link;
+
+	if (loop->running_jobs)
+		return;
+	loop->running_jobs = 1;
+	while ((link = sks_list_pop(&loop->jobs)) != NULL) {
+		struct sks_job *job = sks_list_entry(link, struct sks_job, link);
+
+		job->run(job);
+	}
+	loop->running_jobs = 0;
+}
+
+/* Each task that is ready now, once: who yields again waits for the next turn. */
+void
+sks_loop_settle(struct sks_loop *loop)
+{
+	struct sks_list now;
+	struct sks_list *link;
+
+	run_jobs(loop);
+	sks_list_init(&now);
+	sks_list_move_all(&now, &loop->ready);
+	while ((link = sks_list_pop(&now)) != NULL)
+		sks_loop_resume(sks_list_entry(link, struct sks_task, ready));
+}
+
+static void
+on_turn(evutil_socket_t fd, short what, void *arg)
+{
+	struct sks_loop *loop = arg;
+
+	(void)fd;
+	(void)what;
+	loop->turn_set = 0;
+	sks_loop_settle(loop);
+}
+
+static void
+want_turn(struct sks_loop *loop)
+{
+	static const struct timeval zero;
+
+	if (loop->turn_set)
+		return;
+	loop->turn_set = 1;
+	if (event_add(&loop->turn, &zero) == -1) { /* no memory for a timer */
+		loop->turn_set = 0;
+		sks_loop_wake(loop);
+	}
+}
+
+/* libevent exits when a new base gets no descriptors: it takes up to four. */
+static int
+descriptors_left(void)
+{
+	int fd[4], n, ok;
+
+	for (n = 0; n < 4; n++) {
+		fd[n] = sks_sys_eventfd(0, EFD_CLOEXEC);
+		if (fd[n] == -1)
+			break;
+	}
+	ok = n == 4;
+	while (n-- > 0)
+		close(fd[n]);
+	return ok ? 0 : -1;
+}
+
+static struct event_base *
+new_base(void)
+{
+	struct event_config *config;
+	struct event_base *base = NULL;
+
+	if (descriptors_left() == -1)
+		return NULL;
+	config = event_config_new();
+	if (config != NULL && event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0)
+		base = event_base_new_with_config(config);
+	if (config != NULL)
+		event_config_free(config);
+	if (base == NULL)
+		errno = ENOMEM;
+	return base;
+}
+
+struct sks_loop *
+sks_loop_new(struct event_base *base)
+{
+	struct sks_loop *loop;
+	int error;
+
+	loop = sks_sys_calloc(1, sizeof(*loop));
+	if (loop == NULL)
+		return NULL;
+	sks_list_init(&loop->ready);
+	sks_list_init(&loop->jobs);
+	pthread_mutex_init(&loop->inbox_lock, NULL);
+	loop->thread = pthread_self();
+	loop->own_base = base == NULL;
+	loop->wake_fd = sks_sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (loop->wake_fd == -1)
+		goto fail;
+	loop->base = base != NULL ? base : new_base();
+	if (loop->base == NULL)
+		goto fail;
+	event_assign(&loop->turn, loop->base, -1, 0, on_turn, loop);
+	event_assign(&loop->wake, loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake, loop);
+	return loop;
+
+fail:
+	error = errno;
+	sks_loop_free(loop);
+	errno = error;
+	return NULL;
+}
+
+void
+sks_loop_free(struct sks_loop *loop)
+{
+	if (loop == NULL)
+		return;
+	if (loop->base != NULL) {
+		if (event_initialized(&loop->wake))
+			event_del(&loop->wake);
+		event_del(&loop->turn);
+		if (loop->own_base)
+			event_base_free(loop->base);
+	}
+	if (loop->wake_fd != -1)
+		close(loop->wake_fd);
+	pthread_mutex_destroy(&loop->inbox_lock);
+	sks_buf_pool_drain(&loop->bufs);
+	sks_sys_free(loop->scratch);
+	sks_sys_free(loop);
+}
+
+static atomic_int report_overflow;
+
+int
+sks_report_overflow(void)
+{
+	if (sks_overflow_watch() == -1)
+		return -1;
+	atomic_store(&report_overflow, 1);
+	return 0;
+}
+
+void
+sks_loop_enter(struct sks_loop *loop)
+{
+	loop->thread = pthread_self();
+	if (atomic_load(&report_overflow))
+		(void)sks_overflow_watch(); /* at worst the report is missing */
+}
+
+int
+sks_loop_is_here(const struct sks_loop *loop)
+{
+	return pthread_equal(loop->thread, pthread_self());
+}
+
+int
+sks_loop_run(struct sks_loop *loop)
+{
+	return event_base_loop(loop->base, 0) == -1 ? -1 : 0;
+}
+
+void
+sks_loop_stop(struct sks_loop *loop)
+{
+	event_base_loopbreak(loop->base);
+}
+
+void
+sks_loop_wake(struct sks_loop *loop)
+{
+	static const uint64_t one = 1;
+	int error = errno;
+
+	/* EAGAIN: the counter is full, so the loop is awake already. */
+	while (write(loop->wake_fd, &one, sizeof(one)) == -1 && errno == EINTR)
+		;
+	errno = error;
+}
+
+void
+sks_loop_post(struct sks_loop *loop, struct sks_message *message)
+{
+	int first;
+
+	pthread_mutex_lock(&loop->inbox_lock);
+	first = loop->inbox == NULL;
+	message->next = loop->inbox;
+	loop->inbox = message;
+	pthread_mutex_unlock(&loop->inbox_lock);
+	if (first)
+		sks_loop_wake(loop);
+}
+
+void
+sks_loop_defer(struct sks_loop *loop, struct sks_job *job)
+{
+	sks_list_append(&loop->jobs, &job->link);
+	if (sks_task_current()->loop != loop && !loop->running_jobs)
+		want_turn(loop);
+}
+
+void
+sks_loop_ready(struct sks_loop *loop, struct sks_task *task)
+{
+	sks_list_append(&loop->ready, &task->ready);
+	want_turn(loop);
+}
+
+int
+sks_loop_resume(struct sks_task *task)
+{
+	struct sks_loop *loop = task->loop;
+	int ended;
+
+	task->calls = 0;
+	task->lines = 0;
+	task->bytes = 0;
+	ended = sks_fiber_resume(task->fiber);
+	if (!sks_list_empty(&loop->jobs))
+		run_jobs(loop);
+	return ended;
+}
+
+void
+sks_loop_interval(struct sks_loop *loop, int ms)
+{
+	struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+	const struct timeval *common;
+	unsigned int i;
+
+	for (i = 0; i < loop->nintervals; i++)
+		if (loop->intervals[i].ms == ms)
+			return;
+	if (ms <= 0 || i == SKS_LOOP_INTERVALS)
+		return;
+	common = event_base_init_common_timeout(loop->base, &tv);
+	if (common == NULL)
+		return; /* an ordinary timer does as well */
+	loop->intervals[i].ms = ms;
+	loop->intervals[i].tv = common;
+	loop->nintervals++;
+}
+
+int
+sks_loop_add(struct sks_loop *loop, struct event *ev, int64_t ms)
+{
+	struct timeval tv;
+	const struct timeval *limit = NULL;
+	unsigned int i;
+
+	if (ms >= 0) {
+		tv.tv_sec = (time_t)(ms / 1000);
+		tv.tv_usec = (suseconds_t)(ms % 1000 * 1000);
+		limit = &tv;
+		for (i = 0; i < loop->nintervals; i++)
+			if (loop->intervals[i].ms == ms)
+				limit = loop->intervals[i].tv;
+	}
+	errno = ENOMEM;
+	if (sks_sys_fault_point("event_add") == -1)
+		return -1;
+	return event_add(ev, limit);
+}
+
+unsigned char *
+sks_loop_scratch(struct sks_loop *loop)
+{
+	if (loop->scratch == NULL)
+		loop->scratch = sks_sys_malloc(SKS_LOOP_SCRATCH);
+	return loop->scratch;
+}

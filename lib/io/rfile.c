@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * rfile: buffered input. (wfile: wfile.c.)
+ *
+ * A buffer is held only while it has bytes in it or a call is filling it, so a
+ * connection that waits for its next line holds none. A read that came short
+ * has emptied the socket: the next one waits before it reads, which saves the
+ * call that would only say EAGAIN. The interest in input is level-triggered, so
+ * nothing is lost by that.
+ *
+ * The lines handed out lie in the buffer, ended by a NUL that is put over the
+ * byte behind them. That byte comes back at the next call. Copying each line
+ * out was the alternative; it costs a copy and an allocation for each.
+ */
+#include "io/stream.h"
+
+#include "base/clock.h"
+#include "io/wait.h"
+
+#include <errno.h>
+#include <socketserver/fiber.h>
+#include <string.h>
+
+#define FILL_SIZE 16384     /* what an empty buffer is filled with at once */
+#define FILL_MORE 4096      /* what is asked for behind a partial block */
+#define DIRECT_SIZE 16384   /* from here on bytes go to the caller's memory directly */
+#define STEP_SIZE 65536     /* a long transfer gets its time anew for each of these */
+#define PEEK_MAX 65536
+
+#define FAIR_CALLS 32
+#define FAIR_BYTES (256 * 1024)
+#define FAIR_LINES 1024
+
+/* How long one call may still wait: idle_ms for its first byte, then read_ms. */
+enum phase { UNSET, FOR_FIRST, FOR_REST };
+
+struct patience {
+	int64_t deadline;
+	enum phase phase;
+	int begun; /* bytes of this block have come */
+};
+
+void
+sks_rfile_init(struct sks_rfile *r, struct sks_transport *tr, const struct sks_times *times,
+    const struct sks_times *defaults, size_t max_line)
+{
+	*r = (struct sks_rfile){
+		.tr = tr,
+		.idle_ms = times->idle_ms,
+		.read_ms = times->read_ms,
+		.defaults = defaults,
+		.max_line = max_line,
+	};
+}
+
+void
+sks_rfile_restore(struct sks_rfile *r)
+{
+	if (r->nul != NULL)
+		*r->nul = r->under_nul;
+	r->nul = NULL;
+}
+
+void
+sks_rfile_close(struct sks_rfile *r)
+{
+	r->nul = NULL;
+	sks_buf_release(&r->buf, r->pool);
+}
+
+/* One client with much to say must not keep the loop from the others. */
+static void
+be_fair(struct sks_task *task)
+{
+	if (task->calls < FAIR_CALLS && task->bytes < FAIR_BYTES && task->lines < FAIR_LINES)
+		return;
+	if (task->fiber != NULL)
+		sks_wait_turn();
+	task->calls = 0;
+	task->lines = 0;
+	task->bytes = 0;
+}
+
+static int
+begin(struct sks_rfile *r)
+{
+	if (r->busy) {
+		errno = EBUSY;
+		return -1;
+	}
+	sks_rfile_restore(r);
+	be_fair(sks_task_current());
+	return 0;
+}
+
+/* Waits for input, having flushed. 0, or -1; ETIMEDOUT is worth one more try. */
+static int
+await(struct sks_rfile *r, struct patience *p, int want)
+{
+	enum phase phase = p->begun || sks_buf_length(&r->buf) > 0 ? FOR_REST : FOR_FIRST;
+	int rc;
+
+	r->busy = 1;
+	sks_flush_dirty();
+	if (r->twin != NULL && r->twin->error != 0) {
+		r->busy = 0;
+		errno = r->twin->error;
+		return -1;
+	}
+	if (p->phase != phase) {
+		p->phase = phase;
+		p->deadline = sks_clock_after(phase == FOR_REST ? r->read_ms : r->idle_ms);
+	}
+	if (want == SKS_READ)
+		rc = sks_wait_readable(r->tr->fd, r->tr->watch, p->deadline);
+	else
+		rc = sks_wait_writable(r->tr->fd, p->deadline);
+	r->busy = 0;
+	return rc;
+}
+
+/* One try to read. 1..n, 0 at the end of input, or -1. */
+static ssize_t
+pull(struct sks_rfile *r, void *into, size_t n)
+{
+	struct sks_task *task = sks_task_current();
+	ssize_t got = r->tr->ops->read(r->tr, into, n);
+
+	task->calls++;
+	if (got > 0) {
+		task->bytes += (size_t)got;
+		r->dry = (size_t)got < n;
+	} else if (got == 0)
+		r->eof = 1;
+	else if (errno != EAGAIN)
+		r->error = errno;
+	return got;
+}
+
+/*
+ * Gets more input, into the buffer (into is NULL) or the caller's memory.
+ * 1..n, 0 at the end of input, or -1.
+ */
+static ssize_t
+get(struct sks_rfile *r, struct patience *p, void *into, size_t n)
+{
+	int want = SKS_READ;
+	int expired = 0;
+
+	if (r->error != 0) {
+		errno = r->error;
+		return -1;
+	}
+	if (r->tr == NULL)
+		r->eof = 1;
+	if (r->eof)
+		return 0;
+	for (;;) {
+		if (!r->dry) {
+			ssize_t got;
+
+			if (into != NULL)
+				got = pull(r, into, n);
+			else {
+				size_t room = sks_buf_length(&r->buf) == 0 ? FILL_SIZE : FILL_MORE;
+
+				if (sks_buf_reserve(&r->buf, r->pool, room) == -1)
+					return -1;
+				got = pull(r, r->buf.base + r->buf.end, r->buf.cap - r->buf.end);
+				if (got > 0)
+					r->buf.end += (size_t)got;
+			}
+			if (got >= 0 || errno != EAGAIN) {
+				p->begun |= got > 0;
+				return got;
+			}
+			if (expired) {
+				errno = ETIMEDOUT;
+				return -1;
+			}
+			want = r->tr->want;
+		}
+		r->dry = 0;
+		if (into == NULL)
+			sks_buf_shrink(&r->buf, r->pool);
+		if (await(r, p, want) == -1) {
+			if (errno != ETIMEDOUT)
+				return -1;
+			expired = 1;
+		}
+	}
+}
+
+static void
+consume(struct sks_rfile *r, size_t n)
+{
+	sks_buf_consume(&r->buf, n);
+	r->taken += n;
+}
+
+/* Takes n bytes off the buffer and points *block at them, a NUL behind. */
+static ssize_t
+hand_out(struct sks_rfile *r, size_t n, char **block)
+{
+	unsigned char *first = r->buf.base + r->buf.start;
+
+	*block = (char *)first;
+	r->nul = first + n;
+	r->under_nul = *r->nul;
+	*r->nul = '\0';
+	consume(r, n);
+	sks_task_current()->lines++;
+	return (ssize_t)n;
+}
+
+/*
+ * Looks for a byte in the first max bytes of input, reading as needed. 1 with
+ * the block's length in *n; 0 when the input ends without it, *n then being
+ * what is left; -1.
+ */
+static int
+find(struct sks_rfile *r, int end, size_t max, size_t *n)
+{
+	struct patience p = { 0 };
+	size_t seen = 0;
+
+	for (;;) {
+		size_t have = sks_min(sks_buf_length(&r->buf), max);
+		ssize_t got;
+
+		if (have > seen) {
+			unsigned char *first = r->buf.base + r->buf.start;
+			unsigned char *at = memchr(first + seen, end, have - seen);
+
+			if (at != NULL) {
+				*n = (size_t)(at - first) + 1;
+				return 1;
+			}
+			seen = have;
+		}
+		*n = have;
+		if (have >= max) {
+			errno = EMSGSIZE;
+			return -1;
+		}
+		got = get(r, &p, NULL, 0);
+		if (got <= 0)
+			return (int)got;
+	}
+}
+
+ssize_t
+sks_readuntil(struct sks_rfile *r, int end, size_t max, char **block)
+{
+	size_t n;
+
+	if (begin(r) == -1)
+		return -1;
+	switch (find(r, end, max != 0 ? max : r->max_line, &n)) {
+	case -1:
+		return -1;
+	case 0:
+		if (n == 0)
+			return 0;
+		break;
+	}
+	return hand_out(r, n, block);
+}
+
+ssize_t
+sks_readline(struct sks_rfile *r, char **line)
+{
+	return sks_readuntil(r, '\n', 0, line);
+}
+
+char *
+sks_gets(struct sks_rfile *r)
+{
+	char *line;
+	ssize_t n = sks_readline(r, &line);
+
+	if (n <= 0) {
+		if (n == 0)
+			errno = 0;
+		return NULL;
+	}
+	if (line[n - 1] == '\n') {
+		line[--n] = '\0';
+		if (n > 0 && line[n - 1] == '\r')
+			line[n - 1] = '\0';
+	}
+	return line;
+}
+
+int
+sks_skipline(struct sks_rfile *r)
+{
+	int dropped = 0;
+
+	if (begin(r) == -1)
+		return -1;
+	for (;;) {
+		struct patience p = { .begun = dropped };
+		size_t n = sks_buf_length(&r->buf);
+		ssize_t got;
+
+		if (n > 0) {
+			unsigned char *first = r->buf.base + r->buf.start;
+			unsigned char *at = memchr(first, '\n', n);
+
+			dropped = 1;
+			if (at != NULL) {
+				consume(r, (size_t)(at - first) + 1);
+				return 1;
+			}
+			consume(r, n);
+		}
+		be_fair(sks_task_current());
+		got = get(r, &p, NULL, 0);
+		if (got < 0)
+			return -1;
+		if (got == 0)
+			return dropped;
+	}
+}
+
+/* What is buffered, up to n bytes. */
+static size_t
+take(struct sks_rfile *r, void *buf, size_t n)
+{
+	size_t have = sks_min(sks_buf_length(&r->buf), n);
+
+	if (have > 0) {
+		memcpy(buf, r->buf.base + r->buf.start, have);
+		consume(r, have);
+	}
+	return have;
+}
+
+/* 1..n bytes for a caller's n > 0; 0 at the end of input, or -1. */
+static ssize_t
+read_some(struct sks_rfile *r, struct patience *p, void *buf, size_t n)
+{
+	ssize_t got;
+
+	if (sks_buf_length(&r->buf) == 0) {
+		if (n >= DIRECT_SIZE) {
+			got = get(r, p, buf, n);
+			if (got > 0)
+				r->taken += (uint64_t)got;
+			return got;
+		}
+		got = get(r, p, NULL, 0);
+		if (got <= 0)
+			return got;
+	}
+	return (ssize_t)take(r, buf, n);
+}
+
+ssize_t
+sks_read(struct sks_rfile *r, void *buf, size_t n)
+{
+	struct patience p = { 0 };
+
+	if (begin(r) == -1)
+		return -1;
+	return n == 0 ? 0 : read_some(r, &p, buf, n);
+}
+
+ssize_t
+sks_readn(struct sks_rfile *r, void *buf, size_t n)
+{
+	struct patience p = { 0 };
+	size_t done = 0, step = 0;
+
+	if (begin(r) == -1)
+		return -1;
+	while (done < n) {
+		ssize_t got = read_some(r, &p, (char *)buf + done, n - done);
+
+		if (got < 0)
+			return -1;
+		if (got == 0)
+			break;
+		done += (size_t)got;
+		step += (size_t)got;
+		p.begun = 1;
+		if (step >= STEP_SIZE) {
+			step = 0;
+			p.phase = UNSET;
+		}
+		be_fair(sks_task_current());
+	}
+	return (ssize_t)done;
+}
+
+ssize_t
+sks_peek(struct sks_rfile *r, size_t n, char **bytes)
+{
+	struct patience p = { 0 };
+
+	if (begin(r) == -1)
+		return -1;
+	if (n > sks_max(r->max_line, PEEK_MAX)) {
+		errno = EMSGSIZE;
+		return -1;
+	}
+	while (sks_buf_length(&r->buf) < n) {
+		ssize_t got = get(r, &p, NULL, 0);
+
+		if (got < 0)
+			return -1;
+		if (got == 0)
+			break;
+	}
+	*bytes = (char *)r->buf.base + r->buf.start;
+	return (ssize_t)sks_buf_length(&r->buf);
+}
+
+int
+sks_copy(struct sks_rfile *r, struct sks_wfile *w, int64_t n)
+{
+	struct patience p = { 0 };
+	size_t step = 0;
+
+	if (begin(r) == -1)
+		return -1;
+	while (n != 0) {
+		size_t have = sks_buf_length(&r->buf);
+
+		if (have == 0) {
+			ssize_t got = get(r, &p, NULL, 0);
+
+			if (got < 0)
+				return -1;
+			if (got == 0)
+				break;
+			have = (size_t)got;
+		}
+		if (n > 0 && (int64_t)have > n)
+			have = (size_t)n;
+		if (sks_write(w, r->buf.base + r->buf.start, have) == -1)
+			return -1;
+		consume(r, have);
+		if (n > 0)
+			n -= (int64_t)have;
+		step += have;
+		p.begun = 1;
+		if (step >= STEP_SIZE) {
+			step = 0;
+			p.phase = UNSET;
+		}
+		be_fair(sks_task_current());
+	}
+	if (n > 0) {
+		errno = ENODATA;
+		return -1;
+	}
+	return 0;
+}
+
+int
+sks_eof(const struct sks_rfile *r)
+{
+	return sks_buf_length(&r->buf) == 0 && (r->eof || r->tr == NULL);
+}
+
+uint64_t
+sks_tell(const struct sks_rfile *r)
+{
+	return r->taken;
+}
+
+int
+sks_rfile_error(const struct sks_rfile *r)
+{
+	return r->error;
+}
+
+void
+sks_rfile_set_timeout(struct sks_rfile *r, int timeout_ms)
+{
+	r->read_ms = timeout_ms != 0 ? timeout_ms : r->defaults->read_ms;
+}
+
+void
+sks_rfile_set_idle(struct sks_rfile *r, int idle_ms)
+{
+	r->idle_ms = idle_ms != 0 ? idle_ms : r->defaults->idle_ms;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stream.h - the inside of rfile and wfile (socketserver/stream.h).
+ */
+#ifndef SKS_IO_STREAM_H
+#define SKS_IO_STREAM_H
+
+#include "base/buf.h"
+#include "fiber/task.h"
+#include "io/outbox.h"
+#include "io/transport.h"
+
+#include <socketserver/stream.h>
+
+/* Limits of a connection's streams, kept while no streams are attached. */
+struct sks_times {
+	int idle_ms;  /* SKS_OFF, or more than 0 */
+	int read_ms;
+	int write_ms;
+};
+
+struct sks_rfile {
+	struct sks_transport *tr;   /* NULL: memory, and buf holds all there is */
+	struct sks_wfile *twin;     /* whose failure ends reading too; may be NULL */
+	struct sks_buf_pool *pool;
+	struct sks_buf buf;
+	const struct sks_times *defaults;
+	int idle_ms;
+	int read_ms;
+	size_t max_line;
+	uint64_t taken;             /* bytes that reads have consumed */
+	unsigned char *nul;         /* where a NUL was put for the caller; NULL: nowhere */
+	unsigned char under_nul;
+	int dry;                    /* the last read came short: wait before the next */
+	int eof;
+	int error;
+	int busy;
+};
+
+struct sks_wfile {
+	struct sks_transport *tr;   /* NULL: memory; max_output is then a hard limit */
+	struct sks_buf_pool *pool;
+	struct sks_buf buf;
+	struct sks_list dirty;      /* on the list of the task that wrote last */
+	struct sks_outbox **outbox; /* where a connection keeps one; may be NULL */
+	const struct sks_times *defaults;
+	int write_ms;
+	size_t max_output;
+	int partial;                /* of the first message in buf something is sent */
+	int error;
+	int busy;
+};
+
+/* Zeroed streams with these limits; the caller sets what else they have. */
+void sks_rfile_init(struct sks_rfile *r, struct sks_transport *tr, const struct sks_times *times,
+    const struct sks_times *defaults, size_t max_line);
+void sks_wfile_init(struct sks_wfile *w, struct sks_transport *tr, const struct sks_times *times,
+    const struct sks_times *defaults, size_t max_output);
+
+/* Puts back the byte under a NUL, so that the buffer may go elsewhere. */
+void sks_rfile_restore(struct sks_rfile *r);
+
+/* Sends what it can without waiting. 0 also when bytes are left; -1 when the direction broke. */
+int sks_wfile_try_flush(struct sks_wfile *w);
+
+/* Gives memory back and leaves the list of its task; unsent bytes are lost. */
+void sks_wfile_close(struct sks_wfile *w);
+void sks_rfile_close(struct sks_rfile *r);
+
+/* The flush rule: sends what the current task has written. Failures stick to the streams. */
+void sks_flush_dirty(void);
+
+#endif

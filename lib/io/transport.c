@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The plain transport: a connected stream socket.
+ *
+ * MSG_DONTWAIT makes it independent of the descriptor's O_NONBLOCK, which is
+ * shared with whoever inherited the socket.
+ */
+#include "io/transport.h"
+
+#include "base/sys.h"
+
+#include <errno.h>
+#include <socketserver/fiber.h>
+
+static void
+count(struct sks_traffic *traffic, int out, ssize_t n)
+{
+	if (traffic != NULL && n > 0)
+		atomic_fetch_add_explicit(out ? &traffic->out : &traffic->in, (uint64_t)n,
+		    memory_order_relaxed);
+}
+
+static ssize_t
+plain_read(struct sks_transport *tr, void *buf, size_t n)
+{
+	ssize_t got;
+
+	do {
+		got = sks_sys_recv(tr->fd, buf, n, MSG_DONTWAIT);
+	} while (got == -1 && errno == EINTR);
+	tr->want = SKS_READ;
+	count(tr->traffic, 0, got);
+	return got;
+}
+
+static ssize_t
+plain_write(struct sks_transport *tr, const struct iovec *iov, int n)
+{
+	struct msghdr msg = { .msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n };
+	ssize_t sent;
+
+	do {
+		if (n == 1)
+			sent = sks_sys_send(tr->fd, iov->iov_base, iov->iov_len,
+			    MSG_DONTWAIT | MSG_NOSIGNAL);
+		else
+			sent = sks_sys_sendmsg(tr->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (sent == -1 && errno == EINTR);
+	tr->want = SKS_WRITE;
+	count(tr->traffic, 1, sent);
+	return sent;
+}
+
+static void
+plain_shutdown(struct sks_transport *tr)
+{
+	sks_sys_shutdown(tr->fd, SHUT_WR);
+}
+
+const struct sks_transport_ops sks_plain_transport = {
+	.read = plain_read,
+	.write = plain_write,
+	.shutdown = plain_shutdown,
+};

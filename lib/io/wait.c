@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What every wait has in common, and the choice between parking and blocking.
+ */
+#include "io/wait.h"
+
+#include "base/clock.h"
+#include "fiber/fiber.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <socketserver/fiber.h>
+#include <unistd.h>
+
+static int
+begin(struct sks_task *task, int64_t *deadline)
+{
+	if (atomic_load_explicit(&task->cancelled, memory_order_relaxed)) {
+		errno = ECANCELED;
+		return -1;
+	}
+	*deadline = sks_min64(*deadline, task->deadline);
+	return 0;
+}
+
+int
+sks_wait_readable(int fd, struct sks_watch *watch, int64_t deadline)
+{
+	struct sks_task *task = sks_task_current();
+
+	if (begin(task, &deadline) == -1)
+		return -1;
+	if (task->fiber == NULL)
+		return sks_wait_poll_any(fd, SKS_READ, deadline) == -1 ? -1 : 0;
+	if (watch != NULL && watch->loop == task->loop)
+		return sks_wait_event_readable(watch, deadline);
+	return sks_wait_event_any(fd, SKS_READ, deadline) == -1 ? -1 : 0;
+}
+
+int
+sks_wait_any(int fd, int events, int64_t deadline)
+{
+	struct sks_task *task = sks_task_current();
+
+	if (begin(task, &deadline) == -1)
+		return -1;
+	if (task->fiber == NULL)
+		return sks_wait_poll_any(fd, events, deadline);
+	return sks_wait_event_any(fd, events, deadline);
+}
+
+int
+sks_wait_writable(int fd, int64_t deadline)
+{
+	return sks_wait_any(fd, SKS_WRITE, deadline) == -1 ? -1 : 0;
+}
+
+int
+sks_wait_until(int64_t moment)
+{
+	struct sks_task *task = sks_task_current();
+	int64_t deadline = moment;
+	int rc;
+
+	if (begin(task, &deadline) == -1)
+		return -1;
+	if (task->fiber == NULL)
+		rc = sks_wait_poll_any(-1, 0, deadline);
+	else
+		rc = sks_wait_parked(deadline);
+	if (rc == -1 && errno == ETIMEDOUT && deadline == moment)
+		return 0;
+	return rc;
+}
+
+void
+sks_wait_turn(void)
+{
+	struct sks_task *task = sks_task_current();
+
+	if (task->fiber == NULL) {
+		sched_yield();
+		return;
+	}
+	sks_loop_ready(task->loop, task);
+	sks_fiber_suspend();
+}
+
+void
+sks_wait_cancel(struct sks_task *task)
+{
+	static const uint64_t one = 1;
+
+	atomic_store(&task->cancelled, 1);
+	if (task->fiber != NULL)
+		sks_wait_end(task, ECANCELED);
+	else if (task->cancel_fd != -1)
+		(void)!write(task->cancel_fd, &one, sizeof(one));
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * wait.h - the one seam between fibers and everything else.
+ *
+ * All calls that wait end here, and here alone it matters what the current
+ * task is: a fiber is parked until its loop has the event (wait_event.c), a
+ * thread blocks in poll(2) (wait_poll.c). Both look at the same things in the
+ * same order: cancelled, then the event, then the deadline (the call's or the
+ * task's, whichever comes first).
+ *
+ * The rejected alternative was a vtable of waits carried by each stream. It
+ * would have tied a stream to the kind of task that made it, where a handler's
+ * stream may well be used from a child task or a thread.
+ */
+#ifndef SKS_IO_WAIT_H
+#define SKS_IO_WAIT_H
+
+#include "fiber/task.h"
+#include "io/loop.h"
+
+/*
+ * A descriptor's standing interest in input: one persistent, level-triggered
+ * event that stays in place between waits and is taken away only when it fires
+ * and nobody waits. Adding and deleting it for each wait costs a third of the
+ * throughput. Its timer is lazy: a wait only stores its deadline as long as
+ * the timer already set fires no later than that.
+ */
+struct sks_watch {
+	struct event ev;
+	struct sks_loop *loop;
+	void (*ready)(struct sks_watch *, int error); /* 0: input; ETIMEDOUT. NULL: nobody waits */
+	struct sks_task *reader; /* the fiber in sks_wait_readable() */
+	int64_t deadline;
+	int interval;            /* ms after each event at which the timer fires; -1: no timer */
+	int armed;
+};
+
+void sks_watch_init(struct sks_watch *watch, struct sks_loop *loop, int fd);
+
+/*
+ * ready will be called once for input or when the deadline has passed: until
+ * then, or until sks_watch_forget(). 0, or -1 and errno of sks_loop_add().
+ */
+int sks_watch_expect(struct sks_watch *watch, void (*ready)(struct sks_watch *, int error),
+    int64_t deadline);
+void sks_watch_forget(struct sks_watch *watch);
+
+/* Before its fd is closed, always: an epoll set outlives a descriptor. */
+void sks_watch_close(struct sks_watch *watch);
+
+/*
+ * The waits. 0 (sks_wait_any: the events, SKS_READ and SKS_WRITE), or -1:
+ * ETIMEDOUT, ECANCELED, ENOMEM or what epoll_ctl(2) or poll(2) said. They do
+ * not flush: that is the stream's business.
+ */
+int sks_wait_readable(int fd, struct sks_watch *watch, int64_t deadline);
+int sks_wait_writable(int fd, int64_t deadline);
+int sks_wait_any(int fd, int events, int64_t deadline);
+int sks_wait_until(int64_t moment); /* 0 when the moment came */
+void sks_wait_turn(void);           /* lets other fibers and events go first */
+
+/* Parks the current fiber until sks_wait_end() or the deadline. Never on a thread. */
+int sks_wait_parked(int64_t deadline);
+
+/*
+ * Ends a fiber's wait with this error (0: none), on its loop's thread. Does
+ * nothing for a task that is not parked.
+ */
+void sks_wait_end(struct sks_task *task, int error);
+
+/* From the task's loop (a fiber), or for a thread from anywhere: every wait answers ECANCELED. */
+void sks_wait_cancel(struct sks_task *task);
+
+/* The two kinds; wait.c picks one. */
+int sks_wait_event_readable(struct sks_watch *watch, int64_t deadline);
+int sks_wait_event_any(int fd, int events, int64_t deadline);
+int sks_wait_poll_any(int fd, int events, int64_t deadline);
+
+#endif

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * wfile: buffered output, and the flush rule.
+ *
+ * Bytes gather until the task is about to wait, or until there are too many of
+ * them. So a handler that answers sixteen pipelined lines makes one system
+ * call, and nobody can forget to flush: a peer never waits for bytes of a task
+ * that waits for the peer.
+ *
+ * What others posted to the connection (its outbox) goes out between two
+ * flushes, never inside one.
+ */
+#include "base/clock.h"
+#include "io/stream.h"
+#include "io/wait.h"
+
+#include <errno.h>
+#include <socketserver/fiber.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DIRECT_SIZE 16384 /* from here on bytes are sent from the caller's memory */
+#define STEP_SIZE 65536   /* time is given anew for each of these */
+#define PRINT_ROOM 256    /* what most sks_printf() calls need */
+
+void
+sks_wfile_init(struct sks_wfile *w, struct sks_transport *tr, const struct sks_times *times,
+    const struct sks_times *defaults, size_t max_output)
+{
+	*w = (struct sks_wfile){
+		.tr = tr,
+		.write_ms = times->write_ms,
+		.defaults = defaults,
+		.max_output = max_output,
+	};
+	sks_list_init(&w->dirty);
+}
+
+void
+sks_wfile_close(struct sks_wfile *w)
+{
+	sks_list_remove(&w->dirty);
+	sks_buf_release(&w->buf, w->pool);
+}
+
+static struct sks_outbox *
+outbox_of(const struct sks_wfile *w)
+{
+	return w->outbox != NULL ? *w->outbox : NULL;
+}
+
+/* One direction of bytes that send_all works through. */
+struct block {
+	struct sks_buf *buf;
+	const unsigned char *more; /* behind the buffer, the caller's */
+	size_t more_len;
+};
+
+static size_t
+block_length(const struct block *b)
+{
+	return sks_buf_length(b->buf) + b->more_len;
+}
+
+/* One try to send. 1..n, or -1. */
+static ssize_t
+push(struct sks_wfile *w, struct block *b)
+{
+	struct sks_task *task = sks_task_current();
+	struct iovec iov[2];
+	size_t have = sks_buf_length(b->buf);
+	ssize_t sent;
+	int n = 0;
+
+	if (have > 0)
+		iov[n++] = (struct iovec){ b->buf->base + b->buf->start, have };
+	if (b->more_len > 0)
+		iov[n++] = (struct iovec){ (void *)b->more, b->more_len };
+	sent = w->tr->ops->write(w->tr, iov, n);
+	task->calls++;
+	if (sent > 0) {
+		size_t from_buf = sks_min((size_t)sent, have);
+
+		task->bytes += (size_t)sent;
+		sks_buf_consume(b->buf, from_buf);
+		b->more += (size_t)sent - from_buf;
+		b->more_len -= (size_t)sent - from_buf;
+	}
+	return sent;
+}
+
+/*
+ * Sends a block, waiting as needed if wait is set. 0: all of it, or, without
+ * wait, what could be sent. -1: errno, and broken unless ECANCELED or ENOMEM.
+ */
+static int
+send_block(struct sks_wfile *w, struct block *b, int wait)
+{
+	int64_t deadline = 0;
+	size_t step = 0;
+	int expired = 0;
+
+	while (block_length(b) > 0) {
+		ssize_t sent = push(w, b);
+
+		if (sent >= 0) {
+			step += (size_t)sent;
+			if (step >= STEP_SIZE || expired) {
+				step = 0;
+				expired = 0;
+				deadline = 0;
+			}
+			continue;
+		}
+		if (errno != EAGAIN)
+			return -1;
+		if (!wait)
+			return 0;
+		if (expired) {
+			errno = ETIMEDOUT;
+			return -1;
+		}
+		if (deadline == 0)
+			deadline = sks_clock_after(w->write_ms);
+		sks_flush_dirty();
+		if ((w->tr->want == SKS_READ ?
+			    sks_wait_readable(w->tr->fd, w->tr->watch, deadline) :
+			    sks_wait_writable(w->tr->fd, deadline)) == -1) {
+			if (errno != ETIMEDOUT)
+				return -1;
+			expired = 1;
+		}
+	}
+	return 0;
+}
+
+/* What was posted to the connection; only between two messages of its task. */
+static int
+send_posted(struct sks_wfile *w, int wait)
+{
+	struct sks_outbox *box = outbox_of(w);
+	struct block posted = { 0 };
+
+	if (box == NULL)
+		return 0;
+	if (box->error != 0) {
+		errno = box->error;
+		return -1;
+	}
+	sks_outbox_claim(box);
+	posted.buf = &box->buf;
+	return send_block(w, &posted, wait);
+}
+
+static int
+send_own(struct sks_wfile *w, struct block *own, int wait)
+{
+	size_t before = block_length(own);
+	size_t direct = own->more_len;
+	int rc = send_block(w, own, wait);
+
+	if (block_length(own) == 0)
+		w->partial = 0;
+	else if (block_length(own) < before)
+		w->partial = 1;
+	/* A large write that was cut short cannot be finished by a later one. */
+	if (rc == -1 && (errno == ECANCELED || errno == ENOMEM) && own->more_len < direct)
+		w->error = errno;
+	return rc;
+}
+
+/* Sends the buffer and more bytes behind it. 0 or -1. */
+static int
+send_all(struct sks_wfile *w, const void *more, size_t n, int wait)
+{
+	struct block own = { &w->buf, more, n };
+	int rc = 0;
+
+	if (w->error != 0) {
+		errno = w->error;
+		return -1;
+	}
+	if (w->busy) {
+		errno = EBUSY;
+		return -1;
+	}
+	w->busy = 1;
+	sks_list_remove(&w->dirty);
+	if (!w->partial)
+		rc = send_posted(w, wait);
+	if (rc == 0 && sks_outbox_is_empty(outbox_of(w)))
+		rc = send_own(w, &own, wait);
+	if (rc == 0 && block_length(&own) == 0)
+		rc = send_posted(w, wait);
+	if (rc == -1 && errno != ECANCELED && errno != ENOMEM)
+		w->error = errno;
+	if (outbox_of(w) != NULL && !w->partial)
+		sks_outbox_release(outbox_of(w));
+	if (sks_buf_length(&w->buf) == 0)
+		sks_buf_release(&w->buf, w->pool);
+	w->busy = 0;
+	return rc;
+}
+
+void
+sks_flush_dirty(void)
+{
+	struct sks_list *dirty = &sks_task_current()->dirty;
+	struct sks_list *link;
+	struct sks_list kept;
+
+	if (sks_list_empty(dirty))
+		return;
+	sks_list_init(&kept);
+	while ((link = sks_list_pop(dirty)) != NULL) {
+		struct sks_wfile *w = sks_list_entry(link, struct sks_wfile, dirty);
+
+		if (send_all(w, NULL, 0, 1) == -1 && w->error == 0)
+			sks_list_append(&kept, &w->dirty);
+	}
+	sks_list_move_all(dirty, &kept);
+}
+
+int
+sks_wfile_try_flush(struct sks_wfile *w)
+{
+	return w->tr == NULL ? 0 : send_all(w, NULL, 0, 0);
+}
+
+int
+sks_flush(struct sks_wfile *w)
+{
+	if (w->tr == NULL) {
+		errno = w->error;
+		return w->error != 0 ? -1 : 0;
+	}
+	return send_all(w, NULL, 0, 1);
+}
+
+/* Before bytes are added: is there room for n, after sending what there is? */
+static int
+begin(struct sks_wfile *w, size_t n)
+{
+	if (w->error != 0) {
+		errno = w->error;
+		return -1;
+	}
+	if (w->busy) {
+		errno = EBUSY;
+		return -1;
+	}
+	if (sks_buf_length(&w->buf) + n <= w->max_output)
+		return 0;
+	if (w->tr == NULL) {
+		errno = EMSGSIZE;
+		return -1;
+	}
+	return send_all(w, NULL, 0, 1);
+}
+
+static void
+added(struct sks_wfile *w, size_t n)
+{
+	w->buf.end += n;
+	if (sks_list_empty(&w->dirty) && w->tr != NULL)
+		sks_list_append(&sks_task_current()->dirty, &w->dirty);
+}
+
+int
+sks_write(struct sks_wfile *w, const void *buf, size_t n)
+{
+	if (n == 0)
+		return begin(w, 0);
+	if (w->tr != NULL && (n >= DIRECT_SIZE || n > w->max_output)) {
+		if (begin(w, 0) == -1)
+			return -1;
+		return send_all(w, buf, n, 1);
+	}
+	if (begin(w, n) == -1 || sks_buf_reserve(&w->buf, w->pool, n) == -1)
+		return -1;
+	memcpy(w->buf.base + w->buf.end, buf, n);
+	added(w, n);
+	return 0;
+}
+
+int
+sks_puts(struct sks_wfile *w, const char *string)
+{
+	return sks_write(w, string, strlen(string));
+}
+
+int
+sks_printf(struct sks_wfile *w, const char *format, ...)
+{
+	size_t room = PRINT_ROOM;
+
+	for (;;) {
+		va_list ap;
+		int n;
+
+		if (begin(w, 0) == -1 || sks_buf_reserve(&w->buf, w->pool, room) == -1)
+			return -1;
+		va_start(ap, format);
+		n = vsnprintf((char *)w->buf.base + w->buf.end, room + 1, format, ap);
+		va_end(ap);
+		if (n < 0)
+			return -1;
+		if ((size_t)n <= room) {
+			/* The text stands in the buffer; is it allowed to stay? */
+			if (sks_buf_length(&w->buf) + (size_t)n > w->max_output) {
+				if (w->tr == NULL) {
+					errno = EMSGSIZE;
+					return -1;
+				}
+				added(w, (size_t)n);
+				return send_all(w, NULL, 0, 1);
+			}
+			if (n > 0)
+				added(w, (size_t)n);
+			return 0;
+		}
+		room = (size_t)n;
+	}
+}
+
+int
+sks_wfile_error(const struct sks_wfile *w)
+{
+	return w->error;
+}
+
+void
+sks_wfile_set_timeout(struct sks_wfile *w, int timeout_ms)
+{
+	w->write_ms = timeout_ms != 0 ? timeout_ms : w->defaults->write_ms;
+}

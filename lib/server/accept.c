@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The accept loop. Ours, not libevent's evconnlistener, which spins and logs
+ * without end when descriptors run out.
+ *
+ * At most 16 a turn, so that a flood of connections does not keep the others
+ * waiting. When descriptors or memory run out the listener pauses and tries
+ * again with a growing delay, at the latest after 100 ms; the kernel's queue
+ * holds the clients meanwhile. Errors of one connection are passed over, those
+ * of the listener itself stop it.
+ */
+#include "server/accept.h"
+
+#include "base/sys.h"
+#include "server/conn.h"
+#include "server/datagram.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/un.h>
+
+#define BATCH 16
+#define BACKOFF_FIRST_MS 10
+#define BACKOFF_MOST_MS 100
+
+enum verdict { PASS_OVER, PAUSE, STOP };
+
+static enum verdict
+judge(int error)
+{
+	switch (error) {
+	case EMFILE:
+	case ENFILE:
+	case ENOBUFS:
+	case ENOMEM:
+		return PAUSE;
+	case EBADF:
+	case EINVAL:
+	case ENOTSOCK:
+	case EFAULT:
+		return STOP;
+	default: /* ECONNABORTED, EPROTO, EPERM, ENETDOWN, ...: this one client's */
+		return PASS_OVER;
+	}
+}
+
+void
+sks_accept_stop(struct sks_listener *l)
+{
+	if (l->armed)
+		event_del(&l->ev);
+	if (l->backoff_ms != 0)
+		event_del(&l->retry);
+	l->backoff_ms = 0;
+	l->armed = 0;
+}
+
+static void
+back_off(struct sks_listener *l, int error)
+{
+	int ms = l->backoff_ms == 0 ? BACKOFF_FIRST_MS : l->backoff_ms * 2;
+
+	sks_log_limited(&l->log, 1, "accept: %s; trying again soon", strerror(error));
+	sks_accept_stop(l);
+	l->backoff_ms = ms > BACKOFF_MOST_MS ? BACKOFF_MOST_MS : ms;
+	if (sks_loop_add(l->worker->loop, &l->retry, l->backoff_ms) == -1 &&
+	    sks_loop_add(l->worker->loop, &l->ev, -1) == 0)
+		l->armed = 1; /* without a timer it is better to be busy than deaf */
+}
+
+static void
+give_up(struct sks_listener *l, int error)
+{
+	sks_accept_stop(l);
+	l->dead = 1;
+	l->failed(l, error);
+}
+
+static void
+on_error(struct sks_listener *l, int error)
+{
+	switch (judge(error)) {
+	case PASS_OVER:
+		sks_count(&l->worker->service->refused, 1);
+		break;
+	case PAUSE:
+		back_off(l, error);
+		break;
+	case STOP:
+		give_up(l, error);
+		break;
+	}
+}
+
+/* 1: one more was taken or passed over; 0: no more now. */
+static int
+take_connection(struct sks_listener *l)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_un un; /* the largest of all */
+		struct sockaddr_storage room;
+	} peer;
+	socklen_t len = sizeof(peer);
+	int fd = sks_sys_accept4(l->fd, &peer.any, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd == -1) {
+		if (errno == EAGAIN)
+			return 0;
+		if (errno != EINTR)
+			on_error(l, errno);
+		return l->armed;
+	}
+	l->backoff_ms = 0;
+	if (l->quota != NULL)
+		--*l->quota;
+	sks_conn_open(l->worker, fd, &peer.any, (socklen_t)sks_min(len, sizeof(peer)));
+	return 1;
+}
+
+static int
+take_datagram(struct sks_listener *l)
+{
+	int rc = sks_datagram_receive(l->worker, l->fd, &l->lost);
+
+	if (rc == -1) {
+		give_up(l, errno);
+		return 0;
+	}
+	if (rc == 1 && l->quota != NULL)
+		--*l->quota;
+	return rc;
+}
+
+static void
+on_input(evutil_socket_t fd, short what, void *arg)
+{
+	struct sks_listener *l = arg;
+	int n;
+
+	(void)fd;
+	(void)what;
+	for (n = 0; n < BATCH && l->armed; n++) {
+		if (l->is_full(l)) {
+			sks_accept_stop(l);
+			return;
+		}
+		if (!(l->type == SOCK_STREAM ? take_connection(l) : take_datagram(l)))
+			return;
+	}
+}
+
+static void
+on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	struct sks_listener *l = arg;
+
+	(void)fd;
+	(void)what;
+	if (l->armed)
+		return;
+	if (sks_loop_add(l->worker->loop, &l->ev, -1) == 0)
+		l->armed = 1;
+	else
+		back_off(l, errno);
+}
+
+void
+sks_accept_attach(struct sks_listener *l, struct sks_worker *worker)
+{
+	l->worker = worker;
+	event_assign(&l->ev, worker->loop->base, l->fd, EV_READ | EV_PERSIST, on_input, l);
+	event_assign(&l->retry, worker->loop->base, -1, 0, on_retry, l);
+}
+
+int
+sks_accept_start(struct sks_listener *l)
+{
+	if (l->armed || l->dead || l->is_full(l))
+		return 0;
+	sks_accept_stop(l); /* a retry that is due later */
+	if (sks_loop_add(l->worker->loop, &l->ev, -1) == -1)
+		return -1;
+	l->armed = 1;
+	return 0;
+}

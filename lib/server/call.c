@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The order of setup, handle and finish, and the small public calls on a
+ * request.
+ */
+#include "server/call.h"
+
+#include "base/addr.h"
+#include "base/clock.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define ERROR_LINES_PER_SECOND 10
+
+static void
+log_error(struct sks_call *call, int error)
+{
+	char peer[SKS_ADDR_TEXT];
+
+	sks_log_limited(&call->service->errors, ERROR_LINES_PER_SECOND, "%s: %s: %s",
+	    call->service->handler.name, sks_peer(&call->req, peer, sizeof(peer)),
+	    error != 0 ? strerror(error) : "failed without errno");
+}
+
+static void
+count_failure(struct sks_call *call)
+{
+	if (!call->failed)
+		sks_count(&call->service->failed, 1);
+	call->failed = 1;
+}
+
+void
+sks_call_log_lost(struct sks_call *call, int error)
+{
+	count_failure(call);
+	log_error(call, error);
+}
+
+void
+sks_call_report(struct sks_call *call, int error)
+{
+	count_failure(call);
+	if (call->service->options.on_error != NULL)
+		call->service->options.on_error(&call->req, error);
+	else
+		log_error(call, error);
+}
+
+int
+sks_call_exchange(struct sks_call *call)
+{
+	const struct sks_handler *h = &call->service->handler;
+	int rc;
+
+	if (!call->set_up) {
+		errno = 0;
+		if (h->setup != NULL && h->setup(&call->req) == -1) {
+			sks_call_report(call, errno);
+			return -1;
+		}
+		call->set_up = 1;
+	}
+	errno = 0;
+	rc = h->handle(&call->req);
+	if (rc == -1)
+		sks_call_report(call, errno);
+	sks_task_current()->deadline = SKS_NEVER;
+	return rc == -1 || rc == SKS_KEEP ? rc : SKS_DONE;
+}
+
+void
+sks_call_finish(struct sks_call *call)
+{
+	const struct sks_handler *h = &call->service->handler;
+	struct sks_task *task = sks_task_current();
+
+	/* A cancellation ends with handle: what finish writes should still go out. */
+	call->finishing = 1;
+	atomic_store(&task->cancelled, 0);
+	if (!call->set_up)
+		return;
+	call->set_up = 0;
+	if (h->finish == NULL)
+		return;
+	task->deadline = sks_clock_after(call->hurried ? 0 : call->service->options.linger_ms);
+	h->finish(&call->req);
+	task->deadline = SKS_NEVER;
+}
+
+char *
+sks_peer(const struct sks_request *req, char *buf, size_t size)
+{
+	return sks_addr_format(req->peer, req->peer_len, buf, size);
+}
+
+void
+sks_deadline(struct sks_request *req, int ms)
+{
+	if (!sks_call_of(req)->finishing)
+		sks_task_current()->deadline = sks_clock_after(ms > 0 ? ms : -1);
+}
+
+int
+sks_draining(const struct sks_request *req)
+{
+	return atomic_load(&sks_call_of(req)->service->draining) != 0;
+}
+
+int
+sks_is_datagram(const struct sks_request *req)
+{
+	return sks_call_of(req)->datagram;
+}
+
+int
+sks_is_truncated(const struct sks_request *req)
+{
+	return sks_call_of(req)->truncated;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * call.h - a request as an executor sees it: something to run on a task, and
+ * what to tell the loop when it has been run.
+ *
+ * The public struct sks_request is its first member, so that what a handler
+ * holds leads back to it. Connections and datagrams embed a call.
+ */
+#ifndef SKS_SERVER_CALL_H
+#define SKS_SERVER_CALL_H
+
+#include "io/loop.h"
+#include "server/service.h"
+
+struct sks_executor;
+
+struct sks_call {
+	struct sks_request req;
+	struct sks_service *service;
+	struct sks_executor *executor;
+	void (*run)(struct sks_call *);   /* on the task */
+	void (*ended)(struct sks_call *); /* on the loop, after run, or instead of it (start_error) */
+	struct sks_job job;               /* carries `ended` to the loop */
+	struct sks_list link;             /* in the executor's queue, or among its running */
+	struct sks_task *task;            /* while it runs */
+	int start_error;                  /* why it could not be run at all */
+	unsigned int set_up : 1;          /* setup held */
+	unsigned int finishing : 1;       /* in finish, with its own time limit */
+	unsigned int datagram : 1;
+	unsigned int truncated : 1;
+	unsigned int failed : 1;
+	unsigned int hurried : 1;         /* finish runs where it must not wait */
+};
+
+static inline struct sks_call *
+sks_call_of(const struct sks_request *req)
+{
+	return sks_container_of(req, struct sks_call, req);
+}
+
+/*
+ * On the task, with streams attached: setup if it was not called yet, then
+ * handle once. SKS_DONE, SKS_KEEP, or -1 after an error was reported.
+ */
+int sks_call_exchange(struct sks_call *call);
+
+/* On the task: finish, if it is due, within linger_ms. Afterwards set_up is 0. */
+void sks_call_finish(struct sks_call *call);
+
+/* setup or handle failed: on_error, or the default line. */
+void sks_call_report(struct sks_call *call, int error);
+
+/* After finish: output that could not be delivered is counted and logged. */
+void sks_call_log_lost(struct sks_call *call, int error);
+
+#endif

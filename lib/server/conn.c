@@ -1,0 +1,531 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Connections: parked, run, flushed, closed.
+ *
+ * The loop owns a connection except while its call runs on a task. So a
+ * parked one has no task: the loop reads its first bytes itself and only then
+ * asks for one; an end of input, an error or a time-out of a parked connection
+ * never starts a handler, only finish, where there is one. And a finished one
+ * has no task either: the loop sends what is left, shuts down its half, reads
+ * the peer's rest for a while and closes. Closing at once would make the
+ * kernel answer unread input with a reset, which can overtake the reply.
+ *
+ * Streams and their buffers are on the task's stack and exist during an
+ * exchange; between exchanges only unread input is kept.
+ */
+#include "server/conn.h"
+
+#include "base/clock.h"
+#include "base/sys.h"
+#include "io/outbox.h"
+#include "io/stream.h"
+#include "io/wait.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define READ_SIZE 16384
+#define DRAIN_MAX 65536
+
+struct sks_conn {
+	struct sks_call call;
+	struct sks_worker *worker;
+	struct sks_list link;         /* in the worker's list of its state */
+	struct sks_watch watch;
+	struct sks_transport transport;
+	struct sks_outbox *outbox;    /* made when the loop first has bytes to send */
+	struct sks_buf in;            /* unread input between exchanges */
+	struct sks_times times;
+	_Atomic size_t posting;       /* bytes in messages on their way to this loop */
+	atomic_int posts;             /* such messages */
+	int drained;                  /* bytes thrown away while lingering */
+	unsigned int parked : 1;
+	unsigned int lingering : 1;
+	unsigned int flushing : 1;    /* lingering, with output left */
+	unsigned int kept : 1;        /* the last exchange ended with SKS_KEEP */
+	unsigned int only_finish : 1;
+	unsigned int eof : 1;         /* all input was read: no need to wait for the peer's end */
+	unsigned int broken : 1;      /* nothing can be delivered */
+	unsigned int refused : 1;
+	unsigned int closed : 1;      /* waits for posts only, then it is freed */
+	/* the peer's address and the handler's state follow */
+};
+
+static void park(struct sks_conn *c);
+
+static struct sks_conn *
+conn_of(struct sks_call *call)
+{
+	return sks_container_of(call, struct sks_conn, call);
+}
+
+static void
+move_to(struct sks_conn *c, struct sks_list *state)
+{
+	sks_list_remove(&c->link);
+	sks_list_append(state, &c->link);
+}
+
+static void
+leave_parked(struct sks_conn *c)
+{
+	sks_watch_forget(&c->watch);
+	c->parked = 0;
+	sks_count(&c->worker->service->parked, -1);
+}
+
+static void
+close_now(struct sks_conn *c)
+{
+	struct sks_worker *worker = c->worker;
+
+	if (c->parked)
+		leave_parked(c);
+	sks_watch_close(&c->watch);
+	sks_outbox_free(c->outbox);
+	c->outbox = NULL;
+	sks_buf_release(&c->in, &worker->loop->bufs);
+	sks_list_remove(&c->link);
+	sks_sys_close(c->transport.fd);
+	c->closed = 1;
+	worker->open--;
+	sks_count(c->refused ? &worker->service->refused : &worker->service->finished, 1);
+	if (atomic_load(&c->posts) == 0)
+		sks_sys_free(c);
+	worker->released(worker);
+}
+
+/* -- lingering -- */
+
+static void
+close_lingering(struct sks_conn *c)
+{
+	sks_count(&c->worker->service->lingering, -1);
+	close_now(c);
+}
+
+static void
+on_drain(struct sks_watch *watch, int error)
+{
+	struct sks_conn *c = sks_container_of(watch, struct sks_conn, watch);
+	unsigned char *scratch = sks_loop_scratch(c->worker->loop);
+
+	while (error == 0 && scratch != NULL && c->drained < DRAIN_MAX) {
+		ssize_t n = sks_sys_recv(c->transport.fd, scratch, SKS_LOOP_SCRATCH, MSG_DONTWAIT);
+
+		if (n > 0) {
+			c->drained += (int)n;
+			continue;
+		}
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1 && errno == EAGAIN &&
+		    sks_watch_expect(watch, on_drain, watch->deadline) == 0)
+			return;
+		break;
+	}
+	close_lingering(c);
+}
+
+static void
+shut_down(struct sks_conn *c)
+{
+	struct sks_service *service = c->worker->service;
+
+	c->flushing = 0;
+	if (!c->broken && !c->eof) {
+		c->transport.ops->shutdown(&c->transport);
+		if (sks_watch_expect(&c->watch, on_drain,
+			sks_clock_after(service->options.linger_ms)) == 0)
+			return;
+	}
+	close_lingering(c);
+}
+
+/* The outbox is empty, or broken: of interest only to a connection that ends. */
+static void
+on_outbox_idle(void *arg)
+{
+	struct sks_conn *c = arg;
+
+	if (!c->flushing)
+		return;
+	if (c->outbox->error != 0) {
+		sks_call_log_lost(&c->call, c->outbox->error);
+		c->broken = 1;
+	}
+	shut_down(c);
+}
+
+static struct sks_outbox *
+need_outbox(struct sks_conn *c)
+{
+	struct sks_service *service = c->worker->service;
+
+	if (c->outbox == NULL)
+		c->outbox = sks_outbox_new(c->worker->loop, &c->transport,
+		    service->options.max_output, service->options.timeout_ms, on_outbox_idle, c);
+	return c->outbox;
+}
+
+/* The handler is through: from here on the loop brings the connection to its end. */
+static void
+linger(struct sks_conn *c)
+{
+	move_to(c, &c->worker->lingering);
+	c->lingering = 1;
+	sks_count(&c->worker->service->lingering, 1);
+	sks_buf_release(&c->in, &c->worker->loop->bufs);
+	if (c->broken || sks_outbox_is_empty(c->outbox)) {
+		shut_down(c);
+		return;
+	}
+	c->flushing = 1;
+	c->outbox->claimed = 0;
+	sks_outbox_send(c->outbox);
+}
+
+/* -- on the task -- */
+
+static void
+attach(struct sks_conn *c, struct sks_rfile *r, struct sks_wfile *w)
+{
+	struct sks_service *service = c->worker->service;
+	struct sks_buf_pool *pool = sks_task_current()->fiber != NULL ? &c->worker->loop->bufs : NULL;
+
+	sks_rfile_init(r, &c->transport, &c->times, &service->times, service->options.max_line);
+	sks_wfile_init(w, &c->transport, &c->times, &service->times, service->options.max_output);
+	r->pool = pool;
+	w->pool = pool;
+	r->twin = w;
+	r->buf = c->in;
+	r->dry = sks_buf_length(&r->buf) > 0; /* the loop has just emptied the socket */
+	c->in = (struct sks_buf){ 0 };
+	w->outbox = &c->outbox;
+	c->call.req.rfile = r;
+	c->call.req.wfile = w;
+}
+
+/* Sends what it can at once and leaves the rest to the loop. 0, or -1: some is lost. */
+static int
+leave_output(struct sks_conn *c, struct sks_wfile *w)
+{
+	if (sks_wfile_try_flush(w) == -1)
+		return -1;
+	if (sks_buf_length(&w->buf) == 0)
+		return 0;
+	if (need_outbox(c) == NULL || sks_outbox_take(c->outbox, &w->buf, w->partial) == -1) {
+		w->error = ENOMEM;
+		return -1;
+	}
+	w->partial = 0;
+	sks_outbox_release(c->outbox);
+	return 0;
+}
+
+/* Leaves to the connection what outlives the exchange. */
+static void
+detach(struct sks_conn *c, struct sks_rfile *r, struct sks_wfile *w)
+{
+	sks_rfile_restore(r);
+	c->times = (struct sks_times){ r->idle_ms, r->read_ms, w->write_ms };
+	c->eof |= r->eof && sks_buf_length(&r->buf) == 0;
+	c->broken |= w->error != 0 || r->error != 0;
+	c->in = r->buf;
+	r->buf = (struct sks_buf){ 0 };
+	sks_wfile_close(w);
+	c->call.req.rfile = NULL;
+	c->call.req.wfile = NULL;
+}
+
+/* May handle be called again at once? */
+static int
+goes_on(struct sks_conn *c, const struct sks_rfile *r, const struct sks_wfile *w)
+{
+	return sks_buf_length(&r->buf) > 0 && r->error == 0 && w->error == 0 &&
+	    !sks_task_current()->cancelled && !sks_executor_is_contended(c->call.executor);
+}
+
+static void
+run(struct sks_call *call)
+{
+	struct sks_conn *c = conn_of(call);
+	struct sks_rfile r;
+	struct sks_wfile w;
+	int rc = SKS_DONE;
+
+	attach(c, &r, &w);
+	if (!c->only_finish) {
+		do {
+			rc = sks_call_exchange(call);
+			sks_rfile_restore(&r);
+		} while (rc == SKS_KEEP && goes_on(c, &r, &w));
+	}
+	/* Kept: unless that was all there is, or the server is leaving. */
+	c->kept = rc == SKS_KEEP && r.error == 0 && !sks_task_current()->cancelled &&
+	    (sks_buf_length(&r.buf) > 0 || (!r.eof && !call->service->draining)) &&
+	    leave_output(c, &w) == 0;
+	if (!c->kept) {
+		sks_call_finish(call);
+		if (!c->broken && leave_output(c, &w) == -1 && !call->failed)
+			sks_call_log_lost(call, w.error);
+	}
+	detach(c, &r, &w);
+}
+
+/* -- between exchanges -- */
+
+static void
+submit(struct sks_conn *c)
+{
+	move_to(c, &c->worker->busy);
+	sks_executor_submit(c->worker->executor, &c->call); /* c may be gone after this */
+}
+
+/* The peer is gone (eof, broken), or said nothing for too long, or the server stops. */
+static void
+end_parked(struct sks_conn *c)
+{
+	if (c->parked)
+		leave_parked(c);
+	if (c->outbox != NULL && c->outbox->error != 0)
+		c->broken = 1;
+	if (c->call.set_up && c->worker->service->handler.finish != NULL) {
+		c->only_finish = 1;
+		submit(c);
+		return;
+	}
+	c->refused = !c->call.set_up;
+	if (c->broken || sks_outbox_is_empty(c->outbox))
+		close_now(c);
+	else
+		linger(c);
+}
+
+static void
+on_parked(struct sks_watch *watch, int error)
+{
+	struct sks_conn *c = sks_container_of(watch, struct sks_conn, watch);
+	ssize_t n;
+
+	if (error == ETIMEDOUT) {
+		end_parked(c);
+		return;
+	}
+	n = -1;
+	if (error == 0 && sks_buf_reserve(&c->in, &c->worker->loop->bufs, READ_SIZE) == 0) {
+		n = c->transport.ops->read(&c->transport, c->in.base, READ_SIZE);
+		if (n > 0) {
+			c->in.end = (size_t)n;
+			leave_parked(c);
+			submit(c);
+			return;
+		}
+		sks_buf_release(&c->in, &c->worker->loop->bufs);
+		if (n == -1 && errno == EAGAIN &&
+		    sks_watch_expect(watch, on_parked, watch->deadline) == 0)
+			return;
+	}
+	c->eof = n == 0;
+	c->broken = n == -1;
+	end_parked(c);
+}
+
+static void
+park(struct sks_conn *c)
+{
+	move_to(c, &c->worker->parked);
+	c->parked = 1;
+	sks_count(&c->worker->service->parked, 1);
+	if (sks_watch_expect(&c->watch, on_parked, sks_clock_after(c->times.idle_ms)) == -1)
+		end_parked(c);
+}
+
+static void
+ended(struct sks_call *call)
+{
+	struct sks_conn *c = conn_of(call);
+
+	if (call->start_error != 0) {
+		sks_log_limited(&call->service->errors, 10, "%s: cannot run the handler: %s",
+		    call->service->handler.name, strerror(call->start_error));
+		if (call->set_up) { /* finish is owed; here, where it cannot wait */
+			c->only_finish = 1;
+			call->hurried = 1;
+			run(call);
+		} else
+			c->refused = 1;
+		c->broken = 1;
+		close_now(c);
+	} else if (!c->kept)
+		linger(c);
+	else if (sks_buf_length(&c->in) > 0) {
+		sks_buf_shrink(&c->in, &c->worker->loop->bufs);
+		submit(c);
+	} else if (call->service->draining)
+		end_parked(c);
+	else
+		park(c);
+}
+
+/* -- from outside -- */
+
+static struct sks_conn *
+new_conn(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen_t len)
+{
+	struct sks_service *service = worker->service;
+	size_t align = _Alignof(max_align_t);
+	size_t state_at = (sizeof(struct sks_conn) + len + align - 1) / align * align;
+	struct sks_conn *c = sks_sys_calloc(1, state_at + service->handler.state_size);
+	struct sks_request *req;
+
+	if (c == NULL)
+		return NULL;
+	c->worker = worker;
+	sks_list_init(&c->link);
+	c->transport = (struct sks_transport){
+		.ops = &sks_plain_transport,
+		.watch = &c->watch,
+		.traffic = &service->traffic,
+		.fd = fd,
+	};
+	c->times = service->times;
+	sks_watch_init(&c->watch, worker->loop, fd);
+	c->call.service = service;
+	c->call.run = run;
+	c->call.ended = ended;
+	memcpy(c + 1, peer, len);
+	req = &c->call.req;
+	req->state = (char *)c + state_at;
+	req->data = service->options.data;
+	req->server = service->server;
+	req->peer = (struct sockaddr *)(c + 1);
+	req->peer_len = len;
+	req->fd = fd;
+	return c;
+}
+
+void
+sks_conn_open(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen_t len)
+{
+	struct sks_service *service = worker->service;
+	struct sks_conn *c = new_conn(worker, fd, peer, len);
+
+	sks_count(&service->accepted, 1);
+	worker->open++;
+	if (c == NULL) {
+		sks_count(&service->refused, 1);
+		sks_log_limited(&service->errors, 10, "%s: no memory for a connection",
+		    service->handler.name);
+		sks_sys_close(fd);
+		worker->open--;
+		return;
+	}
+	if (service->options.verify != NULL && !service->options.verify(&c->call.req)) {
+		c->refused = 1;
+		sks_sys_shutdown(fd, SHUT_WR);
+		close_now(c);
+	} else if (service->handler.client_first)
+		park(c);
+	else
+		submit(c);
+}
+
+void
+sks_conn_end_parked(struct sks_worker *worker)
+{
+	struct sks_list *link;
+
+	while ((link = sks_list_pop(&worker->parked)) != NULL)
+		end_parked(sks_list_entry(link, struct sks_conn, link));
+}
+
+void
+sks_conn_end_queued(struct sks_call *call)
+{
+	end_parked(conn_of(call));
+}
+
+void
+sks_conn_abort_idle(struct sks_worker *worker)
+{
+	struct sks_list *link;
+
+	while ((link = sks_list_pop(&worker->parked)) != NULL)
+		close_now(sks_list_entry(link, struct sks_conn, link));
+	while ((link = sks_list_pop(&worker->lingering)) != NULL)
+		close_lingering(sks_list_entry(link, struct sks_conn, link));
+}
+
+/* -- posts -- */
+
+struct post {
+	struct sks_message message;
+	struct sks_conn *conn;
+	size_t n;
+	unsigned char bytes[];
+};
+
+static int
+post_here(struct sks_conn *c, const void *buf, size_t n)
+{
+	if (c->closed || c->lingering || c->broken) {
+		errno = ENOTCONN;
+		return -1;
+	}
+	if (need_outbox(c) == NULL)
+		return -1;
+	return sks_outbox_put(c->outbox, buf, n);
+}
+
+static void
+deliver(struct sks_message *message)
+{
+	struct post *post = sks_container_of(message, struct post, message);
+	struct sks_conn *c = post->conn;
+
+	atomic_fetch_sub(&c->posting, post->n);
+	(void)post_here(c, post->bytes, post->n);
+	sks_sys_free(post);
+	if (atomic_fetch_sub(&c->posts, 1) == 1 && c->closed)
+		sks_sys_free(c);
+}
+
+static int
+post_there(struct sks_conn *c, const void *buf, size_t n)
+{
+	size_t max = c->worker->service->options.max_output;
+	struct post *post;
+
+	if (n > max || atomic_load(&c->posting) > max - n) {
+		errno = ENOBUFS;
+		return -1;
+	}
+	post = sks_sys_malloc(sizeof(*post) + n);
+	if (post == NULL)
+		return -1;
+	post->message.run = deliver;
+	post->conn = c;
+	post->n = n;
+	memcpy(post->bytes, buf, n);
+	atomic_fetch_add(&c->posting, n);
+	atomic_fetch_add(&c->posts, 1);
+	sks_loop_post(c->worker->loop, &post->message);
+	return 0;
+}
+
+int
+sks_post(struct sks_request *req, const void *buf, size_t n)
+{
+	struct sks_call *call = sks_call_of(req);
+	struct sks_conn *c;
+
+	if (call->datagram || req->server == NULL) {
+		errno = ENOTSUP;
+		return -1;
+	}
+	c = conn_of(call);
+	if (sks_loop_is_here(c->worker->loop))
+		return post_here(c, buf, n);
+	return post_there(c, buf, n);
+}

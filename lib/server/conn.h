@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * conn.h - the life of a connection on its loop.
+ *
+ *     open ─> [verify] ─> busy ─> lingering ─> closed
+ *                          │ ^
+ *                          v │
+ *                         parked      between exchanges: no task, no stack, no buffer
+ */
+#ifndef SKS_SERVER_CONN_H
+#define SKS_SERVER_CONN_H
+
+#include "server/worker.h"
+
+#include <sys/socket.h>
+
+struct sks_conn;
+
+/* Takes over an accepted, non-blocking descriptor, also when it fails. */
+void sks_conn_open(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen_t len);
+
+/* Ends every parked connection: at the beginning of a shutdown. */
+void sks_conn_end_parked(struct sks_worker *worker);
+
+/* The connection of a call that was taken off the executor's queue: ends it. */
+void sks_conn_end_queued(struct sks_call *call);
+
+/* Closes every connection that is parked or lingering, as it is. */
+void sks_conn_abort_idle(struct sks_worker *worker);
+
+#endif

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Datagrams. Received into the loop's scratch memory, then copied exactly, so
+ * that a request costs what it carries and not what it might.
+ *
+ * The reply leaves from the address that was asked (IP_PKTINFO): a host with
+ * several addresses, or a test on 127.0.0.2, would otherwise answer from
+ * another one, which a connected client does not take.
+ */
+#include "server/datagram.h"
+
+#include "base/clock.h"
+#include "base/sys.h"
+#include "io/stream.h"
+#include "io/wait.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/un.h>
+
+#define CONTROL_SIZE 256
+#define REPLY_MAX 65507 /* what UDP over IPv4 carries */
+
+union peer {
+	struct sockaddr any;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+	struct sockaddr_un un;
+};
+
+/* The address that was asked, as the reply's control message. */
+union source {
+	struct in_pktinfo in;
+	struct in6_pktinfo in6;
+};
+
+struct datagram {
+	struct sks_call call;
+	struct sks_worker *worker;
+	int fd;
+	int family;            /* of source; 0: none */
+	union source source;
+	socklen_t peer_len;
+	union peer peer;
+	struct sks_buf reply;
+	size_t n;
+	unsigned char *bytes;  /* behind the handler's state */
+};
+
+void
+sks_datagram_prepare(int fd, int family)
+{
+	static const int on = 1;
+
+	/* All of them a service, not a need: a kernel without them still serves. */
+	if (family == AF_INET)
+		sks_sys_setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on));
+	if (family == AF_INET6)
+		sks_sys_setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof(on));
+	sks_sys_setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof(on));
+}
+
+static void
+release(struct datagram *d)
+{
+	struct sks_worker *worker = d->worker;
+
+	sks_buf_release(&d->reply, NULL);
+	sks_sys_free(d);
+	worker->open--;
+	worker->released(worker);
+}
+
+static int
+send_once(struct datagram *d)
+{
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+	} control;
+	struct iovec iov = { d->reply.base + d->reply.start, sks_buf_length(&d->reply) };
+	struct msghdr msg = {
+		.msg_name = &d->peer,
+		.msg_namelen = d->peer_len,
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+	};
+	ssize_t n;
+
+	if (d->family != 0) {
+		int v4 = d->family == AF_INET;
+		size_t size = v4 ? sizeof(d->source.in) : sizeof(d->source.in6);
+
+		memset(&control, 0, sizeof(control));
+		msg.msg_control = &control;
+		msg.msg_controllen = CMSG_SPACE(size);
+		control.header.cmsg_level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
+		control.header.cmsg_type = v4 ? IP_PKTINFO : IPV6_PKTINFO;
+		control.header.cmsg_len = CMSG_LEN(size);
+		memcpy(CMSG_DATA(&control.header), &d->source, size);
+	}
+	do {
+		n = sks_sys_sendmsg(d->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (n == -1 && errno == EINTR);
+	if (n == -1)
+		return -1;
+	atomic_fetch_add_explicit(&d->worker->service->traffic.out, (uint64_t)n,
+	    memory_order_relaxed);
+	return 0;
+}
+
+static void
+send_reply(struct datagram *d)
+{
+	int64_t deadline = sks_clock_after(d->worker->service->times.write_ms);
+
+	while (send_once(d) == -1) {
+		if (errno != EAGAIN || sks_wait_writable(d->fd, deadline) == -1) {
+			sks_call_log_lost(&d->call, errno);
+			return;
+		}
+	}
+}
+
+static void
+run(struct sks_call *call)
+{
+	struct datagram *d = sks_container_of(call, struct datagram, call);
+	struct sks_service *service = call->service;
+	struct sks_rfile r;
+	struct sks_wfile w;
+
+	sks_rfile_init(&r, NULL, &service->times, &service->times, service->options.max_line);
+	sks_wfile_init(&w, NULL, &service->times, &service->times, REPLY_MAX);
+	r.buf = (struct sks_buf){ .base = d->bytes, .end = d->n, .cap = d->n };
+	call->req.rfile = &r;
+	call->req.wfile = &w;
+	sks_call_exchange(call);
+	sks_call_finish(call);
+	d->reply = w.buf;
+	w.buf = (struct sks_buf){ 0 };
+	if (sks_buf_length(&d->reply) > 0 && d->peer_len > 0)
+		send_reply(d);
+}
+
+static void
+ended(struct sks_call *call)
+{
+	struct datagram *d = sks_container_of(call, struct datagram, call);
+
+	if (call->start_error != 0) {
+		sks_log_limited(&call->service->errors, 10, "%s: cannot run the handler: %s",
+		    call->service->handler.name, strerror(call->start_error));
+		sks_count(&call->service->dropped, 1);
+	} else
+		sks_count(&call->service->finished, 1);
+	release(d);
+}
+
+void
+sks_datagram_drop(struct sks_call *call)
+{
+	sks_count(&call->service->dropped, 1);
+	release(sks_container_of(call, struct datagram, call));
+}
+
+static struct datagram *
+new_datagram(struct sks_worker *worker, const void *bytes, size_t n, const union peer *peer,
+    socklen_t peer_len)
+{
+	struct sks_service *service = worker->service;
+	size_t align = _Alignof(max_align_t);
+	size_t state_at = (sizeof(struct datagram) + align - 1) / align * align;
+	size_t bytes_at = state_at + service->handler.state_size;
+	struct datagram *d = sks_sys_malloc(bytes_at + n + 1);
+
+	if (d == NULL)
+		return NULL;
+	memset(d, 0, bytes_at);
+	d->worker = worker;
+	d->bytes = (unsigned char *)d + bytes_at;
+	d->n = n;
+	memcpy(d->bytes, bytes, n);
+	d->peer = *peer;
+	d->peer_len = peer_len;
+	d->call.service = service;
+	d->call.run = run;
+	d->call.ended = ended;
+	d->call.datagram = 1;
+	d->call.req = (struct sks_request){
+		.state = (char *)d + state_at,
+		.data = service->options.data,
+		.server = service->server,
+		.peer = &d->peer.any,
+		.peer_len = peer_len,
+		.fd = -1,
+	};
+	return d;
+}
+
+/* What the control messages tell: the address asked, and the kernel's losses. */
+static void
+read_control(struct datagram *d, struct msghdr *msg, unsigned int *lost)
+{
+	struct cmsghdr *c;
+
+	for (c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
+		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+			memcpy(&d->source.in, CMSG_DATA(c), sizeof(d->source.in));
+			d->source.in.ipi_ifindex = 0;
+			d->family = AF_INET;
+		} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+			memcpy(&d->source.in6, CMSG_DATA(c), sizeof(d->source.in6));
+			if (!IN6_IS_ADDR_LINKLOCAL(&d->source.in6.ipi6_addr))
+				d->source.in6.ipi6_ifindex = 0;
+			if (!IN6_IS_ADDR_MULTICAST(&d->source.in6.ipi6_addr))
+				d->family = AF_INET6;
+		} else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {
+			unsigned int total;
+
+			memcpy(&total, CMSG_DATA(c), sizeof(total));
+			sks_count(&d->worker->service->dropped, (int)(total - *lost));
+			*lost = total;
+		}
+	}
+}
+
+/* Errors that concern one datagram (an ICMP message, a full table), not the socket. */
+static int
+is_passing(int error)
+{
+	switch (error) {
+	case ECONNREFUSED:
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+	case ENETDOWN:
+	case EHOSTDOWN:
+	case EMSGSIZE:
+	case ENOBUFS:
+	case ENOMEM:
+	case EPERM:
+	case EINTR:
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+static void
+serve(struct sks_worker *worker, int fd, struct msghdr *msg, size_t n, unsigned int *lost)
+{
+	struct sks_service *service = worker->service;
+	struct datagram *d;
+
+	sks_count(&service->datagrams, 1);
+	if (msg->msg_flags & MSG_TRUNC) {
+		sks_count(&service->truncated, 1);
+		if (!service->options.keep_truncated) {
+			sks_count(&service->dropped, 1);
+			return;
+		}
+	}
+	worker->open++;
+	d = new_datagram(worker, msg->msg_iov->iov_base, n, msg->msg_name, msg->msg_namelen);
+	if (d == NULL) {
+		worker->open--;
+		sks_count(&service->dropped, 1);
+		sks_log_limited(&service->errors, 10, "%s: no memory for a datagram",
+		    service->handler.name);
+		return;
+	}
+	d->fd = fd;
+	d->call.truncated = (msg->msg_flags & MSG_TRUNC) != 0;
+	read_control(d, msg, lost);
+	atomic_fetch_add_explicit(&service->traffic.in, n, memory_order_relaxed);
+	if (service->options.verify != NULL && !service->options.verify(&d->call.req)) {
+		sks_count(&service->refused, 1);
+		sks_count(&service->dropped, 1);
+		release(d);
+		return;
+	}
+	sks_executor_submit(worker->executor, &d->call);
+}
+
+int
+sks_datagram_receive(struct sks_worker *worker, int fd, unsigned int *lost)
+{
+	union {
+		struct cmsghdr align;
+		char room[CONTROL_SIZE];
+	} control;
+	union peer peer = { 0 };
+	struct iovec iov = { sks_loop_scratch(worker->loop), worker->service->options.max_datagram };
+	struct msghdr msg = {
+		.msg_name = &peer,
+		.msg_namelen = sizeof(peer),
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	ssize_t n;
+
+	if (iov.iov_base == NULL)
+		return 0; /* no memory: it waits in the kernel */
+	iov.iov_len = sks_min(iov.iov_len, SKS_LOOP_SCRATCH);
+	n = sks_sys_recvmsg(fd, &msg, MSG_DONTWAIT);
+	if (n == -1 && errno == EAGAIN)
+		return 0;
+	if (n == -1 && is_passing(errno))
+		return 1;
+	if (n == -1)
+		return -1;
+	serve(worker, fd, &msg, (size_t)n, lost);
+	return 1;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * datagram.h - a datagram as a request: rfile holds it, and what was written
+ * to wfile goes back as one datagram when the handler has finished.
+ */
+#ifndef SKS_SERVER_DATAGRAM_H
+#define SKS_SERVER_DATAGRAM_H
+
+#include "server/worker.h"
+
+#include <sys/socket.h>
+
+/* Before the first sks_datagram_receive() on a socket: replies must leave from the address asked. */
+void sks_datagram_prepare(int fd, int family);
+
+/*
+ * Receives one datagram and hands it to the worker. 1; 0 when there is none;
+ * -1 with errno when the socket has failed for good. *lost is the kernel's
+ * counter of this socket's losses, kept by the caller between calls.
+ */
+int sks_datagram_receive(struct sks_worker *worker, int fd, unsigned int *lost);
+
+/* Ends the request of a call that was taken off the executor's queue. */
+void sks_datagram_drop(struct sks_call *call);
+
+#endif

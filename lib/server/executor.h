@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * executor.h - where calls run: on fibers here, on threads and in processes
+ * in files of the same shape. It knows calls, never servers.
+ *
+ * At most max_running calls run at once; the others wait in a queue, first
+ * come first served.
+ */
+#ifndef SKS_SERVER_EXECUTOR_H
+#define SKS_SERVER_EXECUTOR_H
+
+#include "server/call.h"
+
+struct sks_executor_ops {
+	/*
+	 * Lets call->run(call) run on a task and then sks_executor_done(call) on the
+	 * loop. `now` is set when the caller is on the loop's own stack, outside of
+	 * any job. 0, or -1: no means for one more task.
+	 */
+	int (*start)(struct sks_executor *, struct sks_call *, int now);
+	/* NULL is never passed. No call runs. */
+	void (*free)(struct sks_executor *);
+};
+
+struct sks_executor {
+	const struct sks_executor_ops *ops;
+	struct sks_loop *loop;
+	int running;
+	int max_running;
+	struct sks_list queue;
+	struct sks_list active; /* the calls that run */
+	void (*on_room)(void *arg); /* a call ended; set by the owner */
+	void *arg;
+};
+
+/* NULL: ENOMEM. */
+struct sks_executor *sks_fiber_executor_new(struct sks_loop *loop,
+    const struct sks_service *service);
+
+/* Fills in the common part; for the files of each kind. */
+void sks_executor_init(struct sks_executor *executor, const struct sks_executor_ops *ops,
+    struct sks_loop *loop, const struct sks_service *service);
+
+/* NULL is fine. */
+void sks_executor_free(struct sks_executor *executor);
+
+/* Runs the call now or when its turn comes. Where that is impossible, call->ended is called
+ * soon with call->start_error set. */
+void sks_executor_submit(struct sks_executor *executor, struct sks_call *call);
+
+/* 1 when a further call would have to wait. */
+int sks_executor_is_full(const struct sks_executor *executor);
+
+/* 1 when others wait for the place of a call that runs. */
+int sks_executor_is_contended(const struct sks_executor *executor);
+
+/* A call was run: on the loop's own stack. */
+void sks_executor_done(struct sks_call *call);
+
+/* Every wait of the calls that run answers ECANCELED, except in finish. */
+void sks_executor_cancel(struct sks_executor *executor);
+
+/* Every wait fails at once, in finish too, again and again: the server is being freed. */
+void sks_executor_abort(struct sks_executor *executor);
+
+/* Takes a call that waits for its turn off the queue. */
+struct sks_call *sks_executor_unqueue(struct sks_executor *executor);
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Calls on fibers of one loop. With max_running 1 this is Python's plain
+ * server: one request at a time, while the loop's timers, its listeners and a
+ * shutdown go on working.
+ */
+#include "base/sys.h"
+#include "fiber/fiber.h"
+#include "server/executor.h"
+
+#include <errno.h>
+
+struct fiber_executor {
+	struct sks_executor base;
+	struct sks_fiber_pool *pool;
+};
+
+static void
+run_done(struct sks_job *job)
+{
+	sks_executor_done(sks_container_of(job, struct sks_call, job));
+}
+
+static void
+run(void *arg)
+{
+	struct sks_call *call = arg;
+
+	call->run(call);
+	/* On the loop's stack, once this fiber is back in its pool. */
+	sks_list_init(&call->job.link);
+	call->job.run = run_done;
+	sks_loop_defer(call->executor->loop, &call->job);
+}
+
+static int
+start(struct sks_executor *executor, struct sks_call *call, int now)
+{
+	struct fiber_executor *fe = sks_container_of(executor, struct fiber_executor, base);
+	struct sks_fiber *fiber = sks_fiber_start(fe->pool, run, call);
+
+	if (fiber == NULL)
+		return -1;
+	fiber->task.loop = executor->loop;
+	fiber->task.name = call->service->handler.name;
+	fiber->task.peer = call->req.peer;
+	fiber->task.peer_len = call->req.peer_len;
+	call->task = &fiber->task;
+	if (now)
+		sks_loop_resume(&fiber->task);
+	else
+		sks_loop_ready(executor->loop, &fiber->task);
+	return 0;
+}
+
+static void
+free_executor(struct sks_executor *executor)
+{
+	struct fiber_executor *fe = sks_container_of(executor, struct fiber_executor, base);
+
+	sks_fiber_pool_free(fe->pool);
+	sks_sys_free(fe);
+}
+
+static const struct sks_executor_ops fiber_ops = {
+	.start = start,
+	.free = free_executor,
+};
+
+struct sks_executor *
+sks_fiber_executor_new(struct sks_loop *loop, const struct sks_service *service)
+{
+	struct fiber_executor *fe = sks_sys_calloc(1, sizeof(*fe));
+
+	if (fe == NULL)
+		return NULL;
+	sks_executor_init(&fe->base, &fiber_ops, loop, service);
+	fe->pool = sks_fiber_pool_new(service->options.stack_size);
+	if (fe->pool == NULL) {
+		sks_sys_free(fe);
+		errno = ENOMEM;
+		return NULL;
+	}
+	return &fe->base;
+}

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Opening listeners. Each step names itself before it is tried, so that what
+ * fails is told with its step, its object and its reason by one place.
+ */
+#include "server/listener.h"
+
+#include "base/addr.h"
+#include "base/log.h"
+#include "base/sys.h"
+#include "server/datagram.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+
+#define PORT_TRIES 16
+
+static void
+complain(const char *step, const char *object, const char *why)
+{
+	int error = errno;
+
+	sks_logf("%s %s: %s", step, object, why);
+	errno = error;
+}
+
+static int
+set_flag(int fd, int level, int name, int on)
+{
+	return sks_sys_setsockopt(fd, level, name, &on, sizeof(on));
+}
+
+static struct sks_listener *
+new_listener(int fd, int type)
+{
+	struct sks_listener *l = sks_sys_calloc(1, sizeof(*l));
+
+	if (l == NULL)
+		return NULL;
+	sks_list_init(&l->link);
+	l->fd = fd;
+	l->type = type;
+	return l;
+}
+
+/* Accepted sockets inherit these, so they cost nothing for each connection. */
+static void
+set_connection_defaults(int fd)
+{
+	set_flag(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* we coalesce */
+	set_flag(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+}
+
+/* Is there nobody behind this socket file? */
+static int
+is_stale(const struct sks_addr *addr, int type)
+{
+	struct stat st;
+	int fd, rc;
+
+	if (addr->u.un.sun_path[0] == '\0' || sks_sys_lstat(addr->u.un.sun_path, &st) == -1 ||
+	    !S_ISSOCK(st.st_mode))
+		return 0;
+	fd = sks_sys_socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd == -1)
+		return 0;
+	rc = sks_sys_connect(fd, &addr->u.any, addr->len);
+	rc = rc == -1 && errno == ECONNREFUSED;
+	sks_sys_close(fd);
+	return rc;
+}
+
+static int
+bind_unix(int fd, const struct sks_addr *addr, int type)
+{
+	if (sks_sys_bind(fd, &addr->u.any, addr->len) == 0)
+		return 0;
+	if (errno != EADDRINUSE)
+		return -1;
+	if (!is_stale(addr, type) || sks_sys_unlink(addr->u.un.sun_path) == -1) {
+		errno = EADDRINUSE;
+		return -1;
+	}
+	return sks_sys_bind(fd, &addr->u.any, addr->len);
+}
+
+/* Remembers the file, so that only ours is removed. */
+static int
+own_file(struct sks_listener *l, const struct sks_addr *addr)
+{
+	struct stat st;
+
+	if (addr->u.un.sun_path[0] == '\0')
+		return 0;
+	if (sks_sys_lstat(addr->u.un.sun_path, &st) == -1)
+		return -1;
+	l->path = sks_sys_malloc(sizeof(addr->u.un.sun_path) + 1);
+	if (l->path == NULL)
+		return -1;
+	memcpy(l->path, addr->u.un.sun_path, sizeof(addr->u.un.sun_path));
+	l->path[sizeof(addr->u.un.sun_path)] = '\0';
+	l->dev = st.st_dev;
+	l->ino = st.st_ino;
+	return 0;
+}
+
+/* One socket. NULL: errno and *step. */
+static struct sks_listener *
+open_one(const struct sks_addr *addr, int type, const struct sks_options *o, const char **step)
+{
+	int family = addr->u.any.sa_family;
+	struct sks_listener *l;
+	int fd, error;
+
+	*step = "socket";
+	fd = sks_sys_socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd == -1)
+		return NULL;
+	l = new_listener(fd, type);
+	if (l == NULL) {
+		error = errno;
+		sks_sys_close(fd);
+		errno = error;
+		return NULL;
+	}
+	if (type == SOCK_STREAM && family != AF_UNIX) {
+		*step = "SO_REUSEADDR";
+		if (set_flag(fd, SOL_SOCKET, SO_REUSEADDR, 1) == -1)
+			goto fail;
+		set_connection_defaults(fd);
+	}
+	*step = "SO_REUSEPORT";
+	if (o->reuse_port && family != AF_UNIX && set_flag(fd, SOL_SOCKET, SO_REUSEPORT, 1) == -1)
+		goto fail;
+	*step = "IPV6_V6ONLY";
+	if (family == AF_INET6 && set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, o->v6only != 0) == -1)
+		goto fail;
+	if (type == SOCK_DGRAM)
+		sks_datagram_prepare(fd, family);
+	*step = "fchmod";
+	if (family == AF_UNIX && o->unix_mode != 0 &&
+	    sks_sys_fchmod(fd, (mode_t)o->unix_mode) == -1)
+		goto fail;
+	*step = "bind";
+	if ((family == AF_UNIX ? bind_unix(fd, addr, type) :
+				 sks_sys_bind(fd, &addr->u.any, addr->len)) == -1)
+		goto fail;
+	if (family == AF_UNIX && own_file(l, addr) == -1)
+		goto fail;
+	*step = "listen";
+	if (type == SOCK_STREAM && sks_sys_listen(fd, o->backlog) == -1)
+		goto fail;
+	return l;
+
+fail:
+	error = errno;
+	sks_listener_close(l);
+	errno = error;
+	return NULL;
+}
+
+/* An address of a name that this machine does not have, as ::1 without IPv6. */
+static int
+is_not_here(int error)
+{
+	return error == EADDRNOTAVAIL || error == EAFNOSUPPORT;
+}
+
+/* All addresses of a name, with one port number. -1: errno; *step and *at say where. */
+static int
+open_all(struct sks_addr *addr, size_t n, int type, const struct sks_options *o,
+    struct sks_list *opened, const char **step, struct sks_addr *at)
+{
+	int error = 0, port = -1;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		struct sks_addr try = addr[i];
+		struct sks_listener *l;
+
+		if (port > 0)
+			sks_addr_set_port(&try, port);
+		l = open_one(&try, type, o, step);
+		if (l == NULL) {
+			*at = try;
+			error = errno;
+			if (is_not_here(error))
+				continue;
+			break;
+		}
+		sks_list_append(opened, &l->link);
+		if (sks_addr_port(&try) == 0) {
+			try.len = sizeof(try.u);
+			if (sks_sys_getsockname(l->fd, &try.u.any, &try.len) == 0)
+				port = sks_addr_port(&try);
+		}
+	}
+	if (i == n && !sks_list_empty(opened))
+		return 0;
+	errno = error;
+	return -1;
+}
+
+static void
+close_all(struct sks_list *listeners)
+{
+	struct sks_list *link;
+
+	while ((link = sks_list_pop(listeners)) != NULL)
+		sks_listener_close(sks_list_entry(link, struct sks_listener, link));
+}
+
+static int
+open_addresses(const struct sks_endpoint *ep, const char *address, const struct sks_options *o,
+    struct sks_list *listeners)
+{
+	const char *step = NULL, *why = NULL;
+	char text[SKS_ADDR_TEXT];
+	struct sks_list opened;
+	struct sks_addr *addr;
+	struct sks_addr at;
+	size_t n;
+	int tries, rc, error;
+
+	addr = sks_endpoint_resolve(ep, 1, &n, &why);
+	if (addr == NULL) {
+		complain("resolve", address, why);
+		return -1;
+	}
+	sks_list_init(&opened);
+	/* The port chosen for the first address may be taken on the second. */
+	for (tries = 0;; tries++) {
+		rc = open_all(addr, n, sks_scheme_type(ep->scheme), o, &opened, &step, &at);
+		if (rc == 0 || errno != EADDRINUSE || sks_addr_port(&addr[0]) != 0 ||
+		    tries == PORT_TRIES)
+			break;
+		close_all(&opened);
+	}
+	error = errno;
+	if (rc == -1) {
+		close_all(&opened);
+		complain(step, sks_addr_format(&at.u.any, at.len, text, sizeof(text)),
+		    strerror(error));
+	}
+	sks_list_move_all(listeners, &opened);
+	free(addr);
+	errno = error;
+	return rc;
+}
+
+/* A socket that was bound by somebody else; ours from here on, also on failure. */
+static int
+open_inherited(int fd, const char *address, struct sks_list *listeners)
+{
+	int type = 0, listening = 0, flags;
+	socklen_t len = sizeof(type);
+	struct sks_listener *l;
+	struct sks_addr addr = { .len = sizeof(addr.u) };
+
+	if (sks_sys_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == -1) {
+		complain("listen on", address, strerror(errno));
+		return -1;
+	}
+	len = sizeof(listening);
+	sks_sys_getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len);
+	if (type != SOCK_DGRAM && (type != SOCK_STREAM || !listening)) {
+		complain("listen on", address, "neither a listening stream socket nor a datagram socket");
+		errno = EINVAL;
+		return -1;
+	}
+	flags = sks_sys_fcntl(fd, F_GETFL);
+	if (flags == -1 || sks_sys_fcntl(fd, F_SETFL, flags | O_NONBLOCK) == -1 ||
+	    sks_sys_fcntl(fd, F_SETFD, FD_CLOEXEC) == -1 || (l = new_listener(fd, type)) == NULL) {
+		complain("listen on", address, strerror(errno));
+		return -1;
+	}
+	if (sks_sys_getsockname(fd, &addr.u.any, &addr.len) == 0) {
+		if (type == SOCK_DGRAM)
+			sks_datagram_prepare(fd, addr.u.any.sa_family);
+		else if (addr.u.any.sa_family != AF_UNIX)
+			set_connection_defaults(fd);
+	}
+	sks_list_append(listeners, &l->link);
+	return 0;
+}
+
+int
+sks_listener_open(const char *address, const struct sks_options *options,
+    struct sks_list *listeners)
+{
+	struct sks_endpoint ep;
+	const char *why;
+
+	if (sks_endpoint_parse(&ep, address, &why) == -1) {
+		complain("address", address, why);
+		return -1;
+	}
+	if (ep.scheme == SKS_FD)
+		return open_inherited(ep.fd, address, listeners);
+	return open_addresses(&ep, address, options, listeners);
+}
+
+void
+sks_listener_close(struct sks_listener *l)
+{
+	struct stat st;
+
+	sks_list_remove(&l->link);
+	if (l->path != NULL && sks_sys_lstat(l->path, &st) == 0 && st.st_dev == l->dev &&
+	    st.st_ino == l->ino)
+		sks_sys_unlink(l->path);
+	sks_sys_close(l->fd);
+	sks_sys_free(l->path);
+	sks_sys_free(l);
+}

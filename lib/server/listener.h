@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * listener.h - bound sockets: how they come to be, and how they go.
+ */
+#ifndef SKS_SERVER_LISTENER_H
+#define SKS_SERVER_LISTENER_H
+
+#include "base/list.h"
+#include "base/log.h"
+
+#include <event2/event_struct.h>
+#include <socketserver/server.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct sks_worker;
+
+struct sks_listener {
+	struct sks_list link;
+	int fd;
+	int type;              /* SOCK_STREAM or SOCK_DGRAM */
+	char *path;            /* of a Unix socket's file that is ours; else NULL */
+	dev_t dev;
+	ino_t ino;
+
+	/* For accept.c: */
+	struct sks_worker *worker;
+	struct event ev;       /* input */
+	struct event retry;    /* after descriptors or memory ran out */
+	int armed;
+	int backoff_ms;        /* 0: all is well */
+	int *quota;            /* how many may still be taken; NULL: no limit */
+	int (*is_full)(struct sks_listener *); /* must it pause? */
+	void (*failed)(struct sks_listener *, int error);
+	unsigned int lost;     /* datagrams, as the kernel counts them */
+	int dead;
+	struct sks_log_limit log;
+};
+
+/*
+ * Opens every socket of an address and appends it to listeners. 0, or -1 with
+ * errno and one line in the log; then none is opened.
+ */
+int sks_listener_open(const char *address, const struct sks_options *options,
+    struct sks_list *listeners);
+
+/* Closes it and removes its socket file if that is still ours. */
+void sks_listener_close(struct sks_listener *listener);
+
+#endif

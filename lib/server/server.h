@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * server.h - the inside of a server (socketserver/server.h).
+ */
+#ifndef SKS_SERVER_SERVER_H
+#define SKS_SERVER_SERVER_H
+
+#include "server/listener.h"
+#include "server/worker.h"
+
+/*
+ * IDLE ─> SERVING ─> DRAINING ─> CANCELLED ─> IDLE
+ * A shutdown leads from SERVING to DRAINING, drain_ms on to CANCELLED; when no
+ * request is left, or after linger_ms more, the server is idle again.
+ */
+enum sks_server_state { SKS_IDLE, SKS_SERVING, SKS_DRAINING, SKS_CANCELLED };
+
+struct sks_server {
+	struct sks_service service;
+	struct sks_worker worker;
+	struct sks_list listeners;
+	enum sks_server_state state;
+	int dispatching;           /* in a call of ours that runs the loop */
+	int result;                /* errno of the run that ends; 0 */
+	int quota;                 /* sks_handle_request: requests still to take */
+	atomic_int stop;           /* shutdowns asked for: 1, or 2 for at once */
+	struct event limit;        /* drain_ms, linger_ms, or sks_handle_request's time */
+	struct event tick;
+};
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a server tells of itself.
+ */
+#include "base/addr.h"
+#include "base/log.h"
+#include "base/sys.h"
+#include "server/server.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const struct sks_listener *
+find(const struct sks_server *server, unsigned int i)
+{
+	struct sks_list *link, *after;
+
+	sks_list_each (link, after, &server->listeners)
+		if (i-- == 0)
+			return sks_list_entry(link, struct sks_listener, link);
+	errno = ENOENT;
+	return NULL;
+}
+
+char *
+sks_server_address(const struct sks_server *server, unsigned int i, char *buf, size_t size)
+{
+	const struct sks_listener *l = find(server, i);
+	struct sks_addr addr = { .len = sizeof(addr.u) };
+
+	if (l == NULL || sks_sys_getsockname(l->fd, &addr.u.any, &addr.len) == -1)
+		return NULL;
+	return sks_addr_format(&addr.u.any, addr.len, buf, size);
+}
+
+int
+sks_server_fileno(const struct sks_server *server, unsigned int i)
+{
+	const struct sks_listener *l = find(server, i);
+
+	return l != NULL ? l->fd : -1;
+}
+
+int
+sks_server_stats_abi(const struct sks_server *server, struct sks_stats *stats, size_t size)
+{
+	const struct sks_service *s = &server->service;
+	struct sks_stats now = {
+		.accepted = atomic_load(&s->accepted),
+		.active = atomic_load(&s->active),
+		.parked = atomic_load(&s->parked),
+		.lingering = atomic_load(&s->lingering),
+		.finished = atomic_load(&s->finished),
+		.failed = atomic_load(&s->failed),
+		.refused = atomic_load(&s->refused),
+		.datagrams = atomic_load(&s->datagrams),
+		.truncated = atomic_load(&s->truncated),
+		.dropped = atomic_load(&s->dropped),
+		.bytes_in = atomic_load(&s->traffic.in),
+		.bytes_out = atomic_load(&s->traffic.out),
+	};
+
+	/* A newer caller's further counters are zero: this library does not count them. */
+	memset(stats, 0, size);
+	memcpy(stats, &now, sks_min(size, sizeof(now)));
+	return 0;
+}
+
+void
+sks_set_log(void (*write_line)(const char *line, void *arg), void *arg)
+{
+	sks_log_set(write_line, arg);
+}
+
+#define TEXT(n) #n
+#define VERSION(major, minor, patch) TEXT(major) "." TEXT(minor) "." TEXT(patch)
+
+const char *
+sks_version(void)
+{
+	return VERSION(SKS_VERSION_MAJOR, SKS_VERSION_MINOR, SKS_VERSION_PATCH);
+}

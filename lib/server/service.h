@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * service.h - what all requests of a server share: its handler, its options
+ * with every default filled in, and its counters.
+ */
+#ifndef SKS_SERVER_SERVICE_H
+#define SKS_SERVER_SERVICE_H
+
+#include "base/log.h"
+#include "io/stream.h"
+#include "io/transport.h"
+
+#include <socketserver/server.h>
+#include <stdatomic.h>
+
+struct sks_service {
+	struct sks_handler handler;
+	char name[64];              /* what handler.name points to */
+	struct sks_options options; /* no zero stands for a default any more */
+	struct sks_times times;
+	struct sks_server *server;  /* NULL: served without one */
+	atomic_int draining;
+	struct sks_log_limit errors; /* of the default on_error */
+
+	/* The members of struct sks_stats, from several threads. */
+	_Atomic uint64_t accepted;
+	_Atomic uint64_t active;
+	_Atomic uint64_t parked;
+	_Atomic uint64_t lingering;
+	_Atomic uint64_t finished;
+	_Atomic uint64_t failed;
+	_Atomic uint64_t refused;
+	_Atomic uint64_t datagrams;
+	_Atomic uint64_t truncated;
+	_Atomic uint64_t dropped;
+	struct sks_traffic traffic;
+};
+
+static inline void
+sks_count(_Atomic uint64_t *counter, int change)
+{
+	atomic_fetch_add_explicit(counter, (uint64_t)(int64_t)change, memory_order_relaxed);
+}
+
+/*
+ * Copies handler and options as their callers know them and fills in the
+ * defaults; options may be NULL. -1: EINVAL or E2BIG, after one line in the log.
+ */
+int sks_service_init(struct sks_service *service, const struct sks_handler *handler,
+    size_t handler_size, const struct sks_options *options, size_t options_size);
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The short forms: a server for one address, and a whole server program.
+ */
+#include "server/simple.h"
+
+#include "base/addr.h"
+#include "base/log.h"
+#include "server/server.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static int
+is_type(const char *address, int type)
+{
+	struct sks_endpoint ep;
+	const char *why;
+
+	/* What is no address, and what an inherited socket is, listening will tell. */
+	return sks_endpoint_parse(&ep, address, &why) == -1 || ep.scheme == SKS_FD ||
+	    sks_scheme_type(ep.scheme) == type;
+}
+
+struct sks_server *
+sks_simple_server_new(const char *address, int type, const struct sks_handler *handler,
+    size_t handler_size, const struct sks_options *options, size_t options_size)
+{
+	struct sks_server *server;
+	char udp[512];
+	int error;
+
+	if (type == SOCK_DGRAM && !is_type(address, type) &&
+	    strncmp(address, "tcp:", 4) != 0 && strncmp(address, "unix:", 5) != 0 &&
+	    snprintf(udp, sizeof(udp), "udp:%s", address) < (int)sizeof(udp))
+		address = udp;
+	if (!is_type(address, type)) {
+		sks_logf("address %s: not an address for %s", address,
+		    type == SOCK_STREAM ? "connections" : "datagrams");
+		errno = EINVAL;
+		return NULL;
+	}
+	server = sks_server_new_abi(handler, handler_size, options, options_size);
+	if (server == NULL || sks_server_listen(server, address) == 0)
+		return server;
+	error = errno;
+	sks_server_free(server);
+	errno = error;
+	return NULL;
+}
+
+int
+sks_serve_abi(const char *address, const struct sks_handler *handler, size_t handler_size,
+    const struct sks_options *options, size_t options_size)
+{
+	struct sks_server *server;
+	int rc = -1;
+
+	server = sks_server_new_abi(handler, handler_size, options, options_size);
+	if (server != NULL && sks_server_listen(server, address) == 0) {
+		server->service.options.stop_signals = 1;
+		rc = sks_serve_forever(server);
+		if (rc == -1)
+			sks_logf("%s: serve: %s", server->service.handler.name, strerror(errno));
+	}
+	sks_server_free(server);
+	return rc == 0 ? 0 : 1;
+}

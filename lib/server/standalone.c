@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Handlers without a server: on bytes in memory, for tests, and on one
+ * connection that somebody else accepted, as inetd(8) does.
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/sys.h"
+#include "io/stream.h"
+#include "io/wait.h"
+#include "server/call.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#define DRAIN_MAX 65536
+
+static struct sks_call *
+new_call(const struct sks_handler *handler, size_t handler_size, const struct sks_options *options,
+    size_t options_size)
+{
+	struct sks_service *service = sks_sys_calloc(1, sizeof(*service));
+	struct sks_call *call = NULL;
+
+	if (service == NULL)
+		return NULL;
+	if (sks_service_init(service, handler, handler_size, options, options_size) == 0)
+		call = sks_sys_calloc(1, sizeof(*call));
+	if (call != NULL && service->handler.state_size > 0) {
+		call->req.state = sks_sys_calloc(1, service->handler.state_size);
+		if (call->req.state == NULL) {
+			sks_sys_free(call);
+			call = NULL;
+		}
+	}
+	if (call == NULL) {
+		sks_sys_free(service);
+		return NULL;
+	}
+	call->service = service;
+	call->req.data = service->options.data;
+	call->req.fd = -1;
+	return call;
+}
+
+static void
+free_call(struct sks_call *call)
+{
+	sks_sys_free(call->req.state);
+	sks_sys_free(call->service);
+	sks_sys_free(call);
+}
+
+static void
+keep_quiet(struct sks_request *req, int error)
+{
+	(void)req;
+	(void)error;
+}
+
+int
+sks_handle_bytes(const struct sks_handler *handler, const void *in, size_t n, char **out,
+    size_t *out_len)
+{
+	static const struct sks_options quiet = { .on_error = keep_quiet };
+	struct sks_call *call = new_call(handler, sizeof(*handler), &quiet, sizeof(quiet));
+	struct sks_times *times;
+	struct sks_rfile r;
+	struct sks_wfile w;
+	int rc, error;
+
+	if (call == NULL)
+		return -1;
+	times = &call->service->times;
+	sks_rfile_init(&r, NULL, times, times, call->service->options.max_line);
+	sks_wfile_init(&w, NULL, times, times, SSIZE_MAX / 4);
+	if (sks_buf_reserve(&r.buf, NULL, n + 1) == -1) {
+		free_call(call);
+		return -1;
+	}
+	if (n > 0)
+		memcpy(r.buf.base, in, n);
+	r.buf.end = n;
+	call->req.rfile = &r;
+	call->req.wfile = &w;
+	do {
+		rc = sks_call_exchange(call);
+		error = errno;
+	} while (rc == SKS_KEEP && !sks_eof(&r));
+	sks_call_finish(call);
+
+	if (out_len != NULL)
+		*out_len = sks_buf_length(&w.buf);
+	if (out != NULL) {
+		*out = malloc(sks_buf_length(&w.buf) + 1);
+		if (*out != NULL) {
+			if (sks_buf_length(&w.buf) > 0)
+				memcpy(*out, w.buf.base + w.buf.start, sks_buf_length(&w.buf));
+			(*out)[sks_buf_length(&w.buf)] = '\0';
+		} else {
+			rc = -1;
+			error = ENOMEM;
+		}
+	}
+	sks_rfile_restore(&r);
+	sks_rfile_close(&r);
+	sks_wfile_close(&w);
+	free_call(call);
+	errno = error;
+	return rc == -1 ? -1 : 0;
+}
+
+/* Reads the peer's rest, so that closing does not answer it with a reset. */
+static void
+linger(struct sks_transport *tr, int linger_ms)
+{
+	int64_t deadline = sks_clock_after(linger_ms);
+	unsigned char drop[4096];
+	ssize_t drained = 0;
+
+	tr->ops->shutdown(tr);
+	while (drained < DRAIN_MAX) {
+		ssize_t n = tr->ops->read(tr, drop, sizeof(drop));
+
+		if (n == 0 || (n == -1 && errno != EAGAIN))
+			return;
+		if (n == -1 && sks_wait_readable(tr->fd, NULL, deadline) == -1)
+			return;
+		if (n > 0)
+			drained += n;
+	}
+}
+
+/* The same exchanges as on a server, one after another; the wait for input is part of it. */
+static int
+serve(struct sks_call *call, struct sks_transport *tr)
+{
+	struct sks_service *service = call->service;
+	struct sks_rfile r;
+	struct sks_wfile w;
+	char *first;
+	int rc = SKS_KEEP, error = 0;
+
+	sks_rfile_init(&r, tr, &service->times, &service->times, service->options.max_line);
+	sks_wfile_init(&w, tr, &service->times, &service->times, service->options.max_output);
+	r.twin = &w;
+	call->req.rfile = &r;
+	call->req.wfile = &w;
+	if (!service->handler.client_first || sks_peek(&r, 1, &first) > 0) {
+		do {
+			rc = sks_call_exchange(call);
+			error = errno;
+		} while (rc == SKS_KEEP && sks_peek(&r, 1, &first) > 0);
+	}
+	sks_call_finish(call);
+	if (sks_flush(&w) == -1 && rc != -1) {
+		rc = -1;
+		error = errno;
+	}
+	if (w.error == 0 && r.error == 0 && !sks_eof(&r))
+		linger(tr, service->options.linger_ms);
+	sks_rfile_restore(&r);
+	sks_rfile_close(&r);
+	sks_wfile_close(&w);
+	errno = error;
+	return rc == -1 ? -1 : 0;
+}
+
+int
+sks_serve_fd_abi(int fd, const struct sks_handler *handler, size_t handler_size,
+    const struct sks_options *options, size_t options_size)
+{
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+	struct sks_transport tr = { .ops = &sks_plain_transport, .fd = fd };
+	struct sks_call *call;
+	int rc = -1, error;
+
+	call = new_call(handler, handler_size, options, options_size);
+	if (call != NULL) {
+		if (sks_sys_getpeername(fd, (struct sockaddr *)&peer, &len) == -1)
+			len = 0; /* gone already: reading will tell */
+		if (len > 0 || errno == ENOTCONN) {
+			call->req.fd = fd;
+			call->req.peer = (struct sockaddr *)&peer;
+			call->req.peer_len = len;
+			rc = serve(call, &tr);
+		}
+		error = errno;
+		free_call(call);
+		errno = error;
+	}
+	error = errno;
+	sks_sys_close(fd);
+	errno = error;
+	return rc;
+}

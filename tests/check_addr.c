@@ -1,0 +1,521 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_addr.c - addresses: text to endpoint, to socket addresses, to text.
+ */
+#include "base/addr.h"
+#include "base/sys.h"
+#include "base/util.h"
+
+#include <arpa/inet.h>
+#include <check.h>
+#include <errno.h>
+#include <limits.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+
+static void
+clear(void)
+{
+#ifdef SKS_FAULTS
+	sks_fault_clear();
+#endif
+}
+
+static struct sks_endpoint
+parse(const char *text)
+{
+	struct sks_endpoint ep;
+	const char *why = "";
+
+	ck_assert_msg(sks_endpoint_parse(&ep, text, &why) == 0, "\"%s\": %s", text, why);
+	return ep;
+}
+
+/* The addresses of text, as text, with spaces between; or the errno's text. */
+static const char *
+resolve(const char *text, int passive, char *to, size_t size)
+{
+	struct sks_endpoint ep = parse(text);
+	struct sks_addr *addrs;
+	char one[SKS_ADDR_TEXT];
+	const char *why = NULL;
+	size_t n, i, used = 0;
+
+	addrs = sks_endpoint_resolve(&ep, passive, &n, &why);
+	if (addrs == NULL) {
+		ck_assert_ptr_nonnull(why);
+		ck_assert_str_ne(why, "");
+		snprintf(to, size, "%s", strerror(errno));
+		return to;
+	}
+	ck_assert_uint_gt(n, 0);
+	to[0] = '\0';
+	for (i = 0; i < n && used < size; i++)
+		used += (size_t)snprintf(to + used, size - used, "%s%s", i > 0 ? " " : "",
+		    sks_addr_format(&addrs[i].u.any, addrs[i].len, one, sizeof(one)));
+	free(addrs);
+	return to;
+}
+
+static const char *
+repeat(char *to, const char *prefix, char c, size_t n, const char *suffix)
+{
+	size_t at = strlen(prefix);
+
+	memcpy(to, prefix, at);
+	memset(to + at, c, n);
+	strcpy(to + at + n, suffix);
+	return to;
+}
+
+START_TEST(inet_endpoints_have_scheme_host_and_port)
+{
+	static const struct {
+		const char *text;
+		enum sks_scheme scheme;
+		const char *host, *port;
+	} table[] = {
+		{ "localhost:2525", SKS_TCP, "localhost", "2525" },
+		{ "tcp:localhost:2525", SKS_TCP, "localhost", "2525" },
+		{ "udp:localhost:2525", SKS_UDP, "localhost", "2525" },
+		{ ":80", SKS_TCP, "", "80" },
+		{ "tcp::80", SKS_TCP, "", "80" },
+		{ "udp::23000", SKS_UDP, "", "23000" },
+		{ "[::1]:80", SKS_TCP, "::1", "80" },
+		{ "[::]:0", SKS_TCP, "::", "0" },
+		{ "udp:[fe80::1%lo]:80", SKS_UDP, "fe80::1%lo", "80" },
+		{ "[::ffff:127.0.0.1]:80", SKS_TCP, "::ffff:127.0.0.1", "80" },
+		{ "127.0.0.1:65535", SKS_TCP, "127.0.0.1", "65535" },
+		{ "a-b.example_1.:http", SKS_TCP, "a-b.example_1.", "http" },
+		{ ":3com-tsmux", SKS_TCP, "", "3com-tsmux" },
+		{ ":00080", SKS_TCP, "", "00080" },
+		{ "b\xc3\xbc""cher.example:80", SKS_TCP, "b\xc3\xbc""cher.example", "80" },
+		{ "TCP:80", SKS_TCP, "TCP", "80" },
+	};
+	struct sks_endpoint ep;
+	size_t i;
+
+	for (i = 0; i < SKS_ARRAY_LEN(table); i++) {
+		ep = parse(table[i].text);
+		ck_assert_int_eq(ep.scheme, table[i].scheme);
+		ck_assert_str_eq(ep.host, table[i].host);
+		ck_assert_str_eq(ep.port, table[i].port);
+	}
+}
+END_TEST
+
+START_TEST(bad_endpoints_are_refused_with_a_reason)
+{
+	static const struct {
+		const char *text;
+		const char *why; /* a part of it */
+	} table[] = {
+		{ "", "port is missing" }, { "localhost", "port is missing" },
+		{ "localhost:", "port is missing" }, { ":", "port is missing" },
+		{ "tcp:", "port is missing" }, { "tcp:80", "port is missing" },
+		{ "udp:", "port is missing" }, { "80", "port is missing" },
+		{ "[::1]", "port is missing" }, { "[::1]:", "port is missing" },
+		{ ":65536", "0 to 65535" }, { ":99999999999999999999", "0 to 65535" },
+		{ ":-1", "0 to 65535" }, { ":+80", "0 to 65535" }, { ": 80", "0 to 65535" },
+		{ ":80 ", "0 to 65535" }, { ":80\n", "0 to 65535" }, { ":8/tcp", "0 to 65535" },
+		{ ":1.5", "0 to 65535" },
+		{ ":abcdefghijabcdefghijabcdefghijab", "too long" },
+		{ "::1:80", "brackets" }, { "::1", "brackets" }, { "fe80::1%lo:80", "brackets" },
+		{ "a:b:80", "brackets" },
+		{ "[::1:80", "] is missing" }, { "[", "] is missing" },
+		{ "[::1]80", "after ]" }, { "[::1] :80", "after ]" },
+		{ "[]:80", "IPv6" }, { "[localhost]:80", "IPv6" }, { "[127.0.0.1]:80", "IPv6" },
+		{ "[::1%]:80", "IPv6" }, { "[%lo]:80", "IPv6" }, { "[:::]:80", "IPv6" },
+		{ "lo cal:80", "character" }, { "a\tb:80", "character" }, { "/tmp/x:80", "character" },
+		{ "http://x:80", "character" }, { "a]:80", "character" }, { "me@host:80", "character" },
+		{ "unix:", "begin with" }, { "unix:relative", "begin with" }, { "unix:80", "begin with" },
+		{ "unix:/", "no name" }, { "unix:@", "no name" }, { "unix-dgram:@", "no name" },
+		{ "unix-dgram:x", "begin with" },
+		{ "fd:", "descriptor" }, { "fd:-1", "descriptor" }, { "fd:+3", "descriptor" },
+		{ "fd: 3", "descriptor" }, { "fd:3x", "descriptor" }, { "fd:2147483648", "descriptor" },
+		{ "fd:18446744073709551619", "descriptor" }, { "fd:0x3", "descriptor" },
+	};
+	struct sks_endpoint ep;
+	const char *why;
+	size_t i;
+
+	for (i = 0; i < SKS_ARRAY_LEN(table); i++) {
+		why = "";
+		errno = 0;
+		ck_assert_msg(sks_endpoint_parse(&ep, table[i].text, &why) == -1,
+		    "\"%s\" was taken", table[i].text);
+		ck_assert_int_eq(errno, EINVAL);
+		ck_assert_msg(strstr(why, table[i].why) != NULL, "\"%s\": %s", table[i].text, why);
+	}
+}
+END_TEST
+
+START_TEST(host_name_has_255_bytes_at_most)
+{
+	struct sks_endpoint ep;
+	const char *why;
+	char text[400];
+
+	ep = parse(repeat(text, "", 'a', 255, ":80"));
+	ck_assert_uint_eq(strlen(ep.host), 255);
+	ck_assert_int_eq(sks_endpoint_parse(&ep, repeat(text, "", 'a', 256, ":80"), &why), -1);
+	ck_assert_int_eq(errno, EINVAL);
+}
+END_TEST
+
+START_TEST(descriptors_are_numbers)
+{
+	ck_assert_int_eq(parse("fd:0").fd, 0);
+	ck_assert_int_eq(parse("fd:3").fd, 3);
+	ck_assert_int_eq(parse("fd:2147483647").fd, INT_MAX);
+	ck_assert_int_eq(parse("fd:3").scheme, SKS_FD);
+	ck_assert_int_eq(parse(":80").fd, -1);
+}
+END_TEST
+
+START_TEST(unix_path_ends_in_nul_and_has_107_bytes_at_most)
+{
+	struct sks_endpoint ep = parse("unix:/tmp/x");
+	const char *why;
+	char text[200];
+
+	ck_assert_int_eq(ep.scheme, SKS_UNIX);
+	ck_assert_int_eq(ep.path.u.un.sun_family, AF_UNIX);
+	ck_assert_str_eq(ep.path.u.un.sun_path, "/tmp/x");
+	ck_assert_uint_eq(ep.path.len, offsetof(struct sockaddr_un, sun_path) + 7);
+	ck_assert_int_eq(parse("unix-dgram:/tmp/x").scheme, SKS_UNIX_DGRAM);
+
+	ep = parse(repeat(text, "unix:/", 'x', 106, ""));
+	ck_assert_uint_eq(ep.path.len, sizeof(struct sockaddr_un));
+	ck_assert_int_eq(ep.path.u.un.sun_path[107], '\0');
+	ck_assert_int_eq(sks_endpoint_parse(&ep, repeat(text, "unix:/", 'x', 107, ""), &why), -1);
+	ck_assert_int_eq(errno, ENAMETOOLONG);
+}
+END_TEST
+
+START_TEST(abstract_name_counts_exactly)
+{
+	struct sks_endpoint ep = parse("unix:@name");
+	const char *why;
+	char text[200];
+
+	ck_assert_mem_eq(ep.path.u.un.sun_path, "\0name", 5);
+	ck_assert_uint_eq(ep.path.len, offsetof(struct sockaddr_un, sun_path) + 5);
+	ep = parse(repeat(text, "unix:@", 'x', 107, ""));
+	ck_assert_uint_eq(ep.path.len, sizeof(struct sockaddr_un));
+	ck_assert_int_eq(ep.path.u.un.sun_path[107], 'x');
+	ck_assert_int_eq(sks_endpoint_parse(&ep, repeat(text, "unix:@", 'x', 108, ""), &why), -1);
+	ck_assert_int_eq(errno, ENAMETOOLONG);
+}
+END_TEST
+
+/* The kernel's own view of it: bound as parsed, and told as written. */
+START_TEST(bound_abstract_socket_has_the_name_as_written)
+{
+	struct sks_endpoint ep;
+	struct sks_addr bound = { .len = sizeof(bound.u) };
+	char name[100], text[SKS_ADDR_TEXT];
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(name, sizeof(name), "unix:@check_addr.%ld", (long)getpid());
+	ep = parse(name);
+	ck_assert_int_eq(bind(fd, &ep.path.u.any, ep.path.len), 0);
+	ck_assert_int_eq(getsockname(fd, &bound.u.any, &bound.len), 0);
+	ck_assert_uint_eq(bound.len, ep.path.len);
+	ck_assert_str_eq(sks_addr_format(&bound.u.any, bound.len, text, sizeof(text)), name);
+	close(fd);
+}
+END_TEST
+
+START_TEST(scheme_says_the_socket_type)
+{
+	ck_assert_int_eq(sks_scheme_type(SKS_TCP), SOCK_STREAM);
+	ck_assert_int_eq(sks_scheme_type(SKS_UNIX), SOCK_STREAM);
+	ck_assert_int_eq(sks_scheme_type(SKS_UDP), SOCK_DGRAM);
+	ck_assert_int_eq(sks_scheme_type(SKS_UNIX_DGRAM), SOCK_DGRAM);
+}
+END_TEST
+
+START_TEST(addresses_resolve_to_themselves)
+{
+	static const struct {
+		const char *text;
+		int passive;
+		const char *result;
+	} table[] = {
+		{ "127.0.0.1:80", 0, "127.0.0.1:80" },
+		{ "127.0.0.1:80", 1, "127.0.0.1:80" },
+		{ "0.0.0.0:0", 1, "0.0.0.0:0" },
+		{ "[::1]:65535", 0, "[::1]:65535" },
+		{ "[::0001]:00080", 1, "[::1]:80" },
+		{ "[::ffff:10.0.0.1]:80", 0, "10.0.0.1:80" },
+		{ "[fe80::1%lo]:80", 0, "[fe80::1%lo]:80" },
+		{ "[fe80::1%1]:80", 0, "[fe80::1%lo]:80" },
+		{ "[fe80::1%4000000]:80", 0, "[fe80::1%4000000]:80" },
+		{ ":80", 0, "[::1]:80 127.0.0.1:80" },
+		{ ":domain", 0, "[::1]:53 127.0.0.1:53" },
+		{ "udp::domain", 0, "[::1]:53 127.0.0.1:53" },
+		{ "127.0.0.1:http", 0, "127.0.0.1:80" },
+		{ "unix:/tmp/x", 1, "unix:/tmp/x" },
+		{ "unix:@x", 0, "unix:@x" },
+		{ "[fe80::1%nosuchif]:80", 0, "No such file or directory" },
+		{ ":nosuchservice", 1, "No such file or directory" },
+		{ "fd:3", 1, "Invalid argument" },
+	};
+	char got[500];
+	size_t i;
+
+	for (i = 0; i < SKS_ARRAY_LEN(table); i++) {
+		/* /etc/services is not everywhere. */
+		if ((strstr(table[i].text, ":http") || strstr(table[i].text, ":domain")) &&
+		    access("/etc/services", R_OK) == -1)
+			continue;
+		ck_assert_str_eq(resolve(table[i].text, table[i].passive, got, sizeof(got)),
+		    table[i].result);
+	}
+}
+END_TEST
+
+START_TEST(every_address_is_one_socket_for_both_families)
+{
+	int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+	char got[100];
+
+	ck_assert_str_eq(resolve(":80", 1, got, sizeof(got)), fd == -1 ? "0.0.0.0:80" : "[::]:80");
+	if (fd != -1)
+		close(fd);
+}
+END_TEST
+
+START_TEST(localhost_is_every_loopback_the_system_lists_and_none_twice)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list, *ai;
+	int has4 = 0, has6 = 0;
+	char got[500];
+
+	ck_assert_int_eq(getaddrinfo("localhost", NULL, &hints, &list), 0);
+	for (ai = list; ai != NULL; ai = ai->ai_next) {
+		has4 |= ai->ai_family == AF_INET;
+		has6 |= ai->ai_family == AF_INET6;
+	}
+	freeaddrinfo(list);
+	resolve("localhost:2525", 1, got, sizeof(got));
+	if (has4 && has6)
+		ck_assert(strcmp(got, "[::1]:2525 127.0.0.1:2525") == 0 ||
+		    strcmp(got, "127.0.0.1:2525 [::1]:2525") == 0);
+	else
+		ck_assert_str_eq(got, has4 ? "127.0.0.1:2525" : "[::1]:2525");
+}
+END_TEST
+
+START_TEST(direct_endpoints_need_no_lookup)
+{
+	static const struct {
+		const char *text;
+		int direct;
+	} table[] = {
+		{ "127.0.0.1:80", 1 }, { "[::1]:80", 1 }, { "[fe80::1%lo]:80", 1 }, { ":80", 1 },
+		{ "unix:/x", 1 }, { "unix-dgram:@x", 1 }, { "fd:3", 1 },
+		{ "localhost:80", 0 }, { "127.0.0.1:http", 0 }, { ":http", 0 }, { "1.2.3:80", 0 },
+	};
+	struct sks_endpoint ep;
+	size_t i;
+
+	for (i = 0; i < SKS_ARRAY_LEN(table); i++) {
+		ep = parse(table[i].text);
+		ck_assert_int_eq(sks_endpoint_is_direct(&ep), table[i].direct);
+	}
+}
+END_TEST
+
+START_TEST(port_can_be_read_and_set)
+{
+	struct sks_addr in = { .u.in = { .sin_family = AF_INET, .sin_port = htons(80) } };
+	struct sks_addr in6 = { .u.in6 = { .sin6_family = AF_INET6 } };
+	struct sks_addr un = { .u.un = { .sun_family = AF_UNIX, .sun_path = "/x" } };
+
+	ck_assert_int_eq(sks_addr_port(&in), 80);
+	sks_addr_set_port(&in, 65535);
+	ck_assert_int_eq(sks_addr_port(&in), 65535);
+	ck_assert_int_eq(sks_addr_port(&in6), 0);
+	sks_addr_set_port(&in6, 443);
+	ck_assert_int_eq(sks_addr_port(&in6), 443);
+	sks_addr_set_port(&un, 443);
+	ck_assert_int_eq(sks_addr_port(&un), -1);
+	ck_assert_str_eq(un.u.un.sun_path, "/x");
+}
+END_TEST
+
+static const char *
+format_un(const char *path, size_t n, char *to)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	size_t at = offsetof(struct sockaddr_un, sun_path);
+
+	memcpy(un.sun_path, path, n);
+	return sks_addr_format((struct sockaddr *)&un, (socklen_t)(at + n), to, SKS_ADDR_TEXT);
+}
+
+START_TEST(unix_addresses_print_with_any_ending)
+{
+	char text[SKS_ADDR_TEXT], path[200], expected[200];
+
+	ck_assert_str_eq(format_un("", 0, text), "unix:");
+	ck_assert_str_eq(format_un("/a", 2, text), "unix:/a");
+	ck_assert_str_eq(format_un("/a", 3, text), "unix:/a");
+	ck_assert_str_eq(format_un("\0ab", 3, text), "unix:@ab");
+	ck_assert_str_eq(format_un("\0a\0b\0", 5, text), "unix:@a@b@");
+	repeat(path, "", '/', 108, "");
+	ck_assert_str_eq(format_un(path, 108, text), repeat(expected, "unix:", '/', 108, ""));
+	path[0] = '\0';
+	ck_assert_str_eq(format_un(path, 108, text), repeat(expected, "unix:@", '/', 107, ""));
+	/* Nothing at all comes with a datagram from an unnamed socket. */
+	ck_assert_str_eq(sks_addr_format(NULL, 0, text, sizeof(text)), "unix:");
+}
+END_TEST
+
+START_TEST(inet_addresses_print_canonically)
+{
+	static const struct {
+		const char *address, *text;
+		unsigned int scope;
+	} table[] = {
+		{ "::1", "[::1]:80", 0 },
+		{ "::ffff:1.2.3.4", "1.2.3.4:80", 0 },
+		{ "2001:DB8:0:0:1:0:0:1", "[2001:db8::1:0:0:1]:80", 0 },
+		{ "fe80::1", "[fe80::1%lo]:80", 1 },
+		{ "fe80::1", "[fe80::1%4000000000]:80", 4000000000 },
+	};
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(80) };
+	char text[SKS_ADDR_TEXT];
+	size_t i;
+
+	for (i = 0; i < SKS_ARRAY_LEN(table); i++) {
+		ck_assert_int_eq(inet_pton(AF_INET6, table[i].address, &in6.sin6_addr), 1);
+		in6.sin6_scope_id = table[i].scope;
+		errno = EDOM;
+		ck_assert_str_eq(
+		    sks_addr_format((struct sockaddr *)&in6, sizeof(in6), text, sizeof(text)),
+		    table[i].text);
+		ck_assert_int_eq(errno, EDOM);
+	}
+}
+END_TEST
+
+START_TEST(incomplete_and_strange_addresses_print_their_family)
+{
+	struct sockaddr_storage ss = { .ss_family = AF_INET };
+	char text[SKS_ADDR_TEXT];
+
+	ck_assert_str_eq(sks_addr_format((struct sockaddr *)&ss, 4, text, sizeof(text)), "family 2");
+	ss.ss_family = AF_NETLINK;
+	ck_assert_str_eq(sks_addr_format((struct sockaddr *)&ss, sizeof(ss), text, sizeof(text)),
+	    "family 16");
+}
+END_TEST
+
+START_TEST(text_is_cut_to_the_buffer)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(80) };
+	char text[8] = "zzzzzzz";
+
+	ck_assert_ptr_eq(sks_addr_format((struct sockaddr *)&in, sizeof(in), text, 4), text);
+	ck_assert_str_eq(text, "0.0");
+	ck_assert_int_eq(text[4], 'z');
+	sks_addr_format((struct sockaddr *)&in, sizeof(in), text, 1);
+	ck_assert_str_eq(text, "");
+}
+END_TEST
+
+#ifdef SKS_FAULTS
+
+START_TEST(failed_lookups_have_an_errno)
+{
+	static const struct {
+		const char *fault;
+		int error;
+	} table[] = {
+		{ "getaddrinfo:EAI_AGAIN", EAGAIN }, { "getaddrinfo:EAI_NONAME", ENOENT },
+		{ "getaddrinfo:EAI_NODATA", ENOENT }, { "getaddrinfo:EAI_FAIL", ENOENT },
+		{ "getaddrinfo:EAI_MEMORY", ENOMEM }, { "getaddrinfo:EMFILE", EMFILE },
+		{ "malloc:ENOMEM", ENOMEM },
+	};
+	char got[500];
+	size_t i;
+
+	for (i = 0; i < SKS_ARRAY_LEN(table); i++) {
+		sks_fault_clear();
+		ck_assert_int_eq(sks_fault(table[i].fault), 0);
+		ck_assert_str_eq(resolve("localhost:80", 0, got, sizeof(got)),
+		    strerror(table[i].error));
+		ck_assert_uint_eq(sks_fault_hits(), 1);
+	}
+}
+END_TEST
+
+START_TEST(system_without_ipv6_gets_the_ipv4_wildcard)
+{
+	char got[100];
+
+	ck_assert_int_eq(sks_fault("socket:EAFNOSUPPORT:1,socket:EMFILE:2"), 0);
+	ck_assert_str_eq(resolve(":80", 1, got, sizeof(got)), "0.0.0.0:80");
+	/* Without descriptors nothing is known about IPv6. */
+	ck_assert_str_eq(resolve(":80", 1, got, sizeof(got)), "[::]:80");
+}
+END_TEST
+
+START_TEST(direct_endpoints_never_ask_the_resolver)
+{
+	char got[100];
+
+	resolve("127.0.0.1:80", 0, got, sizeof(got));
+	resolve("[::1]:80", 1, got, sizeof(got));
+	resolve(":80", 0, got, sizeof(got));
+	resolve(":80", 1, got, sizeof(got));
+	ck_assert_uint_eq(sks_fault_calls("getaddrinfo"), 0);
+	ck_assert_int_eq(sks_fault("malloc:ENOMEM"), 0);
+	ck_assert_str_eq(resolve(":80", 0, got, sizeof(got)), strerror(ENOMEM));
+}
+END_TEST
+
+#endif
+
+int
+main(void)
+{
+	Suite *s = suite_create("addr");
+	TCase *tc = tcase_create("addr");
+	SRunner *sr;
+	int failed;
+
+	tcase_add_checked_fixture(tc, clear, clear);
+	tcase_add_test(tc, inet_endpoints_have_scheme_host_and_port);
+	tcase_add_test(tc, bad_endpoints_are_refused_with_a_reason);
+	tcase_add_test(tc, host_name_has_255_bytes_at_most);
+	tcase_add_test(tc, descriptors_are_numbers);
+	tcase_add_test(tc, unix_path_ends_in_nul_and_has_107_bytes_at_most);
+	tcase_add_test(tc, abstract_name_counts_exactly);
+	tcase_add_test(tc, bound_abstract_socket_has_the_name_as_written);
+	tcase_add_test(tc, scheme_says_the_socket_type);
+	tcase_add_test(tc, addresses_resolve_to_themselves);
+	tcase_add_test(tc, every_address_is_one_socket_for_both_families);
+	tcase_add_test(tc, localhost_is_every_loopback_the_system_lists_and_none_twice);
+	tcase_add_test(tc, direct_endpoints_need_no_lookup);
+	tcase_add_test(tc, port_can_be_read_and_set);
+	tcase_add_test(tc, unix_addresses_print_with_any_ending);
+	tcase_add_test(tc, inet_addresses_print_canonically);
+	tcase_add_test(tc, incomplete_and_strange_addresses_print_their_family);
+	tcase_add_test(tc, text_is_cut_to_the_buffer);
+#ifdef SKS_FAULTS
+	tcase_add_test(tc, failed_lookups_have_an_errno);
+	tcase_add_test(tc, system_without_ipv6_gets_the_ipv4_wildcard);
+	tcase_add_test(tc, direct_endpoints_never_ask_the_resolver);
+#endif
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

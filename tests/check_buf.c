@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_buf.c - byte buffers and their pool.
+ */
+#include "base/buf.h"
+#include "base/sys.h"
+#include "base/util.h"
+
+#include <check.h>
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* With AddressSanitizer nothing is pooled. */
+#if defined(__SANITIZE_ADDRESS__)
+#define POOLED 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define POOLED 0
+#endif
+#endif
+#ifndef POOLED
+#define POOLED 1
+#endif
+
+static struct sks_buf_pool pool;
+static struct sks_buf buf;
+
+static void
+set_up(void)
+{
+	memset(&pool, 0, sizeof(pool));
+	memset(&buf, 0, sizeof(buf));
+#ifdef SKS_FAULTS
+	sks_fault_clear();
+#endif
+}
+
+static void
+tear_down(void)
+{
+	sks_buf_release(&buf, &pool);
+	sks_buf_pool_drain(&pool);
+#ifdef SKS_FAULTS
+	sks_fault_clear();
+#endif
+}
+
+/* n bytes that go on from the value of the first. */
+static void
+put(struct sks_buf *to, unsigned int first, size_t n)
+{
+	size_t i;
+
+	ck_assert_int_eq(sks_buf_reserve(to, &pool, n), 0);
+	ck_assert_uint_ge(to->cap - to->end, n);
+	for (i = 0; i < n; i++)
+		to->base[to->end++] = (unsigned char)(first + i);
+}
+
+static void
+expect(const struct sks_buf *b, unsigned int first, size_t n)
+{
+	size_t i;
+
+	ck_assert_uint_eq(sks_buf_length(b), n);
+	/* Not an assertion for each byte: Check tells each of them to its parent. */
+	for (i = 0; i < n && b->base[b->start + i] == (unsigned char)(first + i); i++)
+		;
+	ck_assert_uint_eq(i, n);
+}
+
+START_TEST(memory_comes_in_three_classes_and_then_doubles)
+{
+	static const struct {
+		size_t room, cap;
+	} table[] = {
+		{ 1, 256 }, { 256, 256 }, { 257, 2048 }, { 2048, 2048 }, { 2049, 16384 },
+		{ 16384, 16384 }, { 16385, 32768 }, { 32768, 32768 }, { 1000000, 1048576 },
+	};
+	size_t i;
+
+	for (i = 0; i < SKS_ARRAY_LEN(table); i++) {
+		ck_assert_int_eq(sks_buf_reserve(&buf, &pool, table[i].room), 0);
+		ck_assert_uint_eq(buf.cap, table[i].cap);
+		sks_buf_release(&buf, &pool);
+	}
+}
+END_TEST
+
+START_TEST(a_nul_fits_after_a_full_buffer)
+{
+	static const size_t room[] = { 256, 2048, 16384, 32768 };
+	size_t i;
+
+	for (i = 0; i < SKS_ARRAY_LEN(room); i++) {
+		put(&buf, 0, room[i]);
+		ck_assert_uint_eq(buf.end, buf.cap);
+		buf.base[buf.end] = '\0';
+		sks_buf_release(&buf, &pool);
+	}
+}
+END_TEST
+
+START_TEST(room_for_nothing_gives_memory)
+{
+	ck_assert_int_eq(sks_buf_reserve(&buf, &pool, 0), 0);
+	ck_assert_ptr_nonnull(buf.base);
+}
+END_TEST
+
+START_TEST(reserve_slides_unread_bytes_to_the_front_when_that_is_enough)
+{
+	unsigned char *base;
+
+	put(&buf, 0, 256);
+	base = buf.base;
+	sks_buf_consume(&buf, 200);
+	ck_assert_int_eq(sks_buf_reserve(&buf, &pool, 200), 0);
+	ck_assert_ptr_eq(buf.base, base);
+	ck_assert_uint_eq(buf.start, 0);
+	expect(&buf, 200, 56);
+}
+END_TEST
+
+START_TEST(reserve_moves_nothing_when_there_is_room)
+{
+	put(&buf, 0, 100);
+	sks_buf_consume(&buf, 50);
+	ck_assert_int_eq(sks_buf_reserve(&buf, &pool, 156), 0);
+	ck_assert_uint_eq(buf.start, 50);
+	expect(&buf, 50, 50);
+}
+END_TEST
+
+START_TEST(reserve_keeps_unread_bytes_in_a_larger_class)
+{
+	put(&buf, 0, 256);
+	sks_buf_consume(&buf, 6);
+	ck_assert_int_eq(sks_buf_reserve(&buf, &pool, 7), 0);
+	ck_assert_uint_eq(buf.cap, 2048);
+	expect(&buf, 6, 250);
+	put(&buf, 0, 100000);
+	ck_assert_uint_eq(sks_buf_length(&buf), 100250);
+	ck_assert_uint_eq(buf.base[buf.start], 6);
+}
+END_TEST
+
+START_TEST(consuming_all_starts_at_the_front_again)
+{
+	put(&buf, 0, 100);
+	sks_buf_consume(&buf, 60);
+	ck_assert_uint_eq(buf.start, 60);
+	sks_buf_consume(&buf, 40);
+	ck_assert_uint_eq(buf.start, 0);
+	ck_assert_uint_eq(buf.end, 0);
+	ck_assert_ptr_nonnull(buf.base);
+}
+END_TEST
+
+START_TEST(impossible_room_is_enomem_and_keeps_the_bytes)
+{
+	static const size_t room[] = { SIZE_MAX, SIZE_MAX - 10, SIZE_MAX / 2, SIZE_MAX / 2 + 2 };
+	size_t i;
+
+	put(&buf, 7, 100);
+	for (i = 0; i < SKS_ARRAY_LEN(room); i++) {
+		errno = 0;
+		ck_assert_int_eq(sks_buf_reserve(&buf, &pool, room[i]), -1);
+		ck_assert_int_eq(errno, ENOMEM);
+		expect(&buf, 7, 100);
+	}
+}
+END_TEST
+
+START_TEST(released_memory_is_the_next_handed_out)
+{
+	struct sks_buf other = { 0 };
+	unsigned char *first, *second;
+
+	if (!POOLED)
+		return;
+	put(&buf, 0, 10000);
+	put(&other, 0, 10000);
+	first = buf.base;
+	second = other.base;
+	sks_buf_release(&buf, &pool);
+	sks_buf_release(&other, &pool);
+	ck_assert_uint_eq(pool.idle_count[2], 2);
+	ck_assert_int_eq(sks_buf_reserve(&buf, &pool, 16384), 0);
+	ck_assert_ptr_eq(buf.base, second);
+	ck_assert_int_eq(sks_buf_reserve(&other, &pool, 2049), 0);
+	ck_assert_ptr_eq(other.base, first);
+	ck_assert_uint_eq(pool.idle_count[2], 0);
+	sks_buf_release(&other, &pool);
+}
+END_TEST
+
+START_TEST(pool_is_bounded_and_keeps_no_large_memory)
+{
+	struct sks_buf many[SKS_BUF_IDLE_MAX + 10];
+	size_t i, class;
+	static const size_t room[SKS_BUF_CLASSES] = { 256, 2048, 16384 };
+
+	memset(many, 0, sizeof(many));
+	for (class = 0; class < SKS_BUF_CLASSES; class++) {
+		for (i = 0; i < SKS_ARRAY_LEN(many); i++)
+			put(&many[i], 0, room[class]);
+		for (i = 0; i < SKS_ARRAY_LEN(many); i++)
+			sks_buf_release(&many[i], &pool);
+		ck_assert_uint_eq(pool.idle_count[class], POOLED ? SKS_BUF_IDLE_MAX : 0);
+	}
+	put(&buf, 0, 16385);
+	sks_buf_release(&buf, &pool);
+	ck_assert_uint_eq(pool.idle_count[2], POOLED ? SKS_BUF_IDLE_MAX : 0);
+	sks_buf_pool_drain(&pool);
+	for (class = 0; class < SKS_BUF_CLASSES; class++) {
+		ck_assert_uint_eq(pool.idle_count[class], 0);
+		ck_assert_ptr_null(pool.idle[class]);
+	}
+	put(&buf, 0, 16);
+	expect(&buf, 0, 16);
+}
+END_TEST
+
+START_TEST(without_a_pool_all_works_alike)
+{
+	struct sks_buf b = { 0 };
+
+	ck_assert_int_eq(sks_buf_reserve(&b, NULL, 300), 0);
+	ck_assert_uint_eq(b.cap, 2048);
+	memcpy(b.base, "abc", 3);
+	b.end = 3;
+	sks_buf_shrink(&b, NULL);
+	ck_assert_uint_eq(b.cap, 256);
+	ck_assert_mem_eq(b.base + b.start, "abc", 3);
+	/* Memory from malloc may go to a pool, and the other way round. */
+	sks_buf_release(&b, &pool);
+	ck_assert_int_eq(sks_buf_reserve(&b, &pool, 300), 0);
+	sks_buf_release(&b, NULL);
+}
+END_TEST
+
+START_TEST(release_of_nothing_is_fine)
+{
+	sks_buf_release(&buf, &pool);
+	sks_buf_release(&buf, NULL);
+	sks_buf_shrink(&buf, &pool);
+	ck_assert_ptr_null(buf.base);
+}
+END_TEST
+
+START_TEST(shrink_gives_the_memory_of_an_empty_buffer_back)
+{
+	put(&buf, 0, 16384);
+	sks_buf_consume(&buf, 16384);
+	sks_buf_shrink(&buf, &pool);
+	ck_assert_ptr_null(buf.base);
+	ck_assert_uint_eq(buf.cap, 0);
+}
+END_TEST
+
+START_TEST(shrink_moves_a_few_bytes_to_the_smallest_class)
+{
+	static const struct {
+		size_t length, cap;
+	} table[] = { { 1, 256 }, { 256, 256 }, { 257, 2048 }, { 2049, 16384 }, { 16385, 32768 } };
+	size_t i;
+
+	for (i = 0; i < SKS_ARRAY_LEN(table); i++) {
+		put(&buf, 0, 100000);
+		sks_buf_consume(&buf, 100000 - table[i].length);
+		sks_buf_shrink(&buf, &pool);
+		ck_assert_uint_eq(buf.cap, table[i].cap);
+		expect(&buf, (unsigned int)(100000 - table[i].length), table[i].length);
+		sks_buf_release(&buf, &pool);
+	}
+}
+END_TEST
+
+START_TEST(shrink_leaves_a_small_buffer_where_it_is)
+{
+	unsigned char *base;
+
+	put(&buf, 0, 200);
+	base = buf.base;
+	sks_buf_consume(&buf, 100);
+	sks_buf_shrink(&buf, &pool);
+	ck_assert_ptr_eq(buf.base, base);
+	ck_assert_uint_eq(buf.start, 100);
+}
+END_TEST
+
+/* The bytes of a long random walk are those of a plain counter. */
+START_TEST(any_mix_of_calls_keeps_the_bytes_in_order)
+{
+	unsigned int seed = 42, written = 0, consumed = 0;
+	int step;
+	size_t n;
+
+	for (step = 0; step < 20000; step++) {
+		seed = seed * 1103515245u + 12345u;
+		n = (seed >> 8) % (step % 50 == 0 ? 40000 : 700);
+		switch ((seed >> 4) % 5) {
+		case 0:
+		case 1:
+			if (sks_buf_length(&buf) > 60000)
+				break;
+			put(&buf, written, n);
+			written += (unsigned int)n;
+			break;
+		case 2:
+		case 3:
+			n = sks_min(n, sks_buf_length(&buf));
+			sks_buf_consume(&buf, n);
+			consumed += (unsigned int)n;
+			break;
+		default:
+			sks_buf_shrink(&buf, &pool);
+			break;
+		}
+		ck_assert_uint_eq(sks_buf_length(&buf), written - consumed);
+		if (sks_buf_length(&buf) > 0) {
+			ck_assert_uint_eq(buf.base[buf.start], (unsigned char)consumed);
+			ck_assert_uint_eq(buf.base[buf.end - 1], (unsigned char)(written - 1));
+		}
+		if (step % 100 == 0)
+			expect(&buf, consumed, written - consumed);
+	}
+}
+END_TEST
+
+#ifdef SKS_FAULTS
+
+START_TEST(reserve_without_memory_is_enomem_and_keeps_the_bytes)
+{
+	ck_assert_int_eq(sks_fault("malloc:ENOMEM:1+"), 0);
+	errno = 0;
+	ck_assert_int_eq(sks_buf_reserve(&buf, &pool, 10), -1);
+	ck_assert_int_eq(errno, ENOMEM);
+	ck_assert_ptr_null(buf.base);
+	sks_fault_clear();
+	put(&buf, 3, 256);
+	ck_assert_int_eq(sks_fault("malloc:ENOMEM:1+"), 0);
+	ck_assert_int_eq(sks_buf_reserve(&buf, &pool, 1), -1);
+	expect(&buf, 3, 256);
+}
+END_TEST
+
+START_TEST(shrink_without_memory_leaves_all_as_it_is)
+{
+	put(&buf, 0, 16384);
+	sks_buf_consume(&buf, 16374);
+	ck_assert_int_eq(sks_fault("malloc:ENOMEM:1+"), 0);
+	errno = 0;
+	sks_buf_shrink(&buf, &pool);
+	ck_assert_int_eq(errno, 0);
+	ck_assert_uint_eq(buf.cap, 16384);
+	expect(&buf, (unsigned char)16374, 10);
+}
+END_TEST
+
+START_TEST(a_warm_pool_needs_no_malloc)
+{
+	int i;
+
+	if (!POOLED)
+		return;
+	put(&buf, 0, 16384);
+	sks_buf_release(&buf, &pool);
+	sks_fault_clear();
+	for (i = 0; i < 1000; i++) {
+		put(&buf, 0, 16384);
+		sks_buf_release(&buf, &pool);
+	}
+	ck_assert_uint_eq(sks_fault_calls("malloc"), 0);
+}
+END_TEST
+
+#endif
+
+int
+main(void)
+{
+	Suite *s = suite_create("buf");
+	TCase *tc = tcase_create("buf");
+	SRunner *sr;
+	int failed;
+
+	tcase_add_checked_fixture(tc, set_up, tear_down);
+	tcase_add_test(tc, memory_comes_in_three_classes_and_then_doubles);
+	tcase_add_test(tc, a_nul_fits_after_a_full_buffer);
+	tcase_add_test(tc, room_for_nothing_gives_memory);
+	tcase_add_test(tc, reserve_slides_unread_bytes_to_the_front_when_that_is_enough);
+	tcase_add_test(tc, reserve_moves_nothing_when_there_is_room);
+	tcase_add_test(tc, reserve_keeps_unread_bytes_in_a_larger_class);
+	tcase_add_test(tc, consuming_all_starts_at_the_front_again);
+	tcase_add_test(tc, impossible_room_is_enomem_and_keeps_the_bytes);
+	tcase_add_test(tc, released_memory_is_the_next_handed_out);
+	tcase_add_test(tc, pool_is_bounded_and_keeps_no_large_memory);
+	tcase_add_test(tc, without_a_pool_all_works_alike);
+	tcase_add_test(tc, release_of_nothing_is_fine);
+	tcase_add_test(tc, shrink_gives_the_memory_of_an_empty_buffer_back);
+	tcase_add_test(tc, shrink_moves_a_few_bytes_to_the_smallest_class);
+	tcase_add_test(tc, shrink_leaves_a_small_buffer_where_it_is);
+	tcase_add_test(tc, any_mix_of_calls_keeps_the_bytes_in_order);
+#ifdef SKS_FAULTS
+	tcase_add_test(tc, reserve_without_memory_is_enomem_and_keeps_the_bytes);
+	tcase_add_test(tc, shrink_without_memory_leaves_all_as_it_is);
+	tcase_add_test(tc, a_warm_pool_needs_no_malloc);
+#endif
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

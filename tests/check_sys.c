@@ -1,0 +1,610 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_sys.c - the system calls, and in the test build the faults that can be
+ * put into them.
+ */
+#include "base/sys.h"
+#include "base/util.h"
+
+#include <check.h>
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+START_TEST(calls_without_faults_are_the_calls)
+{
+	struct timespec ts;
+	char *text = sks_sys_malloc(4);
+	int fd;
+
+	ck_assert_ptr_nonnull(text);
+	memcpy(text, "abc", 4);
+	text = sks_sys_realloc(text, 400);
+	ck_assert_str_eq(text, "abc");
+	sks_sys_free(text);
+	ck_assert_int_eq(sks_sys_clock_gettime(CLOCK_MONOTONIC, &ts), 0);
+	fd = sks_sys_open("/dev/null", O_RDONLY | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(sks_sys_fcntl(fd, F_GETFD), FD_CLOEXEC);
+	ck_assert_int_eq(sks_sys_fcntl(fd, F_SETFD, 0), 0);
+	ck_assert_int_eq(sks_sys_close(fd), 0);
+	errno = 0;
+	ck_assert_int_eq(sks_sys_close(fd), -1);
+	ck_assert_int_eq(errno, EBADF);
+	ck_assert_int_eq(sks_sys_fault_point("event_add"), 0);
+}
+END_TEST
+
+START_TEST(child_is_known_by_its_pidfd)
+{
+	pid_t pid = sks_sys_fork();
+	siginfo_t info;
+	int fd;
+
+	ck_assert_int_ne(pid, -1);
+	if (pid == 0)
+		_exit(7);
+	fd = sks_sys_pidfd_open(pid, 0);
+	memset(&info, 0, sizeof(info));
+	if (fd == -1) /* valgrind does not know the call */
+		ck_assert_int_eq(errno, ENOSYS);
+	else {
+		struct pollfd ended = { .fd = fd, .events = POLLIN };
+
+		ck_assert_int_eq(sks_sys_poll(&ended, 1, -1), 1);
+		sks_sys_close(fd);
+	}
+	ck_assert_int_eq(sks_sys_waitid(P_PID, (id_t)pid, &info, WEXITED), 0);
+	ck_assert_int_eq(info.si_status, 7);
+}
+END_TEST
+
+#ifdef SKS_FAULTS
+
+static const char *program;
+
+static void
+clear(void)
+{
+	sks_fault_clear();
+}
+
+static void
+rules(const char *text)
+{
+	ck_assert_msg(sks_fault(text) == 0, "sks_fault(\"%s\"): %s", text, strerror(errno));
+}
+
+/* One use of "shutdown", which has nothing to do here: 0 or its error. */
+static int
+use(void)
+{
+	errno = 0;
+	ck_assert_int_eq(sks_sys_shutdown(-1, SHUT_RD), -1);
+	return errno == EBADF ? 0 : errno;
+}
+
+/* Which of the next uses fail: "..x." is the third of four. */
+static const char *
+pattern(char *to, int n)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+		to[i] = use() != 0 ? 'x' : '.';
+	to[n] = '\0';
+	return to;
+}
+
+START_TEST(good_rules_are_taken)
+{
+	static const char *const good[] = {
+		"accept4:EMFILE", "accept4:EMFILE:3", "accept4:EMFILE:3+", "accept4:EMFILE:%2",
+		"recv:short=1", "recv:short=65535:2+", "malloc:ENOMEM:7", "event_add:ENOMEM",
+		"getaddrinfo:EAI_AGAIN", "getnameinfo:EAI_FAIL:2", "getaddrinfo:ENOMEM",
+		"recv:EINTR:%2,send:EAGAIN:%2,recv:short=1", "open:ENOENT", "fcntl:EBADF",
+		"poll:EINTR:4294967295", "writev:short=3:%4", "pthread_create:EAGAIN",
+	};
+	size_t i;
+
+	for (i = 0; i < SKS_ARRAY_LEN(good); i++) {
+		rules(good[i]);
+		sks_fault_clear();
+	}
+}
+END_TEST
+
+START_TEST(bad_rules_are_einval_and_add_nothing)
+{
+	static const char *const bad[] = {
+		"", "accept4", "accept4:", ":EMFILE", "accept4:EWHAT", "accept5:EMFILE",
+		"accept4:EMFILE:", "accept4:EMFILE:0", "accept4:EMFILE:-1", "accept4:EMFILE:+",
+		"accept4:EMFILE:%", "accept4:EMFILE:%0", "accept4:EMFILE:x", "accept4:EMFILE:1+2",
+		"accept4:EMFILE:4294967296", "accept4:EMFILE:%2+", "accept4:EMFILE:1:2",
+		"accept4:EMFILE ", " accept4:EMFILE", "accept4:short=1", "recv:short=",
+		"recv:short=0", "recv:short=65536", "recv:short=1x", "recv:short", "recv:EAI_AGAIN",
+		"free:ENOMEM", "calloc:ENOMEM", "shutdown:EIO,", ",shutdown:EIO",
+		"shutdown:EIO:1+,accept4", "accept4:emfile",
+	};
+	size_t i;
+
+	for (i = 0; i < SKS_ARRAY_LEN(bad); i++) {
+		errno = 0;
+		ck_assert_msg(sks_fault(bad[i]) == -1, "\"%s\" was taken", bad[i]);
+		ck_assert_int_eq(errno, EINVAL);
+		ck_assert_int_eq(use(), 0);
+	}
+	ck_assert_uint_eq(sks_fault_hits(), 0);
+}
+END_TEST
+
+START_TEST(rules_strike_when_they_say)
+{
+	static const struct {
+		const char *rules, *pattern;
+	} table[] = {
+		{ "shutdown:EIO", "x......." },
+		{ "shutdown:EIO:1", "x......." },
+		{ "shutdown:EIO:3", "..x....." },
+		{ "shutdown:EIO:3+", "..xxxxxx" },
+		{ "shutdown:EIO:%3", "..x..x.." },
+		{ "shutdown:EIO:%1", "xxxxxxxx" },
+		{ "shutdown:EIO:2,shutdown:EIO:5+", ".x..xxxx" },
+		{ "listen:EIO:1+", "........" },
+	};
+	char got[16];
+	size_t i;
+
+	for (i = 0; i < SKS_ARRAY_LEN(table); i++) {
+		sks_fault_clear();
+		rules(table[i].rules);
+		ck_assert_str_eq(pattern(got, 8), table[i].pattern);
+		ck_assert_uint_eq(sks_fault_calls("shutdown"), 8);
+	}
+}
+END_TEST
+
+START_TEST(a_rule_counts_from_when_it_was_added)
+{
+	char got[16];
+
+	pattern(got, 5);
+	rules("shutdown:EIO:2");
+	ck_assert_str_eq(pattern(got, 3), ".x.");
+	rules("shutdown:EPERM:2");
+	ck_assert_str_eq(pattern(got, 3), ".x.");
+	ck_assert_uint_eq(sks_fault_calls("shutdown"), 11);
+	ck_assert_uint_eq(sks_fault_hits(), 2);
+}
+END_TEST
+
+START_TEST(the_oldest_rule_wins_and_all_of_them_count)
+{
+	rules("shutdown:EIO:%2,shutdown:EPERM:2+");
+	ck_assert_int_eq(use(), 0);
+	ck_assert_int_eq(use(), EIO);
+	ck_assert_int_eq(use(), EPERM);
+	ck_assert_int_eq(use(), EIO);
+	ck_assert_uint_eq(sks_fault_hits(), 3);
+}
+END_TEST
+
+START_TEST(clear_forgets_rules_and_counts)
+{
+	rules("shutdown:EIO:1+");
+	ck_assert_int_eq(use(), EIO);
+	sks_fault_clear();
+	ck_assert_int_eq(use(), 0);
+	ck_assert_uint_eq(sks_fault_calls("shutdown"), 1);
+	ck_assert_uint_eq(sks_fault_hits(), 0);
+	ck_assert_uint_eq(sks_fault_calls("no such call"), 0);
+}
+END_TEST
+
+START_TEST(more_rules_than_fit_is_enospc_and_adds_nothing)
+{
+	char many[65 * 20] = "";
+	char got[4];
+	int i;
+
+	for (i = 0; i < 63; i++)
+		rules("listen:EIO:9");
+	ck_assert_int_eq(sks_fault("shutdown:EIO,shutdown:EIO:2"), -1);
+	ck_assert_int_eq(errno, ENOSPC);
+	ck_assert_str_eq(pattern(got, 2), "..");
+	rules("shutdown:EIO");
+	ck_assert_int_eq(sks_fault("shutdown:EIO"), -1);
+	ck_assert_int_eq(errno, ENOSPC);
+	sks_fault_clear();
+	for (i = 0; i < 64; i++)
+		strcat(many, i == 0 ? "shutdown:EIO:9" : ",shutdown:EIO:9");
+	rules(many);
+}
+END_TEST
+
+START_TEST(allocations_are_one_family)
+{
+	void *ptr;
+
+	rules("malloc:ENOMEM:3");
+	ptr = sks_sys_malloc(1);
+	ck_assert_ptr_nonnull(ptr);
+	sks_sys_free(ptr);
+	ptr = sks_sys_calloc(1, 1);
+	ck_assert_ptr_nonnull(ptr);
+	errno = 0;
+	ck_assert_ptr_null(sks_sys_realloc(ptr, 100));
+	ck_assert_int_eq(errno, ENOMEM);
+	sks_sys_free(ptr);
+	ck_assert_uint_eq(sks_fault_calls("malloc"), 3);
+}
+END_TEST
+
+/* A refused call must leave the world alone, and a harmless one have no say in errno. */
+START_TEST(failed_calls_return_what_libc_returns)
+{
+	struct addrinfo *list = NULL;
+	struct sockaddr_storage addr = { .ss_family = AF_INET };
+	char host[10];
+	pthread_t thread;
+	int fd, i;
+
+	rules("mmap:ENOMEM,socket:EMFILE,fork:EAGAIN,pidfd_open:ENOSYS,open:ENFILE,fcntl:EPERM:1");
+	ck_assert_ptr_eq(
+	    sks_sys_mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), MAP_FAILED);
+	ck_assert_int_eq(errno, ENOMEM);
+	ck_assert_int_eq(sks_sys_socket(AF_UNIX, SOCK_STREAM, 0), -1);
+	ck_assert_int_eq(errno, EMFILE);
+	ck_assert_int_eq(sks_sys_fork(), -1);
+	ck_assert_int_eq(errno, EAGAIN);
+	ck_assert_int_eq(sks_sys_pidfd_open(getpid(), 0), -1);
+	ck_assert_int_eq(errno, ENOSYS);
+	ck_assert_int_eq(sks_sys_open("/dev/null", O_RDONLY), -1);
+	ck_assert_int_eq(errno, ENFILE);
+	ck_assert_int_eq(sks_sys_fcntl(0, F_GETFD), -1);
+	ck_assert_int_eq(errno, EPERM);
+	fd = sks_sys_open("/dev/null", O_RDONLY);
+	ck_assert_int_ge(fd, 0);
+	close(fd);
+
+	rules("pthread_create:EAGAIN");
+	errno = 0;
+	ck_assert_int_eq(sks_sys_pthread_create(&thread, NULL, NULL, NULL), EAGAIN);
+	ck_assert_int_eq(errno, 0);
+
+	rules("getaddrinfo:EAI_AGAIN,getaddrinfo:EMFILE:2,getnameinfo:EAI_FAIL");
+	ck_assert_int_eq(sks_sys_getaddrinfo("127.0.0.1", "1", NULL, &list), EAI_AGAIN);
+	ck_assert_int_eq(errno, 0);
+	ck_assert_int_eq(sks_sys_getaddrinfo("127.0.0.1", "1", NULL, &list), EAI_SYSTEM);
+	ck_assert_int_eq(errno, EMFILE);
+	ck_assert_int_eq(sks_sys_getaddrinfo("127.0.0.1", "1", NULL, &list), 0);
+	freeaddrinfo(list);
+	for (i = 0; i < 2; i++)
+		ck_assert_int_eq(sks_sys_getnameinfo((struct sockaddr *)&addr, sizeof(addr), host,
+		    sizeof(host), NULL, 0, NI_NUMERICHOST), i == 0 ? EAI_FAIL : 0);
+	ck_assert_uint_eq(sks_fault_hits(), 10);
+}
+END_TEST
+
+START_TEST(failed_close_has_closed)
+{
+	int fd = open("/dev/null", O_RDONLY);
+
+	rules("close:EINTR");
+	ck_assert_int_eq(sks_sys_close(fd), -1);
+	ck_assert_int_eq(errno, EINTR);
+	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
+	ck_assert_int_eq(errno, EBADF);
+}
+END_TEST
+
+START_TEST(interrupted_connect_has_begun_and_refused_has_not)
+{
+	struct sockaddr_storage addr = { .ss_family = AF_INET };
+	socklen_t len = sizeof(addr);
+	int listener = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	ck_assert_int_eq(listen(listener, 1), 0);
+	ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&addr, &len), 0);
+	rules("connect:ECONNREFUSED:1,connect:EINTR:2");
+	ck_assert_int_eq(sks_sys_connect(fd, (struct sockaddr *)&addr, len), -1);
+	ck_assert_int_eq(errno, ECONNREFUSED);
+	ck_assert_int_eq(getpeername(fd, (struct sockaddr *)&addr, &len), -1);
+	ck_assert_int_eq(sks_sys_connect(fd, (struct sockaddr *)&addr, len), -1);
+	ck_assert_int_eq(errno, EINTR);
+	ck_assert_int_eq(getpeername(fd, (struct sockaddr *)&addr, &len), 0);
+	close(fd);
+	close(listener);
+}
+END_TEST
+
+START_TEST(short_rules_bound_what_each_call_moves)
+{
+	char in[16], out[16] = "abcdefghijklmno";
+	struct iovec o[3] = { { out, 2 }, { out, 0 }, { out + 2, 8 } };
+	struct iovec i[2] = { { in, 1 }, { in + 1, 9 } };
+	struct msghdr omsg = { .msg_iov = o, .msg_iovlen = 3 };
+	struct msghdr imsg = { .msg_iov = i, .msg_iovlen = 2 };
+	int fds[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	rules("send:short=3,write:short=2,writev:short=4,sendmsg:short=5:1");
+	ck_assert_int_eq(sks_sys_send(fds[0], out, 10, 0), 3);
+	ck_assert_int_eq(sks_sys_send(fds[0], out, 3, 0), 3);
+	ck_assert_int_eq(sks_sys_write(fds[0], out, 10), 2);
+	ck_assert_int_eq(sks_sys_writev(fds[0], o, 3), 4);
+	ck_assert_int_eq(sks_sys_sendmsg(fds[0], &omsg, 0), 5);
+	ck_assert_int_eq(sks_sys_sendmsg(fds[0], &omsg, 0), 10);
+	/* abc abc ab abcd abcde abcdefghij, and hits only where it was cut. */
+	ck_assert_uint_eq(sks_fault_hits(), 4);
+
+	rules("recv:short=1,read:short=1,readv:short=3,recvmsg:short=2");
+	ck_assert_int_eq(sks_sys_recv(fds[1], in, sizeof(in), MSG_PEEK), 1);
+	ck_assert_int_eq(sks_sys_recv(fds[1], in, sizeof(in), 0), 1);
+	ck_assert_int_eq(sks_sys_read(fds[1], in, sizeof(in)), 1);
+	ck_assert_int_eq(sks_sys_readv(fds[1], i, 2), 3);
+	ck_assert_mem_eq(in, "cab", 3);
+	ck_assert_int_eq(sks_sys_recvmsg(fds[1], &imsg, 0), 2);
+	ck_assert_mem_eq(in, "ca", 2);
+	ck_assert_ptr_eq(imsg.msg_iov, i);
+	ck_assert_uint_eq(imsg.msg_iovlen, 2);
+	ck_assert_uint_eq(i[1].iov_len, 9);
+	ck_assert_uint_eq(sks_fault_hits(), 9);
+	ck_assert_int_eq(recv(fds[1], in, sizeof(in), 0), 16);
+	ck_assert_mem_eq(in, "b" "abcd" "abcde" "abcdef", 16);
+	close(fds[0]);
+	close(fds[1]);
+}
+END_TEST
+
+START_TEST(short_rules_go_past_many_empty_pieces)
+{
+	struct iovec parts[40];
+	char byte = 'x', got[4];
+	int fds[2], i;
+
+	for (i = 0; i < 40; i++)
+		parts[i] = (struct iovec){ &byte, i < 30 ? 0 : 1 };
+	ck_assert_int_eq(pipe(fds), 0);
+	rules("writev:short=2");
+	ck_assert_int_eq(sks_sys_writev(fds[1], parts, 40), 2);
+	ck_assert_int_eq(sks_sys_writev(fds[1], parts, 30), 0);
+	ck_assert_int_eq(sks_sys_writev(fds[1], parts, 0), 0);
+	ck_assert_int_eq(sks_sys_writev(fds[1], parts, -1), -1);
+	ck_assert_int_eq(errno, EINVAL);
+	ck_assert_int_eq(read(fds[0], got, 4), 2);
+	close(fds[0]);
+	close(fds[1]);
+}
+END_TEST
+
+START_TEST(short_rules_spare_datagrams_and_eventfds)
+{
+	uint64_t count = 5;
+	char in[16];
+	struct iovec i = { in, sizeof(in) };
+	struct msghdr msg = { .msg_iov = &i, .msg_iovlen = 1 };
+	int fds[2], event = eventfd(0, EFD_NONBLOCK);
+
+	rules("read:short=1,write:short=1,send:short=1,recv:short=1,recvmsg:short=1");
+	ck_assert_int_eq(sks_sys_write(event, &count, sizeof(count)), 8);
+	ck_assert_int_eq(sks_sys_read(event, &count, sizeof(count)), 8);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_DGRAM, 0, fds), 0);
+	ck_assert_int_eq(sks_sys_send(fds[0], "abcd", 4, 0), 4);
+	ck_assert_int_eq(sks_sys_recv(fds[1], in, sizeof(in), 0), 4);
+	ck_assert_int_eq(sks_sys_send(fds[0], "abcd", 4, 0), 4);
+	ck_assert_int_eq(sks_sys_recvmsg(fds[1], &msg, 0), 4);
+	ck_assert_uint_eq(sks_fault_hits(), 0);
+	close(event);
+	close(fds[0]);
+	close(fds[1]);
+}
+END_TEST
+
+START_TEST(an_error_goes_before_a_short)
+{
+	int fds[2];
+
+	ck_assert_int_eq(pipe(fds), 0);
+	rules("write:short=1,write:EAGAIN:%2");
+	ck_assert_int_eq(sks_sys_write(fds[1], "abc", 3), 1);
+	ck_assert_int_eq(sks_sys_write(fds[1], "abc", 3), -1);
+	ck_assert_int_eq(errno, EAGAIN);
+	ck_assert_int_eq(sks_sys_write(fds[1], "abc", 3), 1);
+	close(fds[0]);
+	close(fds[1]);
+}
+END_TEST
+
+START_TEST(fault_points_fail_by_name)
+{
+	rules("event_add:ENOSPC:2");
+	ck_assert_int_eq(sks_sys_fault_point("event_add"), 0);
+	ck_assert_int_eq(sks_sys_fault_point("event_add"), -1);
+	ck_assert_int_eq(errno, ENOSPC);
+	ck_assert_uint_eq(sks_fault_calls("event_add"), 2);
+}
+END_TEST
+
+START_TEST(unknown_fault_point_aborts)
+{
+	sks_sys_fault_point("event_ad");
+}
+END_TEST
+
+START_TEST(forked_child_goes_on_with_a_copy)
+{
+	int status;
+	pid_t pid;
+
+	rules("shutdown:EIO:2");
+	ck_assert_int_eq(use(), 0);
+	pid = sks_sys_fork();
+	ck_assert_int_ne(pid, -1);
+	if (pid == 0) {
+		int fails = sks_sys_shutdown(-1, SHUT_RD) == -1 && errno == EIO;
+
+		sks_fault_clear();
+		_exit(fails && sks_fault_calls("shutdown") == 0 ? 0 : 1);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	ck_assert_int_eq(use(), EIO);
+}
+END_TEST
+
+#define THREADS 4
+#define USES 5000
+
+static void *
+use_often(void *arg)
+{
+	uintptr_t failed = 0;
+	int i;
+
+	(void)arg;
+	for (i = 0; i < USES; i++)
+		failed += sks_sys_shutdown(-1, SHUT_RD) == -1 && errno == EIO;
+	return (void *)failed;
+}
+
+START_TEST(threads_share_one_count)
+{
+	pthread_t threads[THREADS];
+	uintptr_t failed = 0;
+	void *result;
+	int i;
+
+	rules("shutdown:EIO:7000,shutdown:EIO:%10000");
+	for (i = 0; i < THREADS; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, use_often, NULL), 0);
+	for (i = 0; i < THREADS; i++) {
+		ck_assert_int_eq(pthread_join(threads[i], &result), 0);
+		failed += (uintptr_t)result;
+	}
+	ck_assert_uint_eq(failed, 3);
+	ck_assert_uint_eq(sks_fault_hits(), 3);
+	ck_assert_uint_eq(sks_fault_calls("shutdown"), THREADS * USES);
+}
+END_TEST
+
+START_TEST(rules_may_change_while_threads_use_them)
+{
+	pthread_t threads[THREADS];
+	int i;
+
+	for (i = 0; i < THREADS; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, use_often, NULL), 0);
+	for (i = 0; i < 200; i++) {
+		rules("shutdown:EIO:3,listen:EPERM:1+");
+		sks_fault_clear();
+	}
+	for (i = 0; i < THREADS; i++)
+		ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+	ck_assert_int_eq(use(), 0);
+}
+END_TEST
+
+/* Runs this program anew, as "check_sys --environment". Its exit status. */
+static int
+run_with(const char *fault)
+{
+	int status;
+	pid_t pid = fork();
+
+	ck_assert_int_ne(pid, -1);
+	if (pid == 0) {
+		int null = open("/dev/null", O_WRONLY);
+
+		dup2(null, STDERR_FILENO);
+		setenv("SKS_FAULT", fault, 1);
+		execl(program, program, "--environment", (char *)NULL);
+		_exit(99);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+START_TEST(environment_has_rules)
+{
+	ck_assert_int_eq(run_with("shutdown:EIO:2"), 8 + 2);
+	ck_assert_int_eq(run_with("shutdown:EIO:1+"), 8 + 3);
+	ck_assert_int_eq(run_with(""), 8);
+	ck_assert_int_eq(run_with("shutdown:EWHAT"), EXIT_FAILURE);
+}
+END_TEST
+
+/* The status: 8, and bit k when use k failed. */
+static int
+report_environment(void)
+{
+	int first = sks_sys_shutdown(-1, SHUT_RD) == -1 && errno == EIO;
+	int second = sks_sys_shutdown(-1, SHUT_RD) == -1 && errno == EIO;
+
+	return 8 + second * 2 + first;
+}
+
+static TCase *
+faults(void)
+{
+	TCase *tc = tcase_create("faults");
+
+	tcase_add_checked_fixture(tc, clear, clear);
+	tcase_add_test(tc, good_rules_are_taken);
+	tcase_add_test(tc, bad_rules_are_einval_and_add_nothing);
+	tcase_add_test(tc, rules_strike_when_they_say);
+	tcase_add_test(tc, a_rule_counts_from_when_it_was_added);
+	tcase_add_test(tc, the_oldest_rule_wins_and_all_of_them_count);
+	tcase_add_test(tc, clear_forgets_rules_and_counts);
+	tcase_add_test(tc, more_rules_than_fit_is_enospc_and_adds_nothing);
+	tcase_add_test(tc, allocations_are_one_family);
+	tcase_add_test(tc, failed_calls_return_what_libc_returns);
+	tcase_add_test(tc, failed_close_has_closed);
+	tcase_add_test(tc, interrupted_connect_has_begun_and_refused_has_not);
+	tcase_add_test(tc, short_rules_bound_what_each_call_moves);
+	tcase_add_test(tc, short_rules_go_past_many_empty_pieces);
+	tcase_add_test(tc, short_rules_spare_datagrams_and_eventfds);
+	tcase_add_test(tc, an_error_goes_before_a_short);
+	tcase_add_test(tc, fault_points_fail_by_name);
+	tcase_add_test_raise_signal(tc, unknown_fault_point_aborts, SIGABRT);
+	tcase_add_test(tc, forked_child_goes_on_with_a_copy);
+	tcase_add_test(tc, threads_share_one_count);
+	tcase_add_test(tc, rules_may_change_while_threads_use_them);
+	tcase_add_test(tc, environment_has_rules);
+	return tc;
+}
+
+#endif /* SKS_FAULTS */
+
+int
+main(int argc, char **argv)
+{
+	TCase *tc;
+	Suite *s;
+	SRunner *sr;
+	int failed;
+
+#ifdef SKS_FAULTS
+	program = argv[0];
+	if (argc > 1 && strcmp(argv[1], "--environment") == 0)
+		return report_environment();
+#else
+	(void)argc;
+	(void)argv;
+#endif
+	s = suite_create("sys");
+	tc = tcase_create("calls");
+	tcase_add_test(tc, calls_without_faults_are_the_calls);
+	tcase_add_test(tc, child_is_known_by_its_pidfd);
+	suite_add_tcase(s, tc);
+#ifdef SKS_FAULTS
+	suite_add_tcase(s, faults());
+#endif
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
