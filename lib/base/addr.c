@@ -269,6 +269,7 @@ fail(int code, const char **why)
 	case EAI_SYSTEM:
 		if (errno == 0)
 			errno = EIO;
+		*why = strerror(errno);
 		break;
 	case EAI_MEMORY:
 		errno = ENOMEM;

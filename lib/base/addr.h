@@ -50,7 +50,7 @@ int sks_scheme_type(enum sks_scheme scheme);
  * socket), or 0.0.0.0 where the system has no IPv6. Blocks while names are
  * looked up. NULL, and errno ENOENT (name not found), EAGAIN (the name server
  * did not answer), ENOMEM or what getaddrinfo's EAI_SYSTEM left, and *why as
- * gai_strerror(3) says it.
+ * gai_strerror(3) says it, or strerror(3) for EAI_SYSTEM.
  */
 struct sks_addr *sks_endpoint_resolve(const struct sks_endpoint *ep, int passive, size_t *n,
     const char **why);

@@ -46,7 +46,17 @@
 #ifndef VALGRIND_MAKE_MEM_NOACCESS
 #define VALGRIND_MAKE_MEM_NOACCESS(at, n) ((void)(at), (void)(n))
 #define VALGRIND_MAKE_MEM_UNDEFINED(at, n) ((void)(at), (void)(n))
+#define RUNNING_ON_VALGRIND 0
 #endif
+
+/* Asked once: a request to valgrind costs as much as all else in here. */
+static int on_valgrind;
+
+__attribute__((constructor)) static void
+look_for_valgrind(void)
+{
+	on_valgrind = RUNNING_ON_VALGRIND != 0;
+}
 
 /* An idle piece of memory: the first bytes of it. */
 struct sks_buf_idle {
@@ -59,11 +69,7 @@ static const size_t class_size[SKS_BUF_CLASSES] = { 256, 2048, 16384 };
 static size_t
 class_for(size_t size)
 {
-	size_t class;
-
-	for (class = 0; class < SKS_BUF_CLASSES && class_size[class] < size; class++)
-		;
-	return class;
+	return (size_t)(size > class_size[0]) + (size > class_size[1]) + (size > class_size[2]);
 }
 
 /* The size of the piece that holds size bytes, or 0 when none can. */
@@ -91,7 +97,8 @@ piece_get(struct sks_buf_pool *pool, size_t cap)
 	idle = pool->idle[class];
 	pool->idle[class] = idle->next;
 	pool->idle_count[class]--;
-	VALGRIND_MAKE_MEM_UNDEFINED(idle, cap + 1);
+	if (on_valgrind)
+		VALGRIND_MAKE_MEM_UNDEFINED(idle, cap + 1);
 	return (unsigned char *)idle;
 }
 
@@ -109,7 +116,8 @@ piece_put(struct sks_buf_pool *pool, unsigned char *base, size_t cap)
 	idle->next = pool->idle[class];
 	pool->idle[class] = idle;
 	pool->idle_count[class]++;
-	VALGRIND_MAKE_MEM_NOACCESS(base + sizeof(*idle), cap + 1 - sizeof(*idle));
+	if (on_valgrind)
+		VALGRIND_MAKE_MEM_NOACCESS(base + sizeof(*idle), cap + 1 - sizeof(*idle));
 }
 
 /* Moves the unread bytes to a piece of cap bytes, which holds them. */
@@ -121,10 +129,10 @@ move_to(struct sks_buf *buf, struct sks_buf_pool *pool, size_t cap)
 
 	if (base == NULL)
 		return -1;
-	if (length > 0)
+	if (buf->base != NULL) {
 		memcpy(base, buf->base + buf->start, length);
-	if (buf->base != NULL)
 		piece_put(pool, buf->base, buf->cap);
+	}
 	buf->base = base;
 	buf->start = 0;
 	buf->end = length;
@@ -154,20 +162,11 @@ sks_buf_reserve(struct sks_buf *buf, struct sks_buf_pool *pool, size_t room)
 }
 
 void
-sks_buf_consume(struct sks_buf *buf, size_t n)
-{
-	buf->start += n;
-	/* From the front again, so that most reads find the whole piece free. */
-	if (buf->start == buf->end)
-		buf->start = buf->end = 0;
-}
-
-void
 sks_buf_release(struct sks_buf *buf, struct sks_buf_pool *pool)
 {
 	if (buf->base != NULL)
 		piece_put(pool, buf->base, buf->cap);
-	memset(buf, 0, sizeof(*buf));
+	*buf = (struct sks_buf){ 0 };
 }
 
 void

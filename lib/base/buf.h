@@ -59,7 +59,14 @@ int sks_buf_reserve(struct sks_buf *buf, struct sks_buf_pool *pool, size_t room)
  * The first n unread bytes are read; n is at most the length. No byte moves,
  * but in an emptied buffer start and end are 0 again.
  */
-void sks_buf_consume(struct sks_buf *buf, size_t n);
+static inline void
+sks_buf_consume(struct sks_buf *buf, size_t n)
+{
+	buf->start += n;
+	/* From the front again, so that most reads find the whole piece free. */
+	if (buf->start == buf->end)
+		buf->start = buf->end = 0;
+}
 
 /* Gives the memory back; unread bytes are lost. */
 void sks_buf_release(struct sks_buf *buf, struct sks_buf_pool *pool);

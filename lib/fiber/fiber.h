@@ -16,6 +16,8 @@
 #include <stddef.h>
 
 struct sks_stacks;
+#define SKS_FIBER_HOT_LINES 13 /* of 64 bytes, below the struct: a handler in sks_readline() */
+
 struct sks_fiber_pool; /* the fibers of one loop and one stack size; one thread only */
 
 struct sks_fiber {
@@ -59,6 +61,21 @@ struct sks_fiber *sks_fiber_start(struct sks_fiber_pool *pool, void (*run)(void 
  * 0 when it suspended. The caller's errno is kept.
  */
 int sks_fiber_resume(struct sks_fiber *fiber);
+
+/*
+ * Asks for the lines of a stopped fiber that its resumption will touch. With
+ * many fibers they have left the caches, and the frames it returns through
+ * would fetch them one after the other: a third of the cost of a wake-up.
+ */
+static inline void
+sks_fiber_prefetch(const struct sks_fiber *fiber)
+{
+	const char *at = (const char *)fiber;
+	int i;
+
+	for (i = -SKS_FIBER_HOT_LINES; i < 4; i++)
+		__builtin_prefetch(at + i * 64, 1);
+}
 
 /* Stops the running fiber until it is resumed; its errno is kept. Only on a fiber. */
 void sks_fiber_suspend(void);

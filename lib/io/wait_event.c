@@ -121,6 +121,7 @@ park(struct sks_task *task)
 static void
 wake_now(struct sks_task *task, int error)
 {
+	sks_fiber_prefetch(task->fiber);
 	if (!task->parked)
 		return;
 	task->parked = 0;

@@ -22,6 +22,7 @@
 
 #define DIRECT_SIZE 16384 /* from here on bytes are sent from the caller's memory */
 #define STEP_SIZE 65536   /* time is given anew for each of these */
+#define FIRST_ROOM 1024   /* asked for at once, so that a few short writes move no memory */
 #define PRINT_ROOM 256    /* what most sks_printf() calls need */
 
 void
@@ -42,12 +43,6 @@ sks_wfile_close(struct sks_wfile *w)
 {
 	sks_list_remove(&w->dirty);
 	sks_buf_release(&w->buf, w->pool);
-}
-
-static struct sks_outbox *
-outbox_of(const struct sks_wfile *w)
-{
-	return w->outbox != NULL ? *w->outbox : NULL;
 }
 
 /* One direction of bytes that send_all works through. */
@@ -137,19 +132,15 @@ send_block(struct sks_wfile *w, struct block *b, int wait)
 
 /* What was posted to the connection; only between two messages of its task. */
 static int
-send_posted(struct sks_wfile *w, int wait)
+send_posted(struct sks_wfile *w, struct sks_outbox *box, int wait)
 {
-	struct sks_outbox *box = outbox_of(w);
-	struct block posted = { 0 };
+	struct block posted = { .buf = &box->buf };
 
-	if (box == NULL)
-		return 0;
 	if (box->error != 0) {
 		errno = box->error;
 		return -1;
 	}
 	sks_outbox_claim(box);
-	posted.buf = &box->buf;
 	return send_block(w, &posted, wait);
 }
 
@@ -170,6 +161,27 @@ send_own(struct sks_wfile *w, struct block *own, int wait)
 	return rc;
 }
 
+static struct sks_outbox *
+outbox_of(const struct sks_wfile *w)
+{
+	return w->outbox != NULL ? *w->outbox : NULL;
+}
+
+/* What was posted while the task's own bytes were sent; then the loop may send again. */
+static int
+end_sending(struct sks_wfile *w, struct sks_outbox *box, int rc, int done, int wait)
+{
+	int error;
+
+	if (rc == 0 && done)
+		rc = send_posted(w, box, wait);
+	error = errno;
+	if (!w->partial)
+		sks_outbox_release(box);
+	errno = error;
+	return rc;
+}
+
 /* Sends the buffer and more bytes behind it. 0 or -1. */
 static int
 send_all(struct sks_wfile *w, const void *more, size_t n, int wait)
@@ -187,16 +199,14 @@ send_all(struct sks_wfile *w, const void *more, size_t n, int wait)
 	}
 	w->busy = 1;
 	sks_list_remove(&w->dirty);
-	if (!w->partial)
-		rc = send_posted(w, wait);
+	if (outbox_of(w) != NULL && !w->partial)
+		rc = send_posted(w, outbox_of(w), wait);
 	if (rc == 0 && sks_outbox_is_empty(outbox_of(w)))
 		rc = send_own(w, &own, wait);
-	if (rc == 0 && block_length(&own) == 0)
-		rc = send_posted(w, wait);
+	if (outbox_of(w) != NULL) /* it may have come only now */
+		rc = end_sending(w, outbox_of(w), rc, block_length(&own) == 0, wait);
 	if (rc == -1 && errno != ECANCELED && errno != ENOMEM)
 		w->error = errno;
-	if (outbox_of(w) != NULL && !w->partial)
-		sks_outbox_release(outbox_of(w));
 	if (sks_buf_length(&w->buf) == 0)
 		sks_buf_release(&w->buf, w->pool);
 	w->busy = 0;
@@ -272,12 +282,19 @@ sks_write(struct sks_wfile *w, const void *buf, size_t n)
 {
 	if (n == 0)
 		return begin(w, 0);
+	/* The short way: more bytes into a buffer that has some already. */
+	if (!sks_list_empty(&w->dirty) && w->error == 0 && !w->busy &&
+	    n <= w->buf.cap - w->buf.end && sks_buf_length(&w->buf) + n <= w->max_output) {
+		memcpy(w->buf.base + w->buf.end, buf, n);
+		w->buf.end += n;
+		return 0;
+	}
 	if (w->tr != NULL && (n >= DIRECT_SIZE || n > w->max_output)) {
 		if (begin(w, 0) == -1)
 			return -1;
 		return send_all(w, buf, n, 1);
 	}
-	if (begin(w, n) == -1 || sks_buf_reserve(&w->buf, w->pool, n) == -1)
+	if (begin(w, n) == -1 || sks_buf_reserve(&w->buf, w->pool, sks_max(n, FIRST_ROOM)) == -1)
 		return -1;
 	memcpy(w->buf.base + w->buf.end, buf, n);
 	added(w, n);

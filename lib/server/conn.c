@@ -231,6 +231,7 @@ detach(struct sks_conn *c, struct sks_rfile *r, struct sks_wfile *w)
 	c->times = (struct sks_times){ r->idle_ms, r->read_ms, w->write_ms };
 	c->eof |= r->eof && sks_buf_length(&r->buf) == 0;
 	c->broken |= w->error != 0 || r->error != 0;
+	sks_buf_shrink(&r->buf, r->pool);
 	c->in = r->buf;
 	r->buf = (struct sks_buf){ 0 };
 	sks_wfile_close(w);
@@ -469,12 +470,17 @@ struct post {
 static int
 post_here(struct sks_conn *c, const void *buf, size_t n)
 {
+	struct sks_wfile *w;
+
 	if (c->closed || c->lingering || c->broken) {
 		errno = ENOTCONN;
 		return -1;
 	}
 	if (need_outbox(c) == NULL)
 		return -1;
+	w = c->call.req.wfile;
+	if (w != NULL && (w->busy || w->partial)) /* in the middle of a message of its own */
+		sks_outbox_claim(c->outbox);
 	return sks_outbox_put(c->outbox, buf, n);
 }
 
