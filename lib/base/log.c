@@ -188,6 +188,9 @@ sks_logf(const char *format, ...)
 	errno = saved;
 }
 
+/* Of all limits: they are asked only when something went wrong. */
+static pthread_mutex_t limits = PTHREAD_MUTEX_INITIALIZER;
+
 void
 sks_log_limited(struct sks_log_limit *limit, unsigned int most, const char *format, ...)
 {
@@ -195,20 +198,26 @@ sks_log_limited(struct sks_log_limit *limit, unsigned int most, const char *form
 	int saved = errno;
 	int64_t now = sks_clock_ms() / 1000;
 	unsigned int missing = 0;
+	int over;
 	size_t n;
 	va_list args;
 
+	pthread_mutex_lock(&limits);
 	if (now != limit->second) {
 		missing = limit->dropped;
 		limit->second = now;
 		limit->lines = limit->dropped = 0;
 	}
-	if (limit->lines >= most) {
+	over = limit->lines >= most;
+	if (over)
 		limit->dropped++;
+	else
+		limit->lines++;
+	pthread_mutex_unlock(&limits);
+	if (over) {
 		errno = saved;
 		return;
 	}
-	limit->lines++;
 	errno = saved; /* for %m */
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);

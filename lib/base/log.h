@@ -18,7 +18,7 @@ void sks_logf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /*
  * At most `most` lines in any second; of the others it says how many there
- * were. Zero it before use. One thread at a time.
+ * were. Zero it before use; any thread may use it.
  */
 struct sks_log_limit {
 	int64_t second;

@@ -9,7 +9,7 @@ static _Thread_local struct sks_task thread_task;
 void
 sks_task_init(struct sks_task *task)
 {
-	*task = (struct sks_task){ .deadline = INT64_MAX, .cancel_fd = -1 };
+	*task = (struct sks_task){ .deadline = INT64_MAX };
 	sks_list_init(&task->dirty);
 	sks_list_init(&task->ready);
 }

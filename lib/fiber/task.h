@@ -18,6 +18,12 @@
 struct sks_fiber;
 struct sks_loop;
 
+/* Ends the waits of many threads or child processes at once. */
+struct sks_cancel {
+	atomic_int on;
+	int fd; /* an eventfd, readable from then on */
+};
+
 struct sks_task {
 	struct sks_fiber *fiber;  /* NULL: this task is a thread */
 	struct sks_loop *loop;    /* the loop that resumes the fiber; NULL on a thread */
@@ -25,7 +31,7 @@ struct sks_task {
 	struct sks_list ready;    /* link in the loop's list of fibers to resume */
 	int64_t deadline;         /* over all its waits, monotonic ms; INT64_MAX: none */
 	atomic_int cancelled;     /* every wait answers ECANCELED */
-	int cancel_fd;            /* a thread: readable once cancelled; -1: none */
+	struct sks_cancel *cancel; /* a thread or child: what ends its waits; NULL: nothing does */
 	int parked;               /* a fiber: in a wait that nothing has ended yet */
 	int wake_error;           /* a fiber: what ended the wait: 0 or an errno */
 	unsigned int calls;       /* fairness budget used since it was last resumed: */
@@ -46,6 +52,13 @@ static inline struct sks_task *
 sks_task_current(void)
 {
 	return sks_task_now != NULL ? sks_task_now : sks_task_adopt_thread();
+}
+
+static inline int
+sks_task_is_cancelled(const struct sks_task *task)
+{
+	return atomic_load_explicit(&task->cancelled, memory_order_relaxed) ||
+	    (task->cancel != NULL && atomic_load_explicit(&task->cancel->on, memory_order_relaxed));
 }
 
 /* A fresh task: nothing dirty, no deadline, not cancelled. */

@@ -47,6 +47,18 @@ read_inbox(struct sks_loop *loop)
 	}
 }
 
+void
+sks_loop_read_inbox(struct sks_loop *loop)
+{
+	struct pollfd p = { .fd = loop->wake_fd, .events = POLLIN };
+	uint64_t count;
+
+	(void)sks_sys_poll(&p, 1, -1);
+	(void)!sks_sys_read(loop->wake_fd, &count, sizeof(count));
+	read_inbox(loop);
+	sks_loop_settle(loop);
+}
+
 static void
 on_wake(evutil_socket_t fd, short what, void *arg)
 {

@@ -77,6 +77,9 @@ void sks_loop_stop(struct sks_loop *loop);
 /* Runs jobs and ready tasks now, without waiting for events. */
 void sks_loop_settle(struct sks_loop *loop);
 
+/* Blocks until another thread has posted something, and runs that. */
+void sks_loop_read_inbox(struct sks_loop *loop);
+
 /* From any thread, or a signal handler: on_wake will be called. Keeps errno. */
 void sks_loop_wake(struct sks_loop *loop);
 

@@ -84,7 +84,7 @@ wait_for(struct waiter *w)
 {
 	if (w->fd != -1)
 		return sks_wait_any(w->fd, SKS_READ, SKS_NEVER) == -1 ? -1 : 0;
-	if (atomic_load(&w->task->cancelled)) {
+	if (sks_task_is_cancelled(w->task)) {
 		errno = ECANCELED;
 		return -1;
 	}

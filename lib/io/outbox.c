@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The loop and the task of a connection may be two threads, so what both look
+ * at is under a lock; it is never held across a wait. On fibers it is always
+ * free, and most connections have no outbox at all.
+ */
 #include "io/outbox.h"
 
 #include "base/sys.h"
@@ -7,49 +12,65 @@
 #include <string.h>
 
 static void
+lock(struct sks_outbox *box)
+{
+	pthread_mutex_lock(&box->lock);
+}
+
+static void
+unlock(struct sks_outbox *box)
+{
+	pthread_mutex_unlock(&box->lock);
+}
+
+/* Under the lock. */
+static void
 fail(struct sks_outbox *box, int error)
 {
 	box->error = error;
-	sks_buf_release(&box->buf, &box->loop->bufs);
+	sks_buf_release(&box->buf, box->pool);
 	/* Whoever reads on this connection learns of it by an end of input. */
-	sks_sys_shutdown(box->tr->fd, SHUT_RDWR);
+	sks_sys_shutdown(box->tr.fd, SHUT_RDWR);
 }
 
 static void
 on_writable(evutil_socket_t fd, short what, void *arg)
 {
 	struct sks_outbox *box = arg;
+	int failed;
 
 	(void)fd;
-	if (box->claimed)
-		return;
-	if (what & EV_WRITE)
+	if (what & EV_WRITE) {
 		sks_outbox_send(box);
-	else {
-		fail(box, ETIMEDOUT);
-		box->idle(box->arg);
+		return;
 	}
+	lock(box);
+	failed = !box->claimed && sks_buf_length(&box->buf) > 0;
+	if (failed)
+		fail(box, ETIMEDOUT);
+	unlock(box);
+	if (failed)
+		box->idle(box->arg);
 }
 
 static void
 run_job(struct sks_job *job)
 {
-	struct sks_outbox *box = sks_container_of(job, struct sks_outbox, job);
-
-	if (!box->claimed)
-		sks_outbox_send(box);
+	sks_outbox_send(sks_container_of(job, struct sks_outbox, job));
 }
 
 struct sks_outbox *
-sks_outbox_new(struct sks_loop *loop, struct sks_transport *tr, size_t max, int timeout_ms,
-    void (*idle)(void *arg), void *arg)
+sks_outbox_new(struct sks_loop *loop, struct sks_buf_pool *pool, struct sks_transport *tr,
+    size_t max, int timeout_ms, void (*idle)(void *arg), void *arg)
 {
 	struct sks_outbox *box = sks_sys_calloc(1, sizeof(*box));
 
 	if (box == NULL)
 		return NULL;
+	pthread_mutex_init(&box->lock, NULL);
 	box->loop = loop;
-	box->tr = tr;
+	box->pool = pool;
+	box->tr = *tr;
 	box->max = max;
 	box->timeout_ms = timeout_ms;
 	box->idle = idle;
@@ -67,8 +88,35 @@ sks_outbox_free(struct sks_outbox *box)
 		return;
 	event_del(&box->ev);
 	sks_list_remove(&box->job.link);
-	sks_buf_release(&box->buf, &box->loop->bufs);
+	sks_buf_release(&box->buf, box->pool);
+	pthread_mutex_destroy(&box->lock);
 	sks_sys_free(box);
+}
+
+int
+sks_outbox_is_empty(struct sks_outbox *box)
+{
+	int empty;
+
+	if (box == NULL)
+		return 1;
+	lock(box);
+	empty = sks_buf_length(&box->buf) == 0;
+	unlock(box);
+	return empty;
+}
+
+int
+sks_outbox_error(struct sks_outbox *box)
+{
+	int error;
+
+	if (box == NULL)
+		return 0;
+	lock(box);
+	error = box->error;
+	unlock(box);
+	return error;
 }
 
 static int
@@ -76,23 +124,15 @@ append(struct sks_outbox *box, struct sks_buf *to, const void *bytes, size_t n)
 {
 	if (n == 0)
 		return 0;
-	if (sks_buf_reserve(to, &box->loop->bufs, n) == -1)
+	if (sks_buf_reserve(to, box->pool, n) == -1)
 		return -1;
 	memcpy(to->base + to->end, bytes, n);
 	to->end += n;
 	return 0;
 }
 
-static void
-send_soon(struct sks_outbox *box)
-{
-	if (!box->claimed && sks_list_empty(&box->job.link) &&
-	    !event_pending(&box->ev, EV_WRITE, NULL))
-		sks_loop_defer(box->loop, &box->job);
-}
-
-int
-sks_outbox_put(struct sks_outbox *box, const void *bytes, size_t n)
+static int
+put(struct sks_outbox *box, const void *bytes, size_t n)
 {
 	if (box->error != 0) {
 		errno = ENOTCONN;
@@ -102,11 +142,22 @@ sks_outbox_put(struct sks_outbox *box, const void *bytes, size_t n)
 		errno = ENOBUFS;
 		return -1;
 	}
-	if (append(box, &box->buf, bytes, n) == -1)
-		return -1;
-	if (n > 0)
-		send_soon(box);
-	return 0;
+	return append(box, &box->buf, bytes, n);
+}
+
+int
+sks_outbox_put(struct sks_outbox *box, const void *bytes, size_t n)
+{
+	int rc, claimed;
+
+	lock(box);
+	rc = put(box, bytes, n);
+	claimed = box->claimed;
+	unlock(box);
+	if (rc == 0 && !claimed && sks_list_empty(&box->job.link) &&
+	    !event_pending(&box->ev, EV_WRITE, NULL))
+		sks_loop_defer(box->loop, &box->job);
+	return rc;
 }
 
 int
@@ -114,47 +165,82 @@ sks_outbox_take(struct sks_outbox *box, struct sks_buf *rest, int first)
 {
 	struct sks_buf *to = first ? rest : &box->buf;
 	struct sks_buf *from = first ? &box->buf : rest;
+	int rc;
 
-	if (sks_buf_length(from) > 0 &&
-	    append(box, to, from->base + from->start, sks_buf_length(from)) == -1)
-		return -1;
-	sks_buf_release(from, &box->loop->bufs);
-	if (first) {
-		box->buf = *rest;
-		*rest = (struct sks_buf){ 0 };
+	lock(box);
+	rc = append(box, to, from->base + from->start, sks_buf_length(from));
+	if (rc == 0) {
+		sks_buf_release(from, box->pool);
+		if (first) {
+			box->buf = *rest;
+			*rest = (struct sks_buf){ 0 };
+		}
 	}
-	return 0;
+	unlock(box);
+	return rc;
 }
 
 void
 sks_outbox_claim(struct sks_outbox *box)
 {
+	lock(box);
 	box->claimed = 1;
+	unlock(box);
+}
+
+/* Under the lock. */
+static ssize_t
+push(struct sks_outbox *box)
+{
+	struct iovec iov = { box->buf.base + box->buf.start, sks_buf_length(&box->buf) };
+	ssize_t sent = box->tr.ops->write(&box->tr, &iov, 1);
+
+	if (sent > 0)
+		sks_buf_consume(&box->buf, (size_t)sent);
+	return sent;
+}
+
+ssize_t
+sks_outbox_push(struct sks_outbox *box)
+{
+	ssize_t sent = 0;
+
+	lock(box);
+	if (sks_buf_length(&box->buf) > 0)
+		sent = push(box);
+	unlock(box);
+	return sent;
 }
 
 void
 sks_outbox_release(struct sks_outbox *box)
 {
+	lock(box);
 	box->claimed = 0;
-	if (sks_buf_length(&box->buf) > 0)
-		send_soon(box);
+	unlock(box);
 }
 
 void
 sks_outbox_send(struct sks_outbox *box)
 {
-	while (sks_buf_length(&box->buf) > 0) {
-		struct iovec iov = { box->buf.base + box->buf.start, sks_buf_length(&box->buf) };
-		ssize_t sent = box->tr->ops->write(box->tr, &iov, 1);
+	int waits = 0;
 
-		if (sent >= 0) {
-			sks_buf_consume(&box->buf, (size_t)sent);
-			continue;
-		}
-		if (errno == EAGAIN && sks_loop_add(box->loop, &box->ev, box->timeout_ms) == 0)
-			return;
-		fail(box, errno);
+	lock(box);
+	if (box->claimed) {
+		unlock(box);
+		return;
 	}
-	sks_buf_release(&box->buf, &box->loop->bufs);
-	box->idle(box->arg);
+	while (!waits && sks_buf_length(&box->buf) > 0) {
+		if (push(box) >= 0)
+			continue;
+		if (errno == EAGAIN && sks_loop_add(box->loop, &box->ev, box->timeout_ms) == 0)
+			waits = 1;
+		else
+			fail(box, errno);
+	}
+	if (!waits)
+		sks_buf_release(&box->buf, box->pool);
+	unlock(box);
+	if (!waits)
+		box->idle(box->arg);
 }

@@ -19,7 +19,9 @@ struct sks_outbox {
 	struct sks_job job;      /* send soon, on the loop's own stack */
 	struct event ev;         /* EV_WRITE, one shot */
 	struct sks_loop *loop;
-	struct sks_transport *tr;
+	struct sks_transport tr; /* its own: two threads may be in the other one's fields */
+	struct sks_buf_pool *pool;
+	pthread_mutex_t lock;    /* the task may run on another thread: buf, claimed, error */
 	struct sks_buf buf;
 	size_t max;              /* posted bytes that may wait; ENOBUFS beyond */
 	int timeout_ms;          /* for each step forward */
@@ -29,33 +31,42 @@ struct sks_outbox {
 	void *arg;
 };
 
-/* NULL: ENOMEM. */
-struct sks_outbox *sks_outbox_new(struct sks_loop *loop, struct sks_transport *tr, size_t max,
-    int timeout_ms, void (*idle)(void *arg), void *arg);
+/*
+ * pool: the loop's, or NULL when tasks run on other threads. NULL: ENOMEM.
+ */
+struct sks_outbox *sks_outbox_new(struct sks_loop *loop, struct sks_buf_pool *pool,
+    struct sks_transport *tr, size_t max, int timeout_ms, void (*idle)(void *arg), void *arg);
 
 /* NULL is fine. Unsent bytes are lost. */
 void sks_outbox_free(struct sks_outbox *box);
 
-static inline int
-sks_outbox_is_empty(const struct sks_outbox *box)
-{
-	return box == NULL || sks_buf_length(&box->buf) == 0;
-}
+int sks_outbox_is_empty(struct sks_outbox *box); /* NULL is empty */
 
-/* All n bytes or none: -1 with ENOBUFS, ENOMEM, or ENOTCONN once it is broken. Sends soon. */
+/* Why nothing can be sent any more; 0: all is well, or NULL. */
+int sks_outbox_error(struct sks_outbox *box);
+
+/*
+ * The loop: all n bytes or none: -1 with ENOBUFS, ENOMEM, or ENOTCONN once it
+ * is broken. They are sent soon.
+ */
 int sks_outbox_put(struct sks_outbox *box, const void *bytes, size_t n);
 
 /*
- * Takes over a task's unsent bytes, before what is posted already (first) or
- * after it, and leaves rest empty. -1: ENOMEM.
+ * The task: its unsent bytes are the loop's from here on, before what is posted
+ * already (first) or after it; rest is empty then. -1: ENOMEM.
  */
 int sks_outbox_take(struct sks_outbox *box, struct sks_buf *rest, int first);
 
-/* The task sends now, and has ended sending. */
+/* The task: it sends now, nobody else. */
 void sks_outbox_claim(struct sks_outbox *box);
+
+/* The task, having claimed it: one try to send posted bytes. What write(2) says; 0: none are left. */
+ssize_t sks_outbox_push(struct sks_outbox *box);
+
+/* The task: the loop may send again. What is left, the loop sends with sks_outbox_send(). */
 void sks_outbox_release(struct sks_outbox *box);
 
-/* Sends what it can at once; the rest when the socket takes it, then idle is called. */
+/* The loop: sends what it can at once; the rest when the socket takes it, then idle is called. */
 void sks_outbox_send(struct sks_outbox *box);
 
 #endif

@@ -20,7 +20,7 @@ sks_sleep(int ms)
 	if (ms > 0)
 		return sks_wait_until(sks_clock_after(ms));
 	sks_wait_turn();
-	if (sks_task_current()->cancelled) {
+	if (sks_task_is_cancelled(sks_task_current())) {
 		errno = ECANCELED;
 		return -1;
 	}

@@ -7,6 +7,8 @@
 #include "base/clock.h"
 #include "fiber/fiber.h"
 
+#include "base/sys.h"
+
 #include <errno.h>
 #include <sched.h>
 #include <socketserver/fiber.h>
@@ -15,7 +17,7 @@
 static int
 begin(struct sks_task *task, int64_t *deadline)
 {
-	if (atomic_load_explicit(&task->cancelled, memory_order_relaxed)) {
+	if (sks_task_is_cancelled(task)) {
 		errno = ECANCELED;
 		return -1;
 	}
@@ -89,11 +91,29 @@ sks_wait_turn(void)
 void
 sks_wait_cancel(struct sks_task *task)
 {
-	static const uint64_t one = 1;
-
 	atomic_store(&task->cancelled, 1);
-	if (task->fiber != NULL)
-		sks_wait_end(task, ECANCELED);
-	else if (task->cancel_fd != -1)
-		(void)!write(task->cancel_fd, &one, sizeof(one));
+	sks_wait_end(task, ECANCELED);
+}
+
+int
+sks_cancel_init(struct sks_cancel *cancel)
+{
+	atomic_init(&cancel->on, 0);
+	cancel->fd = sks_sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return cancel->fd == -1 ? -1 : 0;
+}
+
+void
+sks_cancel_set(struct sks_cancel *cancel, int on)
+{
+	static const uint64_t one = 1;
+	uint64_t count;
+	int error = errno;
+
+	atomic_store(&cancel->on, on);
+	if (on)
+		(void)!write(cancel->fd, &one, sizeof(one));
+	else
+		(void)!read(cancel->fd, &count, sizeof(count));
+	errno = error;
 }

@@ -68,8 +68,15 @@ int sks_wait_parked(int64_t deadline);
  */
 void sks_wait_end(struct sks_task *task, int error);
 
-/* From the task's loop (a fiber), or for a thread from anywhere: every wait answers ECANCELED. */
+/* A fiber, from its loop's thread: every wait answers ECANCELED from now on. */
 void sks_wait_cancel(struct sks_task *task);
+
+/*
+ * The same for all threads and children whose tasks share it. init: -1 and
+ * EMFILE, ENFILE or ENOMEM. set is safe in a signal handler, and keeps errno.
+ */
+int sks_cancel_init(struct sks_cancel *cancel);
+void sks_cancel_set(struct sks_cancel *cancel, int on);
 
 /* The two kinds; wait.c picks one. */
 int sks_wait_event_readable(struct sks_watch *watch, int64_t deadline);

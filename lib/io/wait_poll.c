@@ -17,7 +17,8 @@ sks_wait_poll_any(int fd, int events, int64_t deadline)
 	struct pollfd p[2] = {
 		{ .fd = fd, .events = (short)((events & SKS_READ ? POLLIN : 0) |
 			(events & SKS_WRITE ? POLLOUT : 0)) },
-		{ .fd = task->cancel_fd, .events = POLLIN }, /* -1: poll passes over it */
+		/* poll passes over -1 */
+		{ .fd = task->cancel != NULL ? task->cancel->fd : -1, .events = POLLIN },
 	};
 	int n, got;
 

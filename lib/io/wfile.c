@@ -62,7 +62,6 @@ block_length(const struct block *b)
 static ssize_t
 push(struct sks_wfile *w, struct block *b)
 {
-	struct sks_task *task = sks_task_current();
 	struct iovec iov[2];
 	size_t have = sks_buf_length(b->buf);
 	ssize_t sent;
@@ -73,11 +72,9 @@ push(struct sks_wfile *w, struct block *b)
 	if (b->more_len > 0)
 		iov[n++] = (struct iovec){ (void *)b->more, b->more_len };
 	sent = w->tr->ops->write(w->tr, iov, n);
-	task->calls++;
 	if (sent > 0) {
 		size_t from_buf = sks_min((size_t)sent, have);
 
-		task->bytes += (size_t)sent;
 		sks_buf_consume(b->buf, from_buf);
 		b->more += (size_t)sent - from_buf;
 		b->more_len -= (size_t)sent - from_buf;
@@ -85,21 +82,39 @@ push(struct sks_wfile *w, struct block *b)
 	return sent;
 }
 
+/* Waits until more can be sent. 0, or -1; ETIMEDOUT is worth one more try. */
+static int
+await(struct sks_wfile *w, int64_t *deadline)
+{
+	if (*deadline == 0)
+		*deadline = sks_clock_after(w->write_ms);
+	sks_flush_dirty();
+	if (w->tr->want == SKS_READ)
+		return sks_wait_readable(w->tr->fd, w->tr->watch, *deadline);
+	return sks_wait_writable(w->tr->fd, *deadline);
+}
+
 /*
- * Sends a block, waiting as needed if wait is set. 0: all of it, or, without
- * wait, what could be sent. -1: errno, and broken unless ECANCELED or ENOMEM.
+ * Sends a block, or what was posted (b is NULL), waiting as needed if wait is
+ * set. 0: all of it, or, without wait, what could be sent. -1: errno, and
+ * broken unless ECANCELED or ENOMEM.
  */
 static int
 send_block(struct sks_wfile *w, struct block *b, int wait)
 {
+	struct sks_task *task = sks_task_current();
 	int64_t deadline = 0;
 	size_t step = 0;
 	int expired = 0;
 
-	while (block_length(b) > 0) {
-		ssize_t sent = push(w, b);
+	while (b == NULL || block_length(b) > 0) {
+		ssize_t sent = b != NULL ? push(w, b) : sks_outbox_push(*w->outbox);
 
-		if (sent >= 0) {
+		task->calls++;
+		if (sent == 0) /* nothing posted is left */
+			return 0;
+		if (sent > 0) {
+			task->bytes += (size_t)sent;
 			step += (size_t)sent;
 			if (step >= STEP_SIZE || expired) {
 				step = 0;
@@ -116,12 +131,7 @@ send_block(struct sks_wfile *w, struct block *b, int wait)
 			errno = ETIMEDOUT;
 			return -1;
 		}
-		if (deadline == 0)
-			deadline = sks_clock_after(w->write_ms);
-		sks_flush_dirty();
-		if ((w->tr->want == SKS_READ ?
-			    sks_wait_readable(w->tr->fd, w->tr->watch, deadline) :
-			    sks_wait_writable(w->tr->fd, deadline)) == -1) {
+		if (await(w, &deadline) == -1) {
 			if (errno != ETIMEDOUT)
 				return -1;
 			expired = 1;
@@ -134,14 +144,14 @@ send_block(struct sks_wfile *w, struct block *b, int wait)
 static int
 send_posted(struct sks_wfile *w, struct sks_outbox *box, int wait)
 {
-	struct block posted = { .buf = &box->buf };
+	int error = sks_outbox_error(box);
 
-	if (box->error != 0) {
-		errno = box->error;
+	if (error != 0) {
+		errno = error;
 		return -1;
 	}
 	sks_outbox_claim(box);
-	return send_block(w, &posted, wait);
+	return send_block(w, NULL, wait);
 }
 
 static int
@@ -201,7 +211,7 @@ send_all(struct sks_wfile *w, const void *more, size_t n, int wait)
 	sks_list_remove(&w->dirty);
 	if (outbox_of(w) != NULL && !w->partial)
 		rc = send_posted(w, outbox_of(w), wait);
-	if (rc == 0 && sks_outbox_is_empty(outbox_of(w)))
+	if (rc == 0 && (w->partial || sks_outbox_is_empty(outbox_of(w))))
 		rc = send_own(w, &own, wait);
 	if (outbox_of(w) != NULL) /* it may have come only now */
 		rc = end_sending(w, outbox_of(w), rc, block_length(&own) == 0, wait);

@@ -79,12 +79,13 @@ sks_call_finish(struct sks_call *call)
 	/* A cancellation ends with handle: what finish writes should still go out. */
 	call->finishing = 1;
 	atomic_store(&task->cancelled, 0);
+	task->cancel = NULL;
 	if (!call->set_up)
 		return;
 	call->set_up = 0;
 	if (h->finish == NULL)
 		return;
-	task->deadline = sks_clock_after(call->hurried ? 0 : call->service->options.linger_ms);
+	task->deadline = sks_clock_after(call->hurried || call->service->hurry ? 0 : call->service->options.linger_ms);
 	h->finish(&call->req);
 	task->deadline = SKS_NEVER;
 }

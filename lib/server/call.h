@@ -20,16 +20,18 @@ struct sks_call {
 	struct sks_executor *executor;
 	void (*run)(struct sks_call *);   /* on the task */
 	void (*ended)(struct sks_call *); /* on the loop, after run, or instead of it (start_error) */
-	struct sks_job job;               /* carries `ended` to the loop */
+	void (*handed_over)(struct sks_call *); /* on the loop: a child process runs it now; may be NULL */
+	struct sks_job job;               /* carries the end to the loop's own stack, */
+	struct sks_message message;       /* or from another thread */
 	struct sks_list link;             /* in the executor's queue, or among its running */
 	struct sks_task *task;            /* while it runs */
 	int start_error;                  /* why it could not be run at all */
-	unsigned int set_up : 1;          /* setup held */
-	unsigned int finishing : 1;       /* in finish, with its own time limit */
-	unsigned int datagram : 1;
-	unsigned int truncated : 1;
-	unsigned int failed : 1;
-	unsigned int hurried : 1;         /* finish runs where it must not wait */
+	unsigned char set_up;             /* setup held */
+	unsigned char finishing;          /* in finish, with its own time limit */
+	unsigned char datagram;
+	unsigned char truncated;
+	unsigned char failed;
+	unsigned char hurried;            /* finish runs where it must not wait */
 };
 
 static inline struct sks_call *

@@ -20,12 +20,12 @@
 #include "io/outbox.h"
 #include "io/stream.h"
 #include "io/wait.h"
+#include "server/linger.h"
 
 #include <errno.h>
 #include <string.h>
 
 #define READ_SIZE 16384
-#define DRAIN_MAX 65536
 
 struct sks_conn {
 	struct sks_call call;
@@ -39,15 +39,16 @@ struct sks_conn {
 	_Atomic size_t posting;       /* bytes in messages on their way to this loop */
 	atomic_int posts;             /* such messages */
 	int drained;                  /* bytes thrown away while lingering */
-	unsigned int parked : 1;
-	unsigned int lingering : 1;
-	unsigned int flushing : 1;    /* lingering, with output left */
-	unsigned int kept : 1;        /* the last exchange ended with SKS_KEEP */
-	unsigned int only_finish : 1;
-	unsigned int eof : 1;         /* all input was read: no need to wait for the peer's end */
-	unsigned int broken : 1;      /* nothing can be delivered */
-	unsigned int refused : 1;
-	unsigned int closed : 1;      /* waits for posts only, then it is freed */
+	/* Bytes, not bits: the task and the loop may be two threads, each writing its own. */
+	unsigned char parked;
+	unsigned char lingering;
+	unsigned char flushing;    /* lingering, with output left */
+	unsigned char kept;        /* the last exchange ended with SKS_KEEP */
+	unsigned char only_finish;
+	unsigned char eof;         /* all input was read: no need to wait for the peer's end */
+	unsigned char broken;      /* nothing can be delivered */
+	unsigned char refused;
+	unsigned char closed;      /* waits for posts only, then it is freed */
 	/* the peer's address and the handler's state follow */
 };
 
@@ -74,6 +75,21 @@ leave_parked(struct sks_conn *c)
 	sks_count(&c->worker->service->parked, -1);
 }
 
+/* Lets go of the descriptor and all that is only for it; a child process may have it still. */
+static void
+hand_over(struct sks_call *call)
+{
+	struct sks_conn *c = conn_of(call);
+
+	sks_watch_close(&c->watch);
+	sks_outbox_free(c->outbox);
+	c->outbox = NULL;
+	sks_buf_release(&c->in, &c->worker->loop->bufs);
+	if (c->transport.fd != -1)
+		sks_sys_close(c->transport.fd);
+	c->transport.fd = -1;
+}
+
 static void
 close_now(struct sks_conn *c)
 {
@@ -81,12 +97,8 @@ close_now(struct sks_conn *c)
 
 	if (c->parked)
 		leave_parked(c);
-	sks_watch_close(&c->watch);
-	sks_outbox_free(c->outbox);
-	c->outbox = NULL;
-	sks_buf_release(&c->in, &worker->loop->bufs);
+	hand_over(&c->call);
 	sks_list_remove(&c->link);
-	sks_sys_close(c->transport.fd);
 	c->closed = 1;
 	worker->open--;
 	sks_count(c->refused ? &worker->service->refused : &worker->service->finished, 1);
@@ -110,7 +122,7 @@ on_drain(struct sks_watch *watch, int error)
 	struct sks_conn *c = sks_container_of(watch, struct sks_conn, watch);
 	unsigned char *scratch = sks_loop_scratch(c->worker->loop);
 
-	while (error == 0 && scratch != NULL && c->drained < DRAIN_MAX) {
+	while (error == 0 && scratch != NULL && c->drained < SKS_LINGER_BYTES) {
 		ssize_t n = sks_sys_recv(c->transport.fd, scratch, SKS_LOOP_SCRATCH, MSG_DONTWAIT);
 
 		if (n > 0) {
@@ -147,14 +159,23 @@ static void
 on_outbox_idle(void *arg)
 {
 	struct sks_conn *c = arg;
+	int error;
 
 	if (!c->flushing)
 		return;
-	if (c->outbox->error != 0) {
-		sks_call_log_lost(&c->call, c->outbox->error);
+	error = sks_outbox_error(c->outbox);
+	if (error != 0) {
+		sks_call_log_lost(&c->call, error);
 		c->broken = 1;
 	}
 	shut_down(c);
+}
+
+/* Do tasks run beside the loop? Then an outbox is there from the beginning. */
+static int
+is_threaded(const struct sks_conn *c)
+{
+	return c->worker->service->options.mode == SKS_THREADS;
 }
 
 static struct sks_outbox *
@@ -163,7 +184,8 @@ need_outbox(struct sks_conn *c)
 	struct sks_service *service = c->worker->service;
 
 	if (c->outbox == NULL)
-		c->outbox = sks_outbox_new(c->worker->loop, &c->transport,
+		c->outbox = sks_outbox_new(c->worker->loop,
+		    is_threaded(c) ? NULL : &c->worker->loop->bufs, &c->transport,
 		    service->options.max_output, service->options.timeout_ms, on_outbox_idle, c);
 	return c->outbox;
 }
@@ -181,7 +203,7 @@ linger(struct sks_conn *c)
 		return;
 	}
 	c->flushing = 1;
-	c->outbox->claimed = 0;
+	sks_outbox_release(c->outbox);
 	sks_outbox_send(c->outbox);
 }
 
@@ -214,6 +236,8 @@ leave_output(struct sks_conn *c, struct sks_wfile *w)
 		return -1;
 	if (sks_buf_length(&w->buf) == 0)
 		return 0;
+	if (c->call.executor->is_resident)
+		return sks_flush(w);
 	if (need_outbox(c) == NULL || sks_outbox_take(c->outbox, &w->buf, w->partial) == -1) {
 		w->error = ENOMEM;
 		return -1;
@@ -241,10 +265,15 @@ detach(struct sks_conn *c, struct sks_rfile *r, struct sks_wfile *w)
 
 /* May handle be called again at once? */
 static int
-goes_on(struct sks_conn *c, const struct sks_rfile *r, const struct sks_wfile *w)
+goes_on(struct sks_conn *c, struct sks_rfile *r, struct sks_wfile *w)
 {
+	char *first;
+
+	sks_rfile_restore(r);
+	if (c->call.executor->is_resident) /* nobody else would wait for the peer */
+		return sks_peek(r, 1, &first) > 0;
 	return sks_buf_length(&r->buf) > 0 && r->error == 0 && w->error == 0 &&
-	    !sks_task_current()->cancelled && !sks_executor_is_contended(c->call.executor);
+	    !sks_task_is_cancelled(sks_task_current()) && !sks_executor_is_contended(c->call.executor);
 }
 
 static void
@@ -259,11 +288,10 @@ run(struct sks_call *call)
 	if (!c->only_finish) {
 		do {
 			rc = sks_call_exchange(call);
-			sks_rfile_restore(&r);
 		} while (rc == SKS_KEEP && goes_on(c, &r, &w));
 	}
 	/* Kept: unless that was all there is, or the server is leaving. */
-	c->kept = rc == SKS_KEEP && r.error == 0 && !sks_task_current()->cancelled &&
+	c->kept = rc == SKS_KEEP && !call->executor->is_resident && r.error == 0 && !sks_task_is_cancelled(sks_task_current()) &&
 	    (sks_buf_length(&r.buf) > 0 || (!r.eof && !call->service->draining)) &&
 	    leave_output(c, &w) == 0;
 	if (!c->kept) {
@@ -271,6 +299,8 @@ run(struct sks_call *call)
 		if (!c->broken && leave_output(c, &w) == -1 && !call->failed)
 			sks_call_log_lost(call, w.error);
 	}
+	if (call->executor->is_resident && r.error == 0 && w.error == 0 && !sks_eof(&r))
+		sks_linger(&c->transport, call->service->options.linger_ms);
 	detach(c, &r, &w);
 }
 
@@ -289,7 +319,7 @@ end_parked(struct sks_conn *c)
 {
 	if (c->parked)
 		leave_parked(c);
-	if (c->outbox != NULL && c->outbox->error != 0)
+	if (sks_outbox_error(c->outbox) != 0)
 		c->broken = 1;
 	if (c->call.set_up && c->worker->service->handler.finish != NULL) {
 		c->only_finish = 1;
@@ -347,7 +377,9 @@ ended(struct sks_call *call)
 {
 	struct sks_conn *c = conn_of(call);
 
-	if (call->start_error != 0) {
+	if (c->transport.fd == -1) /* a child had it */
+		close_now(c);
+	else if (call->start_error != 0) {
 		sks_log_limited(&call->service->errors, 10, "%s: cannot run the handler: %s",
 		    call->service->handler.name, strerror(call->start_error));
 		if (call->set_up) { /* finish is owed; here, where it cannot wait */
@@ -365,8 +397,11 @@ ended(struct sks_call *call)
 		submit(c);
 	} else if (call->service->draining)
 		end_parked(c);
-	else
+	else {
+		if (!sks_outbox_is_empty(c->outbox))
+			sks_outbox_send(c->outbox);
 		park(c);
+	}
 }
 
 /* -- from outside -- */
@@ -395,6 +430,7 @@ new_conn(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen
 	c->call.service = service;
 	c->call.run = run;
 	c->call.ended = ended;
+	c->call.handed_over = hand_over;
 	memcpy(c + 1, peer, len);
 	req = &c->call.req;
 	req->state = (char *)c + state_at;
@@ -412,6 +448,10 @@ sks_conn_open(struct sks_worker *worker, int fd, const struct sockaddr *peer, so
 	struct sks_service *service = worker->service;
 	struct sks_conn *c = new_conn(worker, fd, peer, len);
 
+	if (c != NULL && is_threaded(c) && need_outbox(c) == NULL) {
+		sks_sys_free(c);
+		c = NULL;
+	}
 	sks_count(&service->accepted, 1);
 	worker->open++;
 	if (c == NULL) {
@@ -447,6 +487,29 @@ sks_conn_end_queued(struct sks_call *call)
 	end_parked(conn_of(call));
 }
 
+static void
+close_others(struct sks_list *state, const struct sks_conn *mine)
+{
+	struct sks_list *link, *after;
+
+	sks_list_each (link, after, state) {
+		struct sks_conn *c = sks_list_entry(link, struct sks_conn, link);
+
+		if (c != mine && c->transport.fd != -1)
+			sks_sys_close(c->transport.fd);
+	}
+}
+
+void
+sks_conn_close_others(struct sks_worker *worker, const struct sks_call *call)
+{
+	const struct sks_conn *mine = call->datagram ? NULL : conn_of((struct sks_call *)call);
+
+	close_others(&worker->parked, mine);
+	close_others(&worker->busy, mine);
+	close_others(&worker->lingering, mine);
+}
+
 void
 sks_conn_abort_idle(struct sks_worker *worker)
 {
@@ -472,15 +535,17 @@ post_here(struct sks_conn *c, const void *buf, size_t n)
 {
 	struct sks_wfile *w;
 
-	if (c->closed || c->lingering || c->broken) {
+	if (c->closed || c->lingering) {
 		errno = ENOTCONN;
 		return -1;
 	}
-	if (need_outbox(c) == NULL)
-		return -1;
-	w = c->call.req.wfile;
-	if (w != NULL && (w->busy || w->partial)) /* in the middle of a message of its own */
-		sks_outbox_claim(c->outbox);
+	if (c->outbox == NULL) {
+		if (need_outbox(c) == NULL)
+			return -1;
+		w = c->call.req.wfile;
+		if (w != NULL && (w->busy || w->partial)) /* amid a message of its own */
+			sks_outbox_claim(c->outbox);
+	}
 	return sks_outbox_put(c->outbox, buf, n);
 }
 
@@ -526,7 +591,8 @@ sks_post(struct sks_request *req, const void *buf, size_t n)
 	struct sks_call *call = sks_call_of(req);
 	struct sks_conn *c;
 
-	if (call->datagram || req->server == NULL) {
+	if (call->datagram || req->server == NULL ||
+	    call->service->options.mode == SKS_PROCESSES) {
 		errno = ENOTSUP;
 		return -1;
 	}

@@ -25,6 +25,9 @@ void sks_conn_end_parked(struct sks_worker *worker);
 /* The connection of a call that was taken off the executor's queue: ends it. */
 void sks_conn_end_queued(struct sks_call *call);
 
+/* In a child process: closes the descriptors of all connections but the call's own. */
+void sks_conn_close_others(struct sks_worker *worker, const struct sks_call *call);
+
 /* Closes every connection that is parked or lingering, as it is. */
 void sks_conn_abort_idle(struct sks_worker *worker);
 

@@ -2,9 +2,12 @@
 #include "server/executor.h"
 
 #include "base/sys.h"
-#include "io/wait.h"
-
 #include <errno.h>
+
+#define RETRY_MS 50
+#define RETRY_MOST 100 /* five seconds */
+
+static void on_retry(evutil_socket_t fd, short what, void *arg);
 
 void
 sks_executor_init(struct sks_executor *executor, const struct sks_executor_ops *ops,
@@ -17,13 +20,16 @@ sks_executor_init(struct sks_executor *executor, const struct sks_executor_ops *
 	};
 	sks_list_init(&executor->queue);
 	sks_list_init(&executor->active);
+	event_assign(&executor->retry, loop->base, -1, 0, on_retry, executor);
 }
 
 void
 sks_executor_free(struct sks_executor *executor)
 {
-	if (executor != NULL)
-		executor->ops->free(executor);
+	if (executor == NULL)
+		return;
+	event_del(&executor->retry);
+	executor->ops->free(executor);
 }
 
 int
@@ -35,16 +41,7 @@ sks_executor_is_full(const struct sks_executor *executor)
 int
 sks_executor_is_contended(const struct sks_executor *executor)
 {
-	return !sks_list_empty(&executor->queue);
-}
-
-static void
-run_ended(struct sks_job *job)
-{
-	struct sks_call *call = sks_container_of(job, struct sks_call, job);
-
-	sks_count(&call->service->active, -1);
-	call->ended(call);
+	return atomic_load_explicit(&executor->waiting, memory_order_relaxed) > 0;
 }
 
 /* 0: it runs. -1: no means, and it is where it was. */
@@ -53,11 +50,39 @@ start(struct sks_executor *executor, struct sks_call *call, int now)
 {
 	sks_list_append(&executor->active, &call->link);
 	executor->running++;
-	if (executor->ops->start(executor, call, now) == 0)
+	if (executor->ops->start(executor, call, now) == 0) {
+		executor->tries = 0;
 		return 0;
+	}
 	executor->running--;
 	sks_list_remove(&call->link);
 	return -1;
+}
+
+static void
+enqueue(struct sks_executor *executor, struct sks_call *call)
+{
+	sks_list_append(&executor->queue, &call->link);
+	atomic_fetch_add(&executor->waiting, 1);
+}
+
+static struct sks_call *
+dequeue(struct sks_executor *executor)
+{
+	struct sks_list *link = sks_list_pop(&executor->queue);
+
+	if (link == NULL)
+		return NULL;
+	atomic_fetch_sub(&executor->waiting, 1);
+	return sks_list_entry(link, struct sks_call, link);
+}
+
+/* Where nothing runs nothing ends, so somebody else must free the means: look again soon. */
+static void
+wait_for_means(struct sks_executor *executor)
+{
+	if (executor->running == 0 && !event_pending(&executor->retry, EV_TIMEOUT, NULL))
+		(void)sks_loop_add(executor->loop, &executor->retry, RETRY_MS);
 }
 
 void
@@ -67,35 +92,48 @@ sks_executor_submit(struct sks_executor *executor, struct sks_call *call)
 	call->start_error = 0;
 	call->finishing = 0;
 	sks_count(&call->service->active, 1);
-	if (!sks_executor_is_full(executor) && start(executor, call, !executor->loop->running_jobs) == 0)
+	if (!sks_executor_is_full(executor) &&
+	    start(executor, call, !executor->loop->running_jobs) == 0)
 		return;
-	if (executor->running > 0) { /* then one of them will end, and this one start */
-		sks_list_append(&executor->queue, &call->link);
-		return;
-	}
-	call->start_error = errno != 0 ? errno : ENOMEM;
-	sks_list_init(&call->job.link);
-	call->job.run = run_ended;
-	sks_loop_defer(executor->loop, &call->job);
+	enqueue(executor, call);
+	wait_for_means(executor);
 }
 
 static void
 start_waiting(struct sks_executor *executor)
 {
-	while (executor->running < executor->max_running && !sks_list_empty(&executor->queue)) {
-		struct sks_list *link = sks_list_pop(&executor->queue);
-		struct sks_call *call = sks_list_entry(link, struct sks_call, link);
+	struct sks_call *call;
 
+	while (executor->running < executor->max_running && (call = dequeue(executor)) != NULL) {
 		if (start(executor, call, 0) == 0)
 			continue;
-		if (executor->running > 0) {
-			sks_list_push(&executor->queue, &call->link);
-			return;
-		}
 		call->start_error = errno;
-		sks_count(&call->service->active, -1);
-		call->ended(call);
+		sks_list_push(&executor->queue, &call->link);
+		atomic_fetch_add(&executor->waiting, 1);
+		wait_for_means(executor);
+		return;
 	}
+}
+
+static void
+on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	struct sks_executor *executor = arg;
+	struct sks_call *call;
+
+	(void)fd;
+	(void)what;
+	start_waiting(executor);
+	if (executor->running > 0 || ++executor->tries < RETRY_MOST)
+		return;
+	/* It was long enough: the one at the head goes without. */
+	call = dequeue(executor);
+	if (call == NULL)
+		return;
+	if (call->start_error == 0)
+		call->start_error = ENOMEM;
+	sks_count(&call->service->active, -1);
+	call->ended(call);
 }
 
 void
@@ -116,41 +154,30 @@ sks_executor_done(struct sks_call *call)
 void
 sks_executor_cancel(struct sks_executor *executor)
 {
-	struct sks_list *link, *after;
+	executor->ops->cancel(executor);
+}
 
-	sks_list_each (link, after, &executor->active) {
-		struct sks_call *call = sks_list_entry(link, struct sks_call, link);
-
-		if (call->task != NULL && !call->finishing)
-			sks_wait_cancel(call->task);
-	}
+void
+sks_executor_reset(struct sks_executor *executor)
+{
+	if (executor->ops->reset != NULL)
+		executor->ops->reset(executor);
 }
 
 void
 sks_executor_abort(struct sks_executor *executor)
 {
-	struct sks_list *link, *after;
-
-	sks_executor_cancel(executor);
-	sks_list_each (link, after, &executor->active) {
-		struct sks_call *call = sks_list_entry(link, struct sks_call, link);
-
-		if (call->task != NULL && call->finishing) {
-			call->task->deadline = 0;
-			sks_wait_end(call->task, ETIMEDOUT);
-		}
-	}
+	executor->ops->abort(executor);
+	if (executor->running > 0)
+		executor->ops->await(executor);
 }
 
 struct sks_call *
 sks_executor_unqueue(struct sks_executor *executor)
 {
-	struct sks_list *link = sks_list_pop(&executor->queue);
-	struct sks_call *call;
+	struct sks_call *call = dequeue(executor);
 
-	if (link == NULL)
-		return NULL;
-	call = sks_list_entry(link, struct sks_call, link);
-	sks_count(&call->service->active, -1);
+	if (call != NULL)
+		sks_count(&call->service->active, -1);
 	return call;
 }

@@ -18,6 +18,14 @@ struct sks_executor_ops {
 	 * any job. 0, or -1: no means for one more task.
 	 */
 	int (*start)(struct sks_executor *, struct sks_call *, int now);
+	/* Every wait of the calls that run answers ECANCELED, except in finish. */
+	void (*cancel)(struct sks_executor *);
+	/* Calls that start from now on are not cancelled any more. */
+	void (*reset)(struct sks_executor *);
+	/* As cancel, also in finish, or harder: the server is being freed. */
+	void (*abort)(struct sks_executor *);
+	/* After abort: lets calls come to their end; may block until the next one has. */
+	void (*await)(struct sks_executor *);
 	/* NULL is never passed. No call runs. */
 	void (*free)(struct sks_executor *);
 };
@@ -25,16 +33,25 @@ struct sks_executor_ops {
 struct sks_executor {
 	const struct sks_executor_ops *ops;
 	struct sks_loop *loop;
+	int is_resident;        /* a call keeps its task to the end of the connection, and closes it */
 	int running;
 	int max_running;
 	struct sks_list queue;
+	atomic_int waiting;     /* calls in the queue */
 	struct sks_list active; /* the calls that run */
+	struct event retry;     /* there was no means to run even one */
+	int tries;
+	void (*in_child)(void *arg, struct sks_call *); /* processes: in the child, before it runs */
 	void (*on_room)(void *arg); /* a call ended; set by the owner */
 	void *arg;
 };
 
-/* NULL: ENOMEM. */
+/* NULL: ENOMEM, EMFILE or ENFILE. */
 struct sks_executor *sks_fiber_executor_new(struct sks_loop *loop,
+    const struct sks_service *service);
+struct sks_executor *sks_thread_executor_new(struct sks_loop *loop,
+    const struct sks_service *service);
+struct sks_executor *sks_process_executor_new(struct sks_loop *loop,
     const struct sks_service *service);
 
 /* Fills in the common part; for the files of each kind. */
@@ -57,10 +74,9 @@ int sks_executor_is_contended(const struct sks_executor *executor);
 /* A call was run: on the loop's own stack. */
 void sks_executor_done(struct sks_call *call);
 
-/* Every wait of the calls that run answers ECANCELED, except in finish. */
+/* See the operations of the same names. */
 void sks_executor_cancel(struct sks_executor *executor);
-
-/* Every wait fails at once, in finish too, again and again: the server is being freed. */
+void sks_executor_reset(struct sks_executor *executor);
 void sks_executor_abort(struct sks_executor *executor);
 
 /* Takes a call that waits for its turn off the queue. */

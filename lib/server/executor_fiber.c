@@ -6,6 +6,7 @@
  */
 #include "base/sys.h"
 #include "fiber/fiber.h"
+#include "io/wait.h"
 #include "server/executor.h"
 
 #include <errno.h>
@@ -54,6 +55,41 @@ start(struct sks_executor *executor, struct sks_call *call, int now)
 }
 
 static void
+cancel(struct sks_executor *executor)
+{
+	struct sks_list *link, *after;
+
+	sks_list_each (link, after, &executor->active) {
+		struct sks_call *call = sks_list_entry(link, struct sks_call, link);
+
+		if (!call->finishing)
+			sks_wait_cancel(call->task);
+	}
+}
+
+static void
+abort_calls(struct sks_executor *executor)
+{
+	struct sks_list *link, *after;
+
+	cancel(executor);
+	sks_list_each (link, after, &executor->active) {
+		struct sks_call *call = sks_list_entry(link, struct sks_call, link);
+
+		if (call->finishing) {
+			call->task->deadline = 0;
+			sks_wait_end(call->task, ETIMEDOUT);
+		}
+	}
+}
+
+static void
+await(struct sks_executor *executor)
+{
+	sks_loop_settle(executor->loop);
+}
+
+static void
 free_executor(struct sks_executor *executor)
 {
 	struct fiber_executor *fe = sks_container_of(executor, struct fiber_executor, base);
@@ -64,6 +100,9 @@ free_executor(struct sks_executor *executor)
 
 static const struct sks_executor_ops fiber_ops = {
 	.start = start,
+	.cancel = cancel,
+	.abort = abort_calls,
+	.await = await,
 	.free = free_executor,
 };
 

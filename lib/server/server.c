@@ -33,7 +33,8 @@ is_full(struct sks_listener *l)
 
 	return server->worker.open >= server->service.options.max_connections ||
 	    (l->quota != NULL && *l->quota <= 0) || server->state != SKS_SERVING ||
-	    (l->type == SOCK_DGRAM && sks_executor_is_full(server->worker.executor));
+	    ((l->type == SOCK_DGRAM || !server->service.handler.client_first) &&
+		sks_executor_is_full(server->worker.executor));
 }
 
 static void
@@ -240,6 +241,7 @@ begin(struct sks_server *server, int quota)
 	server->quota = quota;
 	server->result = 0;
 	server->state = SKS_SERVING;
+	sks_executor_reset(server->worker.executor);
 	if (atomic_load(&server->stop) != 0) { /* asked before it began: not one request */
 		on_wake(server);
 		return 0;
@@ -338,6 +340,32 @@ sks_server_is_running(const struct sks_server *server)
 
 /* -- making and freeing -- */
 
+static struct sks_executor *
+new_executor(struct sks_loop *loop, const struct sks_service *service)
+{
+	switch (service->options.mode) {
+	case SKS_THREADS:
+		return sks_thread_executor_new(loop, service);
+	case SKS_PROCESSES:
+		return sks_process_executor_new(loop, service);
+	default:
+		return sks_fiber_executor_new(loop, service);
+	}
+}
+
+/* What a child process has inherited and must not hold: clients would wait for its end. */
+static void
+in_child(void *arg, struct sks_call *call)
+{
+	struct sks_server *server = arg;
+	struct sks_list *link, *after;
+
+	sks_list_each (link, after, &server->listeners)
+		if (listener_of(link)->type == SOCK_STREAM || !call->datagram)
+			sks_sys_close(listener_of(link)->fd);
+	sks_conn_close_others(&server->worker, call);
+}
+
 static int
 init_worker(struct sks_server *server)
 {
@@ -360,10 +388,11 @@ init_worker(struct sks_server *server)
 	worker->loop->on_wake_arg = server;
 	event_assign(&server->limit, worker->loop->base, -1, 0, on_limit, server);
 	event_assign(&server->tick, worker->loop->base, -1, EV_PERSIST, on_tick, server);
-	worker->executor = sks_fiber_executor_new(worker->loop, &server->service);
+	worker->executor = new_executor(worker->loop, &server->service);
 	if (worker->executor == NULL)
 		return -1;
 	worker->executor->on_room = on_room;
+	worker->executor->in_child = in_child;
 	worker->executor->arg = server;
 	return 0;
 }
@@ -381,11 +410,6 @@ sks_server_new_abi(const struct sks_handler *handler, size_t handler_size,
 	server->service.server = server;
 	if (sks_service_init(&server->service, handler, handler_size, options, options_size) == -1)
 		goto fail;
-	if (server->service.options.mode > SKS_SERIAL || server->service.options.workers > 1) {
-		sks_logf("options: threads, processes and workers are not in this version");
-		errno = ENOTSUP;
-		goto fail;
-	}
 	if (init_worker(server) == -1) {
 		error = errno;
 		sks_logf("event loop: %s", strerror(error));
@@ -427,7 +451,7 @@ abandon(struct sks_server *server)
 {
 	struct sks_worker *worker = &server->worker;
 
-	server->service.options.linger_ms = 0;
+	atomic_store(&server->service.hurry, 1);
 	server->state = SKS_CANCELLED;
 	atomic_store(&server->service.draining, 1);
 	sks_conn_end_parked(worker);

@@ -96,6 +96,12 @@ default_connections(void)
 }
 
 static int
+default_running(int mode)
+{
+	return mode == SKS_THREADS ? 256 : mode == SKS_PROCESSES ? 64 : INT_MAX;
+}
+
+static int
 fill_defaults(struct sks_options *o)
 {
 	if (o->mode < SKS_FIBERS || o->mode > SKS_PROCESSES)
@@ -103,7 +109,7 @@ fill_defaults(struct sks_options *o)
 	if (fill_count(&o->workers, 1, "workers") == -1 ||
 	    fill_count(&o->backlog, SOMAXCONN, "backlog") == -1 ||
 	    fill_count(&o->max_connections, default_connections(), "max_connections") == -1 ||
-	    fill_count(&o->max_running, INT_MAX, "max_running") == -1 ||
+	    fill_count(&o->max_running, default_running(o->mode), "max_running") == -1 ||
 	    fill_time(&o->idle_ms, 60000, "idle_ms") == -1 ||
 	    fill_time(&o->timeout_ms, 30000, "timeout_ms") == -1 ||
 	    fill_time(&o->linger_ms, 5000, "linger_ms") == -1 ||

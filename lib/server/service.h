@@ -20,6 +20,7 @@ struct sks_service {
 	struct sks_times times;
 	struct sks_server *server;  /* NULL: served without one */
 	atomic_int draining;
+	atomic_int hurry;            /* being freed: finish has no time */
 	struct sks_log_limit errors; /* of the default on_error */
 
 	/* The members of struct sks_stats, from several threads. */

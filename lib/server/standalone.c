@@ -3,18 +3,15 @@
  * Handlers without a server: on bytes in memory, for tests, and on one
  * connection that somebody else accepted, as inetd(8) does.
  */
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "io/stream.h"
-#include "io/wait.h"
 #include "server/call.h"
+#include "server/linger.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
-
-#define DRAIN_MAX 65536
 
 static struct sks_call *
 new_call(const struct sks_handler *handler, size_t handler_size, const struct sks_options *options,
@@ -111,27 +108,6 @@ sks_handle_bytes(const struct sks_handler *handler, const void *in, size_t n, ch
 	return rc == -1 ? -1 : 0;
 }
 
-/* Reads the peer's rest, so that closing does not answer it with a reset. */
-static void
-linger(struct sks_transport *tr, int linger_ms)
-{
-	int64_t deadline = sks_clock_after(linger_ms);
-	unsigned char drop[4096];
-	ssize_t drained = 0;
-
-	tr->ops->shutdown(tr);
-	while (drained < DRAIN_MAX) {
-		ssize_t n = tr->ops->read(tr, drop, sizeof(drop));
-
-		if (n == 0 || (n == -1 && errno != EAGAIN))
-			return;
-		if (n == -1 && sks_wait_readable(tr->fd, NULL, deadline) == -1)
-			return;
-		if (n > 0)
-			drained += n;
-	}
-}
-
 /* The same exchanges as on a server, one after another; the wait for input is part of it. */
 static int
 serve(struct sks_call *call, struct sks_transport *tr)
@@ -159,7 +135,7 @@ serve(struct sks_call *call, struct sks_transport *tr)
 		error = errno;
 	}
 	if (w.error == 0 && r.error == 0 && !sks_eof(&r))
-		linger(tr, service->options.linger_ms);
+		sks_linger(tr, service->options.linger_ms);
 	sks_rfile_restore(&r);
 	sks_rfile_close(&r);
 	sks_wfile_close(&w);
