@@ -31,6 +31,9 @@ SKS_BEGIN_DECLS
 
 struct event_base;
 
+/* options.workers */
+#define SKS_AUTO (-1) /* one for each processor this thread may use */
+
 /* options.mode */
 #define SKS_FIBERS 0    /* each request on a fiber of the loop */
 #define SKS_SERIAL 1    /* the same, one request at a time: Python's plain server */
@@ -62,7 +65,8 @@ struct sks_options {
 	int stop_signals;    /* not 0: SIGINT and SIGTERM shut the server down while it serves
 	                        forever; a second one ends the drain at once */
 	int keep_truncated;  /* not 0: cut datagrams are requests too (sks_is_truncated) */
-	int reserved;        /* 0 */
+	int block_warn_ms;   /* 100: a handler that keeps its loop for so long without waiting is
+	                        named in the log (fibers and serial mode) */
 	size_t max_line;     /* 8,192: the longest line, newline included */
 	size_t max_output;   /* 65,536: unsent bytes a connection may hold */
 	size_t max_datagram; /* 65,536: a longer one is cut. Python: max_packet_size */
@@ -101,6 +105,7 @@ struct sks_stats {
 	uint64_t datagrams;  /* datagrams received */
 	uint64_t truncated;  /* datagrams that were cut */
 	uint64_t dropped;    /* datagrams not served: refused, cut, or lost by the kernel */
+	uint64_t blocked;    /* times a handler kept its loop for block_warn_ms */
 	uint64_t bytes_in;   /* payload bytes read from connections and datagrams */
 	uint64_t bytes_out;  /* payload bytes written */
 };

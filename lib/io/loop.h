@@ -38,7 +38,7 @@ struct sks_loop {
 	int wake_fd;               /* eventfd: an inbox with mail, or sks_loop_wake() */
 	struct event wake;         /* on wake_fd; the owner adds it while it runs, and deletes it */
 	void (*on_wake)(void *arg); /* after each wake-up; set by the owner */
-	void *on_wake_arg;
+	void *on_wake_arg;         /* and of on_block */
 	pthread_mutex_t inbox_lock;
 	struct sks_message *inbox;  /* newest first */
 	struct sks_list ready;      /* tasks to resume at the next turn */
@@ -53,6 +53,8 @@ struct sks_loop {
 		const struct timeval *tv;
 	} intervals[SKS_LOOP_INTERVALS];
 	unsigned int nintervals;
+	int block_ms;               /* a fiber that runs for so long holds everything up; 0: let it */
+	void (*on_block)(void *arg, const struct sks_task *task, int64_t ms);
 	unsigned char *scratch;     /* SKS_LOOP_SCRATCH bytes for what is thrown away or copied on */
 };
 

@@ -101,6 +101,7 @@ take_connection(struct sks_listener *l)
 		struct sockaddr_un un; /* the largest of all */
 		struct sockaddr_storage room;
 	} peer;
+	struct sks_worker *worker;
 	socklen_t len = sizeof(peer);
 	int fd = sks_sys_accept4(l->fd, &peer.any, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
@@ -114,14 +115,16 @@ take_connection(struct sks_listener *l)
 	l->backoff_ms = 0;
 	if (l->quota != NULL)
 		--*l->quota;
-	sks_conn_open(l->worker, fd, &peer.any, (socklen_t)sks_min(len, sizeof(peer)));
+	worker = l->pick(l);
+	sks_worker_take(worker);
+	sks_conn_open(worker, fd, &peer.any, (socklen_t)sks_min(len, sizeof(peer)));
 	return 1;
 }
 
 static int
 take_datagram(struct sks_listener *l)
 {
-	int rc = sks_datagram_receive(l->worker, l->fd, &l->lost);
+	int rc = sks_datagram_receive(l->worker->loop, l->pick(l), l->fd, &l->lost);
 
 	if (rc == -1) {
 		give_up(l, errno);

@@ -8,7 +8,7 @@
 #include "server/listener.h"
 #include "server/worker.h"
 
-/* Binds a listener to its worker's loop; it is not armed yet. */
+/* Binds a listener to the loop of this worker, the accepting one; it is not armed yet. */
 void sks_accept_attach(struct sks_listener *listener, struct sks_worker *worker);
 
 /* Begins, or goes on after a pause, to take what comes. 0, or -1: ENOMEM or as epoll_ctl(2). */

@@ -100,11 +100,10 @@ close_now(struct sks_conn *c)
 	hand_over(&c->call);
 	sks_list_remove(&c->link);
 	c->closed = 1;
-	worker->open--;
 	sks_count(c->refused ? &worker->service->refused : &worker->service->finished, 1);
 	if (atomic_load(&c->posts) == 0)
 		sks_sys_free(c);
-	worker->released(worker);
+	sks_worker_release(worker);
 }
 
 /* -- lingering -- */
@@ -442,8 +441,19 @@ new_conn(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen
 	return c;
 }
 
-void
-sks_conn_open(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen_t len)
+/* No memory for a connection. */
+static void
+refuse(struct sks_worker *worker, int fd)
+{
+	sks_count(&worker->service->refused, 1);
+	sks_log_limited(&worker->service->errors, 10, "%s: no memory for a connection",
+	    worker->service->handler.name);
+	sks_sys_close(fd);
+	sks_worker_release(worker);
+}
+
+static void
+open_here(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen_t len)
 {
 	struct sks_service *service = worker->service;
 	struct sks_conn *c = new_conn(worker, fd, peer, len);
@@ -453,23 +463,60 @@ sks_conn_open(struct sks_worker *worker, int fd, const struct sockaddr *peer, so
 		c = NULL;
 	}
 	sks_count(&service->accepted, 1);
-	worker->open++;
 	if (c == NULL) {
-		sks_count(&service->refused, 1);
-		sks_log_limited(&service->errors, 10, "%s: no memory for a connection",
-		    service->handler.name);
-		sks_sys_close(fd);
-		worker->open--;
+		refuse(worker, fd);
 		return;
 	}
 	if (service->options.verify != NULL && !service->options.verify(&c->call.req)) {
 		c->refused = 1;
 		sks_sys_shutdown(fd, SHUT_WR);
 		close_now(c);
-	} else if (service->handler.client_first)
+	} else if (service->handler.client_first && service->draining)
+		end_parked(c);
+	else if (service->handler.client_first)
 		park(c);
 	else
 		submit(c);
+}
+
+/* On its way to the loop of another worker. */
+struct arrival {
+	struct sks_message message;
+	struct sks_worker *worker;
+	int fd;
+	socklen_t len;
+	struct sockaddr_storage peer;
+};
+
+static void
+arrive(struct sks_message *message)
+{
+	struct arrival *a = sks_container_of(message, struct arrival, message);
+
+	open_here(a->worker, a->fd, (struct sockaddr *)&a->peer, a->len);
+	sks_sys_free(a);
+}
+
+void
+sks_conn_open(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen_t len)
+{
+	struct arrival *a;
+
+	if (sks_loop_is_here(worker->loop)) {
+		open_here(worker, fd, peer, len);
+		return;
+	}
+	a = sks_sys_malloc(sizeof(*a));
+	if (a == NULL) {
+		refuse(worker, fd);
+		return;
+	}
+	a->message.run = arrive;
+	a->worker = worker;
+	a->fd = fd;
+	a->len = (socklen_t)sks_min(len, sizeof(a->peer));
+	memcpy(&a->peer, peer, a->len);
+	sks_loop_post(worker->loop, &a->message);
 }
 
 void

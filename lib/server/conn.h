@@ -16,7 +16,10 @@
 
 struct sks_conn;
 
-/* Takes over an accepted, non-blocking descriptor, also when it fails. */
+/*
+ * Takes over an accepted, non-blocking descriptor, also when it fails. From the
+ * accepting loop; the worker, which sks_worker_take() has told, may be another.
+ */
 void sks_conn_open(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen_t len);
 
 /* Ends every parked connection: at the beginning of a shutdown. */

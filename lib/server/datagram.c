@@ -68,8 +68,7 @@ release(struct datagram *d)
 
 	sks_buf_release(&d->reply, NULL);
 	sks_sys_free(d);
-	worker->open--;
-	worker->released(worker);
+	sks_worker_release(worker);
 }
 
 static int
@@ -247,6 +246,15 @@ is_passing(int error)
 	}
 }
 
+/* On the loop of another worker than the one that received it. */
+static void
+arrive(struct sks_message *message)
+{
+	struct datagram *d = sks_container_of(message, struct datagram, call.message);
+
+	sks_executor_submit(d->worker->executor, &d->call);
+}
+
 static void
 serve(struct sks_worker *worker, int fd, struct msghdr *msg, size_t n, unsigned int *lost)
 {
@@ -261,10 +269,10 @@ serve(struct sks_worker *worker, int fd, struct msghdr *msg, size_t n, unsigned 
 			return;
 		}
 	}
-	worker->open++;
+	sks_worker_take(worker);
 	d = new_datagram(worker, msg->msg_iov->iov_base, n, msg->msg_name, msg->msg_namelen);
 	if (d == NULL) {
-		worker->open--;
+		sks_worker_release(worker);
 		sks_count(&service->dropped, 1);
 		sks_log_limited(&service->errors, 10, "%s: no memory for a datagram",
 		    service->handler.name);
@@ -280,18 +288,23 @@ serve(struct sks_worker *worker, int fd, struct msghdr *msg, size_t n, unsigned 
 		release(d);
 		return;
 	}
-	sks_executor_submit(worker->executor, &d->call);
+	if (sks_loop_is_here(worker->loop)) {
+		sks_executor_submit(worker->executor, &d->call);
+		return;
+	}
+	d->call.message.run = arrive;
+	sks_loop_post(worker->loop, &d->call.message);
 }
 
 int
-sks_datagram_receive(struct sks_worker *worker, int fd, unsigned int *lost)
+sks_datagram_receive(struct sks_loop *loop, struct sks_worker *worker, int fd, unsigned int *lost)
 {
 	union {
 		struct cmsghdr align;
 		char room[CONTROL_SIZE];
 	} control;
 	union peer peer = { 0 };
-	struct iovec iov = { sks_loop_scratch(worker->loop), worker->service->options.max_datagram };
+	struct iovec iov = { sks_loop_scratch(loop), worker->service->options.max_datagram };
 	struct msghdr msg = {
 		.msg_name = &peer,
 		.msg_namelen = sizeof(peer),

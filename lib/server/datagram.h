@@ -14,11 +14,12 @@
 void sks_datagram_prepare(int fd, int family);
 
 /*
- * Receives one datagram and hands it to the worker. 1; 0 when there is none;
+ * On a loop: receives one datagram and hands it to a worker. 1; 0 when there is none;
  * -1 with errno when the socket has failed for good. *lost is the kernel's
  * counter of this socket's losses, kept by the caller between calls.
  */
-int sks_datagram_receive(struct sks_worker *worker, int fd, unsigned int *lost);
+int sks_datagram_receive(struct sks_loop *loop, struct sks_worker *worker, int fd,
+    unsigned int *lost);
 
 /* Ends the request of a call that was taken off the executor's queue. */
 void sks_datagram_drop(struct sks_call *call);

@@ -13,11 +13,12 @@ void
 sks_executor_init(struct sks_executor *executor, const struct sks_executor_ops *ops,
     struct sks_loop *loop, const struct sks_service *service)
 {
-	*executor = (struct sks_executor){
-		.ops = ops,
-		.loop = loop,
-		.max_running = service->options.max_running,
-	};
+	int workers = service->options.workers;
+
+	*executor = (struct sks_executor){ .ops = ops, .loop = loop };
+	/* The limit is the server's; one at a time is each loop's. */
+	executor->max_running = service->options.max_running / workers +
+	    (service->options.max_running % workers != 0);
 	sks_list_init(&executor->queue);
 	sks_list_init(&executor->active);
 	event_assign(&executor->retry, loop->base, -1, 0, on_retry, executor);
@@ -33,15 +34,15 @@ sks_executor_free(struct sks_executor *executor)
 }
 
 int
-sks_executor_is_full(const struct sks_executor *executor)
-{
-	return executor->running >= executor->max_running || !sks_list_empty(&executor->queue);
-}
-
-int
 sks_executor_is_contended(const struct sks_executor *executor)
 {
 	return atomic_load_explicit(&executor->waiting, memory_order_relaxed) > 0;
+}
+
+int
+sks_executor_is_full(const struct sks_executor *executor)
+{
+	return executor->running >= executor->max_running || sks_executor_is_contended(executor);
 }
 
 /* 0: it runs. -1: no means, and it is where it was. */

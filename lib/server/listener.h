@@ -31,6 +31,7 @@ struct sks_listener {
 	int backoff_ms;        /* 0: all is well */
 	int *quota;            /* how many may still be taken; NULL: no limit */
 	int (*is_full)(struct sks_listener *); /* must it pause? */
+	struct sks_worker *(*pick)(struct sks_listener *); /* who gets the next one? */
 	void (*failed)(struct sks_listener *, int error);
 	unsigned int lost;     /* datagrams, as the kernel counts them */
 	int dead;

@@ -8,13 +8,10 @@
  */
 #include "server/server.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/sys.h"
-#include "io/wait.h"
 #include "server/accept.h"
 #include "server/conn.h"
-#include "server/datagram.h"
 #include "server/stop_signals.h"
 
 #include <errno.h>
@@ -26,15 +23,71 @@ listener_of(struct sks_list *link)
 	return sks_list_entry(link, struct sks_listener, link);
 }
 
+static struct sks_worker *
+first(const struct sks_server *server)
+{
+	return &server->workers[0];
+}
+
+static int
+count_open(const struct sks_server *server)
+{
+	int i, open = 0;
+
+	for (i = 0; i < server->service.options.workers; i++)
+		open += atomic_load(&server->workers[i].open);
+	return open;
+}
+
+static void
+order_all(struct sks_server *server, enum sks_order order)
+{
+	int i;
+
+	for (i = 0; i < server->service.options.workers; i++)
+		sks_worker_order(&server->workers[i], order);
+}
+
+/* The worker with the fewest requests. */
+static struct sks_worker *
+pick(struct sks_listener *l)
+{
+	struct sks_server *server = l->worker->owner;
+	struct sks_worker *best = first(server);
+	int i, least = atomic_load(&best->open);
+
+	for (i = 1; i < server->service.options.workers; i++) {
+		int open = atomic_load(&server->workers[i].open);
+
+		if (open < least) {
+			least = open;
+			best = &server->workers[i];
+		}
+	}
+	return best;
+}
+
+static int
+lacks_room(const struct sks_server *server, struct sks_listener *l)
+{
+	/* Who would have to wait for a task may as well wait in the kernel's queue. */
+	return count_open(server) >= server->service.options.max_connections ||
+	    ((l->type == SOCK_DGRAM || !server->service.handler.client_first) &&
+		sks_executor_is_full(pick(l)->executor));
+}
+
 static int
 is_full(struct sks_listener *l)
 {
 	struct sks_server *server = l->worker->owner;
 
-	return server->worker.open >= server->service.options.max_connections ||
-	    (l->quota != NULL && *l->quota <= 0) || server->state != SKS_SERVING ||
-	    ((l->type == SOCK_DGRAM || !server->service.handler.client_first) &&
-		sks_executor_is_full(server->worker.executor));
+	if (server->state != SKS_SERVING || (l->quota != NULL && *l->quota <= 0))
+		return 1;
+	if (!lacks_room(server, l))
+		return 0;
+	/* Looked at again, in case the last one left before it knew that somebody waits. */
+	atomic_store(&server->wants_word, 1);
+	return lacks_room(server, l);
 }
 
 static void
@@ -65,14 +118,14 @@ become_idle(struct sks_server *server, int error)
 {
 	event_del(&server->limit);
 	event_del(&server->tick);
-	event_del(&server->worker.loop->wake);
+	event_del(&first(server)->loop->wake);
 	stop_listening(server);
 	server->state = SKS_IDLE;
 	server->result = error;
 	atomic_store(&server->service.draining, 0);
 	atomic_store(&server->stop, 0);
 	if (server->dispatching)
-		sks_loop_stop(server->worker.loop);
+		sks_loop_stop(first(server)->loop);
 	if (server->service.options.on_stop != NULL)
 		server->service.options.on_stop(server, server->service.options.data);
 }
@@ -80,7 +133,7 @@ become_idle(struct sks_server *server, int error)
 static void
 check_empty(struct sks_server *server)
 {
-	if (server->worker.open > 0)
+	if (count_open(server) > 0)
 		return;
 	if (server->state == SKS_DRAINING || server->state == SKS_CANCELLED ||
 	    (server->state == SKS_SERVING && server->dispatching && server->quota == 0))
@@ -92,33 +145,14 @@ set_limit(struct sks_server *server, int ms)
 {
 	event_del(&server->limit);
 	if (ms >= 0)
-		(void)sks_loop_add(server->worker.loop, &server->limit, ms);
-}
-
-static void
-end_queued(struct sks_server *server)
-{
-	struct sks_list queued;
-	struct sks_call *call;
-
-	sks_list_init(&queued);
-	while ((call = sks_executor_unqueue(server->worker.executor)) != NULL)
-		sks_list_append(&queued, &call->link);
-	while (!sks_list_empty(&queued)) {
-		call = sks_list_entry(sks_list_pop(&queued), struct sks_call, link);
-		if (call->datagram)
-			sks_datagram_drop(call);
-		else
-			sks_conn_end_queued(call);
-	}
+		(void)sks_loop_add(first(server)->loop, &server->limit, ms);
 }
 
 static void
 cancel(struct sks_server *server)
 {
 	server->state = SKS_CANCELLED;
-	end_queued(server);
-	sks_executor_cancel(server->worker.executor);
+	order_all(server, SKS_ORDER_CANCEL);
 	set_limit(server, server->service.options.linger_ms);
 	check_empty(server);
 }
@@ -128,16 +162,18 @@ drain(struct sks_server *server)
 {
 	server->state = SKS_DRAINING;
 	atomic_store(&server->service.draining, 1);
+	atomic_store(&server->wants_word, 1);
 	stop_listening(server);
-	sks_conn_end_parked(&server->worker);
 	set_limit(server, server->service.options.drain_ms);
+	order_all(server, SKS_ORDER_DRAIN);
 	check_empty(server);
 }
 
+/* The first worker's loop was woken: by a shutdown, or by the others' word. */
 static void
-on_wake(void *arg)
+on_woken(struct sks_worker *worker)
 {
-	struct sks_server *server = arg;
+	struct sks_server *server = worker->owner;
 	int stop = atomic_load(&server->stop);
 
 	if (stop >= 1 && server->state == SKS_SERVING) {
@@ -145,6 +181,9 @@ on_wake(void *arg)
 			server->result = ECANCELED; /* of sks_handle_request */
 		drain(server);
 	}
+	if (server->state == SKS_SERVING)
+		(void)start_listening(server);
+	check_empty(server);
 	if (stop >= 2 && server->state == SKS_DRAINING)
 		cancel(server);
 }
@@ -167,7 +206,7 @@ on_limit(evutil_socket_t fd, short what, void *arg)
 		cancel(server);
 		break;
 	case SKS_CANCELLED:
-		sks_conn_abort_idle(&server->worker);
+		order_all(server, SKS_ORDER_CLOSE);
 		if (server->state == SKS_CANCELLED)
 			become_idle(server, ETIMEDOUT);
 		break;
@@ -184,12 +223,17 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	server->service.options.on_tick(server, server->service.options.data);
 }
 
-/* A request is gone: there is room for another one, or it was the last. */
+/* There may be room for another request, or it was the last. On the thread of any worker. */
 static void
-on_released(struct sks_worker *worker)
+tell(struct sks_worker *worker)
 {
 	struct sks_server *server = worker->owner;
 
+	if (worker != first(server)) {
+		if (atomic_exchange(&server->wants_word, server->service.draining))
+			sks_loop_wake(first(server)->loop);
+		return;
+	}
 	if (server->state == SKS_SERVING)
 		(void)start_listening(server);
 	check_empty(server);
@@ -198,10 +242,7 @@ on_released(struct sks_worker *worker)
 static void
 on_room(void *arg)
 {
-	struct sks_server *server = arg;
-
-	if (server->state == SKS_SERVING)
-		(void)start_listening(server);
+	tell(arg);
 }
 
 static void
@@ -220,11 +261,22 @@ on_listener_failed(struct sks_listener *failed, int error)
 
 /* -- a run -- */
 
+static int
+start_workers(struct sks_server *server)
+{
+	int i;
+
+	for (i = 1; i < server->service.options.workers; i++)
+		if (sks_worker_start(&server->workers[i]) == -1)
+			return -1;
+	return 0;
+}
+
 /* Arms everything. 0, or -1 and idle as before. */
 static int
 begin(struct sks_server *server, int quota)
 {
-	struct sks_loop *loop = server->worker.loop;
+	struct sks_loop *loop = first(server)->loop;
 	const struct sks_options *o = &server->service.options;
 	struct sks_list *link, *after;
 	int alive = 0;
@@ -241,12 +293,12 @@ begin(struct sks_server *server, int quota)
 	server->quota = quota;
 	server->result = 0;
 	server->state = SKS_SERVING;
-	sks_executor_reset(server->worker.executor);
+	order_all(server, SKS_ORDER_SERVE);
 	if (atomic_load(&server->stop) != 0) { /* asked before it began: not one request */
-		on_wake(server);
+		on_woken(first(server));
 		return 0;
 	}
-	if (sks_loop_add(loop, &loop->wake, -1) == -1 ||
+	if (start_workers(server) == -1 || sks_loop_add(loop, &loop->wake, -1) == -1 ||
 	    (o->on_tick != NULL && o->tick_ms > 0 &&
 		sks_loop_add(loop, &server->tick, o->tick_ms) == -1) ||
 	    start_listening(server) == -1) {
@@ -267,7 +319,7 @@ begin(struct sks_server *server, int quota)
 static int
 dispatch(struct sks_server *server)
 {
-	struct sks_loop *loop = server->worker.loop;
+	struct sks_loop *loop = first(server)->loop;
 	int rc = 0;
 
 	server->dispatching = 1;
@@ -289,7 +341,7 @@ sks_serve_forever(struct sks_server *server)
 
 	if (begin(server, -1) == -1)
 		return -1;
-	if (stop_signals && sks_stop_signals_add(&server->stop, server->worker.loop) == -1) {
+	if (stop_signals && sks_stop_signals_add(&server->stop, first(server)->loop) == -1) {
 		error = errno;
 		sks_server_shutdown(server);
 		dispatch(server);
@@ -329,7 +381,7 @@ sks_server_shutdown(struct sks_server *server)
 	int none = 0;
 
 	atomic_compare_exchange_strong(&server->stop, &none, 1);
-	sks_loop_wake(server->worker.loop);
+	sks_loop_wake(first(server)->loop);
 }
 
 int
@@ -340,60 +392,46 @@ sks_server_is_running(const struct sks_server *server)
 
 /* -- making and freeing -- */
 
-static struct sks_executor *
-new_executor(struct sks_loop *loop, const struct sks_service *service)
-{
-	switch (service->options.mode) {
-	case SKS_THREADS:
-		return sks_thread_executor_new(loop, service);
-	case SKS_PROCESSES:
-		return sks_process_executor_new(loop, service);
-	default:
-		return sks_fiber_executor_new(loop, service);
-	}
-}
-
 /* What a child process has inherited and must not hold: clients would wait for its end. */
 static void
 in_child(void *arg, struct sks_call *call)
 {
-	struct sks_server *server = arg;
+	struct sks_worker *worker = arg;
+	struct sks_server *server = worker->owner;
 	struct sks_list *link, *after;
 
 	sks_list_each (link, after, &server->listeners)
 		if (listener_of(link)->type == SOCK_STREAM || !call->datagram)
 			sks_sys_close(listener_of(link)->fd);
-	sks_conn_close_others(&server->worker, call);
+	sks_conn_close_others(worker, call);
 }
 
 static int
-init_worker(struct sks_server *server)
+init_workers(struct sks_server *server)
 {
-	struct sks_worker *worker = &server->worker;
 	const struct sks_options *o = &server->service.options;
+	struct event_base *base;
+	int i;
 
-	sks_list_init(&worker->parked);
-	sks_list_init(&worker->busy);
-	sks_list_init(&worker->lingering);
-	worker->service = &server->service;
-	worker->owner = server;
-	worker->released = on_released;
-	worker->loop = sks_loop_new(o->base);
-	if (worker->loop == NULL)
+	server->workers = sks_sys_calloc((size_t)o->workers, sizeof(*server->workers));
+	if (server->workers == NULL)
 		return -1;
-	sks_loop_interval(worker->loop, o->idle_ms);
-	sks_loop_interval(worker->loop, o->timeout_ms);
-	sks_loop_interval(worker->loop, o->linger_ms);
-	worker->loop->on_wake = on_wake;
-	worker->loop->on_wake_arg = server;
-	event_assign(&server->limit, worker->loop->base, -1, 0, on_limit, server);
-	event_assign(&server->tick, worker->loop->base, -1, EV_PERSIST, on_tick, server);
-	worker->executor = new_executor(worker->loop, &server->service);
-	if (worker->executor == NULL)
-		return -1;
-	worker->executor->on_room = on_room;
-	worker->executor->in_child = in_child;
-	worker->executor->arg = server;
+	for (i = 0; i < o->workers; i++) {
+		struct sks_worker *worker = &server->workers[i];
+
+		if (sks_worker_init(worker, &server->service, i == 0 ? o->base : NULL) == -1)
+			return -1;
+		worker->owner = server;
+		worker->released = tell;
+		worker->woken = i == 0 ? on_woken : NULL;
+		worker->executor->on_room = on_room;
+		worker->executor->in_child = in_child;
+		worker->executor->arg = worker;
+	}
+	base = first(server)->loop->base;
+	event_assign(&server->limit, base, -1, 0, on_limit, server);
+	event_assign(&server->tick, base, -1, EV_PERSIST, on_tick, server);
+	server->is_ready = 1;
 	return 0;
 }
 
@@ -410,7 +448,7 @@ sks_server_new_abi(const struct sks_handler *handler, size_t handler_size,
 	server->service.server = server;
 	if (sks_service_init(&server->service, handler, handler_size, options, options_size) == -1)
 		goto fail;
-	if (init_worker(server) == -1) {
+	if (init_workers(server) == -1) {
 		error = errno;
 		sks_logf("event loop: %s", strerror(error));
 		errno = error;
@@ -438,50 +476,49 @@ sks_server_listen(struct sks_server *server, const char *address)
 		struct sks_listener *l = listener_of(link);
 
 		l->is_full = is_full;
+		l->pick = pick;
 		l->failed = on_listener_failed;
-		sks_accept_attach(l, &server->worker);
+		sks_accept_attach(l, first(server));
 	}
 	sks_list_move_all(&server->listeners, &opened);
 	return server->state == SKS_SERVING ? start_listening(server) : 0;
 }
 
-/* Every request comes to its end now: its waits answer ECANCELED, in finish ETIMEDOUT. */
+/* Ends every request, and the workers' threads. */
 static void
 abandon(struct sks_server *server)
 {
-	struct sks_worker *worker = &server->worker;
+	int i;
 
+	server->service.options.on_stop = NULL;
 	atomic_store(&server->service.hurry, 1);
-	server->state = SKS_CANCELLED;
+	sks_loop_enter(first(server)->loop);
 	atomic_store(&server->service.draining, 1);
-	sks_conn_end_parked(worker);
-	while (worker->open > 0) {
-		end_queued(server);
-		sks_executor_abort(worker->executor);
-		sks_loop_settle(worker->loop);
-		sks_conn_abort_idle(worker);
-	}
+	if (server->state != SKS_IDLE)
+		server->state = SKS_CANCELLED;
+	order_all(server, SKS_ORDER_ABORT);
+	for (i = 1; i < server->service.options.workers; i++)
+		sks_worker_join(&server->workers[i]);
+	if (server->state != SKS_IDLE)
+		become_idle(server, 0);
 }
 
 void
 sks_server_free(struct sks_server *server)
 {
 	struct sks_list *link;
+	int i;
 
 	if (server == NULL)
 		return;
-	if (server->worker.executor != NULL) {
-		server->service.options.on_stop = NULL;
-		if (server->worker.open > 0)
-			abandon(server);
-		if (server->state != SKS_IDLE)
-			become_idle(server, 0);
-	}
+	if (server->is_ready)
+		abandon(server);
 	while ((link = sks_list_pop(&server->listeners)) != NULL) {
 		sks_accept_stop(listener_of(link));
 		sks_listener_close(listener_of(link));
 	}
-	sks_executor_free(server->worker.executor);
-	sks_loop_free(server->worker.loop);
+	for (i = 0; server->workers != NULL && i < server->service.options.workers; i++)
+		sks_worker_free(&server->workers[i]);
+	sks_sys_free(server->workers);
 	sks_sys_free(server);
 }

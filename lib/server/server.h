@@ -17,9 +17,11 @@ enum sks_server_state { SKS_IDLE, SKS_SERVING, SKS_DRAINING, SKS_CANCELLED };
 
 struct sks_server {
 	struct sks_service service;
-	struct sks_worker worker;
+	struct sks_worker *workers; /* options.workers of them; the first accepts */
+	atomic_int wants_word;     /* accepting pauses, or a drain goes on: tell of each end */
 	struct sks_list listeners;
 	enum sks_server_state state;
+	int is_ready;              /* workers and timers are there */
 	int dispatching;           /* in a call of ours that runs the loop */
 	int result;                /* errno of the run that ends; 0 */
 	int quota;                 /* sks_handle_request: requests still to take */

@@ -56,6 +56,7 @@ sks_server_stats_abi(const struct sks_server *server, struct sks_stats *stats, s
 		.datagrams = atomic_load(&s->datagrams),
 		.truncated = atomic_load(&s->truncated),
 		.dropped = atomic_load(&s->dropped),
+		.blocked = atomic_load(&s->blocked),
 		.bytes_in = atomic_load(&s->traffic.in),
 		.bytes_out = atomic_load(&s->traffic.out),
 	};

@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -16,6 +17,7 @@
 #define DATAGRAM_DEFAULT 65536
 #define STACK_DEFAULT (128 * 1024)
 #define CONNECTIONS_DEFAULT 10000
+#define WORKERS_MOST 1024
 
 /*
  * A compound literal leaves padding dirty, and a newer library would take that
@@ -96,6 +98,14 @@ default_connections(void)
 }
 
 static int
+cores(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+static int
 default_running(int mode)
 {
 	return mode == SKS_THREADS ? 256 : mode == SKS_PROCESSES ? 64 : INT_MAX;
@@ -106,6 +116,8 @@ fill_defaults(struct sks_options *o)
 {
 	if (o->mode < SKS_FIBERS || o->mode > SKS_PROCESSES)
 		return invalid("mode", "no such mode");
+	if (o->workers == SKS_AUTO)
+		o->workers = cores();
 	if (fill_count(&o->workers, 1, "workers") == -1 ||
 	    fill_count(&o->backlog, SOMAXCONN, "backlog") == -1 ||
 	    fill_count(&o->max_connections, default_connections(), "max_connections") == -1 ||
@@ -115,6 +127,7 @@ fill_defaults(struct sks_options *o)
 	    fill_time(&o->linger_ms, 5000, "linger_ms") == -1 ||
 	    fill_time(&o->drain_ms, 10000, "drain_ms") == -1 ||
 	    fill_time(&o->tick_ms, 1000, "tick_ms") == -1 ||
+	    fill_time(&o->block_warn_ms, 100, "block_warn_ms") == -1 ||
 	    fill_size(&o->max_line, LINE_MAX_DEFAULT, 2, SSIZE_MAX / 4, "max_line") == -1 ||
 	    fill_size(&o->max_output, OUTPUT_DEFAULT, 1, SSIZE_MAX / 4, "max_output") == -1 ||
 	    fill_size(&o->max_datagram, DATAGRAM_DEFAULT, 1, 65536, "max_datagram") == -1 ||
@@ -122,8 +135,12 @@ fill_defaults(struct sks_options *o)
 		return -1;
 	if (o->unix_mode < 0 || o->unix_mode > 0777)
 		return invalid("unix_mode", "must be a mode from 0 to 0777");
+	if (o->workers > WORKERS_MOST)
+		return invalid("workers", "more than 1024");
+	if (o->mode == SKS_PROCESSES && o->workers > 1)
+		return invalid("workers", "not with processes: fork would copy the other threads' locks");
 	if (o->mode == SKS_SERIAL)
-		o->max_running = 1;
+		o->max_running = o->workers;
 	return 0;
 }
 

@@ -22,6 +22,7 @@ struct sks_service {
 	atomic_int draining;
 	atomic_int hurry;            /* being freed: finish has no time */
 	struct sks_log_limit errors; /* of the default on_error */
+	struct sks_log_limit blocks;
 
 	/* The members of struct sks_stats, from several threads. */
 	_Atomic uint64_t accepted;
@@ -34,6 +35,7 @@ struct sks_service {
 	_Atomic uint64_t datagrams;
 	_Atomic uint64_t truncated;
 	_Atomic uint64_t dropped;
+	_Atomic uint64_t blocked;
 	struct sks_traffic traffic;
 };
 

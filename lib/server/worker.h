@@ -2,14 +2,25 @@
 /*
  * worker.h - one loop of a server, with the requests that live on it.
  *
- * Listeners give it descriptors and datagrams; connections and datagrams are
- * its members. It only counts and lists; what they do is in their own files.
+ * The first worker runs in the host's thread; it has the listeners and hands
+ * what it takes to the worker with the fewest requests. Others have a thread
+ * each, from the first run of the server until it is freed. They are told what
+ * to do by an order, a number that their own thread acts upon.
  */
 #ifndef SKS_SERVER_WORKER_H
 #define SKS_SERVER_WORKER_H
 
 #include "server/executor.h"
 #include "server/service.h"
+
+/* What a worker does with its requests; each order includes those before it. */
+enum sks_order {
+	SKS_ORDER_SERVE,
+	SKS_ORDER_DRAIN,  /* parked connections end */
+	SKS_ORDER_CANCEL, /* what runs is cancelled, what is queued ends */
+	SKS_ORDER_CLOSE,  /* what is parked or lingers is closed as it is */
+	SKS_ORDER_ABORT,  /* everything ends now, then the loop stops */
+};
 
 struct sks_worker {
 	struct sks_loop *loop;
@@ -18,9 +29,45 @@ struct sks_worker {
 	struct sks_list parked;    /* connections between exchanges */
 	struct sks_list busy;      /* connections queued or in their handler */
 	struct sks_list lingering; /* connections being flushed and closed */
-	int open;                  /* requests of all kinds */
-	void (*released)(struct sks_worker *); /* one of them is gone; set by the owner */
+	atomic_int open;           /* requests of all kinds, on their way to it too */
+	atomic_int order;
+	int obeyed;                /* the last order acted upon */
+	int has_thread;
+	pthread_t thread;
+	void (*released)(struct sks_worker *); /* a request is gone; set by the owner */
+	void (*woken)(struct sks_worker *);    /* after each wake-up of the loop; likewise */
 	void *owner;
 };
+
+/* Fills in loop and executor; base as in sks_loop_new(). 0, or -1; free accepts what it left. */
+int sks_worker_init(struct sks_worker *worker, struct sks_service *service,
+    struct event_base *base);
+
+/* Nothing may be open. A worker of zeroes is fine. */
+void sks_worker_free(struct sks_worker *worker);
+
+/* Gives it a thread, unless it has one. 0, or -1 and EAGAIN, ENOMEM. */
+int sks_worker_start(struct sks_worker *worker);
+
+/* After SKS_ORDER_ABORT. */
+void sks_worker_join(struct sks_worker *worker);
+
+/* From any thread; acted upon at once when it is the worker's own. */
+void sks_worker_order(struct sks_worker *worker, enum sks_order order);
+
+/* One more request is on its way to the worker. */
+static inline void
+sks_worker_take(struct sks_worker *worker)
+{
+	atomic_fetch_add(&worker->open, 1);
+}
+
+/* A request is gone from it. */
+static inline void
+sks_worker_release(struct sks_worker *worker)
+{
+	atomic_fetch_sub(&worker->open, 1);
+	worker->released(worker);
+}
 
 #endif

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/worker.h"
+
+#include "base/addr.h"
+#include "base/sys.h"
+#include "server/conn.h"
+#include "server/datagram.h"
+
+#include <errno.h>
+#include <signal.h>
+
+static void
+end_queued(struct sks_worker *worker)
+{
+	struct sks_list queued;
+	struct sks_call *call;
+
+	/* All off the queue first: ending one may queue it again, for its finish. */
+	sks_list_init(&queued);
+	while ((call = sks_executor_unqueue(worker->executor)) != NULL)
+		sks_list_append(&queued, &call->link);
+	while (!sks_list_empty(&queued)) {
+		call = sks_list_entry(sks_list_pop(&queued), struct sks_call, link);
+		if (call->datagram)
+			sks_datagram_drop(call);
+		else
+			sks_conn_end_queued(call);
+	}
+}
+
+/* Every request comes to its end now: its waits answer ECANCELED, in finish ETIMEDOUT. */
+static void
+abort_all(struct sks_worker *worker)
+{
+	while (atomic_load(&worker->open) > 0) {
+		sks_conn_end_parked(worker);
+		end_queued(worker);
+		sks_executor_abort(worker->executor);
+		sks_loop_settle(worker->loop);
+		sks_conn_abort_idle(worker);
+	}
+}
+
+static void
+act(struct sks_worker *worker, enum sks_order order)
+{
+	switch (order) {
+	case SKS_ORDER_SERVE:
+		break;
+	case SKS_ORDER_DRAIN:
+		sks_conn_end_parked(worker);
+		break;
+	case SKS_ORDER_CANCEL:
+		end_queued(worker);
+		sks_executor_cancel(worker->executor);
+		break;
+	case SKS_ORDER_CLOSE:
+		sks_conn_abort_idle(worker);
+		break;
+	case SKS_ORDER_ABORT:
+		abort_all(worker);
+		if (worker->has_thread)
+			sks_loop_stop(worker->loop);
+		break;
+	}
+}
+
+static void
+obey(struct sks_worker *worker)
+{
+	int order = atomic_load(&worker->order);
+
+	if (order < worker->obeyed) { /* the server runs again */
+		worker->obeyed = order;
+		sks_executor_reset(worker->executor);
+	}
+	while (worker->obeyed < order)
+		act(worker, (enum sks_order)++worker->obeyed);
+}
+
+static void
+on_wake(void *arg)
+{
+	struct sks_worker *worker = arg;
+
+	obey(worker);
+	if (worker->woken != NULL)
+		worker->woken(worker);
+}
+
+/* The handler kept every other connection of this loop waiting. */
+static void
+on_block(void *arg, const struct sks_task *task, int64_t ms)
+{
+	struct sks_worker *worker = arg;
+	char peer[SKS_ADDR_TEXT];
+
+	sks_count(&worker->service->blocked, 1);
+	sks_log_limited(&worker->service->blocks, 1, "%s: %s: blocked its loop for %lld ms",
+	    task->name, sks_addr_format(task->peer, task->peer_len, peer, sizeof(peer)),
+	    (long long)ms);
+}
+
+static struct sks_executor *
+new_executor(struct sks_loop *loop, const struct sks_service *service)
+{
+	switch (service->options.mode) {
+	case SKS_THREADS:
+		return sks_thread_executor_new(loop, service);
+	case SKS_PROCESSES:
+		return sks_process_executor_new(loop, service);
+	default:
+		return sks_fiber_executor_new(loop, service);
+	}
+}
+
+int
+sks_worker_init(struct sks_worker *worker, struct sks_service *service, struct event_base *base)
+{
+	const struct sks_options *o = &service->options;
+
+	sks_list_init(&worker->parked);
+	sks_list_init(&worker->busy);
+	sks_list_init(&worker->lingering);
+	worker->service = service;
+	worker->loop = sks_loop_new(base);
+	if (worker->loop == NULL)
+		return -1;
+	sks_loop_interval(worker->loop, o->idle_ms);
+	sks_loop_interval(worker->loop, o->timeout_ms);
+	sks_loop_interval(worker->loop, o->linger_ms);
+	worker->loop->on_wake = on_wake;
+	worker->loop->on_wake_arg = worker;
+	worker->loop->block_ms = o->block_warn_ms == SKS_OFF ? 0 : o->block_warn_ms;
+	worker->loop->on_block = on_block;
+	worker->executor = new_executor(worker->loop, service);
+	return worker->executor != NULL ? 0 : -1;
+}
+
+void
+sks_worker_free(struct sks_worker *worker)
+{
+	sks_executor_free(worker->executor);
+	sks_loop_free(worker->loop);
+}
+
+static void *
+worker_main(void *arg)
+{
+	struct sks_worker *worker = arg;
+	struct sks_loop *loop = worker->loop;
+
+	sks_loop_enter(loop);
+	obey(worker);
+	(void)sks_loop_run(loop);
+	event_del(&loop->wake);
+	return NULL;
+}
+
+int
+sks_worker_start(struct sks_worker *worker)
+{
+	sigset_t all, old;
+	int error;
+
+	if (worker->has_thread)
+		return 0;
+	if (sks_loop_add(worker->loop, &worker->loop->wake, -1) == -1)
+		return -1;
+	/* Signals are the host's, and must find the host's own threads. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &old);
+	worker->has_thread = 1;
+	error = sks_sys_pthread_create(&worker->thread, NULL, worker_main, worker);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (error == 0)
+		return 0;
+	worker->has_thread = 0;
+	event_del(&worker->loop->wake);
+	errno = error;
+	return -1;
+}
+
+void
+sks_worker_join(struct sks_worker *worker)
+{
+	if (worker->has_thread)
+		pthread_join(worker->thread, NULL);
+	worker->has_thread = 0;
+}
+
+void
+sks_worker_order(struct sks_worker *worker, enum sks_order order)
+{
+	atomic_store(&worker->order, (int)order);
+	if (worker->has_thread)
+		sks_loop_wake(worker->loop);
+	else
+		obey(worker);
+}
