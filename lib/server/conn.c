@@ -420,6 +420,7 @@ sks_conn_open(struct sks_worker *worker, int fd, const struct sockaddr *peer, so
 		    service->handler.name);
 		sks_sys_close(fd);
 		worker->open--;
+		worker->released(worker);
 		return;
 	}
 	if (service->options.verify != NULL && !service->options.verify(&c->call.req)) {

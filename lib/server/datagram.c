@@ -247,7 +247,8 @@ is_passing(int error)
 	}
 }
 
-static void
+/* As sks_datagram_receive(). */
+static int
 serve(struct sks_worker *worker, int fd, struct msghdr *msg, size_t n, unsigned int *lost)
 {
 	struct sks_service *service = worker->service;
@@ -258,7 +259,7 @@ serve(struct sks_worker *worker, int fd, struct msghdr *msg, size_t n, unsigned 
 		sks_count(&service->truncated, 1);
 		if (!service->options.keep_truncated) {
 			sks_count(&service->dropped, 1);
-			return;
+			return 2;
 		}
 	}
 	worker->open++;
@@ -268,7 +269,7 @@ serve(struct sks_worker *worker, int fd, struct msghdr *msg, size_t n, unsigned 
 		sks_count(&service->dropped, 1);
 		sks_log_limited(&service->errors, 10, "%s: no memory for a datagram",
 		    service->handler.name);
-		return;
+		return 2;
 	}
 	d->fd = fd;
 	d->call.truncated = (msg->msg_flags & MSG_TRUNC) != 0;
@@ -278,9 +279,10 @@ serve(struct sks_worker *worker, int fd, struct msghdr *msg, size_t n, unsigned 
 		sks_count(&service->refused, 1);
 		sks_count(&service->dropped, 1);
 		release(d);
-		return;
+		return 1;
 	}
 	sks_executor_submit(worker->executor, &d->call);
+	return 1;
 }
 
 int
@@ -309,9 +311,8 @@ sks_datagram_receive(struct sks_worker *worker, int fd, unsigned int *lost)
 	if (n == -1 && errno == EAGAIN)
 		return 0;
 	if (n == -1 && is_passing(errno))
-		return 1;
+		return 2;
 	if (n == -1)
 		return -1;
-	serve(worker, fd, &msg, (size_t)n, lost);
-	return 1;
+	return serve(worker, fd, &msg, (size_t)n, lost);
 }

@@ -14,8 +14,8 @@
 void sks_datagram_prepare(int fd, int family);
 
 /*
- * Receives one datagram and hands it to the worker. 1; 0 when there is none;
- * -1 with errno when the socket has failed for good. *lost is the kernel's
+ * Receives one datagram and hands it to the worker. 1; 2 when it was
+ * dropped, or told of another's failure; 0 when there is none; -1 with errno when the socket has failed for good. *lost is the kernel's
  * counter of this socket's losses, kept by the caller between calls.
  */
 int sks_datagram_receive(struct sks_worker *worker, int fd, unsigned int *lost);
