@@ -27,10 +27,6 @@
 #define STEP_SIZE 65536     /* a long transfer gets its time anew for each of these */
 #define PEEK_MAX 65536
 
-#define FAIR_CALLS 32
-#define FAIR_BYTES (256 * 1024)
-#define FAIR_LINES 1024
-
 /* How long one call may still wait: idle_ms for its first byte, then read_ms. */
 enum phase { UNSET, FOR_FIRST, FOR_REST };
 
@@ -68,19 +64,6 @@ sks_rfile_close(struct sks_rfile *r)
 	sks_buf_release(&r->buf, r->pool);
 }
 
-/* One client with much to say must not keep the loop from the others. */
-static void
-be_fair(struct sks_task *task)
-{
-	if (task->calls < FAIR_CALLS && task->bytes < FAIR_BYTES && task->lines < FAIR_LINES)
-		return;
-	if (task->fiber != NULL)
-		sks_wait_turn();
-	task->calls = 0;
-	task->lines = 0;
-	task->bytes = 0;
-}
-
 static int
 begin(struct sks_rfile *r)
 {
@@ -89,7 +72,7 @@ begin(struct sks_rfile *r)
 		return -1;
 	}
 	sks_rfile_restore(r);
-	be_fair(sks_task_current());
+	sks_wait_fair(sks_task_current());
 	return 0;
 }
 
@@ -273,7 +256,7 @@ sks_readline(struct sks_rfile *r, char **line)
 {
 	size_t have = sks_min(sks_buf_length(&r->buf), r->max_line);
 
-	if (have > 0 && !r->busy && sks_task_current()->lines < FAIR_LINES) {
+	if (have > 0 && !r->busy && sks_task_current()->lines < SKS_FAIR_LINES) {
 		unsigned char *first = r->buf.base + r->buf.start;
 		unsigned char *at;
 
@@ -307,12 +290,12 @@ sks_gets(struct sks_rfile *r)
 int
 sks_skipline(struct sks_rfile *r)
 {
-	int dropped = 0;
+	struct patience p = { 0 };
+	size_t step = 0;
 
 	if (begin(r) == -1)
 		return -1;
 	for (;;) {
-		struct patience p = { .begun = dropped };
 		size_t n = sks_buf_length(&r->buf);
 		ssize_t got;
 
@@ -320,19 +303,24 @@ sks_skipline(struct sks_rfile *r)
 			unsigned char *first = r->buf.base + r->buf.start;
 			unsigned char *at = memchr(first, '\n', n);
 
-			dropped = 1;
 			if (at != NULL) {
 				consume(r, (size_t)(at - first) + 1);
 				return 1;
 			}
 			consume(r, n);
+			step += n;
+			p.begun = 1;
 		}
-		be_fair(sks_task_current());
+		if (step >= STEP_SIZE) {
+			step = 0;
+			p.phase = UNSET;
+		}
+		sks_wait_fair(sks_task_current());
 		got = get(r, &p, NULL, 0);
 		if (got < 0)
 			return -1;
 		if (got == 0)
-			return dropped;
+			return p.begun;
 	}
 }
 
@@ -401,7 +389,7 @@ sks_readn(struct sks_rfile *r, void *buf, size_t n)
 			step = 0;
 			p.phase = UNSET;
 		}
-		be_fair(sks_task_current());
+		sks_wait_fair(sks_task_current());
 	}
 	return (ssize_t)done;
 }
@@ -439,10 +427,15 @@ sks_copy(struct sks_rfile *r, struct sks_wfile *w, int64_t n)
 		return -1;
 	while (n != 0) {
 		size_t have = sks_buf_length(&r->buf);
+		int rc;
 
 		if (have == 0) {
-			ssize_t got = get(r, &p, NULL, 0);
+			struct sks_wfile *twin = r->twin;
+			ssize_t got;
 
+			r->twin = w; /* whose failed flush must end this wait */
+			got = get(r, &p, NULL, 0);
+			r->twin = twin;
 			if (got < 0)
 				return -1;
 			if (got == 0)
@@ -451,7 +444,10 @@ sks_copy(struct sks_rfile *r, struct sks_wfile *w, int64_t n)
 		}
 		if (n > 0 && (int64_t)have > n)
 			have = (size_t)n;
-		if (sks_write(w, r->buf.base + r->buf.start, have) == -1)
+		r->busy = 1; /* the write may wait, and is of bytes that lie in our buffer */
+		rc = sks_write(w, r->buf.base + r->buf.start, have);
+		r->busy = 0;
+		if (rc == -1)
 			return -1;
 		consume(r, have);
 		if (n > 0)
@@ -462,7 +458,7 @@ sks_copy(struct sks_rfile *r, struct sks_wfile *w, int64_t n)
 			step = 0;
 			p.phase = UNSET;
 		}
-		be_fair(sks_task_current());
+		sks_wait_fair(sks_task_current());
 	}
 	if (n > 0) {
 		errno = ENODATA;

@@ -17,8 +17,8 @@ sks_sleep(int ms)
 		return -1;
 	}
 	sks_flush_dirty();
-	if (ms > 0)
-		return sks_wait_until(sks_clock_after(ms));
+	if (ms > 0) /* one more: the clock's present millisecond is partly over */
+		return sks_wait_until(sks_clock_after((int64_t)ms + 1));
 	sks_wait_turn();
 	if (sks_task_is_cancelled(sks_task_current())) {
 		errno = ECANCELED;

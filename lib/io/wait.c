@@ -89,6 +89,19 @@ sks_wait_turn(void)
 }
 
 void
+sks_wait_fair(struct sks_task *task)
+{
+	if (task->calls < SKS_FAIR_CALLS && task->bytes < SKS_FAIR_BYTES &&
+	    task->lines < SKS_FAIR_LINES)
+		return;
+	if (task->fiber != NULL)
+		sks_wait_turn();
+	task->calls = 0;
+	task->lines = 0;
+	task->bytes = 0;
+}
+
+void
 sks_wait_cancel(struct sks_task *task)
 {
 	atomic_store(&task->cancelled, 1);

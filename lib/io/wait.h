@@ -59,6 +59,12 @@ int sks_wait_any(int fd, int events, int64_t deadline);
 int sks_wait_until(int64_t moment); /* 0 when the moment came */
 void sks_wait_turn(void);           /* lets other fibers and events go first */
 
+/* One client with much to say must not keep the loop from the others: a turn, when it is due. */
+#define SKS_FAIR_CALLS 32
+#define SKS_FAIR_BYTES (256 * 1024)
+#define SKS_FAIR_LINES 1024
+void sks_wait_fair(struct sks_task *task);
+
 /* Parks the current fiber until sks_wait_end() or the deadline. Never on a thread. */
 int sks_wait_parked(int64_t deadline);
 

@@ -67,11 +67,12 @@ sks_watch_init(struct sks_watch *watch, struct sks_loop *loop, int fd)
 	event_assign(&watch->ev, loop->base, fd, EV_READ | EV_PERSIST, on_watch, watch);
 }
 
-int
-sks_watch_expect(struct sks_watch *watch, void (*ready)(struct sks_watch *, int), int64_t deadline)
+static int
+expect(struct sks_watch *watch, void (*ready)(struct sks_watch *, int), int64_t deadline,
+    int64_t ms)
 {
-	int64_t ms = ms_until(deadline);
-
+	if (ms == 0)
+		ms = 1; /* libevent takes a persistent event's zero for no timer, once it has fired */
 	watch->ready = ready;
 	watch->deadline = deadline;
 	if (watch->armed && (ms == -1 || (watch->interval != -1 && watch->interval <= ms)))
@@ -87,6 +88,12 @@ sks_watch_expect(struct sks_watch *watch, void (*ready)(struct sks_watch *, int)
 	watch->interval = (int)ms;
 	watch->armed = 1;
 	return 0;
+}
+
+int
+sks_watch_expect(struct sks_watch *watch, void (*ready)(struct sks_watch *, int), int64_t deadline)
+{
+	return expect(watch, ready, deadline, ms_until(deadline));
 }
 
 void
@@ -149,10 +156,16 @@ int
 sks_wait_event_readable(struct sks_watch *watch, int64_t deadline)
 {
 	struct sks_task *task = sks_task_current();
+	int64_t ms = ms_until(deadline);
 	int rc;
 
+	/* Else a peer that answers within a millisecond would never be told. */
+	if (ms == 0) {
+		errno = ETIMEDOUT;
+		return -1;
+	}
 	watch->reader = task;
-	if (sks_watch_expect(watch, wake_reader, deadline) == -1)
+	if (expect(watch, wake_reader, deadline, ms) == -1)
 		return -1;
 	rc = park(task);
 	sks_watch_forget(watch);

@@ -121,6 +121,8 @@ send_block(struct sks_wfile *w, struct block *b, int wait)
 				expired = 0;
 				deadline = 0;
 			}
+			if (wait)
+				sks_wait_fair(sks_task_current());
 			continue;
 		}
 		if (errno != EAGAIN)
@@ -236,7 +238,12 @@ sks_flush_dirty(void)
 	while ((link = sks_list_pop(dirty)) != NULL) {
 		struct sks_wfile *w = sks_list_entry(link, struct sks_wfile, dirty);
 
-		if (send_all(w, NULL, 0, 1) == -1 && w->error == 0)
+		if (send_all(w, NULL, 0, 1) == 0 || w->error != 0)
+			continue;
+		/* The wait for the answer must not begin while the question is still here. */
+		if (errno == ENOMEM)
+			w->error = ENOMEM;
+		else
 			sks_list_append(&kept, &w->dirty);
 	}
 	sks_list_move_all(dirty, &kept);

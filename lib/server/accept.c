@@ -124,14 +124,18 @@ take_connection(struct sks_listener *l)
 static int
 take_datagram(struct sks_listener *l)
 {
-	int rc = sks_datagram_receive(l->worker->loop, l->pick(l), l->fd, &l->lost);
+	int rc;
 
+	/* Counted before: its request may have ended when the call returns. */
+	if (l->quota != NULL)
+		--*l->quota;
+	rc = sks_datagram_receive(l->worker->loop, l->pick(l), l->fd, &l->lost);
+	if (l->quota != NULL && rc != 1)
+		++*l->quota;
 	if (rc == -1) {
 		give_up(l, errno);
 		return 0;
 	}
-	if (rc == 1 && l->quota != NULL)
-		--*l->quota;
 	return rc;
 }
 

@@ -255,7 +255,8 @@ arrive(struct sks_message *message)
 	sks_executor_submit(d->worker->executor, &d->call);
 }
 
-static void
+/* As sks_datagram_receive(). */
+static int
 serve(struct sks_worker *worker, int fd, struct msghdr *msg, size_t n, unsigned int *lost)
 {
 	struct sks_service *service = worker->service;
@@ -266,7 +267,7 @@ serve(struct sks_worker *worker, int fd, struct msghdr *msg, size_t n, unsigned 
 		sks_count(&service->truncated, 1);
 		if (!service->options.keep_truncated) {
 			sks_count(&service->dropped, 1);
-			return;
+			return 2;
 		}
 	}
 	sks_worker_take(worker);
@@ -276,7 +277,7 @@ serve(struct sks_worker *worker, int fd, struct msghdr *msg, size_t n, unsigned 
 		sks_count(&service->dropped, 1);
 		sks_log_limited(&service->errors, 10, "%s: no memory for a datagram",
 		    service->handler.name);
-		return;
+		return 2;
 	}
 	d->fd = fd;
 	d->call.truncated = (msg->msg_flags & MSG_TRUNC) != 0;
@@ -286,14 +287,15 @@ serve(struct sks_worker *worker, int fd, struct msghdr *msg, size_t n, unsigned 
 		sks_count(&service->refused, 1);
 		sks_count(&service->dropped, 1);
 		release(d);
-		return;
+		return 1;
 	}
 	if (sks_loop_is_here(worker->loop)) {
 		sks_executor_submit(worker->executor, &d->call);
-		return;
+		return 1;
 	}
 	d->call.message.run = arrive;
 	sks_loop_post(worker->loop, &d->call.message);
+	return 1;
 }
 
 int
@@ -322,9 +324,8 @@ sks_datagram_receive(struct sks_loop *loop, struct sks_worker *worker, int fd, u
 	if (n == -1 && errno == EAGAIN)
 		return 0;
 	if (n == -1 && is_passing(errno))
-		return 1;
+		return 2;
 	if (n == -1)
 		return -1;
-	serve(worker, fd, &msg, (size_t)n, lost);
-	return 1;
+	return serve(worker, fd, &msg, (size_t)n, lost);
 }

@@ -361,7 +361,8 @@ sks_handle_request(struct sks_server *server, int timeout_ms)
 {
 	if (begin(server, 1) == -1)
 		return -1;
-	set_limit(server, timeout_ms > 0 ? timeout_ms : -1);
+	if (server->state == SKS_SERVING)
+		set_limit(server, timeout_ms > 0 ? timeout_ms : -1);
 	return dispatch(server);
 }
 

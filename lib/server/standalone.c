@@ -67,6 +67,10 @@ sks_handle_bytes(const struct sks_handler *handler, const void *in, size_t n, ch
 	struct sks_wfile w;
 	int rc, error;
 
+	if (out != NULL)
+		*out = NULL;
+	if (out_len != NULL)
+		*out_len = 0;
 	if (call == NULL)
 		return -1;
 	times = &call->service->times;
@@ -87,10 +91,8 @@ sks_handle_bytes(const struct sks_handler *handler, const void *in, size_t n, ch
 	} while (rc == SKS_KEEP && !sks_eof(&r));
 	sks_call_finish(call);
 
-	if (out_len != NULL)
-		*out_len = sks_buf_length(&w.buf);
 	if (out != NULL) {
-		*out = malloc(sks_buf_length(&w.buf) + 1);
+		*out = sks_sys_malloc(sks_buf_length(&w.buf) + 1);
 		if (*out != NULL) {
 			if (sks_buf_length(&w.buf) > 0)
 				memcpy(*out, w.buf.base + w.buf.start, sks_buf_length(&w.buf));
@@ -100,6 +102,8 @@ sks_handle_bytes(const struct sks_handler *handler, const void *in, size_t n, ch
 			error = ENOMEM;
 		}
 	}
+	if (out_len != NULL && (out == NULL || *out != NULL))
+		*out_len = sks_buf_length(&w.buf);
 	sks_rfile_restore(&r);
 	sks_rfile_close(&r);
 	sks_wfile_close(&w);
