@@ -1,12 +1,90 @@
-#include <socketserver.h>
+/* SPDX-License-Identifier: MIT */
+/*
+ * echo_server: sends back each line, over TCP and UDP at once, by one handler.
+ */
+#include "options.h"
+#include "serve.h"
+
+#include <err.h>
+#include <stdio.h>
 #include <string.h>
-static int keep;
-static int echo(struct sks_request *req)
+
+/* A connection, for as long as its peer likes; a datagram too: its bytes are its rfile. */
+static int
+echo(struct sks_request *req)
 {
-	char *line; ssize_t n;
-	if (keep) { n = sks_readline(req->rfile, &line); if (n > 0) return sks_write(req->wfile, line, (size_t)n) == 0 ? SKS_KEEP : -1; return (int)n; }
+	char *line;
+	ssize_t n;
+
 	while ((n = sks_readline(req->rfile, &line)) > 0)
 		sks_write(req->wfile, line, (size_t)n);
-	return (int)n;
+	return (int)n; /* 0: the peer is done; -1: errno says why */
 }
-int main(int argc, char **argv) { for (int i = 1; i < argc; i++) if (!strcmp(argv[i], "--keep")) keep = 1; return sks_serve(argc > 1 ? argv[argc-1] : "localhost:23000", &(struct sks_handler){ .name = "echo", .handle = echo, .client_first = 1 }, &(struct sks_options){ .max_connections = 19000, .idle_ms = SKS_OFF }); }
+
+/* --keep: one line. Until the next one comes the connection has no fiber and no buffer. */
+static int
+echo_line(struct sks_request *req)
+{
+	char *line;
+	ssize_t n;
+
+	if (sks_is_datagram(req))
+		return echo(req); /* there is no next time */
+	n = sks_readline(req->rfile, &line);
+	if (n <= 0)
+		return (int)n;
+	return sks_write(req->wfile, line, (size_t)n) == 0 ? SKS_KEEP : -1;
+}
+
+static int
+has_scheme(const char *address)
+{
+	static const char *const schemes[] = { "tcp:", "udp:", "unix:", "unix-dgram:", "fd:" };
+	size_t i;
+
+	for (i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++)
+		if (strncmp(address, schemes[i], strlen(schemes[i])) == 0)
+			return 1;
+	return 0;
+}
+
+/* UDP on the host of that address and the port that TCP has got, also when 0 was asked. */
+static int
+listen_udp_too(struct sks_server *server, const char *address)
+{
+	const char *port = strrchr(address, ':');
+	char bound[256], udp[600];
+
+	if (sks_server_address(server, 0, bound, sizeof(bound)) == NULL) {
+		warn("address");
+		return -1;
+	}
+	snprintf(udp, sizeof(udp), "udp:%.*s%s", (int)(port - address), address,
+	    strrchr(bound, ':'));
+	return sks_server_listen(server, udp);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct sks_handler handler = { .name = "echo", .handle = echo, .client_first = 1 };
+	int keep = 0;
+	struct options options = {
+		.about = "Sends back each line, over TCP and UDP unless ADDRESS says which.",
+		.address = "localhost:23000",
+		.keep = &keep,
+		.server = { .stop_signals = 1, .max_line = 65536 }, /* the largest datagram is a line */
+	};
+	struct sks_server *server;
+
+	parse_options(argc, argv, &options);
+	if (keep)
+		handler.handle = echo_line;
+	server = sks_server_new(&handler, &options.server);
+	if (server == NULL || sks_server_listen(server, options.address) == -1 ||
+	    (!has_scheme(options.address) && listen_udp_too(server, options.address) == -1)) {
+		sks_server_free(server);
+		return 1; /* the library has said why */
+	}
+	return serve(server);
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+#include "serve.h"
+
+#include <err.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+static struct sks_server *serving;
+
+/* sks_server_shutdown() is one of the few calls that a signal handler may make. */
+static void
+on_signal(int signo)
+{
+	(void)signo;
+	sks_server_shutdown(serving);
+}
+
+static void
+on_signals(void (*handler)(int))
+{
+	struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESTART };
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
+
+void
+announce(const struct sks_server *server)
+{
+	char address[256], *at = address;
+	const char *scheme;
+	unsigned int i;
+	socklen_t size;
+	int type;
+
+	for (i = 0; sks_server_address(server, i, address, sizeof(address)) != NULL; i++) {
+		size = sizeof(type);
+		if (getsockopt(sks_server_fileno(server, i), SOL_SOCKET, SO_TYPE, &type, &size) == -1)
+			type = SOCK_STREAM;
+		if (strncmp(address, "unix:", 5) == 0) {
+			at = address + 5;
+			scheme = type == SOCK_DGRAM ? "unix-dgram:" : "unix:";
+		} else {
+			at = address;
+			scheme = type == SOCK_DGRAM ? "udp:" : "tcp:";
+		}
+		printf("%s: listening on %s%s\n", program_invocation_short_name, scheme, at);
+	}
+	fflush(stdout);
+}
+
+void
+print_statistics(const struct sks_stats *s)
+{
+	printf("%s: stopped: %" PRIu64 " connections, %" PRIu64 " datagrams, %" PRIu64 " failed, "
+	       "%" PRIu64 " bytes in, %" PRIu64 " bytes out\n",
+	    program_invocation_short_name, s->accepted, s->datagrams, s->failed, s->bytes_in,
+	    s->bytes_out);
+	fflush(stdout);
+}
+
+/*
+ * options.stop_signals makes the library catch the signals while it serves.
+ * Who reads our first line may send one before that, so there is a handler of
+ * our own, too.
+ */
+int
+serve(struct sks_server *server)
+{
+	struct sks_stats stats;
+	int rc;
+
+	serving = server;
+	on_signals(on_signal);
+	announce(server);
+	rc = sks_serve_forever(server);
+	if (rc == -1 && errno == ETIMEDOUT)
+		warnx("some requests did not end in time and were cut off");
+	else if (rc == -1)
+		warn("serve");
+	on_signals(SIG_IGN);
+	sks_server_stats(server, &stats);
+	sks_server_free(server);
+	print_statistics(&stats);
+	return rc == 0 ? 0 : 1;
+}

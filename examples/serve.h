@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * serve.h - the last part of each example server's main(): it says where it
+ * listens, serves until SIGINT or SIGTERM, and says what it has done.
+ */
+#ifndef EXAMPLES_SERVE_H
+#define EXAMPLES_SERVE_H
+
+#include <socketserver.h>
+
+/* One line for each address: "hello_server: listening on tcp:127.0.0.1:2525". */
+void announce(const struct sks_server *server);
+
+/* One line of statistics. */
+void print_statistics(const struct sks_stats *stats);
+
+/* All of it, and frees the server. Returns the exit code. */
+int serve(struct sks_server *server);
+
+#endif

@@ -1,0 +1,669 @@
+#!/bin/sh
+# The example programs as a user runs them, with real clients: socat, ncat,
+# Python's socket module and our own. Prints "ok - NAME", "not ok - NAME" or
+# "skip - NAME: REASON" for each check; exit code 1 when one failed.
+#
+# usage: check_examples.sh BUILD_DIR
+#
+# Nothing sleeps: a server is ready when its line is read, a client's answer
+# is a line that comes, and a time limit of 20 seconds bounds each wait.
+# shellcheck disable=SC2317 # functions that are called by ask and by traps
+set -u
+
+if [ $# -ne 1 ] || [ ! -x "$1/examples/echo_server" ]; then
+	echo "usage: check_examples.sh BUILD_DIR" >&2
+	exit 2
+fi
+bin=$(cd "$1/examples" && pwd) || exit 1
+tmp=$(mktemp -d) || exit 1
+failed=0
+pid=
+slots=
+files= # the soft limit of open files of the next servers
+limit="timeout 20"
+
+cleanup() {
+	for slot in $slots; do
+		eval "kill -KILL \$pid_$slot" 2>/dev/null
+	done
+	rm -rf "$tmp"
+}
+trap cleanup EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 141' PIPE
+trap 'exit 143' TERM
+
+# ---- reporting ----
+
+ok() {
+	echo "ok - $1"
+}
+
+not_ok() {
+	echo "not ok - $1"
+	shift
+	for why; do
+		echo "$why" | sed 's/^/#   /'
+	done
+	failed=1
+}
+
+# yes NAME COMMAND...: ok when the command succeeds
+yes() {
+	what=$1
+	shift
+	if "$@"; then
+		ok "$what"
+	else
+		not_ok "$what" "$*"
+	fi
+}
+
+skip() {
+	echo "skip - $1: $2"
+}
+
+# same NAME EXPECTED GOT
+same() {
+	if [ "$2" = "$3" ]; then
+		ok "$1"
+	else
+		not_ok "$1" "expected: $2" "got: $3"
+	fi
+}
+
+has() {
+	command -v "$1" >/dev/null
+}
+
+# ---- servers ----
+# A slot is the descriptor (3 to 9) at which a server's output is read.
+
+# start SLOT PROGRAM ARGUMENTS...: waits for the first line. Sets pid, line and
+# address; 1 when it ends before, and then code and error.
+start() {
+	slot=$1
+	program=$2
+	shift 2
+	rm -f "$tmp/lines"
+	mkfifo "$tmp/lines" || exit 1
+	if [ -n "$files" ]; then
+		sh -c 'ulimit -S -n "$0"; exec "$@"' "$files" "$bin/$program" "$@"
+	else
+		exec "$bin/$program" "$@"
+	fi >"$tmp/lines" 2>"$tmp/errors.$slot" &
+	pid=$!
+	eval "exec $slot<\"\$tmp/lines\""
+	line=''
+	code=0
+	eval "read -r line <&$slot" || {
+		wait "$pid"
+		code=$?
+		error=$(cat "$tmp/errors.$slot")
+		return 1
+	}
+	address=${line##* }
+	eval "pid_$slot=$pid"
+	slots="$slots $slot"
+}
+
+# must_start ...: as start; ends the test when it does not
+must_start() {
+	start "$@" || {
+		shift
+		not_ok "start $*" "exit code $code: $error"
+		exit 1
+	}
+}
+
+# stop SLOT SIGNAL...: sets code, rest (its last lines) and error
+stop() {
+	slot=$1
+	shift
+	eval "pid=\$pid_$slot"
+	for signal; do
+		kill -"$signal" "$pid"
+	done
+	rest=$(eval "$limit cat <&$slot")
+	kill -KILL "$pid" 2>/dev/null
+	wait "$pid" 2>/dev/null
+	code=$?
+	eval "exec $slot<&-"
+	error=$(cat "$tmp/errors.$slot")
+	left=
+	for other in $slots; do
+		[ "$other" = "$slot" ] || left="$left $other"
+	done
+	slots=$left
+}
+
+# stopped NAME: was the last stop in order, with statistics and no complaint?
+stopped() {
+	case "$code,$error,$rest" in
+	"0,,"*"stopped: "*" connections, "*" datagrams, "*" bytes out") ok "$1" ;;
+	*) not_ok "$1" "exit code $code" "stderr: $error" "stdout: $rest" ;;
+	esac
+}
+
+# refused NAME CODE WORDS PROGRAM ARGUMENTS...: one line that holds WORDS, and that exit code
+refused() {
+	name=$1 want=$2 words=$3 program=$4
+	shift 4
+	$limit "$bin/$program" "$@" </dev/null >"$tmp/out" 2>"$tmp/err"
+	code=$?
+	if [ $code -eq "$want" ] && [ ! -s "$tmp/out" ] && [ "$(wc -l <"$tmp/err")" -eq 1 ] &&
+	    grep -q -- "$words" "$tmp/err"; then
+		ok "$name"
+	else
+		not_ok "$name" "exit code $code, expected $want and one line with: $words" \
+		    "$(cat "$tmp/out" "$tmp/err")"
+	fi
+}
+
+# ---- clients ----
+
+cat >"$tmp/client.py" <<'END'
+import socket, sys
+
+def connect(address):
+    """A socket connected to an address in the notation of our programs."""
+    scheme, rest = address.split(":", 1)
+    kind = socket.SOCK_DGRAM if scheme in ("udp", "unix-dgram") else socket.SOCK_STREAM
+    if scheme.startswith("unix"):
+        s = socket.socket(socket.AF_UNIX, kind)
+        if kind == socket.SOCK_DGRAM:
+            s.bind("")
+        target = "\0" + rest[1:] if rest[0] == "@" else rest
+    else:
+        host, port = rest.rsplit(":", 1)
+        family, kind, _, _, target = socket.getaddrinfo(host.strip("[]"), port, 0, kind)[0]
+        s = socket.socket(family, kind)
+    s.settimeout(15)
+    s.connect(target)
+    return s
+
+def all_of(s):
+    parts = []
+    while True:
+        part = s.recv(65536)
+        if not part:
+            return b"".join(parts)
+        parts.append(part)
+
+def lines_of(s):
+    return s.makefile("r", newline="\n")
+END
+
+# python NAME ARGUMENTS... <<SCRIPT: ok when it ends with code 0
+python() {
+	name=$1
+	shift
+	{
+		cat "$tmp/client.py"
+		cat
+	} >"$tmp/script.py"
+	if ! has python3; then
+		skip "$name" "no python3"
+	elif $limit python3 "$tmp/script.py" "$@" >"$tmp/out" 2>&1; then
+		ok "$name"
+	else
+		not_ok "$name" "$(tail -n 5 "$tmp/out")"
+	fi
+}
+
+# converse TEXT COMMAND...: sends a line, prints the first that comes back
+converse() {
+	text=$1
+	shift
+	rm -f "$tmp/to" "$tmp/from"
+	mkfifo "$tmp/to" "$tmp/from" || exit 1
+	(
+		$limit "$@" <"$tmp/to" >"$tmp/from" 2>"$tmp/client_errors" &
+		client=$!
+		exec 7>"$tmp/to" 8<"$tmp/from"
+		(printf '%s\n' "$text" >&7)
+		answer=
+		read -r answer <&8
+		kill "$client" 2>/dev/null
+		wait "$client" 2>/dev/null
+		printf '%s\n' "$answer"
+	)
+}
+
+# socat's notation for one of our addresses
+socat_address() {
+	case $1 in
+	tcp:'['*) echo "TCP6:${1#tcp:}" ;;
+	tcp:*) echo "TCP4:${1#tcp:}" ;;
+	udp:'['*) echo "UDP6:${1#udp:}" ;;
+	udp:*) echo "UDP4:${1#udp:}" ;;
+	unix:@*) echo "ABSTRACT-CONNECT:${1#unix:@}" ;;
+	unix:*) echo "UNIX-CONNECT:${1#unix:}" ;;
+	unix-dgram:@*) echo "ABSTRACT-SENDTO:${1#unix-dgram:@},bind=sks-socat-$$" ;;
+	unix-dgram:*) echo "UNIX-SENDTO:${1#unix-dgram:},bind=$tmp/socat.sock" ;;
+	esac
+}
+
+ask_socat() {
+	converse "$1" socat - "$(socat_address "$2")"
+}
+
+ask_ncat() {
+	port=${2##*:}
+	host=${2#*:}
+	host=${host%:*}
+	case $2 in
+	tcp:'['*) host=${host#'['}; converse "$1" ncat -6 "${host%']'}" "$port" ;;
+	tcp:*) converse "$1" ncat "$host" "$port" ;;
+	udp:'['*) host=${host#'['}; converse "$1" ncat -u -6 "${host%']'}" "$port" ;;
+	udp:*) converse "$1" ncat -u "$host" "$port" ;;
+	unix:*) converse "$1" ncat -U "${2#unix:}" ;;
+	unix-dgram:*) converse "$1" ncat -u -U "${2#unix-dgram:}" ;;
+	esac
+}
+
+ask_echo_client() {
+	printf '%s\n' "$1" | $limit "$bin/echo_client" "$2"
+}
+
+{
+	cat "$tmp/client.py"
+	cat <<'END'
+s = connect(sys.argv[1])
+s.sendall(sys.argv[2].encode() + b"\n")
+# a stream's first line may come in pieces, a datagram does not
+line = s.recv(65536) if s.type == socket.SOCK_DGRAM else s.makefile("rb").readline()
+sys.stdout.buffer.write(line)
+END
+} >"$tmp/ask.py"
+
+ask_python3() {
+	$limit python3 "$tmp/ask.py" "$2" "$1"
+}
+
+has_ipv6=
+case $(cat /proc/net/if_inet6 2>/dev/null) in
+*00000000000000000000000000000001*) has_ipv6=1 ;;
+esac
+
+# ---- every transport, by every client ----
+
+transports="tcp:127.0.0.1:0 tcp:[::1]:0 udp:127.0.0.1:0 udp:[::1]:0 unix:$tmp/s.sock
+unix-dgram:$tmp/d.sock unix:@sks-test-$$ unix-dgram:@sks-test-$$"
+
+# ask NAME CLIENT ADDRESS TEXT ANSWER
+ask() {
+	case $2,$3 in
+	echo_client,*) ;;
+	ncat,unix*:@*)
+		skip "$1" "ncat knows no abstract names"
+		return ;;
+	*) has "$2" || {
+		skip "$1" "no $2"
+		return
+	} ;;
+	esac
+	same "$1" "$5" "$("ask_$2" "$4" "$3")"
+}
+
+# transport SERVER MODE LISTEN ANSWER
+transport() {
+	label="$1 --mode $2 ${3%:0}"
+	label=$(echo "$label" | sed "s|$tmp||; s|-$$||")
+	case $3 in
+	*'['*) [ -n "$has_ipv6" ] || {
+		skip "$label" "no IPv6 here"
+		return
+	} ;;
+	esac
+	must_start 3 "$1" --mode "$2" "$3"
+	for client in socat ncat python3 echo_client; do
+		ask "$label, $client" "$client" "$address" "hello there" "$4"
+	done
+	stop 3 TERM
+	stopped "$label, SIGTERM"
+}
+
+for mode in fibers serial; do
+	for listen in $transports; do
+		transport hello_server "$mode" "$listen" "Hello World!"
+		transport echo_server "$mode" "$listen" "hello there"
+	done
+done
+yes "no Unix socket file is left" [ ! -e "$tmp/s.sock" ]
+yes "nor a datagram one" [ ! -e "$tmp/d.sock" ]
+
+# ---- echo_server ----
+
+must_start 3 echo_server 127.0.0.1:0
+first=$address
+read -r line <&3
+same "TCP and UDP have one port" "udp:${first#tcp:}" "${line##* }"
+ask "echo over TCP" echo_client "$first" "one" "one"
+ask "echo over UDP at once" echo_client "udp:${first#tcp:}" "two" "two"
+same "echo_client --udp" "three" "$(echo three | "$bin/echo_client" --udp "${first#tcp:}")"
+refused "port in use" 1 "bind ${first#tcp:}: Address already in use" hello_server "${first#tcp:}"
+stop 3 INT
+stopped "SIGINT"
+
+must_start 3 echo_server :0
+case $address in
+*']:'*|*0.0.0.0:*) ask "all addresses, from IPv4" echo_client "tcp:127.0.0.1:${address##*:}" "x" "x" ;;
+*) not_ok "all addresses" "$line" ;;
+esac
+stop 3 TERM
+stopped "all addresses, SIGTERM"
+
+must_start 3 echo_server --keep 127.0.0.1:0
+python "--keep: a line in pieces, several in one, a last without newline" "$address" <<'END'
+s = connect(sys.argv[1])
+f = lines_of(s)
+for part in (b"in ", b"pieces\n"):
+    s.sendall(part)
+assert f.readline() == "in pieces\n"
+s.sendall(b"a\nb\nc\n")
+assert [f.readline() for _ in range(3)] == ["a\n", "b\n", "c\n"]
+s.sendall(b"last")
+s.shutdown(socket.SHUT_WR)
+assert f.read() == "last"
+END
+python "--keep: a datagram is answered whole" "udp:${address#tcp:}" <<'END'
+s = connect(sys.argv[1])
+for text in (b"a\nb\n", b"x" * 65507, b"no newline"):
+    s.send(text)
+    assert s.recv(70000) == text
+END
+stop 3 TERM
+stopped "--keep, SIGTERM"
+
+must_start 3 echo_server 127.0.0.1:0
+python "NUL bytes, half-close, a reset, an empty datagram" "$address" <<'END'
+import struct
+s = connect(sys.argv[1])
+s.sendall(b"a\0b\n\0\n")
+s.shutdown(socket.SHUT_WR)
+assert all_of(s) == b"a\0b\n\0\n"
+u = connect(sys.argv[1].replace("tcp:", "udp:"))
+u.send(b"")
+u.send(b"next")
+assert u.recv(100) == b"next"
+END
+dd if=/dev/urandom bs=65536 count=128 2>/dev/null | od -An -v -tx1 | head -c 16000000 >"$tmp/big"
+$limit "$bin/echo_client" "$address" <"$tmp/big" >"$tmp/back" 2>&1
+if cmp -s "$tmp/big" "$tmp/back"; then
+	ok "echo_client: 16 MB come back as they went"
+else
+	not_ok "echo_client: 16 MB come back as they went" "$(ls -l "$tmp/big" "$tmp/back")"
+fi
+head -n 200 "$tmp/big" | $limit "$bin/echo_client" "udp:${address#tcp:}" >"$tmp/back" 2>&1
+same "echo_client: 200 datagrams" "$(head -n 200 "$tmp/big" | cksum)" "$(cksum <"$tmp/back")"
+stop 3 TERM
+stopped "large input, SIGTERM"
+rm -f "$tmp/big" "$tmp/back"
+
+must_start 3 echo_server tcp:127.0.0.1:0
+python "an endless line ends that connection alone" "$address" <<'END'
+s = connect(sys.argv[1])
+other = connect(sys.argv[1])
+try:
+    for _ in range(64):
+        s.sendall(b"x" * 65536)
+    all_of(s)
+except (ConnectionResetError, BrokenPipeError):
+    pass
+other.sendall(b"fine\n")
+assert lines_of(other).readline() == "fine\n"
+END
+stop 3 TERM
+same "an endless line is one line in the log" "1 0" "$(echo "$error" | grep -c 'Message too long') $code"
+
+# ---- limits ----
+
+must_start 3 echo_server --max-connections 1 tcp:127.0.0.1:0
+python "--max-connections 1: the second waits until the first is gone" "$address" <<'END'
+first, second = connect(sys.argv[1]), connect(sys.argv[1])
+second.sendall(b"second\n")
+for text in ("one\n", "two\n"):
+    first.sendall(text.encode())
+    assert lines_of(first).readline() == text
+second.settimeout(0.1)
+try:
+    raise SystemExit("served too early: %r" % second.recv(100))
+except socket.timeout:
+    pass
+first.close()
+second.settimeout(15)
+assert lines_of(second).readline() == "second\n"
+END
+stop 3 TERM
+stopped "--max-connections 1, SIGTERM"
+
+must_start 3 echo_server --timeout 1 tcp:127.0.0.1:0
+python "--timeout 1: a silent client is gone after a second" "$address" <<'END'
+import time
+s = connect(sys.argv[1])
+began = time.monotonic()
+assert s.recv(1) == b""
+assert 0.9 < time.monotonic() - began < 10
+END
+stop 3 TERM
+stopped "--timeout 1, SIGTERM"
+
+# The soft limit of open files is raised, and it is said when that does not suffice
+if [ -r /proc/self/limits ]; then
+	files=64
+	must_start 3 hello_server --max-connections 200 tcp:127.0.0.1:0
+	yes "the limit of open files is raised" grep -q '^Max open files  *216 ' "/proc/$pid/limits"
+	stop 3 TERM
+	stopped "--max-connections 200 with 64 files, SIGTERM"
+fi
+most=$(cat /proc/sys/fs/nr_open 2>/dev/null)
+case $most in
+''|????????*) skip "--max-connections above the limit" "no limit here that even root has to keep" ;;
+*)	files=
+	must_start 3 echo_server --max-connections 9999999 tcp:127.0.0.1:0
+	stop 3 TERM
+	same "--max-connections above the limit is said" "0 1" \
+	    "$code $(echo "$error" | grep -c 'needs 10000015 open files')" ;;
+esac
+
+files=7
+if start 3 hello_server tcp:127.0.0.1:0; then
+	stop 3 TERM
+	not_ok "too few open files for a start" "it started"
+else
+	same "too few open files for a start: one line" "1 1" "$code $(echo "$error" | wc -l)"
+fi
+
+files=12
+must_start 3 echo_server tcp:127.0.0.1:0
+python "a full table of descriptors: the others wait, nobody is lost" "$address" <<'END'
+many = [connect(sys.argv[1]) for _ in range(30)]
+for s in many:
+    s.sendall(b"x\n")
+for s in many:
+    assert s.recv(10) == b"x\n"
+    s.close()
+END
+stop 3 TERM
+same "a full table of descriptors, SIGTERM" 0 "$code"
+files=
+
+# ---- wrong use, and what cannot be ----
+
+for program in hello_server echo_server counter chat embed echo_client; do
+	refused "$program: unknown option" 2 "unrecognized option '--nonsense'" "$program" --nonsense
+	refused "$program: two addresses" 2 "too much" "$program" localhost:0 localhost:0
+	refused "$program: a port that is none" 1 "nosuchport" "$program" 127.0.0.1:nosuchport
+	refused "$program: no port" 1 "port is missing" "$program" localhost
+	refused "$program: unknown name" 1 "host.invalid:1:" "$program" host.invalid:1
+	$limit "$bin/$program" --help >"$tmp/out" 2>"$tmp/err"
+	code=$?
+	same "$program --help" "0 1 0" \
+	    "$code $(grep -c "^usage: $program " "$tmp/out") $(wc -l <"$tmp/err" | tr -d ' ')"
+done
+refused "--mode: unknown" 2 "'nonsense' is not a mode" hello_server --mode nonsense
+refused "--max-connections 0" 2 "'0' is not a number" hello_server --max-connections 0
+refused "--timeout -1" 2 "'-1' is not a number" hello_server --timeout -1
+refused "--timeout 1s" 2 "'1s' is not a number" hello_server --timeout 1s
+refused "--timeout without a value" 2 "requires an argument" hello_server --timeout
+refused "hello_server --keep" 2 "unrecognized option '--keep'" hello_server --keep
+refused "a foreign address" 1 "bind 192.0.2.1:80: Cannot assign" hello_server 192.0.2.1:80
+refused "a port above 65535" 1 "port must be 0 to 65535" hello_server localhost:65536
+refused "a path in no folder" 1 "No such file or directory" hello_server "unix:$tmp/none/s"
+refused "a path too long" 1 "107 bytes at most" hello_server "unix:/$(printf '%0120d' 0)"
+refused "a relative path" 1 "must begin with" hello_server unix:relative
+refused "fd:99" 1 "listen on fd:99: Bad file descriptor" hello_server fd:99
+refused "fd:0, no socket" 1 "listen on fd:0" hello_server fd:0
+refused "echo_client: connection refused" 1 "Connection refused" echo_client 127.0.0.1:1
+refused "echo_client: no such path" 1 "No such file" echo_client "unix:$tmp/none"
+refused "echo_client: --udp and tcp:" 2 "do not go together" echo_client --udp tcp:localhost:1
+
+mkdir "$tmp/closed"
+chmod 0500 "$tmp/closed"
+if [ "$(id -u)" -ne 0 ]; then
+	refused "no permission" 1 "Permission denied" hello_server "unix:$tmp/closed/s"
+elif has setpriv && setpriv --reuid 65534 --clear-groups test -x "$bin/hello_server"; then
+	$limit setpriv --reuid 65534 --clear-groups "$bin/hello_server" "unix:$tmp/closed/s" \
+	    >"$tmp/out" 2>&1
+	same "no permission" "1 socketserver: bind unix:$tmp/closed/s: Permission denied" \
+	    "$? $(cat "$tmp/out")"
+else
+	skip "no permission" "root may do anything, and cannot become another user here"
+fi
+
+# A datagram's answer that never comes; and UDP taken where TCP is free
+if has python3; then
+	cat >"$tmp/deaf.py" <<'END'
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("127.0.0.1", 0))
+print(s.getsockname()[1], flush=True)
+sys.stdin.read()
+END
+	rm -f "$tmp/to" "$tmp/from"
+	mkfifo "$tmp/to" "$tmp/from"
+	python3 "$tmp/deaf.py" <"$tmp/to" >"$tmp/from" &
+	exec 5>"$tmp/to" 6<"$tmp/from"
+	read -r port <&6
+	echo "hello?" | $limit "$bin/echo_client" --udp "127.0.0.1:$port" >"$tmp/out" 2>&1
+	same "echo_client: no answer" "1 echo_client: line 1: no answer within 2 seconds" \
+	    "$? $(cat "$tmp/out")"
+	refused "echo_server: UDP's port in use" 1 "Address already in use" \
+	    echo_server "127.0.0.1:$port"
+	exec 5>&- 6<&-
+	wait $!
+fi
+
+# ---- Unix socket files ----
+
+path=$tmp/file.sock
+python "a stale file is made" "$path" <<'END'
+socket.socket(socket.AF_UNIX).bind(sys.argv[1])
+END
+if [ -S "$path" ]; then
+	must_start 3 echo_server "unix:$path"
+	ask "a stale file is replaced" echo_client "$address" "hello" "hello"
+	refused "a live one is not" 1 "Address already in use" hello_server "unix:$path"
+	ask "and goes on" echo_client "$address" "still here" "still here"
+	stop 3 TERM
+	stopped "a Unix path, SIGTERM"
+	yes "the file is removed at the end" [ ! -e "$path" ]
+fi
+: >"$path"
+refused "a file that is no socket stays" 1 "Address already in use" hello_server "unix:$path"
+yes "and is there" [ -f "$path" ]
+rm -f "$path"
+must_start 3 hello_server "unix:$path"
+rm -f "$path"
+must_start 4 hello_server "unix:$path"
+stop 3 TERM
+stopped "the first of two on one path, SIGTERM"
+yes "another's file is left alone" [ -S "$path" ]
+stop 4 TERM
+stopped "the second of two on one path, SIGTERM"
+
+# ---- signals, closed descriptors ----
+
+must_start 3 echo_server 127.0.0.1:0
+{
+	cat "$tmp/client.py"
+	cat <<'END'
+s = connect(sys.argv[1])
+s.sendall(b"hello\n")
+print(lines_of(s).readline(), end="", flush=True)
+print(len(all_of(s)), flush=True)
+END
+} >"$tmp/holder.py"
+if has python3; then
+	rm -f "$tmp/from"
+	mkfifo "$tmp/from"
+	$limit python3 "$tmp/holder.py" "$address" >"$tmp/from" 2>&1 &
+	holder=$!
+	exec 6<"$tmp/from"
+	read -r line <&6
+	# A handler waits in readline; without the second signal the end would take 10 seconds.
+	stop 3 TERM INT
+	same "two signals end what is running" 0 "$code"
+	wait "$holder"
+	exec 6<&-
+else
+	skip "two signals end what is running" "no python3"
+	stop 3 TERM
+fi
+
+must_start 3 hello_server tcp:127.0.0.1:0 <&-
+ask "standard input closed" echo_client "$address" "x" "Hello World!"
+stop 3 TERM
+stopped "standard input closed, SIGTERM"
+
+# ---- counter, chat, embed ----
+
+must_start 3 counter 127.0.0.1:0
+python "counter: each connection its own" "$address" <<'END'
+a, b = connect(sys.argv[1]), connect(sys.argv[1])
+fa, fb = lines_of(a), lines_of(b)
+a.sendall(b"one\n")
+assert fa.readline() == "1 lines, 4 bytes\n"
+b.sendall(b"x\ny\n")
+assert [fb.readline(), fb.readline()] == ["1 lines, 2 bytes\n", "2 lines, 4 bytes\n"]
+a.sendall(b"two\n")
+assert fa.readline() == "2 lines, 8 bytes\n"
+END
+stop 3 TERM
+stopped "counter, SIGTERM"
+
+must_start 3 chat 127.0.0.1:0
+python "chat: two guests, and one who leaves" "$address" <<'END'
+a = connect(sys.argv[1])
+fa = lines_of(a)
+assert fa.readline() == "* you are guest 1\n"
+b = connect(sys.argv[1])
+fb = lines_of(b)
+assert fb.readline() == "* you are guest 2\n"
+assert fa.readline() == "* guest 2 comes in\n"
+a.sendall(b"hello\r\nanybody?\n")
+assert fb.readline() == "guest 1: hello\n"
+assert fb.readline() == "guest 1: anybody?\n"
+b.sendall(b"yes")
+b.shutdown(socket.SHUT_WR)
+assert fa.readline() == "guest 2: yes\n"
+assert fa.readline() == "* guest 2 leaves\n"
+assert fb.read() == ""
+END
+stop 3 TERM
+stopped "chat, SIGTERM"
+
+must_start 3 embed 127.0.0.1:0
+ask "embed: the server" echo_client "$address" "x" "Hello after 0 seconds!"
+read -r line <&3
+same "embed: the host's timer beside it" "embed: 1 seconds, 1 connections" "$line"
+ask "embed: after the timer" echo_client "$address" "x" "Hello after 1 seconds!"
+stop 3 TERM
+stopped "embed, SIGTERM"
+must_start 3 embed 127.0.0.1:0
+stop 3 INT
+stopped "embed, SIGINT at once"
+
+exit $failed
