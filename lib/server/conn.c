@@ -421,7 +421,7 @@ new_conn(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen
 	c->transport = (struct sks_transport){
 		.ops = &sks_plain_transport,
 		.watch = &c->watch,
-		.traffic = &service->traffic,
+		.traffic = service->traffic,
 		.fd = fd,
 	};
 	c->times = service->times;

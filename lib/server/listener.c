@@ -86,19 +86,22 @@ bind_unix(int fd, const struct sks_addr *addr, int type)
 	return sks_sys_bind(fd, &addr->u.any, addr->len);
 }
 
-/* Remembers the file, so that only ours is removed. */
+/* Remembers the file, so that only ours is removed. On failure it is removed at once. */
 static int
 own_file(struct sks_listener *l, const struct sks_addr *addr)
 {
 	struct stat st;
+	int error;
 
 	if (addr->u.un.sun_path[0] == '\0')
 		return 0;
-	if (sks_sys_lstat(addr->u.un.sun_path, &st) == -1)
+	if (sks_sys_lstat(addr->u.un.sun_path, &st) == -1 ||
+	    (l->path = sks_sys_malloc(sizeof(addr->u.un.sun_path) + 1)) == NULL) {
+		error = errno;
+		sks_sys_unlink(addr->u.un.sun_path);
+		errno = error;
 		return -1;
-	l->path = sks_sys_malloc(sizeof(addr->u.un.sun_path) + 1);
-	if (l->path == NULL)
-		return -1;
+	}
 	memcpy(l->path, addr->u.un.sun_path, sizeof(addr->u.un.sun_path));
 	l->path[sizeof(addr->u.un.sun_path)] = '\0';
 	l->dev = st.st_dev;
@@ -191,10 +194,15 @@ open_all(struct sks_addr *addr, size_t n, int type, const struct sks_options *o,
 			break;
 		}
 		sks_list_append(opened, &l->link);
-		if (sks_addr_port(&try) == 0) {
+		if (i + 1 < n && sks_addr_port(&try) == 0) {
+			*step = "getsockname";
+			*at = try;
 			try.len = sizeof(try.u);
-			if (sks_sys_getsockname(l->fd, &try.u.any, &try.len) == 0)
-				port = sks_addr_port(&try);
+			if (sks_sys_getsockname(l->fd, &try.u.any, &try.len) == -1) {
+				error = errno;
+				break;
+			}
+			port = sks_addr_port(&try);
 		}
 	}
 	if (i == n && !sks_list_empty(opened))

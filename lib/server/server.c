@@ -521,5 +521,6 @@ sks_server_free(struct sks_server *server)
 	for (i = 0; server->workers != NULL && i < server->service.options.workers; i++)
 		sks_worker_free(&server->workers[i]);
 	sks_sys_free(server->workers);
+	sks_service_end(&server->service);
 	sks_sys_free(server);
 }

@@ -36,7 +36,7 @@ struct sks_service {
 	_Atomic uint64_t truncated;
 	_Atomic uint64_t dropped;
 	_Atomic uint64_t blocked;
-	struct sks_traffic traffic;
+	struct sks_traffic *traffic; /* shared with child processes, where there are some */
 };
 
 static inline void
@@ -47,9 +47,13 @@ sks_count(_Atomic uint64_t *counter, int change)
 
 /*
  * Copies handler and options as their callers know them and fills in the
- * defaults; options may be NULL. -1: EINVAL or E2BIG, after one line in the log.
+ * defaults; options may be NULL. -1: EINVAL or E2BIG, after one line in the log, or
+ * ENOMEM.
  */
 int sks_service_init(struct sks_service *service, const struct sks_handler *handler,
     size_t handler_size, const struct sks_options *options, size_t options_size);
+
+/* Fine for a service of zeroes, or one whose init failed. */
+void sks_service_end(struct sks_service *service);
 
 #endif

@@ -32,6 +32,7 @@ new_call(const struct sks_handler *handler, size_t handler_size, const struct sk
 		}
 	}
 	if (call == NULL) {
+		sks_service_end(service);
 		sks_sys_free(service);
 		return NULL;
 	}
@@ -45,6 +46,7 @@ static void
 free_call(struct sks_call *call)
 {
 	sks_sys_free(call->req.state);
+	sks_service_end(call->service);
 	sks_sys_free(call->service);
 	sks_sys_free(call);
 }

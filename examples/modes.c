@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * modes: the same handler under every mode, each on a port of its own. It
+ * answers with what ran it: the process, the thread, and where its stack lies.
+ */
+#include <err.h>
+#include <errno.h>
+#include <signal.h>
+#include <socketserver.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const struct {
+	const char *name;
+	struct sks_options options;
+} modes[] = {
+	{ "serial", { .mode = SKS_SERIAL } },
+	{ "fibers", { .mode = SKS_FIBERS } },
+	{ "threads", { .mode = SKS_THREADS } },
+	{ "processes", { .mode = SKS_PROCESSES } },
+	{ "fibers on 2 loops", { .mode = SKS_FIBERS, .workers = 2 } },
+};
+
+#define MODES ((int)(sizeof(modes) / sizeof(modes[0])))
+#define FIRST_PORT 23001
+
+static int
+tell(struct sks_request *req)
+{
+	int here;
+
+	return sks_printf(req->wfile, "process %d, thread %d, stack at %p\n", (int)getpid(),
+	    (int)gettid(), (void *)&here);
+}
+
+static int
+serve(int i, const char *host, int port)
+{
+	struct sks_handler handler = { .name = modes[i].name, .handle = tell };
+	char address[300];
+
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	snprintf(address, sizeof(address), "%s:%d", host, port);
+	printf("modes: %s: listening on tcp:%s\n", modes[i].name, address);
+	fflush(stdout);
+	return sks_serve(address, &handler, &modes[i].options);
+}
+
+static pid_t servers[MODES];
+
+static void
+stop_all(int signo)
+{
+	int i;
+
+	(void)signo;
+	for (i = 0; i < MODES; i++)
+		if (servers[i] > 0)
+			kill(servers[i], SIGTERM);
+}
+
+/* One that cannot serve takes the others with it. */
+static int
+wait_for_all(void)
+{
+	int status, failed = 0;
+
+	for (;;) {
+		if (wait(&status) == -1) {
+			if (errno == EINTR)
+				continue;
+			return failed;
+		}
+		if (status != 0) {
+			failed = 1;
+			stop_all(SIGTERM);
+		}
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *host = "localhost";
+	int i, port = FIRST_PORT;
+
+	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+		printf("usage: modes [HOST [PORT]]\n\nThe same handler under every mode, on HOST (%s) and "
+		       "%d ports from PORT (%d) on:\nask it with echo_client or nc. SIGINT or SIGTERM "
+		       "ends it.\n", host, MODES, port);
+		return 0;
+	}
+	if (argc > 3 || (argc > 1 && argv[1][0] == '-'))
+		errx(2, "usage: modes [HOST [PORT]]");
+	if (argc > 1)
+		host = argv[1];
+	if (argc > 2) {
+		char *end;
+		long n = strtol(argv[2], &end, 10);
+
+		if (*end != '\0' || end == argv[2] || n < 1 || n > 65535 - MODES)
+			errx(2, "'%s' is not a port from 1 to %d", argv[2], 65535 - MODES);
+		port = (int)n;
+	}
+	for (i = 0; i < MODES; i++) {
+		servers[i] = fork();
+		if (servers[i] == -1)
+			err(1, "fork");
+		if (servers[i] == 0)
+			exit(serve(i, host, port + i));
+	}
+	sigaction(SIGTERM, &(struct sigaction){ .sa_handler = stop_all }, NULL);
+	sigaction(SIGINT, &(struct sigaction){ .sa_handler = stop_all }, NULL);
+	return wait_for_all();
+}

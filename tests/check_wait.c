@@ -1,0 +1,733 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_wait.c - to sleep, to yield, to wait for a descriptor; deadlines,
+ * cancellation, and that nobody who has much to do keeps others from their
+ * turn. What must not happen is told by a test that never ends.
+ */
+#include "base/clock.h"
+#include "base/sys.h"
+#include "base/util.h"
+#include "harness.h"
+#include "rig.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#define MS INT64_C(1000000)
+
+/* -- sleeping and yielding -- */
+
+static void
+sleep_in_full(void *arg)
+{
+	int ms;
+
+	(void)arg;
+	for (ms = 1; ms <= 5; ms++) {
+		int64_t before = rig_now();
+
+		ck_assert_int_eq(sks_sleep(ms), 0);
+		ck_assert_int_ge(rig_now() - before, ms * MS);
+	}
+	ck_assert_int_eq(sks_sleep(0), 0);
+	ck_assert_int_eq(sks_sleep(-1), -1);
+	ck_assert_int_eq(errno, EINVAL);
+	sks_yield();
+}
+
+START_TEST(a_sleep_lasts_its_time)
+{
+	rig_run_on(_i, sleep_in_full, NULL);
+}
+END_TEST
+
+/* The loop's own idea of the time is old after this. */
+static void
+compute(int ms)
+{
+	int64_t until = rig_now() + ms * MS;
+
+	while (rig_now() < until)
+		;
+}
+
+static void
+compute_then_wait(void *arg)
+{
+	struct rig_link l;
+	int64_t before;
+	char *line;
+
+	(void)arg;
+	compute(20);
+	before = rig_now();
+	ck_assert_int_eq(sks_sleep(10), 0);
+	ck_assert_int_ge(rig_now() - before, 10 * MS);
+
+	rig_link_open(&l);
+	sks_rfile_set_idle(&l.r, 10);
+	compute(20);
+	before = rig_now();
+	ck_assert_int_eq(sks_readline(&l.r, &line), -1);
+	ck_assert_int_eq(errno, ETIMEDOUT);
+	ck_assert_int_ge(rig_now() - before, 9 * MS);
+
+	compute(20);
+	before = rig_now();
+	ck_assert_int_eq(sks_wait_fd(l.fd, SKS_READ, 10), -1);
+	ck_assert_int_eq(errno, ETIMEDOUT);
+	ck_assert_int_ge(rig_now() - before, 9 * MS);
+	rig_link_close(&l);
+}
+
+START_TEST(a_long_computation_shortens_no_wait)
+{
+	rig_run_on(_i, compute_then_wait, NULL);
+}
+END_TEST
+
+struct order {
+	char text[64];
+	size_t n;
+};
+
+static void
+note(struct order *order, char who)
+{
+	ck_assert_uint_lt(order->n, sizeof(order->text) - 1);
+	order->text[order->n++] = who;
+}
+
+static struct order order;
+
+static void
+take_turns(void *arg)
+{
+	char *who = arg;
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		note(&order, *who);
+		if (i % 2 == 0)
+			sks_yield();
+		else
+			ck_assert_int_eq(sks_sleep(0), 0);
+	}
+}
+
+START_TEST(fibers_that_yield_take_turns)
+{
+	char who[] = "abc";
+	struct rig_loop rig;
+	size_t i;
+
+	rig_loop_open(&rig);
+	for (i = 0; i < 3; i++)
+		rig_go(&rig, take_turns, &who[i]);
+	rig_run(&rig);
+	rig_loop_close(&rig);
+	ck_assert_str_eq(order.text, "abcabcabcabc");
+}
+END_TEST
+
+static void
+sleep_ms(void *arg)
+{
+	int ms = *(int *)arg;
+
+	ck_assert_int_eq(sks_sleep(ms), 0);
+	note(&order, (char)('a' + ms / 10));
+}
+
+static void
+compute_long(void *arg)
+{
+	(void)arg;
+	compute(60);
+	note(&order, '!');
+}
+
+START_TEST(timers_that_are_late_come_in_their_order)
+{
+	static int ms[] = { 30, 10, 20 };
+	struct rig_loop rig;
+	size_t i;
+
+	rig_loop_open(&rig);
+	for (i = 0; i < 3; i++)
+		rig_go(&rig, sleep_ms, &ms[i]);
+	rig_go(&rig, compute_long, NULL);
+	rig_run(&rig);
+	rig_loop_close(&rig);
+	ck_assert_str_eq(order.text, "!bcd");
+}
+END_TEST
+
+/* -- descriptors -- */
+
+static void
+wait_for_fds(void *arg)
+{
+	struct rig_link l;
+	char big[65536];
+	int64_t before;
+
+	(void)arg;
+	rig_link_open(&l);
+	ck_assert_int_eq(sks_wait_fd(l.fd, SKS_WRITE, 0), SKS_WRITE);
+	ck_assert_int_eq(sks_wait_fd(l.fd, SKS_READ | SKS_WRITE, SKS_OFF), SKS_WRITE);
+	before = rig_now();
+	ck_assert_int_eq(sks_wait_fd(l.fd, SKS_READ, 5), -1);
+	ck_assert_int_eq(errno, ETIMEDOUT);
+	ck_assert_int_ge(rig_now() - before, 4 * MS);
+	rig_say(&l, "x", 1);
+	ck_assert_int_eq(sks_wait_fd(l.fd, SKS_READ, 0), SKS_READ);
+	ck_assert_int_eq(sks_wait_fd(l.fd, SKS_READ | SKS_WRITE, 0), SKS_READ | SKS_WRITE);
+	memset(big, 'x', sizeof(big));
+	while (send(l.fd, big, sizeof(big), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+		;
+	ck_assert_int_eq(sks_wait_fd(l.fd, SKS_WRITE, 5), -1);
+	ck_assert_int_eq(errno, ETIMEDOUT);
+	ck_assert_int_eq(sks_wait_fd(l.fd, SKS_READ | SKS_WRITE, 0), SKS_READ);
+	/* The peer is gone: both hold, the next call will say what it is. */
+	close(l.peer);
+	l.peer = -1;
+	ck_assert_int_eq(sks_wait_fd(l.fd, SKS_READ, 0), SKS_READ);
+	ck_assert_int_eq(sks_wait_fd(l.fd, SKS_WRITE, 0), SKS_WRITE);
+	rig_link_close(&l);
+}
+
+START_TEST(a_descriptor_is_waited_for)
+{
+	rig_run_on(_i, wait_for_fds, NULL);
+}
+END_TEST
+
+static void
+wait_for_hangup(void *arg)
+{
+	int fds[2];
+	char byte;
+
+	(void)arg;
+	ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
+	close(fds[1]);
+	ck_assert_int_eq(sks_wait_fd(fds[0], SKS_READ, 0), SKS_READ);
+	ck_assert_int_eq(read(fds[0], &byte, 1), 0);
+	close(fds[0]);
+	ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
+	close(fds[0]);
+	ck_assert_int_eq(sks_wait_fd(fds[1], SKS_WRITE, 0), SKS_WRITE);
+	close(fds[1]);
+}
+
+START_TEST(a_hangup_ends_the_wait)
+{
+	rig_run_on(_i, wait_for_hangup, NULL);
+}
+END_TEST
+
+static void
+silence(int severity, const char *text)
+{
+	(void)severity;
+	(void)text;
+}
+
+static void
+wait_for_nonsense(void *arg)
+{
+	int closed, file, events;
+
+	event_set_log_callback(silence);
+	file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	ck_assert_int_ne(file, -1);
+	closed = dup(file);
+	close(closed);
+	ck_assert_int_eq(sks_wait_fd(-1, SKS_READ, 0), -1);
+	ck_assert_int_eq(errno, EBADF);
+	ck_assert_int_eq(sks_wait_fd(closed, SKS_READ, 0), -1);
+	ck_assert_int_eq(errno, EBADF);
+	for (events = -1; events <= 8; events++) {
+		if (events >= 1 && events <= 3)
+			continue;
+		ck_assert_int_eq(sks_wait_fd(file, events, 0), -1);
+		ck_assert_int_eq(errno, EINVAL);
+	}
+	if (arg != NULL) {
+		ck_assert_int_eq(sks_wait_fd(file, SKS_READ, 0), -1);
+		ck_assert_int_eq(errno, EPERM);
+	} else
+		ck_assert_int_eq(sks_wait_fd(file, SKS_READ, 0), SKS_READ);
+	close(file);
+	event_set_log_callback(NULL);
+}
+
+START_TEST(nonsense_is_refused)
+{
+	rig_run_on(_i, wait_for_nonsense, _i == 1 ? &order : NULL);
+}
+END_TEST
+
+/* -- deadlines -- */
+
+static int sleeps, reads;
+
+static int
+sleep_past_the_deadline(struct sks_request *req)
+{
+	int64_t before = rig_now();
+	int rc;
+
+	sleeps = 0;
+	sks_deadline(req, 20);
+	while ((rc = sks_sleep(3)) == 0)
+		sleeps++;
+	ck_assert_int_eq(errno, ETIMEDOUT);
+	ck_assert_int_ge(rig_now() - before, 19 * MS);
+	ck_assert_int_le(sleeps, 7);
+	/* And stays: until it is lifted. */
+	ck_assert_int_eq(sks_sleep(1), -1);
+	ck_assert_int_eq(errno, ETIMEDOUT);
+	sks_deadline(req, SKS_OFF);
+	ck_assert_int_eq(sks_sleep(1), 0);
+	sks_deadline(req, 0);
+	ck_assert_int_eq(sks_sleep(1), 0);
+	sks_deadline(req, 1);
+	return sks_sleep(10000);
+}
+
+static void
+finish_without_that_deadline(struct sks_request *req)
+{
+	sks_deadline(req, 1); /* finish has its own */
+	ck_assert_int_eq(sks_sleep(3), 0);
+	sks_puts(req->wfile, "finished");
+}
+
+START_TEST(a_deadline_is_over_all_waits_together)
+{
+	static const struct sks_handler handler = {
+		.handle = sleep_past_the_deadline, .finish = finish_without_that_deadline
+	};
+	char *out;
+
+	ck_assert_int_eq(sks_handle_bytes(&handler, "", 0, &out, NULL), -1);
+	ck_assert_int_eq(errno, ETIMEDOUT);
+	ck_assert_str_eq(out, "finished");
+	free(out);
+}
+END_TEST
+
+/* Each line comes in time for the line's limit, but all together take too long. */
+static int
+read_past_the_deadline(struct sks_request *req)
+{
+	char *line;
+	ssize_t n;
+
+	sks_deadline(req, 20);
+	while ((n = sks_readline(req->rfile, &line)) > 0) {
+		reads++;
+		ck_assert_int_eq(sks_puts(req->wfile, "again\n"), 0);
+	}
+	ck_assert_int_eq(n, -1);
+	ck_assert_int_eq(errno, ETIMEDOUT);
+	sks_deadline(req, 0);
+	ck_assert_int_eq(sks_puts(req->wfile, "enough\n"), 0);
+	return 0;
+}
+
+START_TEST(a_deadline_ends_a_chatty_client)
+{
+	struct rig_server rig = {
+		.listen = { "127.0.0.1:0" }, .handler = { .handle = read_past_the_deadline }
+	};
+	char got[6] = "";
+	int fd;
+
+	ck_assert_int_eq(rig_server_start(&rig), 0);
+	fd = rig_dial(rig.address[0]);
+	do {
+		if (send(fd, "line\n", 5, MSG_NOSIGNAL) == -1)
+			break;
+	} while (rig_receive(fd, got, 6) == 6 && memcmp(got, "again\n", 6) == 0);
+	ck_assert_mem_eq(got, "enough", 6);
+	close(fd);
+	rig_server_stop(&rig);
+	ck_assert_int_ge(reads, 1);
+	ck_assert_uint_eq(rig.stats.failed, 0);
+}
+END_TEST
+
+/* -- cancellation -- */
+
+struct waiting {
+	struct rig_link l;
+	struct sks_mutex *mutex;
+	int what;
+	atomic_int began;
+};
+
+enum { IN_READ, IN_WRITE, IN_SLEEP, IN_WAIT_FD, IN_LOCK, WAITS };
+
+/* Any wait of this task, which somebody cancels. */
+static void
+wait_somehow(struct waiting *w)
+{
+	static char big[1 << 20];
+	char *line;
+	int rc = 0;
+
+	switch (w->what) {
+	case IN_READ:
+		rc = (int)sks_readline(&w->l.r, &line);
+		break;
+	case IN_WRITE:
+		rc = sks_write(&w->l.w, big, sizeof(big));
+		break;
+	case IN_SLEEP:
+		rc = sks_sleep(1000000);
+		break;
+	case IN_WAIT_FD:
+		rc = sks_wait_fd(w->l.fd, SKS_READ, SKS_OFF);
+		break;
+	case IN_LOCK:
+		rc = sks_mutex_lock(w->mutex);
+		break;
+	}
+	ck_assert_int_eq(rc, -1);
+	ck_assert_int_eq(errno, ECANCELED);
+}
+
+static void
+wait_until_cancelled(void *arg)
+{
+	struct waiting *w = arg;
+
+	wait_somehow(w);
+	if (w->what == IN_READ)
+		ck_assert_int_eq(sks_error(&w->l.r), 0);
+	/* It holds for every later wait, and also where there would be none. */
+	if (w->what != IN_WRITE) { /* cut within a message, that direction is broken */
+		wait_somehow(w);
+		ck_assert_int_eq(sks_puts(&w->l.w, "x"), 0);
+	}
+	ck_assert_int_eq(sks_sleep(0), -1);
+	ck_assert_int_eq(errno, ECANCELED);
+}
+
+struct pair_of_tasks {
+	struct waiting w;
+	struct sks_task *waiter;
+};
+
+static void
+cancel_the_other(void *arg)
+{
+	struct pair_of_tasks *pair = arg;
+
+	if (pair->w.what == IN_LOCK)
+		ck_assert_int_eq(sks_mutex_lock(pair->w.mutex), 0);
+	sks_yield();
+	sks_wait_cancel(pair->waiter);
+	sks_yield();
+	sks_yield();
+	if (pair->w.what == IN_LOCK)
+		ck_assert_int_eq(sks_mutex_unlock(pair->w.mutex), 0);
+}
+
+START_TEST(a_fiber_is_cancelled_in_any_wait)
+{
+	struct pair_of_tasks pair = { .w.what = _i, .w.mutex = sks_mutex_new() };
+	struct rig_loop rig;
+
+	rig_loop_open(&rig);
+	rig_link_open(&pair.w.l);
+	rig_go(&rig, cancel_the_other, &pair);
+	pair.waiter = rig_go(&rig, wait_until_cancelled, &pair.w);
+	rig_run(&rig);
+	rig_link_close(&pair.w.l);
+	rig_loop_close(&rig);
+	/* Nobody is left in its queue. */
+	ck_assert_int_eq(sks_mutex_trylock(pair.w.mutex), 0);
+	ck_assert_int_eq(sks_mutex_unlock(pair.w.mutex), 0);
+	sks_mutex_free(pair.w.mutex);
+}
+END_TEST
+
+static struct sks_cancel thread_cancel;
+static sem_t thread_has_task;
+
+static void *
+wait_on_thread(void *arg)
+{
+	struct waiting *w = arg;
+
+	sks_task_current()->cancel = &thread_cancel;
+	sem_post(&thread_has_task);
+	wait_until_cancelled(w);
+	return NULL;
+}
+
+START_TEST(a_thread_is_cancelled_in_any_wait)
+{
+	struct waiting w = { .what = _i, .mutex = sks_mutex_new() };
+	pthread_t thread;
+
+	ck_assert_int_eq(sks_cancel_init(&thread_cancel), 0);
+	sem_init(&thread_has_task, 0, 0);
+	if (_i == IN_LOCK)
+		ck_assert_int_eq(sks_mutex_lock(w.mutex), 0);
+	rig_link_open(&w.l);
+	ck_assert_int_eq(pthread_create(&thread, NULL, wait_on_thread, &w), 0);
+	while (sem_wait(&thread_has_task) == -1)
+		;
+	if (_i != IN_LOCK)
+		ck_eventually(sks_fault_calls("poll") > 0);
+	sks_cancel_set(&thread_cancel, 1);
+	pthread_join(thread, NULL);
+	close(thread_cancel.fd);
+	if (_i == IN_LOCK)
+		ck_assert_int_eq(sks_mutex_unlock(w.mutex), 0);
+	rig_link_close(&w.l);
+	sks_mutex_free(w.mutex);
+	sem_destroy(&thread_has_task);
+}
+END_TEST
+
+/* -- fairness: one without end, and another who must get its turn -- */
+
+static struct rig_link busy_link;
+static struct rig_link other_link;
+static int stop_busy;
+
+static ssize_t
+endless_input(struct sks_transport *tr, void *buf, size_t n)
+{
+	(void)tr;
+	if (stop_busy)
+		return 0;
+	memset(buf, '\n', n);
+	return (ssize_t)n;
+}
+
+static ssize_t
+endless_line(struct sks_transport *tr, void *buf, size_t n)
+{
+	(void)tr;
+	if (stop_busy)
+		return 0;
+	memset(buf, 'x', n);
+	return (ssize_t)n;
+}
+
+static ssize_t
+endless_output(struct sks_transport *tr, const struct iovec *iov, int n)
+{
+	size_t total = 0;
+
+	(void)tr;
+	if (stop_busy) {
+		errno = EPIPE;
+		return -1;
+	}
+	while (n-- > 0)
+		total += (iov++)->iov_len;
+	return (ssize_t)sks_min(total, 65536);
+}
+
+static void
+no_shutdown(struct sks_transport *tr)
+{
+	(void)tr;
+}
+
+static const struct sks_transport_ops lines_for_ever = { endless_input, endless_output, no_shutdown };
+static const struct sks_transport_ops line_for_ever = { endless_line, endless_output, no_shutdown };
+
+enum {
+	BUSY_LINES, BUSY_SKIP, BUSY_ENDLESS_SKIP, BUSY_READ, BUSY_LARGE_READ, BUSY_READN, BUSY_COPY,
+	BUSY_ECHO, BUSY_WRITE, BUSY_LARGE_WRITE, BUSY_HUGE_WRITE, BUSY_PRINTF, BUSY_FLUSH, BUSIES
+};
+
+static char *huge;
+static size_t huge_size;
+
+static void
+be_busy(void *arg)
+{
+	struct sks_rfile *r = &busy_link.r;
+	struct sks_wfile *w = &busy_link.w;
+	char *line;
+	ssize_t n = 1;
+
+	while (n > 0) {
+		switch (*(int *)arg) {
+		case BUSY_LINES:
+			n = sks_readline(r, &line);
+			break;
+		case BUSY_SKIP:
+		case BUSY_ENDLESS_SKIP:
+			n = sks_skipline(r);
+			break;
+		case BUSY_READ:
+			n = sks_read(r, huge, 100);
+			break;
+		case BUSY_LARGE_READ:
+			n = sks_read(r, huge, 65536);
+			break;
+		case BUSY_READN:
+			n = sks_readn(r, huge, huge_size);
+			break;
+		case BUSY_COPY:
+			n = sks_copy(r, w, -1);
+			break;
+		case BUSY_ECHO:
+			n = sks_readline(r, &line);
+			if (n > 0 && sks_write(w, line, (size_t)n) == -1)
+				n = -1;
+			break;
+		case BUSY_WRITE:
+			n = sks_write(w, huge, 1000) == 0;
+			break;
+		case BUSY_LARGE_WRITE:
+			n = sks_write(w, huge, 20000) == 0;
+			break;
+		case BUSY_HUGE_WRITE:
+			n = sks_write(w, huge, huge_size) == 0;
+			break;
+		case BUSY_PRINTF:
+			n = sks_printf(w, "%d%s", 1, "text") == 0;
+			break;
+		case BUSY_FLUSH:
+			n = sks_puts(w, "x") == 0 && sks_flush(w) == 0;
+			break;
+		}
+	}
+	ck_assert_int_eq(stop_busy, 1);
+}
+
+/* A client that is served by events: a timer, then input, then a yield. */
+static void
+be_served(void *arg)
+{
+	char *line;
+
+	(void)arg;
+	ck_assert_int_eq(sks_sleep(1), 0);
+	rig_say(&other_link, "line\n", 5);
+	ck_assert_int_eq(sks_readline(&other_link.r, &line), 5);
+	sks_yield();
+	stop_busy = 1;
+}
+
+START_TEST(nobody_keeps_the_loop_to_himself)
+{
+	struct rig_loop rig;
+
+	huge_size = _i == BUSY_HUGE_WRITE || _i == BUSY_READN ? (size_t)256 << 20 : 65536;
+	huge = calloc(1, huge_size);
+	ck_assert_ptr_nonnull(huge);
+	rig_loop_open(&rig);
+	rig_link_open_on(&busy_link,
+	    _i == BUSY_ENDLESS_SKIP || _i == BUSY_COPY ? &line_for_ever : &lines_for_ever);
+	rig_link_open(&other_link);
+	rig_go(&rig, be_served, NULL);
+	rig_go(&rig, be_busy, &_i);
+	rig_run(&rig);
+	rig_link_close(&busy_link);
+	rig_link_close(&other_link);
+	rig_loop_close(&rig);
+	free(huge);
+}
+END_TEST
+
+/* In one call, as it cannot end before the other was served. */
+START_TEST(one_huge_write_lets_others_in)
+{
+	struct rig_loop rig;
+	static int what = BUSY_HUGE_WRITE;
+
+	huge_size = (size_t)1 << 40; /* never touched: the transport only counts */
+	huge = mmap(NULL, huge_size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (huge == MAP_FAILED)
+		return; /* a sanitizer or a limit says no */
+	rig_loop_open(&rig);
+	rig_link_open_on(&busy_link, &lines_for_ever);
+	rig_link_open(&other_link);
+	rig_go(&rig, be_served, NULL);
+	rig_go(&rig, be_busy, &what);
+	rig_run(&rig);
+	rig_link_close(&busy_link);
+	rig_link_close(&other_link);
+	rig_loop_close(&rig);
+	munmap(huge, huge_size);
+}
+END_TEST
+
+/* The same with real clients: one pipelines without end and reads all of it. */
+static atomic_int second_was_served;
+
+static void *
+pipeline(void *arg)
+{
+	static const char lines[] = "1\n2\n3\n4\n5\n6\n7\n8\n1\n2\n3\n4\n5\n6\n7\n8\n";
+	int fd = *(int *)arg;
+	char drop[65536];
+
+	while (!second_was_served) {
+		(void)!send(fd, lines, sizeof(lines) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+		(void)!recv(fd, drop, sizeof(drop), MSG_DONTWAIT);
+	}
+	return NULL;
+}
+
+START_TEST(a_second_client_is_served_beside_a_pipeline)
+{
+	struct rig_server rig = { .listen = { "127.0.0.1:0" }, .handler = { .handle = rig_echo_lines } };
+	pthread_t thread;
+	int fd, i;
+
+	if (_i == 1)
+		rig.handler.handle = rig_echo_keep;
+	ck_assert_int_eq(rig_server_start(&rig), 0);
+	fd = rig_dial(rig.address[0]);
+	ck_assert_int_eq(pthread_create(&thread, NULL, pipeline, &fd), 0);
+	for (i = 0; i < 10; i++)
+		ck_assert_int_eq(rig_echoes(rig.address[0]), 1);
+	second_was_served = 1;
+	pthread_join(thread, NULL);
+	close(fd);
+	rig_server_stop(&rig);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("wait");
+	TCase *tc = tcase_create("wait");
+
+	tcase_add_checked_fixture(tc, no_leaks_setup, no_leaks_teardown);
+	tcase_set_timeout(tc, 60);
+	tcase_add_loop_test(tc, a_sleep_lasts_its_time, 0, 2);
+	tcase_add_loop_test(tc, a_long_computation_shortens_no_wait, 0, 2);
+	tcase_add_test(tc, fibers_that_yield_take_turns);
+	tcase_add_test(tc, timers_that_are_late_come_in_their_order);
+	tcase_add_loop_test(tc, a_descriptor_is_waited_for, 0, 2);
+	tcase_add_loop_test(tc, a_hangup_ends_the_wait, 0, 2);
+	tcase_add_loop_test(tc, nonsense_is_refused, 0, 2);
+	tcase_add_test(tc, a_deadline_is_over_all_waits_together);
+	tcase_add_test(tc, a_deadline_ends_a_chatty_client);
+	tcase_add_loop_test(tc, a_fiber_is_cancelled_in_any_wait, 0, WAITS);
+	tcase_add_loop_test(tc, a_thread_is_cancelled_in_any_wait, 0, WAITS);
+	tcase_add_loop_test(tc, nobody_keeps_the_loop_to_himself, 0, BUSIES);
+	tcase_add_test(tc, one_huge_write_lets_others_in);
+	tcase_add_loop_test(tc, a_second_client_is_served_beside_a_pipeline, 0, 2);
+	suite_add_tcase(s, tc);
+	return run_suite(s);
+}
