@@ -48,6 +48,12 @@ read_inbox(struct sks_loop *loop)
 }
 
 void
+sks_loop_take_inbox(struct sks_loop *loop)
+{
+	read_inbox(loop);
+}
+
+void
 sks_loop_read_inbox(struct sks_loop *loop)
 {
 	struct pollfd p = { .fd = loop->wake_fd, .events = POLLIN };
@@ -184,6 +190,7 @@ sks_loop_new(struct event_base *base)
 	loop->base = base != NULL ? base : new_base();
 	if (loop->base == NULL)
 		goto fail;
+	sks_wheel_init(&loop->wheel, loop->base);
 	event_assign(&loop->turn, loop->base, -1, 0, on_turn, loop);
 	event_assign(&loop->wake, loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake, loop);
 	return loop;
@@ -200,10 +207,12 @@ sks_loop_free(struct sks_loop *loop)
 {
 	if (loop == NULL)
 		return;
+	read_inbox(loop); /* whoever posted too late: their messages, and what those hold */
 	if (loop->base != NULL) {
 		if (event_initialized(&loop->wake))
 			event_del(&loop->wake);
 		event_del(&loop->turn);
+		sks_wheel_end(&loop->wheel);
 		if (loop->own_base)
 			event_base_free(loop->base);
 	}
@@ -334,41 +343,17 @@ sks_loop_resume(struct sks_task *task)
 	return ended;
 }
 
-void
-sks_loop_interval(struct sks_loop *loop, int ms)
-{
-	struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
-	const struct timeval *common;
-	unsigned int i;
-
-	for (i = 0; i < loop->nintervals; i++)
-		if (loop->intervals[i].ms == ms)
-			return;
-	if (ms <= 0 || i == SKS_LOOP_INTERVALS)
-		return;
-	common = event_base_init_common_timeout(loop->base, &tv);
-	if (common == NULL)
-		return; /* an ordinary timer does as well */
-	loop->intervals[i].ms = ms;
-	loop->intervals[i].tv = common;
-	loop->nintervals++;
-}
-
 int
-sks_loop_add(struct sks_loop *loop, struct event *ev, int64_t ms)
+sks_loop_add(struct event *ev, int64_t ms)
 {
 	struct timeval tv;
 	const struct timeval *limit = NULL;
-	unsigned int i;
 	int saved = errno;
 
 	if (ms >= 0) {
 		tv.tv_sec = (time_t)(ms / 1000);
 		tv.tv_usec = (suseconds_t)(ms % 1000 * 1000);
 		limit = &tv;
-		for (i = 0; i < loop->nintervals; i++)
-			if (loop->intervals[i].ms == ms)
-				limit = loop->intervals[i].tv;
 	}
 	if (sks_sys_fault_point("event_add") == -1)
 		return -1;

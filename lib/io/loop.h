@@ -12,12 +12,12 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "fiber/task.h"
+#include "io/wheel.h"
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <pthread.h>
 
-#define SKS_LOOP_INTERVALS 8
 #define SKS_LOOP_SCRATCH 65536
 
 /* Work for the loop's own stack, as soon as the running callback or fiber lets go. */
@@ -48,11 +48,7 @@ struct sks_loop {
 	int running_jobs;
 	pthread_t thread;
 	struct sks_buf_pool bufs;
-	struct {
-		int ms;
-		const struct timeval *tv;
-	} intervals[SKS_LOOP_INTERVALS];
-	unsigned int nintervals;
+	struct sks_wheel wheel;
 	int block_ms;               /* a fiber that runs for so long holds everything up; 0: let it */
 	void (*on_block)(void *arg, const struct sks_task *task, int64_t ms);
 	unsigned char *scratch;     /* SKS_LOOP_SCRATCH bytes for what is thrown away or copied on */
@@ -79,6 +75,9 @@ void sks_loop_stop(struct sks_loop *loop);
 /* Runs jobs and ready tasks now, without waiting for events. */
 void sks_loop_settle(struct sks_loop *loop);
 
+/* Runs the messages that are there; never waits. */
+void sks_loop_take_inbox(struct sks_loop *loop);
+
 /* Blocks until another thread has posted something, and runs that. */
 void sks_loop_read_inbox(struct sks_loop *loop);
 
@@ -95,13 +94,8 @@ void sks_loop_ready(struct sks_loop *loop, struct sks_task *task);
 /* Resumes a fiber from the loop's own stack, then runs the jobs it left. 1: it ended. */
 int sks_loop_resume(struct sks_task *task);
 
-/*
- * event_add(3) with a time limit; ms < 0: none. Intervals that many events
- * share (the server's own limits, announced by sks_loop_interval) cost no
- * place in libevent's heap. 0, or -1 and ENOMEM or what epoll_ctl(2) said.
- */
-int sks_loop_add(struct sks_loop *loop, struct event *ev, int64_t ms);
-void sks_loop_interval(struct sks_loop *loop, int ms);
+/* event_add(3) with a time limit; ms < 0: none. 0, or -1: ENOMEM or what epoll_ctl(2) said. */
+int sks_loop_add(struct event *ev, int64_t ms);
 
 /* NULL: ENOMEM. */
 unsigned char *sks_loop_scratch(struct sks_loop *loop);

@@ -233,7 +233,7 @@ sks_outbox_send(struct sks_outbox *box)
 	while (!waits && sks_buf_length(&box->buf) > 0) {
 		if (push(box) >= 0)
 			continue;
-		if (errno == EAGAIN && sks_loop_add(box->loop, &box->ev, box->timeout_ms) == 0)
+		if (errno == EAGAIN && sks_loop_add(&box->ev, box->timeout_ms) == 0)
 			waits = 1;
 		else
 			fail(box, errno);

@@ -22,8 +22,8 @@
  * A descriptor's standing interest in input: one persistent, level-triggered
  * event that stays in place between waits and is taken away only when it fires
  * and nobody waits. Adding and deleting it for each wait costs a third of the
- * throughput. Its timer is lazy: a wait only stores its deadline as long as
- * the timer already set fires no later than that.
+ * throughput. Its time limit is lazy: a wait only stores its deadline as long
+ * as it will be looked at no later than that.
  */
 struct sks_watch {
 	struct event ev;
@@ -31,7 +31,8 @@ struct sks_watch {
 	void (*ready)(struct sks_watch *, int error); /* 0: input; ETIMEDOUT. NULL: nobody waits */
 	struct sks_task *reader; /* the fiber in sks_wait_readable() */
 	int64_t deadline;
-	int interval;            /* ms after each event at which the timer fires; -1: no timer */
+	struct sks_due due;      /* its place in the wheel, for long limits */
+	int interval;            /* ms after each event at which its own timer fires; -1: none */
 	int armed;
 };
 

@@ -40,6 +40,7 @@ on_watch(evutil_socket_t fd, short what, void *arg)
 		/* Nobody waits: without this, unread input would wake the loop for ever. */
 		event_del(&watch->ev);
 		watch->armed = 0;
+		watch->interval = -1;
 		return;
 	}
 	if (what & EV_READ) {
@@ -53,41 +54,76 @@ on_watch(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	/* The timer was set for an earlier wait: now for what is left of this one. */
-	watch->interval = -1;
+	watch->interval = INT_MAX;
 	if (sks_watch_expect(watch, ready, watch->deadline) == -1) {
 		watch->ready = NULL;
 		ready(watch, errno);
 	}
 }
 
+/* The wheel has come to where an earlier wait put the watch. */
+static int64_t
+look(struct sks_due *due, int64_t now)
+{
+	struct sks_watch *watch = sks_container_of(due, struct sks_watch, due);
+	void (*ready)(struct sks_watch *, int) = watch->ready;
+
+	if (ready == NULL || watch->deadline == SKS_NEVER)
+		return 0;
+	if (now < watch->deadline)
+		return watch->deadline;
+	watch->ready = NULL;
+	ready(watch, ETIMEDOUT);
+	return 0;
+}
+
 void
 sks_watch_init(struct sks_watch *watch, struct sks_loop *loop, int fd)
 {
 	*watch = (struct sks_watch){ .loop = loop, .deadline = SKS_NEVER, .interval = -1 };
+	sks_due_init(&watch->due, look);
 	event_assign(&watch->ev, loop->base, fd, EV_READ | EV_PERSIST, on_watch, watch);
+}
+
+static int
+arm(struct sks_watch *watch, int64_t ms)
+{
+	if (sks_loop_add(&watch->ev, ms) == -1)
+		return -1;
+	watch->interval = (int)ms;
+	watch->armed = 1;
+	return 0;
+}
+
+/* The wheel keeps long limits, the event's own timer short ones. */
+static int
+arm_for(struct sks_watch *watch, int64_t deadline, int64_t ms)
+{
+	if (ms >= 0 && ms < SKS_WHEEL_LEAST_MS) {
+		if (ms == 0)
+			ms = 1; /* to libevent a persistent event's zero is no timer, once it has fired */
+		if (watch->armed && watch->interval != -1 && watch->interval <= ms)
+			return 0;
+		return arm(watch, ms);
+	}
+	if (watch->interval != -1)
+		event_remove_timer(&watch->ev);
+	watch->interval = -1;
+	if (!watch->armed && arm(watch, -1) == -1)
+		return -1;
+	return deadline == SKS_NEVER ? 0 : sks_wheel_set(&watch->loop->wheel, &watch->due, deadline);
 }
 
 static int
 expect(struct sks_watch *watch, void (*ready)(struct sks_watch *, int), int64_t deadline,
     int64_t ms)
 {
-	if (ms == 0)
-		ms = 1; /* libevent takes a persistent event's zero for no timer, once it has fired */
 	watch->ready = ready;
 	watch->deadline = deadline;
-	if (watch->armed && (ms == -1 || (watch->interval != -1 && watch->interval <= ms)))
+	if (arm_for(watch, deadline, ms) == 0)
 		return 0;
-	if (ms > INT_MAX)
-		ms = INT_MAX;
-	if (ms == -1 && watch->interval != -1)
-		event_remove_timer(&watch->ev);
-	if (sks_loop_add(watch->loop, &watch->ev, ms) == -1) {
-		watch->ready = NULL;
-		return -1;
-	}
-	watch->interval = (int)ms;
-	watch->armed = 1;
-	return 0;
+	watch->ready = NULL;
+	return -1;
 }
 
 int
@@ -109,6 +145,8 @@ sks_watch_close(struct sks_watch *watch)
 	if (watch->armed)
 		event_del(&watch->ev);
 	watch->armed = 0;
+	watch->interval = -1;
+	sks_wheel_remove(&watch->loop->wheel, &watch->due);
 }
 
 /* Parks the current fiber; returns what ended the wait. */
@@ -192,7 +230,7 @@ on_one_shot(evutil_socket_t fd, short what, void *arg)
 	}
 	/* libevent counts from when its turn began, so a timer may come early after a long one. */
 	if (sks_clock_ms() < shot->deadline &&
-	    sks_loop_add(shot->task->loop, &shot->ev, ms_until(shot->deadline)) == 0)
+	    sks_loop_add(&shot->ev, ms_until(shot->deadline)) == 0)
 		return;
 	wake_now(shot->task, ETIMEDOUT);
 }
@@ -205,7 +243,7 @@ park_for(struct one_shot *shot, int fd, short events)
 
 	event_assign(&shot->ev, shot->task->loop->base, fd, events, on_one_shot, shot);
 	if ((events != 0 || shot->deadline != SKS_NEVER) &&
-	    sks_loop_add(shot->task->loop, &shot->ev, ms_until(shot->deadline)) == -1)
+	    sks_loop_add(&shot->ev, ms_until(shot->deadline)) == -1)
 		return -1;
 	rc = park(shot->task);
 	event_del(&shot->ev);

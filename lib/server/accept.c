@@ -63,8 +63,8 @@ back_off(struct sks_listener *l, int error)
 	sks_log_limited(&l->log, 1, "accept: %s; trying again soon", strerror(error));
 	sks_accept_stop(l);
 	l->backoff_ms = ms > BACKOFF_MOST_MS ? BACKOFF_MOST_MS : ms;
-	if (sks_loop_add(l->worker->loop, &l->retry, l->backoff_ms) == -1 &&
-	    sks_loop_add(l->worker->loop, &l->ev, -1) == 0)
+	if (sks_loop_add(&l->retry, l->backoff_ms) == -1 &&
+	    sks_loop_add(&l->ev, -1) == 0)
 		l->armed = 1; /* without a timer it is better to be busy than deaf */
 }
 
@@ -166,7 +166,7 @@ on_retry(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (l->armed)
 		return;
-	if (sks_loop_add(l->worker->loop, &l->ev, -1) == 0)
+	if (sks_loop_add(&l->ev, -1) == 0)
 		l->armed = 1;
 	else
 		back_off(l, errno);
@@ -186,7 +186,7 @@ sks_accept_start(struct sks_listener *l)
 	if (l->armed || l->dead || l->is_full(l))
 		return 0;
 	sks_accept_stop(l); /* a retry that is due later */
-	if (sks_loop_add(l->worker->loop, &l->ev, -1) == -1)
+	if (sks_loop_add(&l->ev, -1) == -1)
 		return -1;
 	l->armed = 1;
 	return 0;

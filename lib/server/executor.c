@@ -83,7 +83,7 @@ static void
 wait_for_means(struct sks_executor *executor)
 {
 	if (executor->running == 0 && !event_pending(&executor->retry, EV_TIMEOUT, NULL))
-		(void)sks_loop_add(executor->loop, &executor->retry, RETRY_MS);
+		(void)sks_loop_add(&executor->retry, RETRY_MS);
 }
 
 void

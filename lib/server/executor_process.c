@@ -179,13 +179,13 @@ watch(struct child *child)
 
 	if (child->pidfd != -1) {
 		event_assign(&child->ev, loop->base, child->pidfd, EV_READ | EV_PERSIST, on_end, child);
-		if (sks_loop_add(loop, &child->ev, -1) == 0)
+		if (sks_loop_add(&child->ev, -1) == 0)
 			return;
 		sks_sys_close(child->pidfd);
 		child->pidfd = -1;
 	}
 	event_assign(&child->ev, loop->base, -1, 0, on_end, child);
-	(void)sks_loop_add(loop, &child->ev, LOOK_MS);
+	(void)sks_loop_add(&child->ev, LOOK_MS);
 }
 
 static int

@@ -145,7 +145,7 @@ set_limit(struct sks_server *server, int ms)
 {
 	event_del(&server->limit);
 	if (ms >= 0)
-		(void)sks_loop_add(first(server)->loop, &server->limit, ms);
+		(void)sks_loop_add(&server->limit, ms);
 }
 
 static void
@@ -298,9 +298,9 @@ begin(struct sks_server *server, int quota)
 		on_woken(first(server));
 		return 0;
 	}
-	if (start_workers(server) == -1 || sks_loop_add(loop, &loop->wake, -1) == -1 ||
+	if (start_workers(server) == -1 || sks_loop_add(&loop->wake, -1) == -1 ||
 	    (o->on_tick != NULL && o->tick_ms > 0 &&
-		sks_loop_add(loop, &server->tick, o->tick_ms) == -1) ||
+		sks_loop_add(&server->tick, o->tick_ms) == -1) ||
 	    start_listening(server) == -1) {
 		int error = errno;
 

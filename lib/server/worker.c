@@ -36,6 +36,7 @@ abort_all(struct sks_worker *worker)
 		sks_conn_end_parked(worker);
 		end_queued(worker);
 		sks_executor_abort(worker->executor);
+		sks_loop_take_inbox(worker->loop); /* a lock that was granted from elsewhere */
 		sks_loop_settle(worker->loop);
 		sks_conn_abort_idle(worker);
 	}
@@ -126,9 +127,6 @@ sks_worker_init(struct sks_worker *worker, struct sks_service *service, struct e
 	worker->loop = sks_loop_new(base);
 	if (worker->loop == NULL)
 		return -1;
-	sks_loop_interval(worker->loop, o->idle_ms);
-	sks_loop_interval(worker->loop, o->timeout_ms);
-	sks_loop_interval(worker->loop, o->linger_ms);
 	worker->loop->on_wake = on_wake;
 	worker->loop->on_wake_arg = worker;
 	worker->loop->block_ms = o->block_warn_ms == SKS_OFF ? 0 : o->block_warn_ms;
@@ -165,7 +163,7 @@ sks_worker_start(struct sks_worker *worker)
 
 	if (worker->has_thread)
 		return 0;
-	if (sks_loop_add(worker->loop, &worker->loop->wake, -1) == -1)
+	if (sks_loop_add(&worker->loop->wake, -1) == -1)
 		return -1;
 	/* Signals are the host's, and must find the host's own threads. */
 	sigfillset(&all);

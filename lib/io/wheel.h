@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * wheel.h - the long time limits of a loop.
+ *
+ * A connection sets a limit at each wait and hardly ever meets it. A timer for
+ * each costs a removal and an insertion for each message, in memory of two
+ * other connections that is in no cache any more. Here a wait only stores its
+ * deadline; the entry stays in the slot of an earlier one, is looked at when
+ * that comes, and moves on to where it belongs. So limits are met up to a
+ * quarter of a second late, which is why short ones are not kept here.
+ */
+#ifndef SKS_IO_WHEEL_H
+#define SKS_IO_WHEEL_H
+
+#include "base/list.h"
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdint.h>
+
+#define SKS_WHEEL_SLOTS 512
+#define SKS_WHEEL_TICK_MS 256
+#define SKS_WHEEL_LEAST_MS 4000 /* limits from here on are long */
+
+struct sks_due {
+	struct sks_list link;
+	int64_t tick; /* the slot it is in */
+	/*
+	 * That time has come. Returns the deadline it really has by now, when that is
+	 * later; else acts upon it, and returns 0. It may add or remove any entry.
+	 */
+	int64_t (*look)(struct sks_due *, int64_t now);
+};
+
+struct sks_wheel {
+	struct event timer;
+	int64_t timer_tick; /* when it fires */
+	int64_t done;       /* the last tick that was looked at */
+	unsigned int entries;
+	struct sks_list slots[SKS_WHEEL_SLOTS];
+};
+
+void sks_wheel_init(struct sks_wheel *wheel, struct event_base *base);
+void sks_wheel_end(struct sks_wheel *wheel);
+
+void sks_due_init(struct sks_due *due, int64_t (*look)(struct sks_due *, int64_t now));
+
+/* Will be looked at when the deadline has come, or before. 0, or -1: ENOMEM. */
+int sks_wheel_set(struct sks_wheel *wheel, struct sks_due *due, int64_t deadline);
+
+/* It need not be there. */
+void sks_wheel_remove(struct sks_wheel *wheel, struct sks_due *due);
+
+#endif
