@@ -63,9 +63,14 @@ back_off(struct sks_listener *l, int error)
 	sks_log_limited(&l->log, 1, "accept: %s; trying again soon", strerror(error));
 	sks_accept_stop(l);
 	l->backoff_ms = ms > BACKOFF_MOST_MS ? BACKOFF_MOST_MS : ms;
-	if (sks_loop_add(&l->retry, l->backoff_ms) == -1 &&
-	    sks_loop_add(&l->ev, -1) == 0)
-		l->armed = 1; /* without a timer it is better to be busy than deaf */
+	if (sks_loop_add(&l->retry, l->backoff_ms) == 0)
+		return;
+	/* Without a timer it is better to be busy than deaf. */
+	l->backoff_ms = 0;
+	if (sks_loop_add(&l->ev, -1) == 0)
+		l->armed = 1;
+	else
+		sks_loop_wake(l->worker->loop); /* the server tries again at each wake-up */
 }
 
 static void

@@ -8,6 +8,7 @@
 #define RETRY_MOST 100 /* five seconds */
 
 static void on_retry(evutil_socket_t fd, short what, void *arg);
+static void give_up(struct sks_job *job);
 
 void
 sks_executor_init(struct sks_executor *executor, const struct sks_executor_ops *ops,
@@ -22,6 +23,8 @@ sks_executor_init(struct sks_executor *executor, const struct sks_executor_ops *
 	sks_list_init(&executor->queue);
 	sks_list_init(&executor->active);
 	event_assign(&executor->retry, loop->base, -1, 0, on_retry, executor);
+	sks_list_init(&executor->give_up.link);
+	executor->give_up.run = give_up;
 }
 
 void
@@ -30,6 +33,7 @@ sks_executor_free(struct sks_executor *executor)
 	if (executor == NULL)
 		return;
 	event_del(&executor->retry);
+	sks_list_remove(&executor->give_up.link);
 	executor->ops->free(executor);
 }
 
@@ -78,12 +82,19 @@ dequeue(struct sks_executor *executor)
 	return sks_list_entry(link, struct sks_call, link);
 }
 
-/* Where nothing runs nothing ends, so somebody else must free the means: look again soon. */
+/*
+ * Where nothing runs nothing ends, so somebody else must free the means: look
+ * again soon. Without even a timer nobody would look, so then it was all.
+ */
 static void
 wait_for_means(struct sks_executor *executor)
 {
-	if (executor->running == 0 && !event_pending(&executor->retry, EV_TIMEOUT, NULL))
-		(void)sks_loop_add(&executor->retry, RETRY_MS);
+	if (executor->running > 0 || sks_list_empty(&executor->queue) ||
+	    event_pending(&executor->retry, EV_TIMEOUT, NULL) ||
+	    !sks_list_empty(&executor->give_up.link))
+		return;
+	if (sks_loop_add(&executor->retry, RETRY_MS) == -1)
+		sks_loop_defer(executor->loop, &executor->give_up);
 }
 
 void
@@ -116,25 +127,40 @@ start_waiting(struct sks_executor *executor)
 	}
 }
 
+/* The one at the head goes without. */
 static void
-on_retry(evutil_socket_t fd, short what, void *arg)
+refuse_first(struct sks_executor *executor)
 {
-	struct sks_executor *executor = arg;
-	struct sks_call *call;
+	struct sks_call *call = dequeue(executor);
 
-	(void)fd;
-	(void)what;
-	start_waiting(executor);
-	if (executor->running > 0 || ++executor->tries < RETRY_MOST)
-		return;
-	/* It was long enough: the one at the head goes without. */
-	call = dequeue(executor);
 	if (call == NULL)
 		return;
 	if (call->start_error == 0)
 		call->start_error = ENOMEM;
 	sks_count(&call->service->active, -1);
 	call->ended(call);
+}
+
+static void
+on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	struct sks_executor *executor = arg;
+
+	(void)fd;
+	(void)what;
+	start_waiting(executor);
+	if (executor->running == 0 && ++executor->tries >= RETRY_MOST)
+		refuse_first(executor); /* it was long enough */
+}
+
+static void
+give_up(struct sks_job *job)
+{
+	struct sks_executor *executor = sks_container_of(job, struct sks_executor, give_up);
+
+	if (executor->running == 0)
+		refuse_first(executor);
+	wait_for_means(executor);
 }
 
 void

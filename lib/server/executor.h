@@ -40,6 +40,7 @@ struct sks_executor {
 	atomic_int waiting;     /* calls in the queue */
 	struct sks_list active; /* the calls that run */
 	struct event retry;     /* there was no means to run even one */
+	struct sks_job give_up; /* nor for that timer */
 	int tries;
 	void (*in_child)(void *arg, struct sks_call *); /* processes: in the child, before it runs */
 	void (*on_room)(void *arg); /* a call ended; set by the owner */

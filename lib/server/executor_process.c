@@ -38,7 +38,8 @@ struct child {
 	struct sks_list link;
 	struct process_executor *pool;
 	struct sks_call *call;
-	struct event ev; /* the pidfd, or a timer */
+	struct event ev;   /* its end, on pidfd */
+	struct event look; /* or a look whether it has ended */
 	pid_t pid;
 	int pidfd;
 };
@@ -125,9 +126,11 @@ child_ended(struct child *child, const siginfo_t *info)
 {
 	struct sks_call *call = child->call;
 
-	event_del(&child->ev);
-	if (child->pidfd != -1)
+	event_del(&child->look);
+	if (child->pidfd != -1) {
+		event_del(&child->ev);
 		sks_sys_close(child->pidfd);
+	}
 	sks_list_remove(&child->link);
 	sks_sys_free(child);
 	if (info->si_code == CLD_KILLED || info->si_code == CLD_DUMPED)
@@ -159,33 +162,37 @@ reap(struct child *child, int options)
 	return 1;
 }
 
-static void watch(struct child *child);
-
 static void
 on_end(evutil_socket_t fd, short what, void *arg)
 {
-	struct child *child = arg;
-
 	(void)fd;
 	(void)what;
-	if (!reap(child, WNOHANG) && child->pidfd == -1)
-		watch(child);
+	reap(arg, WNOHANG);
 }
 
+/* Before the fork: a child that nobody looks after would keep its place for ever. */
+static int
+look_now_and_then(struct child *child)
+{
+	event_assign(&child->look, child->pool->base.loop->base, -1, EV_PERSIST, on_end, child);
+	return sks_loop_add(&child->look, LOOK_MS);
+}
+
+/* Where its end is an event there is no need to look. */
 static void
 watch(struct child *child)
 {
-	struct sks_loop *loop = child->pool->base.loop;
-
-	if (child->pidfd != -1) {
-		event_assign(&child->ev, loop->base, child->pidfd, EV_READ | EV_PERSIST, on_end, child);
-		if (sks_loop_add(&child->ev, -1) == 0)
-			return;
-		sks_sys_close(child->pidfd);
-		child->pidfd = -1;
+	child->pidfd = sks_sys_pidfd_open(child->pid, 0);
+	if (child->pidfd == -1)
+		return;
+	event_assign(&child->ev, child->pool->base.loop->base, child->pidfd, EV_READ | EV_PERSIST,
+	    on_end, child);
+	if (sks_loop_add(&child->ev, -1) == 0) {
+		event_del(&child->look);
+		return;
 	}
-	event_assign(&child->ev, loop->base, -1, 0, on_end, child);
-	(void)sks_loop_add(&child->ev, LOOK_MS);
+	sks_sys_close(child->pidfd);
+	child->pidfd = -1;
 }
 
 static int
@@ -199,6 +206,14 @@ start(struct sks_executor *executor, struct sks_call *call, int now)
 	(void)now;
 	if (child == NULL)
 		return -1;
+	child->pool = pool;
+	child->call = call;
+	if (look_now_and_then(child) == -1) {
+		error = errno;
+		sks_sys_free(child);
+		errno = error;
+		return -1;
+	}
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	child->pid = sks_sys_fork();
@@ -207,13 +222,11 @@ start(struct sks_executor *executor, struct sks_call *call, int now)
 	error = errno;
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (child->pid == -1) {
+		event_del(&child->look);
 		sks_sys_free(child);
 		errno = error;
 		return -1;
 	}
-	child->pool = pool;
-	child->call = call;
-	child->pidfd = sks_sys_pidfd_open(child->pid, 0);
 	sks_list_append(&pool->children, &child->link);
 	watch(child);
 	if (call->handed_over != NULL)

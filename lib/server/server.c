@@ -111,6 +111,14 @@ start_listening(struct sks_server *server)
 	return 0;
 }
 
+/* While it serves: rather busy than deaf, so where that fails it is tried at every turn. */
+static void
+listen_again(struct sks_server *server)
+{
+	if (start_listening(server) == -1)
+		sks_loop_wake(first(server)->loop);
+}
+
 /* -- the end of a run -- */
 
 static void
@@ -140,33 +148,50 @@ check_empty(struct sks_server *server)
 		become_idle(server, server->result);
 }
 
-static void
+/* 0, or -1: there is no memory for a timer. */
+static int
 set_limit(struct sks_server *server, int ms)
 {
 	event_del(&server->limit);
-	if (ms >= 0)
-		(void)sks_loop_add(&server->limit, ms);
+	return ms >= 0 ? sks_loop_add(&server->limit, ms) : 0;
+}
+
+/* The last of the time is over. */
+static void
+close_all(struct sks_server *server)
+{
+	order_all(server, SKS_ORDER_CLOSE);
+	if (server->state == SKS_CANCELLED)
+		become_idle(server, ETIMEDOUT);
 }
 
 static void
 cancel(struct sks_server *server)
 {
+	int rc;
+
 	server->state = SKS_CANCELLED;
 	order_all(server, SKS_ORDER_CANCEL);
-	set_limit(server, server->service.options.linger_ms);
+	rc = set_limit(server, server->service.options.linger_ms);
 	check_empty(server);
+	if (rc == -1 && server->state == SKS_CANCELLED)
+		close_all(server);
 }
 
 static void
 drain(struct sks_server *server)
 {
+	int rc;
+
 	server->state = SKS_DRAINING;
 	atomic_store(&server->service.draining, 1);
 	atomic_store(&server->wants_word, 1);
 	stop_listening(server);
-	set_limit(server, server->service.options.drain_ms);
+	rc = set_limit(server, server->service.options.drain_ms);
 	order_all(server, SKS_ORDER_DRAIN);
 	check_empty(server);
+	if (rc == -1 && server->state == SKS_DRAINING)
+		cancel(server); /* better short than for ever */
 }
 
 /* The first worker's loop was woken: by a shutdown, or by the others' word. */
@@ -182,7 +207,7 @@ on_woken(struct sks_worker *worker)
 		drain(server);
 	}
 	if (server->state == SKS_SERVING)
-		(void)start_listening(server);
+		listen_again(server);
 	check_empty(server);
 	if (stop >= 2 && server->state == SKS_DRAINING)
 		cancel(server);
@@ -206,9 +231,7 @@ on_limit(evutil_socket_t fd, short what, void *arg)
 		cancel(server);
 		break;
 	case SKS_CANCELLED:
-		order_all(server, SKS_ORDER_CLOSE);
-		if (server->state == SKS_CANCELLED)
-			become_idle(server, ETIMEDOUT);
+		close_all(server);
 		break;
 	}
 }
@@ -235,7 +258,7 @@ tell(struct sks_worker *worker)
 		return;
 	}
 	if (server->state == SKS_SERVING)
-		(void)start_listening(server);
+		listen_again(server);
 	check_empty(server);
 }
 
@@ -361,8 +384,16 @@ sks_handle_request(struct sks_server *server, int timeout_ms)
 {
 	if (begin(server, 1) == -1)
 		return -1;
-	if (server->state == SKS_SERVING)
-		set_limit(server, timeout_ms > 0 ? timeout_ms : -1);
+	if (server->state == SKS_SERVING &&
+	    set_limit(server, timeout_ms > 0 ? timeout_ms : -1) == -1) {
+		int error = errno;
+
+		server->quota = 0; /* before one is taken */
+		sks_server_shutdown(server);
+		dispatch(server);
+		errno = error;
+		return -1;
+	}
 	return dispatch(server);
 }
 

@@ -150,7 +150,8 @@ worker_main(void *arg)
 
 	sks_loop_enter(loop);
 	obey(worker);
-	(void)sks_loop_run(loop);
+	if (worker->obeyed < SKS_ORDER_ABORT) /* a loop forgets a stop from before it ran */
+		(void)sks_loop_run(loop);
 	event_del(&loop->wake);
 	return NULL;
 }
