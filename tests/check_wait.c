@@ -712,7 +712,7 @@ main(void)
 	Suite *s = suite_create("wait");
 	TCase *tc = tcase_create("wait");
 
-	tcase_add_checked_fixture(tc, no_leaks_setup, no_leaks_teardown);
+	tcase_add_checked_fixture(tc, rig_setup, no_leaks_teardown);
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, a_sleep_lasts_its_time, 0, 2);
 	tcase_add_loop_test(tc, a_long_computation_shortens_no_wait, 0, 2);

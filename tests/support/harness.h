@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * harness.h - what the suites share: running one suite, and proof that a test
- * left nothing behind.
+ * harness.h - what the suites share: running one suite, proof that a test
+ * left nothing behind, and the log's lines for reading.
  */
 #ifndef SKS_TEST_HARNESS_H
 #define SKS_TEST_HARNESS_H
@@ -12,10 +12,38 @@
 int run_suite(Suite *suite);
 
 /*
- * Checked fixture: setup counts descriptors, threads and children, teardown
- * fails the test when there are more. Also clears the fault table.
+ * Checked fixture: setup notes which descriptors are open and counts threads,
+ * teardown fails the test when there are others, when a child is left (a
+ * zombie is one), or when a signal's disposition or the signal mask changed.
+ * Also clears the fault table.
  */
 void no_leaks_setup(void);
 void no_leaks_teardown(void);
+
+/* How many descriptors this process has. */
+int open_descriptors(void);
+
+/* 1 when valgrind, or a sanitizer, makes everything many times slower. */
+int is_slow(void);
+
+/* From now on log lines are kept, not printed; to the end of the test. */
+void log_keep(void);
+void log_forget(void);
+
+/* Of the lines kept: how many contain this text, and how many there are in all. */
+int log_count(const char *text);
+int log_lines(void);
+
+/* Lets other threads run for a moment. */
+void breathe(void);
+
+/* Waits until the condition holds, by looking at it again and again; fails after 30 s. */
+#define ck_eventually(condition)                                      \
+	do {                                                          \
+		int looks = 30000;                                    \
+		while (!(condition) && looks-- > 0)                   \
+			breathe();                                    \
+		ck_assert_msg(looks >= 0, "never: %s", #condition);   \
+	} while (0)
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/addr.h"
 #include "base/sys.h"
 #include "base/util.h"
+#include "fiber/context.h"
 #include "harness.h"
 
 #include <errno.h>
@@ -11,6 +12,24 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
+
+static void *
+do_nothing(void *arg)
+{
+	return arg;
+}
+
+void
+rig_setup(void)
+{
+	pthread_t first;
+
+	if (SKS_TSAN) {
+		ck_assert_int_eq(pthread_create(&first, NULL, do_nothing, NULL), 0);
+		pthread_join(first, NULL);
+	}
+	no_leaks_setup();
+}
 
 /* -- fibers on a loop of their own -- */
 

@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_datagram.c - datagrams as requests: their borders, their replies, and
+ * where those leave from.
+ */
+#include "acceptance.h"
+
+#include "base/sys.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Replies how many bytes came, and whether that was all. */
+static int
+measure(struct sks_request *req)
+{
+	char bytes[65536];
+	ssize_t n = sks_readn(req->rfile, bytes, sizeof(bytes));
+
+	atomic_fetch_add(&seen->handles, 1);
+	return sks_printf(req->wfile, "%zd%s%s\n", n, sks_is_truncated(req) ? " cut" : "",
+	    sks_eof(req->rfile) ? "" : " more");
+}
+
+static const struct sks_handler measuring = { .handle = measure, .stack_size = 262144 };
+
+static int
+be_quiet(struct sks_request *req)
+{
+	(void)req;
+	atomic_fetch_add(&seen->handles, 1);
+	return SKS_DONE;
+}
+
+static const struct sks_handler quiet = { .handle = be_quiet };
+
+START_TEST(empty_datagram_is_a_request)
+{
+	struct acc acc;
+	int fd;
+
+	acc_datagrams(&acc, _i, &measuring, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_send(fd, "", 0);
+	peer_expect(fd, "0\n");
+	peer_send(fd, "\0\n", 2);
+	peer_expect(fd, "2\n");
+	close(fd);
+	acc_free(&acc);
+	ck_assert_int_eq(seen->handles, 2);
+}
+END_TEST
+
+/* Python sends an empty reply always; who writes nothing here answers nothing. */
+START_TEST(empty_reply_is_not_sent)
+{
+	struct acc acc;
+	int fd;
+
+	acc_datagrams(&acc, _i, &quiet, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "hello\n");
+	ck_eventually(acc_stats(&acc).finished == 1);
+	ck_assert(peer_is_silent(fd));
+	close(fd);
+	acc_free(&acc);
+	ck_assert_int_eq(log_lines(), 0);
+}
+END_TEST
+
+START_TEST(reply_is_one_datagram)
+{
+	struct acc acc;
+	int fd;
+
+	acc_datagrams(&acc, _i, &acc_script, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "e1\ne2\ne3\n");
+	peer_expect(fd, "e1\ne2\ne3\n");
+	peer_puts(fd, "e4\nd\n");
+	peer_expect(fd, "e4\n");
+	close(fd);
+	acc_free(&acc);
+}
+END_TEST
+
+START_TEST(large_datagrams_are_whole)
+{
+	static char bytes[60000];
+	struct acc acc;
+	int fd;
+
+	acc_datagrams(&acc, _i, &measuring, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_send(fd, bytes, sizeof(bytes));
+	peer_expect(fd, "60000\n");
+	close(fd);
+	acc_free(&acc);
+}
+END_TEST
+
+START_TEST(cut_datagram_is_dropped_and_counted)
+{
+	struct sks_options options = { .max_datagram = 16 };
+	struct acc acc;
+	int fd;
+
+	acc_datagrams(&acc, _i, &measuring, &options);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "0123456789abcdef+");
+	peer_puts(fd, "0123456789abcdef");
+	peer_expect(fd, "16\n");
+	acc_stop(&acc);
+	ck_assert_int_eq(seen->handles, 1);
+	ck_assert_uint_eq(acc_stats(&acc).datagrams, 2);
+	ck_assert_uint_eq(acc_stats(&acc).truncated, 1);
+	ck_assert_uint_eq(acc_stats(&acc).dropped, 1);
+	ck_assert_uint_eq(acc_stats(&acc).finished, 1);
+	close(fd);
+	acc_free(&acc);
+}
+END_TEST
+
+START_TEST(cut_datagram_is_a_request_when_asked_for)
+{
+	struct sks_options options = { .max_datagram = 16, .keep_truncated = 1 };
+	struct acc acc;
+	int fd;
+
+	acc_datagrams(&acc, _i, &measuring, &options);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "0123456789abcdef+");
+	peer_expect(fd, "16 cut\n");
+	peer_puts(fd, "0123456789abcdef");
+	peer_expect(fd, "16\n");
+	acc_stop(&acc);
+	ck_assert_uint_eq(acc_stats(&acc).truncated, 1);
+	ck_assert_uint_eq(acc_stats(&acc).dropped, 0);
+	close(fd);
+	acc_free(&acc);
+}
+END_TEST
+
+/* A dropped one is not what sks_handle_request() was asked for. */
+START_TEST(handle_request_does_not_count_a_dropped_datagram)
+{
+	struct sks_options options = { .max_datagram = 16 };
+	struct acc acc;
+	int fd;
+
+	acc_datagrams(&acc, _i, &measuring, &options);
+	fd = acc_client(&acc);
+	peer_puts(fd, "0123456789abcdef+");
+	peer_puts(fd, "hello");
+	ck_assert_int_eq(sks_handle_request(acc.server, 0), 0);
+	peer_expect(fd, "5\n");
+	close(fd);
+	acc_free(&acc);
+}
+END_TEST
+
+/* One more line than a datagram can hold: EMSGSIZE, and the reply keeps what it had. */
+static int
+write_too_much(struct sks_request *req)
+{
+	static char bytes[65536];
+
+	if (sks_puts(req->wfile, "kept\n") == 0 &&
+	    sks_write(req->wfile, bytes, sizeof(bytes)) == -1)
+		atomic_store(&seen->note, errno);
+	return SKS_DONE;
+}
+
+START_TEST(reply_that_is_too_large_is_refused)
+{
+	static const struct sks_handler handler = { .handle = write_too_much };
+	struct acc acc;
+
+	acc_datagrams(&acc, _i, &handler, NULL);
+	acc_start(&acc);
+	acc_ask(&acc, "\n", "kept\n");
+	ck_assert_int_eq(seen->note, EMSGSIZE);
+	acc_free(&acc);
+}
+END_TEST
+
+/* A client whose socket is connected takes replies from the address it asked only. */
+START_TEST(reply_leaves_from_the_address_asked)
+{
+	static const char *const listen[] = { "udp:0.0.0.0:0", "udp::0" };
+	struct acc acc = { 0 };
+	char text[160], address[64];
+	struct sks_options options = acc_options(&acc_modes[_i / 2], NULL);
+	int fd, i;
+
+	acc.server = sks_udp_server_new(listen[_i % 2], &acc_script, &options);
+	ck_assert_ptr_nonnull(acc.server);
+	sem_init(&acc.started, 0, 0);
+	ck_assert_ptr_nonnull(sks_server_address(acc.server, 0, text, sizeof(text)));
+	acc_start(&acc);
+	for (i = 1; i <= 3; i++) {
+		snprintf(address, sizeof(address), "127.0.0.%d%s", i, strrchr(text, ':'));
+		fd = peer_datagram(address, NULL);
+		peer_puts(fd, "echo\n");
+		peer_expect(fd, "echo\n");
+		close(fd);
+	}
+	if (strncmp(text, "[::]", 4) == 0) {
+		snprintf(address, sizeof(address), "[::1]%s", strrchr(text, ':'));
+		fd = peer_datagram(address, NULL);
+		peer_puts(fd, "echo\n");
+		peer_expect(fd, "echo\n");
+		close(fd);
+	}
+	acc_free(&acc);
+}
+END_TEST
+
+static int
+tell_peer(struct sks_request *req)
+{
+	char text[160];
+
+	atomic_fetch_add(&seen->handles, 1);
+	return sks_printf(req->wfile, "%s %d\n", sks_peer(req, text, sizeof(text)), req->fd);
+}
+
+START_TEST(unix_client_has_its_own_name)
+{
+	static const struct sks_handler handler = { .handle = tell_peer };
+	char own[128], expected[160];
+	struct acc acc;
+	int fd;
+
+	acc_datagrams(&acc, _i * 2 + 1, &handler, NULL);
+	acc_start(&acc);
+	snprintf(own, sizeof(own), "unix:%s/client", acc_dir);
+	fd = peer_datagram(acc.address, own);
+	peer_puts(fd, "\n");
+	snprintf(expected, sizeof(expected), "%s -1\n", own);
+	peer_expect(fd, expected);
+	close(fd);
+	ck_assert_int_eq(unlink(own + 5), 0);
+	acc_free(&acc);
+}
+END_TEST
+
+/* It can not be answered, and that is no error. */
+START_TEST(unix_client_without_a_name_is_served)
+{
+	static const struct sks_handler handler = { .handle = tell_peer };
+	struct acc acc;
+	int fd;
+
+	acc_datagrams(&acc, _i * 2 + 1, &handler, NULL);
+	acc_start(&acc);
+	fd = peer_datagram(acc.address, "");
+	peer_puts(fd, "\n");
+	ck_eventually(acc_stats(&acc).finished == 1);
+	close(fd);
+	acc_stop(&acc);
+	ck_assert_int_eq(seen->handles, 1);
+	ck_assert_uint_eq(acc_stats(&acc).failed, 0);
+	ck_assert_int_eq(log_lines(), 0);
+	acc_free(&acc);
+}
+END_TEST
+
+static int
+answer_later(struct sks_request *req)
+{
+	char *line = sks_gets(req->rfile);
+
+	atomic_fetch_add(&seen->handles, 1);
+	while (!atomic_load(&seen->note))
+		sks_sleep(1);
+	return sks_printf(req->wfile, "%s\n", line);
+}
+
+/* A client that has gone concerns nobody else. */
+START_TEST(reply_to_nobody_harms_nobody)
+{
+	static const struct sks_handler handler = { .handle = answer_later };
+	struct acc acc;
+	int fd;
+
+	acc_datagrams(&acc, _i, &handler, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "gone\n");
+	ck_eventually(atomic_load(&seen->handles) == 1);
+	close(fd);
+	atomic_store(&seen->note, 1);
+	ck_eventually(acc_stats(&acc).finished == 1);
+	acc_ask(&acc, "here\n", "here\n");
+	acc_stop(&acc);
+	/* A Unix socket knows at once that nobody is there. */
+	ck_assert_uint_eq(acc_stats(&acc).failed, acc.transport == ACC_UDP ? 0 : 1);
+	acc_free(&acc);
+}
+END_TEST
+
+/* Replies come in the order in which handlers end. */
+static int
+wait_for_turn(struct sks_request *req)
+{
+	char *line = sks_gets(req->rfile);
+
+	if (line != NULL && line[0] == '1')
+		while (!atomic_load(&seen->note))
+			sks_sleep(1);
+	atomic_store(&seen->note, 1);
+	return sks_printf(req->wfile, "%s\n", line);
+}
+
+START_TEST(datagrams_do_not_wait_for_each_other)
+{
+	static const struct sks_handler handler = { .handle = wait_for_turn };
+	struct acc acc;
+	int fd;
+
+	acc_datagrams(&acc, _i, &handler, NULL);
+	if (acc.mode->one_at_a_time)
+		atomic_store(&seen->note, 1);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "1\n");
+	peer_puts(fd, "2\n");
+	peer_expect(fd, acc.mode->one_at_a_time ? "1\n" : "2\n");
+	peer_expect(fd, acc.mode->one_at_a_time ? "2\n" : "1\n");
+	close(fd);
+	acc_free(&acc);
+}
+END_TEST
+
+/* Failures that concern one datagram leave the socket as it is. */
+START_TEST(passing_errors_of_the_socket_are_passed_over)
+{
+	struct acc acc;
+
+	acc_datagrams(&acc, _i, &acc_script, NULL);
+	ck_assert_int_eq(sks_fault("recvmsg:ECONNREFUSED:1,recvmsg:EINTR:2,recvmsg:ENOBUFS:3"), 0);
+	acc_start(&acc);
+	acc_ask(&acc, "echo\n", "echo\n");
+	acc_stop(&acc);
+	ck_assert_uint_eq(acc_stats(&acc).datagrams, 1);
+	acc_free(&acc);
+}
+END_TEST
+
+START_TEST(reply_that_fails_is_told)
+{
+	struct acc acc;
+	int fd;
+
+	acc_datagrams(&acc, _i, &acc_script, NULL);
+	ck_assert_int_eq(sks_fault("sendmsg:EPERM:1,sendmsg:EINTR:2"), 0);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "echo\n");
+	ck_eventually(acc_stats(&acc).finished == 1);
+	close(fd);
+	acc_ask(&acc, "echo\n", "echo\n");
+	acc_stop(&acc);
+	ck_assert_uint_eq(acc_stats(&acc).failed, 1);
+	ck_assert_int_eq(log_count(strerror(EPERM)), 1);
+	acc_free(&acc);
+}
+END_TEST
+
+static int
+post_to_it(struct sks_request *req)
+{
+	if (sks_post(req, "x", 1) == -1)
+		atomic_store(&seen->note, errno);
+	return SKS_DONE;
+}
+
+START_TEST(nothing_can_be_posted_to_a_datagram)
+{
+	static const struct sks_handler handler = { .handle = post_to_it };
+	struct acc acc;
+	int fd;
+
+	acc_datagrams(&acc, _i, &handler, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "\n");
+	ck_eventually(acc_stats(&acc).finished == 1);
+	close(fd);
+	ck_assert_int_eq(seen->note, ENOTSUP);
+	acc_free(&acc);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("datagram");
+	TCase *tc = tcase_create("datagram");
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, acc_setup, acc_teardown);
+	tcase_add_loop_test(tc, empty_datagram_is_a_request, 0, ACC_DATAGRAMS);
+	tcase_add_loop_test(tc, empty_reply_is_not_sent, 0, ACC_DATAGRAMS);
+	tcase_add_loop_test(tc, reply_is_one_datagram, 0, ACC_DATAGRAMS);
+	tcase_add_loop_test(tc, large_datagrams_are_whole, 0, ACC_DATAGRAMS);
+	tcase_add_loop_test(tc, cut_datagram_is_dropped_and_counted, 0, ACC_DATAGRAMS);
+	tcase_add_loop_test(tc, cut_datagram_is_a_request_when_asked_for, 0, ACC_DATAGRAMS);
+	tcase_add_loop_test(tc, handle_request_does_not_count_a_dropped_datagram, 0,
+	    ACC_DATAGRAMS);
+	tcase_add_loop_test(tc, reply_that_is_too_large_is_refused, 0, ACC_DATAGRAMS);
+	tcase_add_loop_test(tc, reply_leaves_from_the_address_asked, 0, ACC_MODES * 2);
+	tcase_add_loop_test(tc, unix_client_has_its_own_name, 0, ACC_MODES);
+	tcase_add_loop_test(tc, unix_client_without_a_name_is_served, 0, ACC_MODES);
+	tcase_add_loop_test(tc, reply_to_nobody_harms_nobody, 0, ACC_DATAGRAMS);
+	tcase_add_loop_test(tc, datagrams_do_not_wait_for_each_other, 0, ACC_DATAGRAMS);
+	tcase_add_loop_test(tc, passing_errors_of_the_socket_are_passed_over, 0, ACC_DATAGRAMS);
+	tcase_add_loop_test(tc, reply_that_fails_is_told, 0, ACC_DATAGRAMS);
+	tcase_add_loop_test(tc, nothing_can_be_posted_to_a_datagram, 0, ACC_DATAGRAMS);
+	suite_add_tcase(s, tc);
+	return run_suite(s);
+}

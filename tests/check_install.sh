@@ -1,0 +1,199 @@
+#!/bin/sh
+# What a user installs: the library and its properties as a file, and programs
+# built against it by pkg-config, shared and static, in C and C++, and as a
+# meson subproject.
+#
+# usage: check_install.sh SOURCE_DIR BUILD_DIR
+set -u
+
+if [ $# -ne 2 ] || [ ! -f "$1/meson.build" ] || [ ! -f "$2/build.ninja" ]; then
+	echo "usage: check_install.sh SOURCE_DIR BUILD_DIR" >&2
+	exit 2
+fi
+source=$(cd "$1" && pwd) && build=$(cd "$2" && pwd) || exit 2
+# shellcheck source=tests/support/report.sh
+. "$source/tests/support/report.sh"
+tmp=$(mktemp -d) || exit 2
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 143' HUP INT TERM
+cd "$tmp" || exit 2
+unset DESTDIR
+
+# The meson that runs this test need not be the first in PATH.
+meson=${MESONINTROSPECT:-meson introspect}
+meson=${meson% introspect}
+
+# run NAME COMMAND...: holds when the command does
+run() {
+	run_name=$1
+	shift
+	if run_output=$("$@" 2>&1 </dev/null); then
+		ok "$run_name"
+	else
+		not_ok "$run_name" "exit code $?" "$(echo "$run_output" | tail -n 20)"
+		return 1
+	fi
+}
+
+# same NAME EXPECTED GOT
+same() {
+	if [ "$2" = "$3" ]; then
+		ok "$1"
+	else
+		not_ok "$1" "expected: $2" "got: $3"
+	fi
+}
+
+# ---- the files ----
+
+# shellcheck disable=SC2086
+run "meson install" $meson install -C "$build" --no-rebuild --destdir "$tmp/root" || report_end
+root=$tmp/root
+
+same "all public headers are installed" "$(cd "$source/include" && find . -name '*.h' | sort)" \
+    "$(cd "$root" && cd "$(dirname "$(find . -name socketserver.h)")" && find . -name '*.h' | sort)"
+
+PKG_CONFIG_PATH=$(dirname "$(find "$root" -name socketserver.pc)")
+export PKG_CONFIG_PATH
+prefix=$root$(pkg-config --variable=prefix socketserver)
+
+package() {
+	pkg-config --define-variable=prefix="$prefix" "$@" socketserver
+}
+
+libdir=$(package --variable=libdir)
+library=$libdir/libsocketserver.so
+readelf -lW "$library" >segments
+readelf -dW "$library" >dynamic
+same "soname" "libsocketserver.so.0" "$(sed -n 's/.*soname: \[\(.*\)\]/\1/p' dynamic)"
+same "the version in the file's name" "libsocketserver.so.$(package --modversion)" \
+    "$(basename "$(readlink -f "$library")")"
+none "needs libevent_core and the C library only" \
+    "$(sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' dynamic |
+	grep -v -E '^(libevent(_core)?-|libc\.|libm\.|libpthread\.|ld-linux|ld-musl)')"
+none "no search path for libraries" "$(grep -E 'RPATH|RUNPATH' dynamic)"
+none "no text relocations" "$(grep TEXTREL dynamic)"
+same "the stack is not executable" "RW" "$(awk '$1 == "GNU_STACK" { print $(NF - 1) }' segments)"
+none "no segment is writable and executable" "$(awk '$1 == "LOAD" && / RWE /' segments)"
+same "relocations are read-only" "1" "$(grep -c GNU_RELRO segments)"
+same "symbols are bound at the start" "yes" \
+    "$(grep -q -E 'BIND_NOW|FLAGS_1.*NOW' dynamic && echo yes)"
+
+# ---- programs ----
+
+cat >user.c <<'C'
+#include <socketserver.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int echo(struct sks_request *req)
+{
+	char *line;
+
+	return sks_readline(req->rfile, &line) > 0 ? sks_puts(req->wfile, line) : -1;
+}
+
+int main(void)
+{
+	struct sks_handler handler = { .handle = echo };
+	struct sks_server *server;
+	char address[64], version[32], *out;
+	size_t n;
+
+	snprintf(version, sizeof(version), "%d.%d.%d", SKS_VERSION_MAJOR, SKS_VERSION_MINOR,
+	    SKS_VERSION_PATCH);
+	if (strcmp(version, sks_version()) != 0)
+		return 2;
+	if (sks_handle_bytes(&handler, "a line\n", 7, &out, &n) == -1 || n != 7)
+		return 3;
+	free(out);
+	server = sks_tcp_server_new("127.0.0.1:0", &handler, NULL);
+	if (server == NULL || sks_server_address(server, 0, address, sizeof(address)) == NULL)
+		return 4;
+	sks_server_free(server);
+	puts(sks_version());
+	return 0;
+}
+C
+cat >user.cc <<'C'
+#include <cstdio>
+#include <socketserver.h>
+
+static int echo(sks_request *req)
+{
+	char *line;
+
+	return sks_readline(req->rfile, &line) > 0 ? sks_puts(req->wfile, line) : -1;
+}
+
+int main()
+{
+	sks_handler handler = {};
+
+	handler.handle = echo;
+	if (sks_handle_bytes(&handler, "a line\n", 7, nullptr, nullptr) == -1)
+		return 3;
+	std::puts(sks_version());
+	return 0;
+}
+C
+version=$(package --modversion)
+
+# answers PROGRAM: what it says, with the installed library
+answers() {
+	same "$1 runs" "$version" "$(LD_LIBRARY_PATH=$libdir "./$1" 2>&1)"
+}
+
+# needs_ours PROGRAM: is the shared library among what it needs?
+needs_ours() {
+	readelf -dW "$1" | grep -c 'NEEDED.*\[libsocketserver\.so\.0\]'
+}
+
+# shellcheck disable=SC2046
+if run "a program by pkg-config" \
+    cc -Wall -Wextra -Werror -o shared user.c $(package --cflags --libs); then
+	answers shared
+	same "it needs libsocketserver.so.0" "1" "$(needs_ours shared)"
+fi
+
+if command -v g++ >/dev/null; then
+	# shellcheck disable=SC2046
+	run "a program in C++ by pkg-config" \
+	    g++ -Wall -Wextra -Werror -o cxx user.cc $(package --cflags --libs) && answers cxx
+else
+	skip "a program in C++ by pkg-config" "there is no g++"
+fi
+
+# Only ours static: the archive in place of -lsocketserver
+# shellcheck disable=SC2046
+if run "a program with the static library by pkg-config" cc -Wall -Wextra -Werror -o archive user.c \
+    $(package --cflags) $(package --static --libs | sed "s,-lsocketserver,$libdir/libsocketserver.a,"); then
+	answers archive
+	same "it needs no libsocketserver.so" "0" "$(needs_ours archive)"
+fi
+
+case $(cc -print-file-name=libevent_core.a) in
+/*)
+	# shellcheck disable=SC2046
+	run "a static program by pkg-config" \
+	    cc -static -o static user.c $(package --cflags --static --libs) && answers static ;;
+*)	skip "a static program by pkg-config" "libevent has no static library here" ;;
+esac
+
+# ---- as a subproject ----
+
+mkdir -p user/subprojects
+ln -s "$source" user/subprojects/libsocketserver
+cp user.c user/
+cat >user/meson.build <<'MESON'
+project('user', 'c')
+subproject('libsocketserver', default_options: ['tests=false', 'examples=false'])
+executable('user', 'user.c', dependencies: dependency('socketserver'))
+MESON
+# shellcheck disable=SC2086
+run "a subproject is set up" $meson setup user/build user &&
+    run "a program with the subproject" ninja -C user/build user &&
+    same "it runs" "$version" "$(user/build/user 2>&1)"
+
+report_end

@@ -1,0 +1,593 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_listen.c - addresses to listen on, and the files and descriptors that
+ * come with them.
+ */
+#include "acceptance.h"
+
+#include "base/sys.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static struct sks_server *
+new_server(int mode, const struct sks_options *options)
+{
+	struct sks_options o = acc_options(&acc_modes[mode], options);
+	struct sks_server *server = sks_server_new(&acc_script, &o);
+
+	ck_assert_ptr_nonnull(server);
+	return server;
+}
+
+static char *
+in_dir(const char *scheme, const char *file, char *buf, size_t size)
+{
+	ck_assert_int_lt(snprintf(buf, size, "%s%s%s", scheme, acc_dir, file), (int)size);
+	return buf;
+}
+
+static int
+has_ipv6(void)
+{
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int ok = fd != -1 && bind(fd, (struct sockaddr *)&in6, sizeof(in6)) == 0;
+
+	if (fd != -1)
+		close(fd);
+	return ok;
+}
+
+static void
+assert_fails(struct sks_server *server, const char *address, int error)
+{
+	int before = log_lines(), fds = open_descriptors();
+
+	errno = 0;
+	ck_assert_msg(sks_server_listen(server, address) == -1, "%s was accepted", address);
+	ck_assert_msg(errno == error, "%s: %s", address, strerror(errno));
+	ck_assert_int_eq(log_lines(), before + 1);
+	ck_assert_int_eq(open_descriptors(), fds);
+	ck_assert_int_eq(sks_server_fileno(server, 0), -1);
+}
+
+/* -- several listeners, and what they are called -- */
+
+START_TEST(serves_all_its_listeners)
+{
+	char unix_text[160], dgram_text[160], text[160];
+	struct sks_server *server;
+	struct acc acc = { 0 };
+	int fd, i;
+
+	server = new_server(_i, NULL);
+	snprintf(unix_text, sizeof(unix_text), "unix:%s/s", acc_dir);
+	snprintf(dgram_text, sizeof(dgram_text), "unix-dgram:%s/d", acc_dir);
+	ck_assert_int_eq(sks_server_listen(server, "127.0.0.1:0"), 0);
+	ck_assert_int_eq(sks_server_listen(server, "udp:127.0.0.1:0"), 0);
+	ck_assert_int_eq(sks_server_listen(server, unix_text), 0);
+	ck_assert_int_eq(sks_server_listen(server, dgram_text), 0);
+	acc.server = server;
+	acc.mode = &acc_modes[_i];
+	sem_init(&acc.started, 0, 0);
+	acc_start(&acc);
+	for (i = 0; i < 4; i++) {
+		ck_assert_ptr_eq(sks_server_address(server, (unsigned int)i, text, sizeof(text)),
+		    text);
+		fd = i % 2 == 0 ? peer_connect(text) : peer_datagram(text, NULL);
+		peer_puts(fd, "echo\nd\n");
+		peer_expect(fd, "echo\n");
+		close(fd);
+	}
+	errno = 0;
+	ck_assert_ptr_null(sks_server_address(server, 4, text, sizeof(text)));
+	ck_assert_int_eq(errno, ENOENT);
+	errno = 0;
+	ck_assert_int_eq(sks_server_fileno(server, 4), -1);
+	ck_assert_int_eq(errno, ENOENT);
+	ck_assert_str_eq(sks_server_address(server, 2, text, sizeof(text)), unix_text);
+	ck_assert_str_eq(sks_server_address(server, 2, text, 6), "unix:"); /* cut */
+	acc_free(&acc);
+}
+END_TEST
+
+START_TEST(a_name_binds_all_its_addresses_on_one_port)
+{
+	struct sks_server *server = new_server(_i, NULL);
+	const char *port = NULL, *colon;
+	char text[4][160];
+	unsigned int n;
+
+	ck_assert_int_eq(sks_server_listen(server, "localhost:0"), 0);
+	for (n = 0; n < 4 && sks_server_address(server, n, text[n], sizeof(text[n])); n++) {
+		colon = strrchr(text[n], ':');
+		ck_assert_str_ne(colon, ":0");
+		if (port != NULL)
+			ck_assert_str_eq(colon, port);
+		port = colon;
+	}
+	ck_assert_uint_ge(n, 1);
+	sks_server_free(server);
+}
+END_TEST
+
+START_TEST(every_address_means_both_families)
+{
+	struct acc acc = { 0 };
+	char text[160], v4[64], v6[64];
+
+	if (!has_ipv6())
+		return;
+	acc.mode = &acc_modes[_i];
+	acc.server = new_server(_i, NULL);
+	sem_init(&acc.started, 0, 0);
+	ck_assert_int_eq(sks_server_listen(acc.server, ":0"), 0);
+	ck_assert_ptr_nonnull(sks_server_address(acc.server, 0, text, sizeof(text)));
+	snprintf(v4, sizeof(v4), "127.0.0.1%s", strrchr(text, ':'));
+	snprintf(v6, sizeof(v6), "[::1]%s", strrchr(text, ':'));
+	acc_start(&acc);
+	snprintf(acc.address, sizeof(acc.address), "%s", v4);
+	acc_ask(&acc, "echo 4\nd\n", "echo 4\n");
+	snprintf(acc.address, sizeof(acc.address), "%s", v6);
+	acc_ask(&acc, "echo 6\nd\n", "echo 6\n");
+	acc_free(&acc);
+}
+END_TEST
+
+static int
+tell_peer(struct sks_request *req)
+{
+	char text[160];
+
+	return sks_printf(req->wfile, "%s\n", sks_peer(req, text, sizeof(text)));
+}
+
+/* Peers of IPv4 on an IPv6 socket are shown as what they are. */
+START_TEST(peers_are_printed_canonically)
+{
+	static const struct sks_handler handler = { .handle = tell_peer };
+	struct sks_options options = acc_options(&acc_modes[_i], NULL);
+	struct acc acc = { 0 };
+	char text[160], address[64], expected[64];
+	union peer_name name;
+	socklen_t len;
+	int fd, v6;
+
+	if (!has_ipv6())
+		return;
+	acc.server = sks_tcp_server_new(":0", &handler, &options);
+	ck_assert_ptr_nonnull(acc.server);
+	sem_init(&acc.started, 0, 0);
+	acc_start(&acc);
+	sks_server_address(acc.server, 0, text, sizeof(text));
+	for (v6 = 0; v6 <= 1; v6++) {
+		snprintf(address, sizeof(address), "%s%s", v6 ? "[::1]" : "127.0.0.1",
+		    strrchr(text, ':'));
+		fd = peer_connect(address);
+		len = sizeof(name);
+		getsockname(fd, &name.any, &len);
+		snprintf(expected, sizeof(expected), "%s:%d\n", v6 ? "[::1]" : "127.0.0.1",
+		    ntohs(((struct sockaddr_in *)&name.storage)->sin_port));
+		peer_expect(fd, expected);
+		peer_expect_eof(fd);
+	}
+	acc_free(&acc);
+}
+END_TEST
+
+START_TEST(v6only_leaves_ipv4_to_others)
+{
+	struct sks_options options = { .v6only = 1 };
+	struct sks_server *six, *four;
+	char text[160], v4[64];
+	int fd;
+
+	if (!has_ipv6())
+		return;
+	six = new_server(0, &options);
+	ck_assert_int_eq(sks_server_listen(six, ":0"), 0);
+	sks_server_address(six, 0, text, sizeof(text));
+	snprintf(v4, sizeof(v4), "127.0.0.1%s", strrchr(text, ':'));
+	fd = peer_try(v4);
+	ck_assert_int_eq(fd, -1);
+	ck_assert_int_eq(errno, ECONNREFUSED);
+	four = new_server(0, NULL);
+	ck_assert_int_eq(sks_server_listen(four, v4), 0);
+	sks_server_free(four);
+	sks_server_free(six);
+}
+END_TEST
+
+START_TEST(port_in_use_is_told_with_step_and_object)
+{
+	struct sks_server *server = new_server(_i, NULL);
+	char line[200];
+	struct acc acc;
+
+	acc_tcp(&acc, _i, &acc_script, NULL);
+	assert_fails(server, acc.address, EADDRINUSE);
+	snprintf(line, sizeof(line), "bind %s: %s", acc.address, strerror(EADDRINUSE));
+	ck_assert_int_eq(log_count(line), 1);
+	acc_free(&acc);
+	sks_server_free(server);
+}
+END_TEST
+
+START_TEST(reuse_port_shares_a_port_of_those_who_ask)
+{
+	struct sks_options options = { .reuse_port = 1 };
+	struct sks_server *one = new_server(0, &options), *two = new_server(0, &options);
+	struct sks_server *other = new_server(0, NULL);
+	char text[160];
+
+	ck_assert_int_eq(sks_server_listen(one, "127.0.0.1:0"), 0);
+	sks_server_address(one, 0, text, sizeof(text));
+	ck_assert_int_eq(sks_server_listen(two, text), 0);
+	assert_fails(other, text, EADDRINUSE);
+	sks_server_free(one);
+	sks_server_free(two);
+	sks_server_free(other);
+}
+END_TEST
+
+/* A port is free again at once, although its last connections are not forgotten yet. */
+START_TEST(address_can_be_used_again_at_once)
+{
+	struct acc acc;
+	struct sks_server *server;
+
+	acc_tcp(&acc, _i, &acc_script, NULL);
+	acc_start(&acc);
+	acc_ask(&acc, "echo\nd\n", "echo\n"); /* the server closes first: TIME_WAIT is ours */
+	acc_free(&acc);
+	server = new_server(_i, NULL);
+	ck_assert_int_eq(sks_server_listen(server, acc.address), 0);
+	sks_server_free(server);
+}
+END_TEST
+
+START_TEST(refuses_what_is_no_address)
+{
+	struct sks_server *server = new_server(_i, NULL);
+	char file[160];
+
+	assert_fails(server, "", EINVAL);
+	assert_fails(server, "127.0.0.1", EINVAL);
+	assert_fails(server, "127.0.0.1:65536", EINVAL);
+	assert_fails(server, "127.0.0.1:-1", EINVAL);
+	assert_fails(server, "127.0.0.1:80x", ENOENT);
+	assert_fails(server, "unix:", EINVAL);
+	assert_fails(server, "fd:", EINVAL);
+	assert_fails(server, "fd:x", EINVAL);
+	assert_fails(server, "192.0.2.1:0", EADDRNOTAVAIL);
+	assert_fails(server, in_dir("unix:", "/none/s", file, sizeof(file)), ENOENT);
+	sks_server_free(server);
+}
+END_TEST
+
+START_TEST(tcp_and_udp_servers_take_their_own_kind)
+{
+	char text[160];
+
+	errno = 0;
+	ck_assert_ptr_null(sks_tcp_server_new("udp:127.0.0.1:0", &acc_script, NULL));
+	ck_assert_int_eq(errno, EINVAL);
+	errno = 0;
+	ck_assert_ptr_null(sks_tcp_server_new(in_dir("unix-dgram:", "/d", text, sizeof(text)),
+	    &acc_script, NULL));
+	ck_assert_int_eq(errno, EINVAL);
+	errno = 0;
+	ck_assert_ptr_null(sks_udp_server_new("tcp:127.0.0.1:0", &acc_script, NULL));
+	ck_assert_int_eq(errno, EINVAL);
+	errno = 0;
+	ck_assert_ptr_null(sks_udp_server_new(in_dir("unix:", "/d", text, sizeof(text)),
+	    &acc_script, NULL));
+	ck_assert_int_eq(errno, EINVAL);
+}
+END_TEST
+
+START_TEST(udp_server_needs_no_prefix)
+{
+	struct sks_server *server = sks_udp_server_new("127.0.0.1:0", &acc_script, NULL);
+	int type = 0;
+	socklen_t len = sizeof(type);
+
+	ck_assert_ptr_nonnull(server);
+	getsockopt(sks_server_fileno(server, 0), SOL_SOCKET, SO_TYPE, &type, &len);
+	ck_assert_int_eq(type, SOCK_DGRAM);
+	sks_server_free(server);
+}
+END_TEST
+
+/* No child that a handler starts inherits anything. */
+START_TEST(descriptors_are_closed_on_exec)
+{
+	struct acc acc;
+
+	acc_all(&acc, _i, &acc_script, NULL);
+	ck_assert_int_eq(fcntl(sks_server_fileno(acc.server, 0), F_GETFD), FD_CLOEXEC);
+	acc_free(&acc);
+}
+END_TEST
+
+/* -- files of Unix sockets; the i-th: streams or datagrams -- */
+
+static const char *const unix_schemes[] = { "unix:", "unix-dgram:" };
+static const int unix_types[] = { SOCK_STREAM, SOCK_DGRAM };
+
+/* Binds a socket to the file "s", as another program does. */
+static int
+bind_file(int type)
+{
+	char text[160];
+	union peer_name name;
+	socklen_t len = peer_name(in_dir("unix:", "/s", text, sizeof(text)), &name);
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+
+	ck_assert_int_eq(bind(fd, &name.any, len), 0);
+	if (type == SOCK_STREAM)
+		ck_assert_int_eq(listen(fd, 1), 0);
+	return fd;
+}
+
+static int
+file_exists(void)
+{
+	struct stat st;
+	char path[160];
+
+	return lstat(in_dir("", "/s", path, sizeof(path)), &st) == 0;
+}
+
+static void
+remove_file(void)
+{
+	char path[160];
+
+	ck_assert_int_eq(unlink(in_dir("", "/s", path, sizeof(path))), 0);
+}
+
+START_TEST(socket_file_goes_with_the_server)
+{
+	struct sks_server *server = new_server(0, NULL);
+	char text[160];
+
+	ck_assert_int_eq(sks_server_listen(server, in_dir(unix_schemes[_i], "/s", text, sizeof(text))), 0);
+	ck_assert(file_exists());
+	sks_server_free(server);
+	ck_assert(!file_exists());
+}
+END_TEST
+
+START_TEST(stale_socket_file_is_replaced)
+{
+	struct sks_server *server = new_server(0, NULL);
+	char text[160];
+	int fd;
+
+	close(bind_file(unix_types[_i])); /* left behind, as by a crash */
+	ck_assert_int_eq(sks_server_listen(server, in_dir(unix_schemes[_i], "/s", text, sizeof(text))), 0);
+	in_dir("unix:", "/s", text, sizeof(text));
+	fd = _i == 0 ? peer_connect(text) : peer_datagram(text, NULL);
+	close(fd);
+	sks_server_free(server);
+	ck_assert(!file_exists());
+}
+END_TEST
+
+START_TEST(live_socket_file_is_left_alone)
+{
+	struct sks_server *server = new_server(0, NULL);
+	int other = bind_file(unix_types[_i]);
+	char text[160];
+	int fd;
+
+	assert_fails(server, in_dir(unix_schemes[_i], "/s", text, sizeof(text)), EADDRINUSE);
+	sks_server_free(server);
+	in_dir("unix:", "/s", text, sizeof(text));
+	fd = _i == 0 ? peer_connect(text) : peer_datagram(text, NULL);
+	close(fd);
+	close(other);
+	remove_file();
+}
+END_TEST
+
+START_TEST(file_that_is_no_socket_is_left_alone)
+{
+	struct sks_server *server = new_server(0, NULL);
+	char path[160], text[160];
+	int fd = open(in_dir("", "/s", path, sizeof(path)), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+
+	ck_assert_int_ne(fd, -1);
+	close(fd);
+	assert_fails(server, in_dir(unix_schemes[_i], "/s", text, sizeof(text)), EADDRINUSE);
+	sks_server_free(server);
+	remove_file();
+}
+END_TEST
+
+START_TEST(file_that_is_not_ours_any_more_is_left_alone)
+{
+	struct sks_server *server = new_server(0, NULL);
+	char text[160];
+	int other;
+
+	ck_assert_int_eq(sks_server_listen(server, in_dir(unix_schemes[_i], "/s", text, sizeof(text))), 0);
+	remove_file();
+	other = bind_file(unix_types[_i]); /* a successor's */
+	sks_server_free(server);
+	ck_assert(file_exists());
+	close(other);
+	remove_file();
+}
+END_TEST
+
+START_TEST(file_that_is_gone_is_no_trouble)
+{
+	struct sks_server *server = new_server(0, NULL);
+	char text[160];
+
+	ck_assert_int_eq(sks_server_listen(server, in_dir(unix_schemes[_i], "/s", text, sizeof(text))), 0);
+	remove_file();
+	sks_server_free(server);
+	ck_assert_int_eq(log_lines(), 0);
+}
+END_TEST
+
+START_TEST(unix_mode_is_the_files_and_umask_stays)
+{
+	struct sks_options options = { .unix_mode = 0626 };
+	mode_t mask = umask(077);
+	struct sks_server *server = new_server(0, &options);
+	char text[160], path[160];
+	struct stat st;
+
+	ck_assert_int_eq(sks_server_listen(server, in_dir(unix_schemes[_i], "/s", text, sizeof(text))), 0);
+	ck_assert_int_eq(stat(in_dir("", "/s", path, sizeof(path)), &st), 0);
+	/* Where the kernel applies umask to it as well, it is never more than asked. */
+	ck_assert_int_eq(st.st_mode & 0777u & ~0626u, 0);
+	ck_assert_int_eq(st.st_mode & 0700, 0600);
+	sks_server_free(server);
+	ck_assert_int_eq((int)umask(mask), 077);
+	server = new_server(0, &options);
+	umask(0);
+	ck_assert_int_eq(sks_server_listen(server, in_dir(unix_schemes[_i], "/s", text, sizeof(text))), 0);
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_int_eq(st.st_mode & 0777, 0626);
+	umask(mask);
+	sks_server_free(server);
+}
+END_TEST
+
+START_TEST(path_too_long_is_told)
+{
+	struct sks_server *server = new_server(0, NULL);
+	char text[200];
+
+	snprintf(text, sizeof(text), "%s/%0150d", unix_schemes[_i], 0);
+	assert_fails(server, text, ENAMETOOLONG);
+	sks_server_free(server);
+}
+END_TEST
+
+/* -- abstract names -- */
+
+START_TEST(abstract_name_has_no_file)
+{
+	static const char *const schemes[] = { "unix", "unix-dgram" };
+	struct acc acc = { 0 };
+	struct sks_server *second = new_server(0, NULL);
+	char text[160], name[100];
+	int fd, stream = _i % 2 == 0;
+
+	acc.mode = &acc_modes[_i / 2];
+	acc.server = new_server(_i / 2, NULL);
+	sem_init(&acc.started, 0, 0);
+	snprintf(name, sizeof(name), "@sks-test-%d", (int)getpid());
+	snprintf(text, sizeof(text), "%s:%s", schemes[_i % 2], name);
+	ck_assert_int_eq(sks_server_listen(acc.server, text), 0);
+	assert_fails(second, text, EADDRINUSE);
+	sks_server_free(second);
+	snprintf(text, sizeof(text), "unix:%s", name);
+	ck_assert_str_eq(sks_server_address(acc.server, 0, acc.address, sizeof(acc.address)), text);
+	acc_start(&acc);
+	fd = stream ? peer_connect(text) : peer_datagram(text, NULL);
+	peer_puts(fd, "echo\nd\n");
+	peer_expect(fd, "echo\n");
+	close(fd);
+	acc_free(&acc);
+}
+END_TEST
+
+/* -- inherited sockets -- */
+
+START_TEST(inherited_socket_is_served_and_closed)
+{
+	struct acc acc, heir = { 0 };
+	char text[32];
+	int fd;
+
+	acc_all(&acc, _i, &acc_script, NULL);
+	fd = fcntl(sks_server_fileno(acc.server, 0), F_DUPFD, 100);
+	heir = acc;
+	heir.server = new_server(_i / 4, NULL);
+	snprintf(text, sizeof(text), "fd:%d", fd);
+	ck_assert_int_eq(sks_server_listen(heir.server, text), 0);
+	ck_assert_int_eq(sks_server_fileno(heir.server, 0), fd);
+	ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	ck_assert_str_eq(sks_server_address(heir.server, 0, heir.address, sizeof(heir.address)),
+	    acc.address);
+	acc_start(&heir);
+	acc_ask(&heir, "echo\nd\n", "echo\n");
+	acc_free(&heir);
+	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
+	/* A socket file is not the heir's to remove: who bound it still serves there. */
+	acc_start(&acc);
+	acc_ask(&acc, "echo\nd\n", "echo\n");
+	acc_free(&acc);
+}
+END_TEST
+
+START_TEST(refuses_to_inherit_what_does_not_listen)
+{
+	struct sks_server *server = new_server(_i, NULL);
+	char text[32];
+	int fds[2], fd;
+
+	assert_fails(server, "fd:999", EBADF);
+	ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	errno = 0;
+	snprintf(text, sizeof(text), "fd:%d", fds[0]);
+	ck_assert_int_eq(sks_server_listen(server, text), -1);
+	ck_assert_int_eq(errno, ENOTSOCK);
+	snprintf(text, sizeof(text), "fd:%d", fd);
+	ck_assert_int_eq(sks_server_listen(server, text), -1);
+	ck_assert_int_eq(errno, EINVAL);
+	ck_assert_int_eq(log_lines(), 3);
+	close(fds[0]);
+	close(fds[1]);
+	close(fd);
+	sks_server_free(server);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("listen");
+	TCase *tc = tcase_create("listen");
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, acc_setup, acc_teardown);
+	tcase_add_loop_test(tc, serves_all_its_listeners, 0, ACC_MODES);
+	tcase_add_loop_test(tc, a_name_binds_all_its_addresses_on_one_port, 0, ACC_MODES);
+	tcase_add_loop_test(tc, every_address_means_both_families, 0, ACC_MODES);
+	tcase_add_loop_test(tc, peers_are_printed_canonically, 0, ACC_MODES);
+	tcase_add_test(tc, v6only_leaves_ipv4_to_others);
+	tcase_add_loop_test(tc, port_in_use_is_told_with_step_and_object, 0, ACC_MODES);
+	tcase_add_test(tc, reuse_port_shares_a_port_of_those_who_ask);
+	tcase_add_loop_test(tc, address_can_be_used_again_at_once, 0, ACC_MODES);
+	tcase_add_loop_test(tc, refuses_what_is_no_address, 0, ACC_MODES);
+	tcase_add_test(tc, tcp_and_udp_servers_take_their_own_kind);
+	tcase_add_test(tc, udp_server_needs_no_prefix);
+	tcase_add_loop_test(tc, descriptors_are_closed_on_exec, 0, ACC_ALL);
+	tcase_add_loop_test(tc, socket_file_goes_with_the_server, 0, 2);
+	tcase_add_loop_test(tc, stale_socket_file_is_replaced, 0, 2);
+	tcase_add_loop_test(tc, live_socket_file_is_left_alone, 0, 2);
+	tcase_add_loop_test(tc, file_that_is_no_socket_is_left_alone, 0, 2);
+	tcase_add_loop_test(tc, file_that_is_not_ours_any_more_is_left_alone, 0, 2);
+	tcase_add_loop_test(tc, file_that_is_gone_is_no_trouble, 0, 2);
+	tcase_add_loop_test(tc, unix_mode_is_the_files_and_umask_stays, 0, 2);
+	tcase_add_loop_test(tc, path_too_long_is_told, 0, 2);
+	tcase_add_loop_test(tc, abstract_name_has_no_file, 0, ACC_MODES * 2);
+	tcase_add_loop_test(tc, inherited_socket_is_served_and_closed, 0, ACC_ALL);
+	tcase_add_loop_test(tc, refuses_to_inherit_what_does_not_listen, 0, ACC_MODES);
+	suite_add_tcase(s, tc);
+	return run_suite(s);
+}

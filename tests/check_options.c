@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_options.c - options out of their range, structs of other versions, and
+ * what the statistics count.
+ */
+#include "acceptance.h"
+
+#include "base/sys.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static void
+assert_refused(const struct sks_options *options, const char *member)
+{
+	int before = log_count(member);
+
+	errno = 0;
+	ck_assert_msg(sks_server_new(&acc_script, options) == NULL, "%s was accepted", member);
+	ck_assert_int_eq(errno, EINVAL);
+	ck_assert_msg(log_count(member) == before + 1, "no line tells of %s", member);
+}
+
+#define REFUSED(member, value) \
+	assert_refused(&(struct sks_options){ .member = (value) }, "options." #member ":")
+
+START_TEST(refuses_options_out_of_range)
+{
+	REFUSED(mode, -1);
+	REFUSED(mode, SKS_PROCESSES + 1);
+	REFUSED(workers, -2);
+	REFUSED(backlog, -1);
+	REFUSED(max_connections, -1);
+	REFUSED(max_running, -1);
+	REFUSED(idle_ms, -2);
+	REFUSED(timeout_ms, -2);
+	REFUSED(linger_ms, -2);
+	REFUSED(drain_ms, -2);
+	REFUSED(tick_ms, -2);
+	REFUSED(unix_mode, -1);
+	REFUSED(unix_mode, 01000);
+	REFUSED(max_line, 1);
+	REFUSED(max_line, SIZE_MAX);
+	REFUSED(max_output, SIZE_MAX);
+	REFUSED(max_datagram, 65537);
+	REFUSED(stack_size, 1);
+	REFUSED(stack_size, SIZE_MAX);
+}
+END_TEST
+
+START_TEST(refuses_handlers_that_cannot_be_run)
+{
+	struct sks_handler handler = { .name = "nothing" };
+
+	errno = 0;
+	ck_assert_ptr_null(sks_server_new(&handler, NULL));
+	ck_assert_int_eq(errno, EINVAL);
+	ck_assert_int_eq(log_count("handle is missing"), 1);
+	handler = acc_script;
+	handler.state_size = SIZE_MAX;
+	errno = 0;
+	ck_assert_ptr_null(sks_server_new(&handler, NULL));
+	ck_assert_int_eq(errno, EINVAL);
+	ck_assert_int_eq(log_count("state_size"), 1);
+}
+END_TEST
+
+/* As a program sees it that was built with later headers, or earlier ones. */
+static struct {
+	struct sks_options known;
+	int later[4];
+} longer_options;
+
+static struct {
+	struct sks_handler known;
+	int later[4];
+} longer_handler;
+
+static struct sks_server *
+new_from_longer(void)
+{
+	longer_handler.known = acc_script;
+	return sks_server_new_abi(&longer_handler.known, sizeof(longer_handler),
+	    &longer_options.known, sizeof(longer_options));
+}
+
+START_TEST(structs_of_other_versions)
+{
+	struct sks_server *server = new_from_longer();
+
+	ck_assert_ptr_nonnull(server);
+	sks_server_free(server);
+	longer_options.later[3] = 1;
+	errno = 0;
+	ck_assert_ptr_null(new_from_longer());
+	ck_assert_int_eq(errno, E2BIG);
+	longer_options.later[3] = 0;
+	longer_handler.later[0] = 1;
+	errno = 0;
+	ck_assert_ptr_null(new_from_longer());
+	ck_assert_int_eq(errno, E2BIG);
+	longer_handler.later[0] = 0;
+	ck_assert_int_eq(log_lines(), 2);
+	/* An older caller's, of which the last members are not known. */
+	server = sks_server_new_abi(&acc_script, offsetof(struct sks_handler, state_size),
+	    &(struct sks_options){ .mode = SKS_SERIAL }, sizeof(int));
+	ck_assert_ptr_nonnull(server);
+	sks_server_free(server);
+	ck_assert_ptr_null(sks_server_new_abi(&acc_script, 0, NULL, 0));
+	ck_assert_int_eq(errno, EINVAL);
+}
+END_TEST
+
+START_TEST(statistics_of_other_versions)
+{
+	struct {
+		struct sks_stats known;
+		uint64_t later;
+	} longer;
+	struct acc acc;
+
+	memset(&longer, 0xff, sizeof(longer));
+	acc_tcp(&acc, 0, &acc_script, NULL);
+	ck_assert_int_eq(sks_server_stats_abi(acc.server, &longer.known, sizeof(longer)), 0);
+	ck_assert_uint_eq(longer.known.bytes_out, 0);
+	ck_assert_uint_eq(longer.later, 0); /* not counted here */
+	memset(&longer, 0xff, sizeof(longer));
+	ck_assert_int_eq(sks_server_stats_abi(acc.server, &longer.known, sizeof(uint64_t)), 0);
+	ck_assert_uint_eq(longer.known.accepted, 0);
+	ck_assert_uint_eq(longer.known.active, UINT64_MAX);
+	acc_free(&acc);
+}
+END_TEST
+
+START_TEST(options_and_handler_are_copied)
+{
+	struct sks_options options = { .data = seen };
+	struct sks_handler handler = acc_script;
+	char name[] = "mine";
+	struct acc acc;
+	int fd;
+
+	handler.name = name;
+	acc_tcp(&acc, _i, &handler, &options);
+	memset(&handler, 0xff, sizeof(handler));
+	memset(&options, 0xff, sizeof(options));
+	memset(name, 'x', sizeof(name) - 1);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "f\n");
+	peer_expect_eof(fd);
+	acc_stop(&acc);
+	ck_assert_int_eq(log_count("mine: "), 1);
+	acc_free(&acc);
+}
+END_TEST
+
+START_TEST(counts_what_connections_do)
+{
+	struct sks_options options = { .on_error = acc_on_error };
+	struct sks_stats stats;
+	struct acc acc;
+	int kept, fd;
+
+	acc_streams(&acc, _i, &acc_script, &options);
+	acc_start(&acc);
+	acc_ask(&acc, "echo\nd\n", "echo\n");
+	fd = acc_client(&acc);
+	peer_puts(fd, "f\n");
+	peer_expect_eof(fd);
+	kept = acc_client(&acc);
+	peer_puts(kept, "echo\nk\n");
+	peer_expect(kept, "echo\n");
+	ck_eventually(acc_stats(&acc).parked == 1);
+	fd = acc_client(&acc);
+	peer_puts(fd, "echo\n");
+	peer_expect(fd, "echo\n");
+	/* Counted just after it was sent. */
+	ck_eventually(acc_stats(&acc).bytes_out == 3 * strlen("echo\n"));
+	ck_eventually(acc_stats(&acc).lingering == 0);
+	stats = acc_stats(&acc);
+	ck_assert_uint_eq(stats.accepted, 4);
+	ck_assert_uint_eq(stats.active, 1);
+	ck_assert_uint_eq(stats.parked, 1);
+	ck_assert_uint_eq(stats.finished, 2);
+	ck_assert_uint_eq(stats.failed, 1);
+	ck_assert_uint_eq(stats.refused, 0);
+	ck_assert_uint_eq(stats.datagrams, 0);
+	ck_assert_uint_eq(stats.bytes_in, strlen("echo\nd\nf\necho\nk\necho\n"));
+	ck_assert_uint_eq(stats.bytes_out, 3 * strlen("echo\n"));
+	close(fd);
+	close(kept);
+	ck_eventually(acc_stats(&acc).finished == 4);
+	acc_stop(&acc);
+	stats = acc_stats(&acc);
+	ck_assert_uint_eq(stats.active + stats.parked + stats.lingering, 0);
+	ck_assert_uint_eq(stats.accepted, stats.finished + stats.refused);
+	acc_free(&acc);
+}
+END_TEST
+
+/* A peer that has not closed yet. */
+START_TEST(counts_lingering_connections)
+{
+	struct acc acc;
+	int fd;
+
+	acc_streams(&acc, _i, &acc_script, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "d\n");
+	ck_eventually(acc_stats(&acc).lingering == 1);
+	ck_assert_uint_eq(acc_stats(&acc).active, 0);
+	ck_assert_uint_eq(acc_stats(&acc).finished, 0);
+	peer_expect_eof(fd);
+	ck_eventually(acc_stats(&acc).finished == 1);
+	ck_assert_uint_eq(acc_stats(&acc).lingering, 0);
+	acc_free(&acc);
+}
+END_TEST
+
+START_TEST(counts_what_datagrams_do)
+{
+	struct sks_options options = { .on_error = acc_on_error };
+	struct sks_stats stats;
+	struct acc acc;
+	int fd;
+
+	acc_datagrams(&acc, _i, &acc_script, &options);
+	acc_start(&acc);
+	acc_ask(&acc, "echo\n", "echo\n");
+	fd = acc_client(&acc);
+	peer_puts(fd, "f\n");
+	ck_eventually(acc_stats(&acc).finished == 2);
+	close(fd);
+	acc_stop(&acc);
+	stats = acc_stats(&acc);
+	ck_assert_uint_eq(stats.datagrams, 2);
+	ck_assert_uint_eq(stats.failed, 1);
+	ck_assert_uint_eq(stats.accepted + stats.active + stats.dropped + stats.truncated, 0);
+	ck_assert_uint_eq(stats.bytes_in, 7);
+	ck_assert_uint_eq(stats.bytes_out, 5);
+	acc_free(&acc);
+}
+END_TEST
+
+/* Each failure of malloc on the way to a server: NULL, and nothing is left. */
+START_TEST(new_fails_cleanly_without_memory_or_descriptors)
+{
+	static const char *const calls[] = { "malloc:ENOMEM", "eventfd:EMFILE", "socket:EMFILE",
+		"bind:EACCES", "listen:EADDRINUSE", "setsockopt:ENOPROTOOPT" };
+	struct sks_options options = acc_options(&acc_modes[_i], NULL);
+	struct sks_server *server;
+	char rule[64];
+	size_t call;
+	int k;
+
+	for (call = 0; call < sizeof(calls) / sizeof(calls[0]); call++) {
+		for (k = 1; k < 100; k++) {
+			snprintf(rule, sizeof(rule), "%s:%d", calls[call], k);
+			ck_assert_int_eq(sks_fault(rule), 0);
+			server = sks_tcp_server_new("127.0.0.1:0", &acc_script, &options);
+			if (sks_fault_hits() == 0)
+				break;
+			sks_fault_clear();
+			sks_server_free(server); /* where it was not needed */
+		}
+		ck_assert_int_lt(k, 100);
+		ck_assert_int_gt(k, 1);
+		sks_server_free(server);
+		sks_fault_clear();
+	}
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("options");
+	TCase *tc = tcase_create("options");
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, acc_setup, acc_teardown);
+	tcase_add_test(tc, refuses_options_out_of_range);
+	tcase_add_test(tc, refuses_handlers_that_cannot_be_run);
+	tcase_add_test(tc, structs_of_other_versions);
+	tcase_add_test(tc, statistics_of_other_versions);
+	tcase_add_loop_test(tc, options_and_handler_are_copied, 0, ACC_MODES);
+	tcase_add_loop_test(tc, counts_what_connections_do, 0, ACC_STREAMS);
+	tcase_add_loop_test(tc, counts_lingering_connections, 0, ACC_STREAMS);
+	tcase_add_loop_test(tc, counts_what_datagrams_do, 0, ACC_DATAGRAMS);
+	tcase_add_loop_test(tc, new_fails_cleanly_without_memory_or_descriptors, 0, ACC_MODES);
+	suite_add_tcase(s, tc);
+	return run_suite(s);
+}

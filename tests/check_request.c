@@ -1,0 +1,668 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_request.c - what a handler may rely on: the order of setup, handle and
+ * finish, its state, SKS_KEEP, client_first, and life without a server.
+ */
+#include "acceptance.h"
+
+#include "base/sys.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* -- order and counts -- */
+
+static int
+say_setup(struct sks_request *req)
+{
+	acc_setup_counted(req);
+	return sks_puts(req->wfile, "setup ");
+}
+
+static int
+say_handle(struct sks_request *req)
+{
+	atomic_fetch_add(&seen->handles, 1);
+	return sks_puts(req->wfile, "handle ");
+}
+
+START_TEST(runs_setup_handle_and_finish_in_order)
+{
+	static const struct sks_handler handler = {
+		.setup = say_setup, .handle = say_handle, .finish = acc_finish_bye };
+	struct acc acc;
+
+	acc_all(&acc, _i, &handler, NULL);
+	acc_start(&acc);
+	acc_ask(&acc, "\n", "setup handle bye\n");
+	acc_free(&acc);
+	ck_assert_int_eq(seen->setups, 1);
+	ck_assert_int_eq(seen->handles, 1);
+	ck_assert_int_eq(seen->finishes, 1);
+}
+END_TEST
+
+static int
+fail_setup(struct sks_request *req)
+{
+	acc_setup_counted(req);
+	sks_puts(req->wfile, "no\n");
+	errno = EACCES;
+	return -1;
+}
+
+/* Python: setup failing means that neither handle nor finish is called. */
+START_TEST(failing_setup_is_the_end)
+{
+	struct sks_options options = { .on_error = acc_on_error };
+	struct sks_handler handler = acc_script;
+	struct acc acc;
+
+	handler.setup = fail_setup;
+	acc_all(&acc, _i, &handler, &options);
+	acc_start(&acc);
+	acc_ask(&acc, "echo\n", "no\n"); /* what it wrote arrives nevertheless */
+	acc_stop(&acc);
+	ck_assert_int_eq(seen->setups, 1);
+	ck_assert_int_eq(seen->handles, 0);
+	ck_assert_int_eq(seen->finishes, 0);
+	ck_assert_int_eq(seen->errors, 1);
+	ck_assert_int_eq(seen->last_error, EACCES);
+	ck_assert_uint_eq(acc_stats(&acc).failed, 1);
+	acc_free(&acc);
+}
+END_TEST
+
+static void
+apologise(struct sks_request *req, int error)
+{
+	acc_on_error(req, error);
+	sks_puts(req->wfile, "sorry\n");
+}
+
+START_TEST(finish_runs_once_after_an_error_which_may_write)
+{
+	struct sks_options options = { .on_error = apologise };
+	struct sks_handler handler = acc_script;
+	struct acc acc;
+
+	handler.finish = acc_finish_bye;
+	acc_all(&acc, _i, &handler, &options);
+	acc_start(&acc);
+	acc_ask(&acc, "f\n", "sorry\nbye\n");
+	acc_free(&acc);
+	ck_assert_int_eq(seen->finishes, 1);
+	ck_assert_int_eq(seen->errors, 1);
+}
+END_TEST
+
+START_TEST(finish_runs_once_after_a_reset)
+{
+	struct sks_options options = { .on_error = acc_on_error };
+	struct acc acc;
+	int fd;
+
+	acc_tcp(&acc, _i, &acc_script, &options);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "echo\n");
+	peer_expect(fd, "echo\n"); /* now it is in its handler */
+	peer_reset(fd);
+	ck_eventually(acc_stats(&acc).finished == 1);
+	ck_assert_int_eq(seen->finishes, 1);
+	ck_assert_int_eq(seen->errors, 1);
+	ck_assert_int_eq(seen->last_error, ECONNRESET);
+	/* And between exchanges, where no handler is there to see it. */
+	fd = acc_client(&acc);
+	peer_puts(fd, "echo\nk\n");
+	peer_expect(fd, "echo\n");
+	ck_eventually(acc_stats(&acc).parked == 1);
+	peer_reset(fd);
+	ck_eventually(acc_stats(&acc).finished == 2);
+	ck_assert_int_eq(seen->finishes, 2);
+	ck_assert_int_eq(seen->handles, 2);
+	ck_assert_int_eq(seen->errors, 1);
+	acc_free(&acc);
+}
+END_TEST
+
+START_TEST(reset_before_it_is_accepted_harms_nobody)
+{
+	struct sks_options options = { .on_error = acc_on_error };
+	struct acc acc;
+	int fd;
+
+	acc_tcp(&acc, _i, &acc_script, &options);
+	fd = acc_client(&acc);
+	peer_reset(fd);
+	acc_start(&acc);
+	acc_ask(&acc, "echo\nd\n", "echo\n");
+	acc_free(&acc);
+	ck_assert_int_eq(seen->setups, seen->finishes);
+}
+END_TEST
+
+static int
+return_42(struct sks_request *req)
+{
+	sks_puts(req->wfile, "42\n");
+	return 42;
+}
+
+START_TEST(any_other_value_is_done)
+{
+	static const struct sks_handler handler = { .handle = return_42, .finish = acc_finish };
+	struct acc acc;
+
+	acc_all(&acc, _i, &handler, NULL);
+	acc_start(&acc);
+	acc_ask(&acc, "\n", "42\n");
+	acc_stop(&acc);
+	ck_assert_uint_eq(acc_stats(&acc).failed, 0);
+	ck_assert_int_eq(seen->finishes, 1);
+	acc_free(&acc);
+}
+END_TEST
+
+/* -- what it gets -- */
+
+struct state {
+	char zero[1000];
+	long calls;
+};
+
+static int
+soil_state(struct sks_request *req)
+{
+	struct state *state = req->state;
+	size_t i;
+
+	if (state->calls++ == 0) {
+		for (i = 0; i < sizeof(state->zero); i++)
+			if (state->zero[i] != 0)
+				sks_puts(req->wfile, "dirty ");
+		if ((uintptr_t)state % _Alignof(max_align_t) != 0)
+			sks_puts(req->wfile, "crooked ");
+	}
+	memset(state->zero, 0xff, sizeof(state->zero));
+	sks_printf(req->wfile, "%ld %s\n", state->calls,
+	    req->data == seen ? "data" : "no data");
+	return SKS_DONE;
+}
+
+START_TEST(state_is_zeroed_and_data_is_there)
+{
+	static const struct sks_handler handler = {
+		.handle = soil_state, .state_size = sizeof(struct state) };
+	struct sks_options options = { .data = seen };
+	struct acc acc;
+	int i;
+
+	acc_all(&acc, _i, &handler, &options);
+	acc_start(&acc);
+	for (i = 0; i < 20; i++)
+		acc_ask(&acc, "\n", "1 data\n");
+	acc_free(&acc);
+}
+END_TEST
+
+static int
+describe(struct sks_request *req)
+{
+	sks_printf(req->wfile, "%d %d %d\n", sks_is_datagram(req), sks_is_truncated(req),
+	    req->server != NULL);
+	return SKS_DONE;
+}
+
+START_TEST(knows_what_it_is)
+{
+	static const struct sks_handler handler = { .handle = describe };
+	struct acc acc;
+
+	acc_all(&acc, _i, &handler, NULL);
+	acc_start(&acc);
+	acc_ask(&acc, "\n", acc_is_stream(&acc) ? "0 0 1\n" : "1 0 1\n");
+	acc_free(&acc);
+}
+END_TEST
+
+/* -- SKS_KEEP -- */
+
+START_TEST(keep_calls_handle_again_for_more_input)
+{
+	struct acc acc;
+	int fd, i;
+
+	acc_streams(&acc, _i, &acc_script, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	for (i = 1; i <= 5; i++) {
+		char text[32];
+
+		peer_puts(fd, "c\nk\n");
+		snprintf(text, sizeof(text), "call %d\n", i);
+		peer_expect(fd, text);
+		ck_eventually(acc_stats(&acc).parked == 1);
+		ck_assert_uint_eq(acc_stats(&acc).active, 0);
+	}
+	peer_puts(fd, "d\n");
+	peer_expect_eof(fd);
+	acc_free(&acc);
+	ck_assert_int_eq(seen->setups, 1);
+	ck_assert_int_eq(seen->handles, 6);
+	ck_assert_int_eq(seen->finishes, 1);
+}
+END_TEST
+
+START_TEST(keep_loses_no_pipelined_input)
+{
+	struct acc acc;
+	int fd;
+
+	acc_streams(&acc, _i, &acc_script, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "c\nk\nc\nk\nc\nk\nc\nd\nlost\n");
+	peer_expect(fd, "call 1\ncall 2\ncall 3\ncall 4\n");
+	peer_expect_eof(fd);
+	acc_free(&acc);
+	ck_assert_int_eq(seen->handles, 4);
+	ck_assert_int_eq(seen->finishes, 1);
+}
+END_TEST
+
+/* A line in pieces over an exchange's end. */
+START_TEST(keep_loses_no_half_of_a_line)
+{
+	struct acc acc;
+	int fd;
+
+	acc_streams(&acc, _i, &acc_script, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "c\nk\nec");
+	peer_expect(fd, "call 1\n");
+	peer_puts(fd, "ho\nd\n");
+	peer_expect(fd, "echo\n");
+	peer_expect_eof(fd);
+	acc_free(&acc);
+	ck_assert_int_eq(seen->handles, 2);
+}
+END_TEST
+
+/* A client that pipelines takes turns with the others, also where only one may run. */
+START_TEST(keep_lets_others_have_their_turn)
+{
+	struct sks_options options = { .max_running = 1 };
+	struct acc acc;
+	int one, two;
+
+	acc_streams(&acc, _i, &acc_script, &options);
+	acc_start(&acc);
+	one = acc_client(&acc);
+	peer_puts(one, "k\n");
+	ck_eventually(acc_stats(&acc).parked == 1);
+	two = acc_client(&acc);
+	peer_puts(two, "k\n");
+	ck_eventually(acc_stats(&acc).parked == 2);
+	peer_puts(one, "echo 1\n");
+	peer_expect(one, "echo 1\n"); /* it has the only place */
+	peer_puts(two, "echo 2\nd\n");
+	ck_eventually(acc_stats(&acc).active == 2);
+	peer_puts(one, "k\necho 3\n");
+	peer_expect(two, "echo 2\n");
+	peer_expect_eof(two);
+	peer_expect(one, "echo 3\n");
+	peer_puts(one, "d\n");
+	peer_expect_eof(one);
+	acc_free(&acc);
+}
+END_TEST
+
+START_TEST(keep_after_the_end_of_input_is_done)
+{
+	struct sks_handler handler = acc_script;
+	struct acc acc;
+	int fd;
+
+	handler.finish = acc_finish_bye;
+	acc_streams(&acc, _i, &handler, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "c\nk\n");
+	peer_half_close(fd);
+	peer_expect(fd, "call 1\nbye\n");
+	peer_expect_eof(fd);
+	acc_free(&acc);
+	ck_assert_int_eq(seen->handles, 1);
+	ck_assert_int_eq(seen->finishes, 1);
+	ck_assert_int_eq(log_lines(), 0);
+}
+END_TEST
+
+START_TEST(keep_of_a_datagram_is_done)
+{
+	struct acc acc;
+
+	acc_datagrams(&acc, _i, &acc_script, NULL);
+	acc_start(&acc);
+	acc_ask(&acc, "c\nk\nc\n", "call 1\n");
+	acc_stop(&acc);
+	ck_assert_int_eq(seen->handles, 1);
+	ck_assert_int_eq(seen->finishes, 1);
+	acc_free(&acc);
+}
+END_TEST
+
+START_TEST(parked_connection_ends_after_idle_ms)
+{
+	struct sks_options options = { .idle_ms = 1 };
+	struct sks_handler handler = acc_script;
+	struct acc acc;
+	int fd;
+
+	handler.finish = acc_finish_bye;
+	handler.client_first = 1;
+	acc_streams(&acc, _i, &handler, &options);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_expect_eof(fd); /* said nothing at all: nothing was run */
+	ck_assert_int_eq(seen->setups + seen->finishes, 0);
+	acc_free(&acc);
+}
+END_TEST
+
+/* -- client_first -- */
+
+START_TEST(silent_clients_of_client_first_never_run_setup)
+{
+	struct sks_handler handler = acc_script;
+	struct acc acc;
+	int silent[50], i;
+
+	handler.client_first = 1;
+	acc_streams(&acc, _i, &handler, NULL);
+	acc_start(&acc);
+	for (i = 0; i < 50; i++)
+		silent[i] = acc_client(&acc);
+	ck_eventually(acc_stats(&acc).parked == 50);
+	acc_ask(&acc, "echo\nd\n", "echo\n"); /* as if they were not there, in each mode */
+	ck_assert_int_eq(seen->setups, 1);
+	peer_puts(silent[0], "echo\nd\n");
+	peer_expect(silent[0], "echo\n");
+	peer_expect_eof(silent[0]);
+	ck_assert_int_eq(seen->setups, 2);
+	for (i = 1; i < 25; i++)
+		close(silent[i]);
+	ck_eventually(acc_stats(&acc).parked == 25);
+	acc_stop(&acc);
+	for (i = 25; i < 50; i++)
+		peer_expect_eof(silent[i]);
+	ck_assert_int_eq(seen->setups, 2);
+	ck_assert_int_eq(seen->finishes, 2);
+	ck_assert_uint_eq(acc_stats(&acc).refused, 49);
+	acc_free(&acc);
+}
+END_TEST
+
+/* -- the peer's way to the end -- */
+
+START_TEST(half_closed_client_gets_its_reply)
+{
+	struct acc acc;
+	int fd;
+
+	acc_streams(&acc, _i, &acc_script, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "echo\n");
+	peer_half_close(fd);
+	peer_expect(fd, "echo\n");
+	peer_expect_eof(fd);
+	acc_free(&acc);
+}
+END_TEST
+
+/* A plain close would answer unread input with a reset, which overtakes the reply. */
+START_TEST(reply_arrives_although_input_is_unread)
+{
+	static char much[60000];
+	struct acc acc;
+	int fd;
+
+	memset(much, 'x', sizeof(much));
+	acc_streams(&acc, _i, &acc_script, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "echo\nd\n");
+	peer_send(fd, much, sizeof(much));
+	peer_expect(fd, "echo\n");
+	peer_expect_eof(fd);
+	acc_free(&acc);
+}
+END_TEST
+
+/* -- without a server -- */
+
+static int
+echo_and_keep(struct sks_request *req)
+{
+	char *line;
+	ssize_t n = sks_readline(req->rfile, &line);
+
+	atomic_fetch_add(&seen->handles, 1);
+	if (n <= 0)
+		return (int)n;
+	if (req->server == NULL)
+		atomic_fetch_add(&seen->note, 1);
+	sks_write(req->wfile, line, (size_t)n);
+	return SKS_KEEP;
+}
+
+static const struct sks_handler keeping = {
+	.setup = acc_setup_counted, .handle = echo_and_keep, .finish = acc_finish_bye };
+
+static void
+assert_handles(const struct sks_handler *handler, const char *in, const char *expected)
+{
+	size_t n = 12345;
+	char *out = NULL;
+
+	ck_assert_int_eq(sks_handle_bytes(handler, in, strlen(in), &out, &n), 0);
+	ck_assert_str_eq(out, expected);
+	ck_assert_uint_eq(n, strlen(expected));
+	free(out);
+}
+
+START_TEST(handles_bytes)
+{
+	assert_handles(&keeping, "a\nb\nc", "a\nb\ncbye\n");
+	ck_assert_int_eq(seen->note, 3);
+	ck_assert_int_eq(seen->setups, 1);
+	ck_assert_int_eq(seen->handles, 3);
+	ck_assert_int_eq(seen->finishes, 1);
+	assert_handles(&acc_script, "c\ne\n", "call 1\ne\n");
+	ck_assert_int_eq(log_lines(), 0);
+}
+END_TEST
+
+/* "again after SKS_KEEP while input is left", and not once more. */
+START_TEST(handles_bytes_while_there_are_some)
+{
+	assert_handles(&keeping, "a\nb\n", "a\nb\nbye\n");
+	ck_assert_int_eq(seen->handles, 2);
+}
+END_TEST
+
+START_TEST(handles_no_bytes)
+{
+	ck_assert_int_eq(sks_handle_bytes(&keeping, NULL, 0, NULL, NULL), 0);
+	ck_assert_int_eq(seen->setups, 1);
+	ck_assert_int_eq(seen->finishes, 1);
+}
+END_TEST
+
+START_TEST(handle_bytes_returns_the_handlers_error)
+{
+	struct sks_handler handler = acc_script;
+	char *out = NULL;
+	size_t n;
+
+	errno = 0;
+	ck_assert_int_eq(sks_handle_bytes(&acc_script, "echo\nf\n", 7, &out, &n), -1);
+	ck_assert_int_eq(errno, EPROTO);
+	ck_assert_str_eq(out, "echo\n");
+	free(out);
+	handler.setup = fail_setup;
+	errno = 0;
+	ck_assert_int_eq(sks_handle_bytes(&handler, "", 0, NULL, NULL), -1);
+	ck_assert_int_eq(errno, EACCES);
+	handler.handle = NULL;
+	errno = 0;
+	ck_assert_int_eq(sks_handle_bytes(&handler, "", 0, NULL, NULL), -1);
+	ck_assert_int_eq(errno, EINVAL);
+}
+END_TEST
+
+struct fd_server {
+	int fd;
+	const struct sks_handler *handler;
+	struct sks_options options;
+	pthread_t thread;
+	int rc, error;
+};
+
+static void *
+serve_fd(void *arg)
+{
+	struct fd_server *s = arg;
+
+	errno = 0;
+	s->rc = sks_serve_fd(s->fd, s->handler, &s->options);
+	s->error = errno;
+	return NULL;
+}
+
+/* The client's end of a connection that is being served in a thread. */
+static int
+serve_pair(struct fd_server *s, const struct sks_handler *handler)
+{
+	int fds[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	s->fd = fds[0];
+	s->handler = handler;
+	ck_assert_int_eq(pthread_create(&s->thread, NULL, serve_fd, s), 0);
+	return fds[1];
+}
+
+START_TEST(serves_a_connection_that_somebody_else_accepted)
+{
+	struct fd_server s = { 0 };
+	int fd = serve_pair(&s, &keeping);
+
+	peer_puts(fd, "one\n");
+	peer_expect(fd, "one\n");
+	peer_puts(fd, "two\nthree\n");
+	peer_expect(fd, "two\nthree\n");
+	peer_half_close(fd);
+	peer_expect(fd, "bye\n");
+	peer_expect_eof(fd);
+	pthread_join(s.thread, NULL);
+	ck_assert_int_eq(s.rc, 0);
+	ck_assert_int_eq(seen->setups, 1);
+	ck_assert_int_eq(seen->handles, 3);
+	ck_assert_int_eq(seen->finishes, 1);
+	ck_assert_int_eq(fcntl(s.fd, F_GETFD), -1); /* it closed it */
+}
+END_TEST
+
+START_TEST(serve_fd_returns_the_handlers_error)
+{
+	struct fd_server s = { .options = { .on_error = acc_on_error } };
+	int fd = serve_pair(&s, &acc_script);
+
+	peer_puts(fd, "f\n");
+	peer_expect_gone(fd);
+	pthread_join(s.thread, NULL);
+	ck_assert_int_eq(s.rc, -1);
+	ck_assert_int_eq(s.error, EPROTO);
+	ck_assert_int_eq(seen->errors, 1);
+	/* The same where the error is logged. */
+	s.options.on_error = NULL;
+	fd = serve_pair(&s, &acc_script);
+	peer_puts(fd, "f\n");
+	peer_expect_gone(fd);
+	pthread_join(s.thread, NULL);
+	ck_assert_int_eq(s.rc, -1);
+	ck_assert_int_eq(s.error, EPROTO);
+	ck_assert_int_eq(log_lines(), 1);
+}
+END_TEST
+
+START_TEST(serve_fd_closes_what_is_no_socket)
+{
+	int fds[2];
+
+	ck_assert_int_eq(pipe(fds), 0);
+	errno = 0;
+	ck_assert_int_eq(sks_serve_fd(fds[0], &acc_script, NULL), -1);
+	ck_assert_int_eq(errno, ENOTSOCK);
+	ck_assert_int_eq(fcntl(fds[0], F_GETFD), -1);
+	close(fds[1]);
+}
+END_TEST
+
+START_TEST(serve_fd_never_runs_for_a_silent_client_first)
+{
+	struct sks_handler handler = acc_script;
+	struct fd_server s = { .options = { .idle_ms = 1 } };
+	int fd;
+
+	handler.client_first = 1;
+	fd = serve_pair(&s, &handler);
+	peer_expect_eof(fd);
+	pthread_join(s.thread, NULL);
+	ck_assert_int_eq(seen->setups + seen->handles + seen->finishes, 0);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("request");
+	TCase *tc = tcase_create("request");
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, acc_setup, acc_teardown);
+	tcase_add_loop_test(tc, runs_setup_handle_and_finish_in_order, 0, ACC_ALL);
+	tcase_add_loop_test(tc, failing_setup_is_the_end, 0, ACC_ALL);
+	tcase_add_loop_test(tc, finish_runs_once_after_an_error_which_may_write, 0, ACC_ALL);
+	tcase_add_loop_test(tc, finish_runs_once_after_a_reset, 0, ACC_MODES);
+	tcase_add_loop_test(tc, reset_before_it_is_accepted_harms_nobody, 0, ACC_MODES);
+	tcase_add_loop_test(tc, any_other_value_is_done, 0, ACC_ALL);
+	tcase_add_loop_test(tc, state_is_zeroed_and_data_is_there, 0, ACC_ALL);
+	tcase_add_loop_test(tc, knows_what_it_is, 0, ACC_ALL);
+	tcase_add_loop_test(tc, keep_calls_handle_again_for_more_input, 0, ACC_STREAMS);
+	tcase_add_loop_test(tc, keep_loses_no_pipelined_input, 0, ACC_STREAMS);
+	tcase_add_loop_test(tc, keep_loses_no_half_of_a_line, 0, ACC_STREAMS);
+	tcase_add_loop_test(tc, keep_lets_others_have_their_turn, 0, ACC_STREAMS);
+	tcase_add_loop_test(tc, keep_after_the_end_of_input_is_done, 0, ACC_STREAMS);
+	tcase_add_loop_test(tc, keep_of_a_datagram_is_done, 0, ACC_DATAGRAMS);
+	tcase_add_loop_test(tc, parked_connection_ends_after_idle_ms, 0, ACC_STREAMS);
+	tcase_add_loop_test(tc, silent_clients_of_client_first_never_run_setup, 0, ACC_STREAMS);
+	tcase_add_loop_test(tc, half_closed_client_gets_its_reply, 0, ACC_STREAMS);
+	tcase_add_loop_test(tc, reply_arrives_although_input_is_unread, 0, ACC_STREAMS);
+	tcase_add_test(tc, handles_bytes);
+	tcase_add_test(tc, handles_bytes_while_there_are_some);
+	tcase_add_test(tc, handles_no_bytes);
+	tcase_add_test(tc, handle_bytes_returns_the_handlers_error);
+	tcase_add_test(tc, serves_a_connection_that_somebody_else_accepted);
+	tcase_add_test(tc, serve_fd_returns_the_handlers_error);
+	tcase_add_test(tc, serve_fd_closes_what_is_no_socket);
+	tcase_add_test(tc, serve_fd_never_runs_for_a_silent_client_first);
+	suite_add_tcase(s, tc);
+	return run_suite(s);
+}

@@ -1,0 +1,649 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_socketserver.c - what Python's test_socketserver and gevent's
+ * test__server ask of a server, in every mode and over every transport. The
+ * comment above a test names its model.
+ */
+#include "base/sys.h"
+#include "acceptance.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct sks_handler echo = { .name = "echo", .handle = acc_echo_line };
+
+static void
+assert_bound_where_it_says(const struct acc *acc)
+{
+	union peer_name said, real;
+	socklen_t len = sizeof(real), said_len = peer_name(acc->address, &said);
+
+	ck_assert_int_eq(getsockname(sks_server_fileno(acc->server, 0), &real.any, &len), 0);
+	ck_assert_uint_eq(len, said_len);
+	ck_assert_int_eq(memcmp(&said, &real, len), 0);
+}
+
+/*
+ * TCPServer, UDPServer, UnixStreamServer, UnixDatagramServer, with Threading*
+ * and Forking* by the mode: three clients, one after another.
+ */
+START_TEST(echoes_to_three_clients)
+{
+	struct acc acc;
+	int i, fd;
+
+	acc_all(&acc, _i, &echo, NULL);
+	assert_bound_where_it_says(&acc);
+	acc_start(&acc);
+	for (i = 0; i < 3; i++)
+		acc_ask(&acc, "hello world\n", "hello world\n");
+	acc_stop(&acc);
+	ck_assert_int_eq(seen->handles, 3);
+	fd = sks_server_fileno(acc.server, 0);
+	acc_free(&acc);
+	errno = 0;
+	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
+	ck_assert_int_eq(errno, EBADF);
+	ck_assert_int_eq(log_lines(), 0);
+}
+END_TEST
+
+/* The same with clients that are there at the same time. */
+START_TEST(echoes_to_clients_at_once)
+{
+	struct acc acc;
+	int fd[20], i;
+
+	acc_all(&acc, _i, &echo, NULL);
+	acc_start(&acc);
+	for (i = 0; i < 20; i++)
+		fd[i] = acc_client(&acc);
+	for (i = 0; i < 20; i++)
+		peer_puts(fd[i], "hello\n");
+	for (i = 0; i < 20; i++) {
+		peer_expect(fd[i], "hello\n");
+		close(fd[i]);
+	}
+	acc_free(&acc);
+	ck_assert_int_eq(seen->handles, 20);
+}
+END_TEST
+
+/* test_shutdown */
+START_TEST(stops_although_it_has_just_been_started)
+{
+	struct acc accs[20];
+	int i;
+
+	for (i = 0; i < 20; i++) {
+		acc_tcp(&accs[i], _i, &echo, NULL);
+		acc_start(&accs[i]);
+	}
+	for (i = 0; i < 20; i++)
+		acc_stop(&accs[i]);
+	for (i = 0; i < 20; i++)
+		acc_free(&accs[i]);
+}
+END_TEST
+
+/* test_close_immediately */
+START_TEST(can_be_freed_without_having_served)
+{
+	struct acc acc;
+
+	acc_all(&acc, _i, &echo, NULL);
+	acc_free(&acc);
+	ck_assert_int_eq(log_lines(), 0);
+}
+END_TEST
+
+/* test_tcpserver_bind_leak */
+START_TEST(failing_to_bind_leaks_nothing)
+{
+	int before = open_descriptors(), taken, i;
+	struct acc acc;
+
+	for (i = 0; i < 1024; i++) {
+		errno = 0;
+		ck_assert_ptr_null(sks_tcp_server_new("127.0.0.1:-1", &echo, NULL));
+		ck_assert_int_eq(errno, EINVAL);
+	}
+	ck_assert_int_eq(open_descriptors(), before);
+	acc_tcp(&acc, 0, &echo, NULL);
+	taken = open_descriptors();
+	for (i = 0; i < 1024; i++) {
+		errno = 0;
+		ck_assert_ptr_null(sks_tcp_server_new(acc.address, &echo, NULL));
+		ck_assert_int_eq(errno, EADDRINUSE);
+	}
+	ck_assert_int_eq(open_descriptors(), taken);
+	acc_free(&acc);
+	ck_assert_int_eq(open_descriptors(), before);
+}
+END_TEST
+
+/* test_context_manager: leaving its scope closes the socket. */
+START_TEST(free_closes_the_socket)
+{
+	struct acc acc;
+	int fd, other;
+
+	acc_all(&acc, _i, &echo, NULL);
+	fd = sks_server_fileno(acc.server, 0);
+	ck_assert_int_ne(fcntl(fd, F_GETFD), -1);
+	acc_free(&acc);
+	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
+	/* gevent, refused after stop. */
+	if (acc_is_stream(&acc)) {
+		other = peer_try(acc.address);
+		ck_assert_int_eq(other, -1);
+		ck_assert(errno == ECONNREFUSED || errno == ENOENT);
+	}
+}
+END_TEST
+
+/* ErrorHandlerTest: test_sync_handled, test_threading_handled, test_forking_handled */
+START_TEST(error_reaches_on_error_once)
+{
+	struct sks_options options = { .on_error = acc_on_error };
+	struct acc acc;
+	int fd;
+
+	acc_all(&acc, _i, &acc_script, &options);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "f\n");
+	if (acc_is_stream(&acc))
+		peer_expect_eof(fd); /* it is shut down all the same */
+	else {
+		ck_eventually(acc_stats(&acc).finished == 1);
+		close(fd);
+	}
+	acc_stop(&acc);
+	ck_assert_int_eq(seen->errors, 1);
+	ck_assert_int_eq(seen->last_error, EPROTO);
+	ck_assert_int_eq(seen->finishes, 1);
+	ck_assert_uint_eq(acc_stats(&acc).failed, 1);
+	ck_assert_int_eq(log_lines(), 0);
+	acc_free(&acc);
+}
+END_TEST
+
+/*
+ * ErrorHandlerTest: test_sync_not_handled and its kin. A handler that raises
+ * SystemExit there asks for the server's end; here it shuts the server down.
+ */
+START_TEST(ending_the_server_is_no_error)
+{
+	struct sks_options options = { .on_error = acc_on_error };
+	struct acc acc;
+	int fd;
+
+	acc_all(&acc, _i, &acc_script, &options);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "s\nd\n");
+	if (acc_is_stream(&acc))
+		peer_expect_eof(fd);
+	acc_join(&acc);
+	ck_assert_int_eq(acc.rc, 0);
+	ck_assert_int_eq(seen->errors, 0);
+	ck_assert_int_eq(seen->finishes, 1);
+	ck_assert_int_eq(log_lines(), 0);
+	if (!acc_is_stream(&acc))
+		close(fd);
+	acc_free(&acc);
+}
+END_TEST
+
+/* handle_error of Python prints; ours is one line with handler, peer and reason. */
+START_TEST(error_is_one_line_without_a_hook)
+{
+	struct acc acc;
+	int fd;
+
+	acc_all(&acc, _i, &acc_script, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "f\n");
+	if (acc_is_stream(&acc))
+		peer_expect_eof(fd);
+	else
+		ck_eventually(acc_stats(&acc).finished == 1);
+	acc_stop(&acc);
+	if (!acc_is_stream(&acc))
+		close(fd);
+	ck_assert_int_eq(log_lines(), 1);
+	ck_assert_int_eq(log_count("script: "), 1);
+	ck_assert_int_eq(log_count(strerror(EPROTO)), 1);
+	if (acc.transport == ACC_TCP || acc.transport == ACC_UDP)
+		ck_assert_int_eq(log_count("script: 127.0.0.1:"), 1);
+	else
+		ck_assert_int_eq(log_count("script: unix:"), 1);
+	acc_free(&acc);
+}
+END_TEST
+
+/* gevent: an error in spawn or in a handler does not kill the server. */
+START_TEST(serves_on_after_errors)
+{
+	struct sks_options options = { .on_error = acc_on_error };
+	struct acc acc;
+	int i, fd;
+
+	acc_all(&acc, _i, &acc_script, &options);
+	acc_start(&acc);
+	for (i = 0; i < 10; i++) {
+		fd = acc_client(&acc);
+		peer_puts(fd, "f\n");
+		if (acc_is_stream(&acc))
+			peer_expect_eof(fd);
+		else
+			close(fd);
+		acc_ask(&acc, "echo\nd\n", "echo\n");
+	}
+	acc_free(&acc);
+	ck_assert_int_eq(seen->errors, 10);
+}
+END_TEST
+
+/* SocketWriterTest: test_basics, and that what is written is seen without a flush. */
+static int
+tell_peer(struct sks_request *req)
+{
+	union peer_name peer;
+	socklen_t len = sizeof(peer);
+	char text[160], *line;
+
+	if (getpeername(req->fd, &peer.any, &len) == 0 && len == req->peer_len &&
+	    memcmp(&peer, req->peer, len) == 0)
+		atomic_fetch_add(&seen->note, 1);
+	sks_printf(req->wfile, "%s\n", sks_peer(req, text, sizeof(text)));
+	return (int)sks_readline(req->rfile, &line);
+}
+
+START_TEST(descriptor_is_the_connection_and_output_is_seen)
+{
+	static const struct sks_handler handler = { .handle = tell_peer };
+	union peer_name name;
+	socklen_t len = sizeof(name);
+	struct acc acc;
+	char text[64];
+	int fd;
+
+	acc_streams(&acc, _i, &handler, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	ck_assert_int_eq(getsockname(fd, &name.any, &len), 0);
+	if (acc.transport == ACC_TCP)
+		snprintf(text, sizeof(text), "127.0.0.1:%d\n",
+		    ntohs(((struct sockaddr_in *)&name.storage)->sin_port));
+	else
+		snprintf(text, sizeof(text), "unix:\n");
+	peer_expect(fd, text);
+	peer_puts(fd, "seen\n");
+	peer_expect_eof(fd);
+	acc_free(&acc);
+	ck_assert_int_eq(seen->note, 1);
+}
+END_TEST
+
+/* SocketWriterTest: test_write */
+#define MUCH (8 * 1024 * 1024 + 1)
+
+static void
+on_usr1(int signo)
+{
+	(void)signo;
+	atomic_fetch_add(&seen->note, 1);
+}
+
+static int
+write_much(struct sks_request *req)
+{
+	int small = 65536;
+	char *much = malloc(MUCH);
+	int rc, i;
+
+	setsockopt(req->fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+	if (much == NULL)
+		return -1;
+	for (i = 0; i < MUCH; i++)
+		much[i] = (char)(i % 251);
+	rc = sks_write(req->wfile, much, MUCH);
+	free(much);
+	return rc;
+}
+
+static void *
+storm(void *arg)
+{
+	struct acc *acc = arg;
+
+	while (atomic_load(&seen->finishes) == 0) {
+		pthread_kill(acc->thread, SIGUSR1);
+		sched_yield();
+	}
+	return NULL;
+}
+
+START_TEST(big_write_is_complete_under_a_storm_of_signals)
+{
+	static const struct sks_handler handler = { .handle = write_much, .finish = acc_finish };
+	struct sigaction action = { .sa_handler = on_usr1 }, old; /* no SA_RESTART */
+	struct acc acc;
+	pthread_t thread;
+	size_t n, i;
+	char *all;
+	int fd;
+
+	sigaction(SIGUSR1, &action, &old);
+	acc_streams(&acc, _i, &handler, NULL);
+	acc_start(&acc);
+	ck_assert_int_eq(pthread_create(&thread, NULL, storm, &acc), 0);
+	fd = acc_client(&acc);
+	all = peer_read_all(fd, &n);
+	ck_assert_uint_eq(n, MUCH);
+	for (i = 0; i < n && all[i] == (char)(i % 251); i++)
+		;
+	ck_assert_uint_eq(i, MUCH);
+	free(all);
+	close(fd);
+	pthread_join(thread, NULL);
+	acc_free(&acc);
+	sigaction(SIGUSR1, &old, NULL);
+	ck_assert_int_gt(seen->note, 0);
+	ck_assert_int_eq(log_lines(), 0);
+}
+END_TEST
+
+/* MiscTestCase: test_shutdown_request_called_if_verify_request_false */
+START_TEST(refused_request_is_shut_down_once_and_not_handled)
+{
+	struct sks_options options = { .verify = acc_refuse };
+	unsigned long closed;
+	struct acc acc;
+	int fd;
+
+	acc_all(&acc, _i, &acc_script, &options);
+	acc_start(&acc);
+	closed = sks_fault_calls("close");
+	fd = acc_client(&acc);
+	if (!acc_is_stream(&acc))
+		peer_puts(fd, "echo\n");
+	ck_eventually(acc_stats(&acc).refused == 1);
+	if (acc_is_stream(&acc)) {
+		peer_expect_eof(fd);
+		acc_stop(&acc);
+		ck_assert_uint_eq(sks_fault_calls("shutdown"), 1);
+		ck_assert_uint_eq(sks_fault_calls("close"), closed + 1);
+		ck_assert_uint_eq(acc_stats(&acc).accepted, 1);
+	} else {
+		acc_stop(&acc);
+		ck_assert(peer_is_silent(fd));
+		close(fd);
+		ck_assert_uint_eq(acc_stats(&acc).datagrams, 1);
+		ck_assert_uint_eq(acc_stats(&acc).dropped, 1);
+	}
+	ck_assert_int_eq(seen->verified, 1);
+	ck_assert_int_eq(seen->setups + seen->handles + seen->finishes, 0);
+	ck_assert_uint_eq(acc_stats(&acc).finished, 0);
+	acc_free(&acc);
+}
+END_TEST
+
+/* MiscTestCase: test_threads_reaped */
+START_TEST(keeps_nothing_of_requests_that_ended)
+{
+	struct sks_stats stats;
+	struct acc acc;
+	int i, before;
+
+	acc_all(&acc, _i, &echo, NULL);
+	before = open_descriptors();
+	acc_start(&acc);
+	for (i = 0; i < 10; i++)
+		acc_ask(&acc, "hello\n", "hello\n");
+	ck_eventually(acc_stats(&acc).finished == 10);
+	stats = acc_stats(&acc);
+	ck_assert_uint_eq(stats.active + stats.parked + stats.lingering, 0);
+	ck_assert_int_eq(open_descriptors(), before);
+	acc_free(&acc);
+}
+END_TEST
+
+/* -- gevent -- */
+
+/* TestTCP, backlog */
+START_TEST(backlog_is_the_option)
+{
+	struct sks_options options = { .backlog = 3 };
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+	struct acc acc;
+	int fd[10], n = 0;
+
+	acc_streams(&acc, _i, &echo, &options);
+	if (acc.transport == ACC_TCP) {
+		memset(&info, 0, sizeof(info));
+		ck_assert_int_eq(getsockopt(sks_server_fileno(acc.server, 0), IPPROTO_TCP,
+		    TCP_INFO, &info, &len), 0);
+		ck_assert_uint_eq(info.tcpi_sacked, 3); /* of a listener: its backlog */
+	} else {
+		while (n < 10 && (fd[n] = peer_try(acc.address)) != -1)
+			n++;
+		ck_assert_int_eq(errno, EAGAIN);
+		ck_assert_int_eq(n, 4); /* Linux holds one more */
+	}
+	while (n > 0)
+		close(fd[--n]);
+	acc_free(&acc);
+}
+END_TEST
+
+/* A socket that listens before the server has started. */
+START_TEST(requests_queue_before_it_runs)
+{
+	struct acc acc;
+	int fd[3], i;
+
+	acc_all(&acc, _i, &echo, NULL);
+	for (i = 0; i < 3; i++) {
+		fd[i] = acc_client(&acc);
+		peer_puts(fd[i], "early\n");
+	}
+	ck_assert_int_eq(seen->handles, 0);
+	ck_assert_uint_eq(acc_stats(&acc).accepted + acc_stats(&acc).datagrams, 0);
+	acc_start(&acc);
+	for (i = 0; i < 3; i++) {
+		peer_expect(fd[i], "early\n");
+		close(fd[i]);
+	}
+	acc_free(&acc);
+}
+END_TEST
+
+START_TEST(serves_again_after_a_shutdown)
+{
+	struct acc acc;
+	int fd, i;
+
+	acc_all(&acc, _i, &echo, NULL);
+	for (i = 0; i < 3; i++) {
+		acc_start(&acc);
+		acc_ask(&acc, "hello\n", "hello\n");
+		acc_stop(&acc);
+		ck_assert_int_eq(seen->handles, 2 * i + 1);
+
+		/* Between two runs: it waits, as before the first. */
+		fd = acc_client(&acc);
+		peer_puts(fd, "between\n");
+		ck_assert(peer_is_silent(fd));
+		acc_start(&acc);
+		peer_expect(fd, "between\n");
+		close(fd);
+		acc_stop(&acc);
+	}
+	acc_free(&acc);
+}
+END_TEST
+
+/* Python's waits for a run to begin, gevent's too; ours needs no other thread. */
+START_TEST(shutdown_before_it_runs_ends_the_next_run_at_once)
+{
+	struct acc acc;
+	int fd;
+
+	acc_all(&acc, _i, &echo, NULL);
+	fd = acc_client(&acc);
+	peer_puts(fd, "hello\n");
+	sks_server_shutdown(acc.server);
+	ck_assert_int_eq(sks_server_is_running(acc.server), 0);
+	ck_assert_int_eq(sks_serve_forever(acc.server), 0);
+	ck_assert_int_eq(seen->handles, 0);
+	acc_start(&acc); /* and only that one */
+	peer_expect(fd, "hello\n");
+	close(fd);
+	acc_free(&acc);
+}
+END_TEST
+
+/* The client's socket is closed when the handler returns: nobody else holds it. */
+START_TEST(connection_ends_with_its_handler)
+{
+	struct acc acc;
+	int fd, before;
+
+	acc_streams(&acc, _i, &acc_script, NULL);
+	before = open_descriptors();
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "echo\nd\n");
+	peer_expect(fd, "echo\n");
+	peer_expect_eof(fd);
+	ck_eventually(open_descriptors() == before);
+	acc_free(&acc);
+}
+END_TEST
+
+/* A full pool: not accepted; accepted when there is room again. */
+START_TEST(accepts_no_more_than_max_connections)
+{
+	struct sks_options options = { .max_connections = 2 };
+	struct acc acc;
+	int fd[4], i;
+
+	acc_streams(&acc, _i, &acc_script, &options);
+	acc_start(&acc);
+	for (i = 0; i < 4; i++) {
+		fd[i] = acc_client(&acc);
+		peer_puts(fd[i], "echo\n");
+	}
+	peer_expect(fd[0], "echo\n");
+	if (!acc.mode->one_at_a_time) {
+		peer_expect(fd[1], "echo\n");
+		ck_assert_uint_eq(acc_stats(&acc).accepted, 2);
+	}
+	for (i = 0; i < 4; i++) {
+		peer_puts(fd[i], "d\n");
+		if (i >= 2 || (i > 0 && acc.mode->one_at_a_time))
+			peer_expect(fd[i], "echo\n");
+		ck_assert_uint_le(acc_stats(&acc).accepted, (unsigned int)i + 2);
+		peer_expect_eof(fd[i]);
+	}
+	acc_free(&acc);
+	ck_assert_int_eq(seen->finishes, 4);
+}
+END_TEST
+
+START_TEST(runs_no_more_than_max_running)
+{
+	struct sks_options options = { .max_running = 2 };
+	struct acc acc;
+	int fd[5], i, most;
+
+	acc_streams(&acc, _i, &acc_script, &options);
+	most = acc.mode->one_at_a_time ? 1 : 2;
+	acc_start(&acc);
+	for (i = 0; i < 5; i++) {
+		fd[i] = acc_client(&acc);
+		peer_puts(fd[i], "echo\n");
+		if (i < most)
+			peer_expect(fd[i], "echo\n");
+	}
+	for (i = 0; i < 5; i++) {
+		if (i >= most)
+			peer_expect(fd[i], "echo\n");
+		ck_assert_int_le(seen->setups, seen->finishes + most);
+		peer_puts(fd[i], "d\n");
+		peer_expect_eof(fd[i]);
+	}
+	acc_free(&acc);
+	ck_assert_int_eq(seen->finishes, 5);
+}
+END_TEST
+
+/* One datagram at a time where the mode says so: the others wait in the kernel. */
+START_TEST(datagrams_wait_for_a_free_place)
+{
+	struct sks_options options = { .max_running = 1, .drain_ms = 1 };
+	struct acc acc;
+	int one, two;
+
+	acc_datagrams(&acc, _i, &acc_script, &options);
+	acc_start(&acc);
+	one = acc_client(&acc);
+	two = acc_client(&acc);
+	peer_puts(one, "w\n");
+	ck_eventually(atomic_load(&seen->handles) == 1);
+	peer_puts(two, "echo\n");
+	ck_assert_uint_eq(acc_stats(&acc).datagrams, 1);
+	ck_assert(peer_is_silent(two));
+	acc_stop(&acc); /* ends the first, by ECANCELED */
+	ck_assert_int_eq(seen->waited, ECANCELED);
+	peer_expect(one, "waiting\n");
+	acc_start(&acc);
+	peer_expect(two, "echo\n");
+	acc_free(&acc);
+	close(one);
+	close(two);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("socketserver");
+	TCase *tc = tcase_create("ported");
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, acc_setup, acc_teardown);
+	tcase_add_loop_test(tc, echoes_to_three_clients, 0, ACC_ALL);
+	tcase_add_loop_test(tc, echoes_to_clients_at_once, 0, ACC_ALL);
+	tcase_add_loop_test(tc, stops_although_it_has_just_been_started, 0, ACC_MODES);
+	tcase_add_loop_test(tc, can_be_freed_without_having_served, 0, ACC_ALL);
+	tcase_add_test(tc, failing_to_bind_leaks_nothing);
+	tcase_add_loop_test(tc, free_closes_the_socket, 0, ACC_ALL);
+	tcase_add_loop_test(tc, error_reaches_on_error_once, 0, ACC_ALL);
+	tcase_add_loop_test(tc, ending_the_server_is_no_error, 0, ACC_ALL);
+	tcase_add_loop_test(tc, error_is_one_line_without_a_hook, 0, ACC_ALL);
+	tcase_add_loop_test(tc, serves_on_after_errors, 0, ACC_ALL);
+	tcase_add_loop_test(tc, descriptor_is_the_connection_and_output_is_seen, 0, ACC_STREAMS);
+	tcase_add_loop_test(tc, big_write_is_complete_under_a_storm_of_signals, 0, ACC_STREAMS);
+	tcase_add_loop_test(tc, refused_request_is_shut_down_once_and_not_handled, 0, ACC_ALL);
+	tcase_add_loop_test(tc, keeps_nothing_of_requests_that_ended, 0, ACC_ALL);
+	tcase_add_loop_test(tc, backlog_is_the_option, 0, ACC_STREAMS);
+	tcase_add_loop_test(tc, requests_queue_before_it_runs, 0, ACC_ALL);
+	tcase_add_loop_test(tc, serves_again_after_a_shutdown, 0, ACC_ALL);
+	tcase_add_loop_test(tc, shutdown_before_it_runs_ends_the_next_run_at_once, 0, ACC_ALL);
+	tcase_add_loop_test(tc, connection_ends_with_its_handler, 0, ACC_STREAMS);
+	tcase_add_loop_test(tc, accepts_no_more_than_max_connections, 0, ACC_STREAMS);
+	tcase_add_loop_test(tc, runs_no_more_than_max_running, 0, ACC_STREAMS);
+	tcase_add_loop_test(tc, datagrams_wait_for_a_free_place, 0, ACC_DATAGRAMS);
+	suite_add_tcase(s, tc);
+	return run_suite(s);
+}

@@ -1,0 +1,271 @@
+#!/bin/sh
+# Builds and runs everything: with gcc and clang, under the sanitizers and
+# under valgrind, and the benchmark once. Installs what is missing first, where
+# there is apt-get. Goes on after a failure and says what failed; the last line
+# is "N passed, N failed", and the exit code is 1 when something did.
+#
+# Each step builds in build-ci/STEP, which is kept for the next run, and writes
+# build-ci/STEP.log.
+set -u
+
+usage() {
+	echo "usage: sh tests/run.sh [--quick]"
+	echo "  --quick   the build and the tests with gcc only"
+}
+
+quick=
+case ${1-} in
+'') ;;
+--quick) quick=1 ;;
+-h|--help) usage; exit 0 ;;
+*) usage >&2; exit 2 ;;
+esac
+
+root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
+cd "$root" || exit 1
+# From the caller's build only confusion comes.
+unset CC CXX CFLAGS CXXFLAGS CPPFLAGS LDFLAGS DESTDIR MESON_TESTTHREADS
+unset ASAN_OPTIONS LSAN_OPTIONS TSAN_OPTIONS UBSAN_OPTIONS VALGRIND_OPTS
+export LC_ALL=C.UTF-8
+
+# shellcheck source=tests/support/packages.sh
+. tests/support/packages.sh
+
+passed=0 failed=0 failures=
+begun=$(date +%s)
+cores=$(nproc)
+mkdir -p build-ci || exit 1
+
+finish() {
+	if [ -n "$failures" ]; then
+		echo
+		echo "Failed:$failures"
+	fi
+	echo
+	echo "$(($(date +%s) - begun)) seconds in all"
+	echo "$passed passed, $failed failed"
+	[ "$failed" -eq 0 ]
+	exit
+}
+
+# ---- steps ----
+
+# title STEP WORDS: of what follows
+title() {
+	step=$1
+	log=$root/build-ci/$step.log
+	: >"$log"
+	echo
+	echo "== $2"
+	step_begun=$(date +%s)
+}
+
+took() {
+	echo "  $(($(date +%s) - step_begun)) seconds"
+}
+
+skip() {
+	echo "  skipped: $1"
+}
+
+# fail WHAT: counts as one
+fail() {
+	failed=$((failed + 1))
+	failures="$failures $step ($1)"
+	echo "  FAILED: $1; the end of $log:"
+	tail -n 30 "$log" | sed 's/^/    /'
+}
+
+# build COMPILER MESON_OPTION...: in build-ci/STEP. It is set up anew when
+# anything about it has changed.
+build() {
+	dir=build-ci/$step
+	made_by="$root: $("$1" --version | head -n 1): $*"
+	if [ ! -f "$dir/build.ninja" ] || [ "$(cat "$dir/made-by" 2>/dev/null)" != "$made_by" ]; then
+		rm -rf "$dir"
+		CC=$1
+		shift
+		CC=$CC meson setup --fatal-meson-warnings "$@" "$dir" >>"$log" 2>&1 </dev/null || {
+			fail "meson setup"
+			rm -rf "$dir"
+			return 1
+		}
+		echo "$made_by" >"$dir/made-by"
+	fi
+	ninja -C "$dir" >>"$log" 2>&1 </dev/null || {
+		fail "the build"
+		return 1
+	}
+}
+
+# suites MESON_TEST_ARGUMENT...: runs them and adds up their checks
+suites() {
+	rm -f "$dir"/meson-logs/testlog*.json
+	meson test -C "$dir" --no-rebuild "$@" >>"$log" 2>&1 </dev/null
+	code=$?
+	python3 tests/support/count.py "$dir"/meson-logs/testlog*.json >"$dir/count" 2>>"$log" || {
+		fail "no test ran"
+		return
+	}
+	sed '$d' "$dir/count" | tee -a "$log"
+	read -r more_passed more_failed <<-SUM
+		$(tail -n 1 "$dir/count")
+	SUM
+	passed=$((passed + more_passed))
+	if [ "$more_failed" -gt 0 ]; then
+		failed=$((failed + more_failed))
+		failures="$failures $step"
+	elif [ $code -ne 0 ]; then
+		fail "meson test: exit code $code"
+	fi
+}
+
+# ---- what can be had here ----
+
+# probe COMPILER FLAGS: does a program built so run? Sets why when it does not.
+probe='#include <stdlib.h>
+int main(void) { char *p = malloc(1); int x = p == NULL; free(p); return x; }'
+probe() {
+	if ! command -v "$1" >/dev/null; then
+		why="there is no $1"
+		return 1
+	fi
+	# shellcheck disable=SC2086
+	why=$(echo "$probe" | "$1" -x c $2 -o build-ci/probe - 2>&1 && $launch build-ci/probe 2>&1) && return
+	why="$1 $2: $(echo "$why" | head -n 1)"
+	return 1
+}
+
+# With more random bits of the address space than it knows of, ThreadSanitizer
+# does not start; without any it does.
+probe_thread() {
+	launch=
+	probe "$1" -fsanitize=thread && return
+	first=$why
+	launch="setarch $(uname -m) -R"
+	probe "$1" -fsanitize=thread && return
+	why=$first
+	launch=
+	return 1
+}
+
+echo "libsocketserver in $root"
+need_packages "to build and to test" gcc meson ninja-build pkg-config libevent-dev check python3 || {
+	failed=1 failures=" set-up"
+	finish
+}
+wanted="g++ socat ncat iproute2"
+[ -n "$quick" ] || wanted="$wanted clang libclang-rt-dev valgrind"
+# shellcheck disable=SC2086
+need_packages "for all of the tests" $wanted || echo "Tests that need those are skipped."
+launch=
+
+# ---- builds as users have them ----
+
+title gcc "gcc"
+build gcc -Dwerror=true && suites
+took
+[ -z "$quick" ] || finish
+
+title clang "clang"
+if probe clang ""; then
+	build clang -Dwerror=true && suites
+else
+	skip "$why"
+fi
+took
+
+title ucontext "gcc, fibers by swapcontext(3)"
+build gcc -Dwerror=true -Ducontext=true && suites fiber stream
+took
+
+# ---- sanitizers ----
+# The structure is the same in all builds.
+
+title asan "AddressSanitizer with leak detection, UndefinedBehaviorSanitizer; gcc"
+if probe gcc -fsanitize=address,undefined; then
+	leaks=1
+	ASAN_OPTIONS=detect_leaks=1 build-ci/probe >>"$log" 2>&1 || {
+		leaks=0
+		echo "  skipped: detection of leaks: $(head -n 1 "$log")"
+	}
+	export ASAN_OPTIONS="detect_leaks=$leaks:detect_stack_use_after_return=1:strict_string_checks=1"
+	export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+	export CK_TIMEOUT_MULTIPLIER=3
+	build gcc -Db_sanitize=address,undefined -Db_lundef=false && suites --no-suite structure
+	unset ASAN_OPTIONS UBSAN_OPTIONS CK_TIMEOUT_MULTIPLIER
+else
+	skip "$why"
+fi
+took
+
+# thread_sanitizer COMPILER
+thread_sanitizer() {
+	title "tsan-$1" "ThreadSanitizer; $1"
+	if probe_thread "$1"; then
+		# The children of processes mode come from a process with threads.
+		export TSAN_OPTIONS=die_after_fork=0:second_deadlock_stack=1
+		export CK_TIMEOUT_MULTIPLIER=5
+		# shellcheck disable=SC2086
+		build "$1" -Db_sanitize=thread -Db_lundef=false &&
+		    suites --no-suite structure ${launch:+--wrapper "$launch"}
+		unset TSAN_OPTIONS CK_TIMEOUT_MULTIPLIER
+		launch=
+	else
+		skip "$why"
+	fi
+	took
+}
+
+thread_sanitizer clang
+thread_sanitizer gcc
+
+# ---- valgrind ----
+# Check runs each test in a child; valgrind goes with it, and an error or a leak
+# makes that child, and so that test, fail. All suites run but these:
+
+not_for_valgrind() {
+	case $1 in
+	examples) echo "a script; its programs run under the sanitizers" ;;
+	headers|install|layers|symbols|readme) echo "looks at files" ;;
+	*) return 1 ;;
+	esac
+}
+
+title valgrind "valgrind"
+if ! command -v valgrind >/dev/null; then
+	skip "there is no valgrind"
+elif build gcc; then
+	set --
+	for suite in $(meson test -C "$dir" --no-rebuild --list 2>>"$log" | sed 's,.* / ,,'); do
+		if why=$(not_for_valgrind "$suite"); then
+			echo "  left out: $suite: $why"
+		else
+			set -- "$@" "$suite"
+		fi
+	done
+	export CK_TIMEOUT_MULTIPLIER=10
+	suites "$@" -t 2 --wrapper "valgrind -q --error-exitcode=99 --leak-check=full \
+--errors-for-leak-kinds=definite --fair-sched=yes"
+	unset CK_TIMEOUT_MULTIPLIER
+fi
+took
+
+# ---- the benchmark, that it runs ----
+
+title bench "the benchmark, short; its figures are of this moment and decide nothing"
+if [ "$cores" -lt 2 ]; then
+	skip "there is one core only, and it needs two"
+elif ! command -v taskset >/dev/null; then
+	skip "there is no taskset"
+elif [ ! -x build-ci/gcc/examples/echo_server ]; then
+	skip "the step gcc has built no echo_server"
+elif timeout 300 sh tests/bench/run.sh --quick build-ci/gcc >"$log" 2>&1 </dev/null; then
+	passed=$((passed + 1))
+	sed 's/^/  /' "$log"
+else
+	fail "exit code $?"
+fi
+took
+
+finish

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+#include "acceptance.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/*
+ * The modes that this version has. The others will be:
+ *     { "threads", SKS_THREADS, 0, 0, 1 },
+ *     { "processes", SKS_PROCESSES, 0, 0, 0 },
+ *     { "fibers, 2 workers", SKS_FIBERS, 2, 0, 1 },
+ */
+const struct acc_mode acc_modes[] = {
+	{ "fibers", SKS_FIBERS, 0, 0, 1 },
+	{ "serial", SKS_SERIAL, 0, 1, 1 },
+};
+const int acc_nmodes = (int)(sizeof(acc_modes) / sizeof(acc_modes[0]));
+
+char acc_dir[64];
+struct acc_record *seen;
+
+/* -- the fixture -- */
+
+void
+acc_setup(void)
+{
+	seen = mmap(NULL, sizeof(*seen), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(seen, MAP_FAILED);
+	snprintf(acc_dir, sizeof(acc_dir), "/tmp/sks-test-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(acc_dir));
+	no_leaks_setup();
+	log_keep();
+}
+
+void
+acc_teardown(void)
+{
+	log_forget();
+	no_leaks_teardown();
+	/* Fails when a socket file was left in it. */
+	ck_assert_msg(rmdir(acc_dir) == 0, "rmdir %s: %s", acc_dir, strerror(errno));
+	munmap(seen, sizeof(*seen));
+}
+
+/* -- servers -- */
+
+const char *
+acc_listen_address(enum acc_transport transport)
+{
+	static char path[160];
+
+	switch (transport) {
+	case ACC_TCP:
+		return "127.0.0.1:0";
+	case ACC_UDP:
+		return "udp:127.0.0.1:0";
+	case ACC_UNIX:
+		snprintf(path, sizeof(path), "unix:%s/stream", acc_dir);
+		return path;
+	default:
+		snprintf(path, sizeof(path), "unix-dgram:%s/dgram", acc_dir);
+		return path;
+	}
+}
+
+struct sks_options
+acc_options(const struct acc_mode *mode, const struct sks_options *options)
+{
+	struct sks_options o = options != NULL ? *options : (struct sks_options){ 0 };
+
+	o.mode = mode->mode;
+	o.workers = mode->workers;
+	if (o.block_warn_ms == 0) /* a slow machine, or valgrind, is not what is tested */
+		o.block_warn_ms = SKS_OFF;
+	return o;
+}
+
+static void
+open_rig(struct acc *acc, int mode, enum acc_transport transport,
+    const struct sks_handler *handler, const struct sks_options *options)
+{
+	const char *address = acc_listen_address(transport);
+	struct sks_options o;
+
+	memset(acc, 0, sizeof(*acc));
+	acc->mode = &acc_modes[mode];
+	acc->transport = transport;
+	o = acc_options(acc->mode, options);
+	acc->server = acc_is_stream(acc) ? sks_tcp_server_new(address, handler, &o) :
+					   sks_udp_server_new(address, handler, &o);
+	ck_assert_msg(acc->server != NULL, "%s, %s: %s", acc->mode->name, address,
+	    strerror(errno));
+	ck_assert_ptr_eq(sks_server_address(acc->server, 0, acc->address, sizeof(acc->address)),
+	    acc->address);
+	sem_init(&acc->started, 0, 0);
+}
+
+void
+acc_all(struct acc *acc, int i, const struct sks_handler *handler,
+    const struct sks_options *options)
+{
+	open_rig(acc, i / 4, (enum acc_transport)(i % 4), handler, options);
+}
+
+void
+acc_streams(struct acc *acc, int i, const struct sks_handler *handler,
+    const struct sks_options *options)
+{
+	open_rig(acc, i / 2, i % 2 == 0 ? ACC_TCP : ACC_UNIX, handler, options);
+}
+
+void
+acc_datagrams(struct acc *acc, int i, const struct sks_handler *handler,
+    const struct sks_options *options)
+{
+	open_rig(acc, i / 2, i % 2 == 0 ? ACC_UDP : ACC_UNIX_DGRAM, handler, options);
+}
+
+void
+acc_tcp(struct acc *acc, int i, const struct sks_handler *handler,
+    const struct sks_options *options)
+{
+	open_rig(acc, i, ACC_TCP, handler, options);
+}
+
+static void *
+serve(void *arg)
+{
+	struct acc *acc = arg;
+
+	sem_post(&acc->started);
+	acc->rc = sks_serve_forever(acc->server);
+	acc->error = errno;
+	return NULL;
+}
+
+void
+acc_start(struct acc *acc)
+{
+	ck_assert_int_eq(pthread_create(&acc->thread, NULL, serve, acc), 0);
+	acc->running = 1;
+	while (sem_wait(&acc->started) == -1)
+		;
+}
+
+void
+acc_join(struct acc *acc)
+{
+	ck_assert_int_eq(pthread_join(acc->thread, NULL), 0);
+	acc->running = 0;
+}
+
+void
+acc_stop(struct acc *acc)
+{
+	sks_server_shutdown(acc->server);
+	acc_join(acc);
+	ck_assert_msg(acc->rc == 0, "serve_forever: %s", strerror(acc->error));
+}
+
+void
+acc_free(struct acc *acc)
+{
+	if (acc->running)
+		acc_stop(acc);
+	sks_server_free(acc->server);
+	acc->server = NULL;
+	sem_destroy(&acc->started);
+}
+
+int
+acc_is_stream(const struct acc *acc)
+{
+	return acc->transport == ACC_TCP || acc->transport == ACC_UNIX;
+}
+
+int
+acc_client(const struct acc *acc)
+{
+	return acc_is_stream(acc) ? peer_connect(acc->address) : peer_datagram(acc->address, NULL);
+}
+
+void
+acc_ask(const struct acc *acc, const char *text, const char *answer)
+{
+	int fd = acc_client(acc);
+
+	peer_puts(fd, text);
+	peer_expect(fd, answer);
+	if (acc_is_stream(acc))
+		peer_expect_eof(fd);
+	else
+		close(fd);
+}
+
+struct sks_stats
+acc_stats(const struct acc *acc)
+{
+	struct sks_stats stats;
+
+	ck_assert_int_eq(sks_server_stats(acc->server, &stats), 0);
+	return stats;
+}
+
+/* -- handlers and hooks -- */
+
+int
+acc_echo_line(struct sks_request *req)
+{
+	char *line;
+	ssize_t n = sks_readline(req->rfile, &line);
+
+	atomic_fetch_add(&seen->handles, 1);
+	return n > 0 ? sks_write(req->wfile, line, (size_t)n) : (int)n;
+}
+
+int
+acc_setup_counted(struct sks_request *req)
+{
+	(void)req;
+	atomic_fetch_add(&seen->setups, 1);
+	return 0;
+}
+
+void
+acc_finish(struct sks_request *req)
+{
+	(void)req;
+	atomic_fetch_add(&seen->finishes, 1);
+}
+
+void
+acc_finish_bye(struct sks_request *req)
+{
+	sks_puts(req->wfile, "bye\n");
+	acc_finish(req);
+}
+
+static int
+run_script(struct sks_request *req)
+{
+	int *calls = req->state;
+	char *line;
+
+	++*calls;
+	atomic_fetch_add(&seen->handles, 1);
+	while ((line = sks_gets(req->rfile)) != NULL) {
+		switch (line[0]) {
+		case 'e':
+			sks_printf(req->wfile, "%s\n", line);
+			break;
+		case 'd':
+			return SKS_DONE;
+		case 'k':
+			return SKS_KEEP;
+		case 'f':
+			errno = EPROTO;
+			return -1;
+		case 's':
+			sks_server_shutdown(req->server);
+			break;
+		case 'q':
+			sks_printf(req->wfile, "draining %d\n", sks_draining(req));
+			break;
+		case 'w':
+			sks_puts(req->wfile, "waiting\n");
+			if (sks_sleep(3600 * 1000) == -1)
+				atomic_store(&seen->waited, errno);
+			return SKS_DONE;
+		case 'c':
+			sks_printf(req->wfile, "call %d\n", *calls);
+			break;
+		}
+	}
+	return errno == 0 ? SKS_DONE : -1;
+}
+
+const struct sks_handler acc_script = {
+	.name = "script",
+	.setup = acc_setup_counted,
+	.handle = run_script,
+	.finish = acc_finish,
+	.state_size = sizeof(int),
+};
+
+void
+acc_on_error(struct sks_request *req, int error)
+{
+	(void)req;
+	atomic_store(&seen->last_error, error);
+	atomic_fetch_add(&seen->errors, 1);
+}
+
+int
+acc_refuse(struct sks_request *req)
+{
+	(void)req;
+	atomic_fetch_add(&seen->verified, 1);
+	return 0;
+}

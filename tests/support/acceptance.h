@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * acceptance.h - a server under test: one mode, one transport, served by a
+ * thread of its own, with a record of what its handler and hooks have seen.
+ *
+ * Tests are loop tests over modes and transports, so that a new mode is one
+ * line in acceptance.c. The record lies in memory shared with children, and
+ * handlers are told what to do by their clients, so that the same test goes
+ * for fibers, threads and processes.
+ */
+#ifndef SKS_TEST_ACCEPTANCE_H
+#define SKS_TEST_ACCEPTANCE_H
+
+#include "harness.h"
+#include "peer.h"
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <socketserver.h>
+#include <stdatomic.h>
+
+struct acc_mode {
+	const char *name;
+	int mode;
+	int workers;
+	int one_at_a_time; /* a request waits until the one before has ended */
+	int one_memory;    /* handlers see what other handlers wrote */
+};
+
+extern const struct acc_mode acc_modes[];
+extern const int acc_nmodes;
+
+enum acc_transport { ACC_TCP, ACC_UNIX, ACC_UDP, ACC_UNIX_DGRAM };
+
+/* Loop tests: how often, and what the i-th is about. */
+#define ACC_ALL (acc_nmodes * 4)
+#define ACC_STREAMS (acc_nmodes * 2)
+#define ACC_DATAGRAMS (acc_nmodes * 2)
+#define ACC_MODES acc_nmodes
+
+struct acc {
+	const struct acc_mode *mode;
+	enum acc_transport transport;
+	struct sks_server *server;
+	char address[160];
+	pthread_t thread;
+	int running;
+	int rc, error; /* of the last sks_serve_forever() */
+	sem_t started;
+};
+
+/*
+ * A server with this handler and options (NULL: none), with the mode set,
+ * listening on the i-th mode and transport. It does not run yet.
+ */
+void acc_all(struct acc *acc, int i, const struct sks_handler *handler,
+    const struct sks_options *options);
+void acc_streams(struct acc *acc, int i, const struct sks_handler *handler,
+    const struct sks_options *options);
+void acc_datagrams(struct acc *acc, int i, const struct sks_handler *handler,
+    const struct sks_options *options);
+void acc_tcp(struct acc *acc, int i, const struct sks_handler *handler,
+    const struct sks_options *options);
+
+/* The options of the i-th mode, with the mode set. */
+struct sks_options acc_options(const struct acc_mode *mode, const struct sks_options *options);
+
+/* The address to listen on, in this test's own directory. */
+const char *acc_listen_address(enum acc_transport transport);
+
+/* sks_serve_forever() in a thread. Returns when the thread is about to call it. */
+void acc_start(struct acc *acc);
+
+/* Waits for its end, which something else brings about; sets rc and error. */
+void acc_join(struct acc *acc);
+
+/* Shuts down and joins; it must have ended with 0. */
+void acc_stop(struct acc *acc);
+
+/* Frees the server, having stopped it when it still runs. */
+void acc_free(struct acc *acc);
+
+int acc_is_stream(const struct acc *acc);
+
+/* A new client, connected; for datagrams, with a name for replies. */
+int acc_client(const struct acc *acc);
+
+/* A client says text, gets answer, and, where there are connections, its end. */
+void acc_ask(const struct acc *acc, const char *text, const char *answer);
+
+struct sks_stats acc_stats(const struct acc *acc);
+
+/* The fixture of each test: no_leaks, a kept log, an empty directory, a cleared record. */
+void acc_setup(void);
+void acc_teardown(void);
+extern char acc_dir[];
+
+/* What has been seen since the test began. */
+struct acc_record {
+	atomic_int setups, handles, finishes;
+	atomic_int errors, last_error; /* on_error's */
+	atomic_int verified, ticks, stops;
+	atomic_int waited;             /* errno of a wait that failed ("w" below) */
+	atomic_int note;               /* for the test's own use */
+};
+extern struct acc_record *seen;
+
+/* A StreamRequestHandler of Python's test: reads a line and writes it back. */
+int acc_echo_line(struct sks_request *req);
+
+/*
+ * Does what the lines of its client say, until one that ends it:
+ *     e...  writes the line back
+ *     d     returns SKS_DONE
+ *     k     returns SKS_KEEP
+ *     f     returns -1 with errno EPROTO
+ *     s     shuts the server down, and goes on
+ *     q     writes "draining 0" or "draining 1"
+ *     w     writes "waiting", then waits for ever; notes the errno, returns SKS_DONE
+ *     c     writes how often it was called on this connection (state)
+ * Also returns when the input ends; counts setups, handles and finishes.
+ */
+extern const struct sks_handler acc_script;
+
+/* finish of acc_script, and one that also says "bye". */
+void acc_finish(struct sks_request *req);
+void acc_finish_bye(struct sks_request *req);
+int acc_setup_counted(struct sks_request *req);
+
+/* on_error and verify hooks that count. */
+void acc_on_error(struct sks_request *req, int error);
+int acc_refuse(struct sks_request *req);
+
+#endif

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * rig.h - a stream without a server, fibers without a server, and a server on
+ * a thread of its own. (Shared by check_stream, check_wait, check_faults and
+ * check_torture.)
+ */
+#ifndef SKS_TEST_RIG_H
+#define SKS_TEST_RIG_H
+
+#include "fiber/fiber.h"
+#include "io/loop.h"
+#include "io/stream.h"
+#include "io/wait.h"
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <socketserver.h>
+#include <stdatomic.h>
+
+/* no_leaks_setup(), after a first thread: ThreadSanitizer adds one of its own then, for good. */
+void rig_setup(void);
+
+/* -- fibers on a loop of their own -- */
+
+struct rig_loop {
+	struct sks_loop *loop;
+	struct sks_fiber_pool *pool;
+	int live; /* fibers that have not ended; the last one stops the loop */
+};
+
+void rig_loop_open(struct rig_loop *rig);
+void rig_loop_close(struct rig_loop *rig);
+
+/* A fiber that runs at the loop's next turn. */
+struct sks_task *rig_go(struct rig_loop *rig, void (*run)(void *), void *arg);
+
+/* Runs the loop until every fiber has ended. */
+void rig_run(struct rig_loop *rig);
+
+/* Runs it in this thread, or on a fiber of a loop of its own, which it knows as rig_here(). */
+void rig_run_on(int fiber, void (*run)(void *), void *arg);
+struct rig_loop *rig_here(void);
+
+/* -- a connection's streams, and the other end of it -- */
+
+struct rig_link {
+	int fd;
+	int peer; /* non-blocking; the test's */
+	struct sks_times times;
+	struct sks_transport tr;
+	struct sks_watch watch;
+	struct sks_rfile r;
+	struct sks_wfile w;
+};
+
+/* A socketpair, for this task: on the loop of rig_here(), or for a thread. */
+void rig_link_open(struct rig_link *link);
+/* The same over TCP. */
+void rig_link_open_tcp(struct rig_link *link);
+/* Streams on a transport of the test's own, over a socket that can always be read and written. */
+void rig_link_open_on(struct rig_link *link, const struct sks_transport_ops *ops);
+void rig_link_close(struct rig_link *link);
+
+/* The peer's side: all n bytes, which must fit the socket's buffer. */
+void rig_say(struct rig_link *link, const void *bytes, size_t n);
+/* What came, as much as is there; 0: nothing. */
+size_t rig_hear(struct rig_link *link, void *buf, size_t n);
+
+/* -- a server on a thread of its own -- */
+
+struct rig_server {
+	const char *listen[4];      /* at least one; the rest NULL */
+	struct sks_handler handler;
+	struct sks_options options;
+	/* filled in: */
+	struct sks_server *server;
+	char address[4][128];       /* of each listener, for rig_dial() */
+	int result, error;          /* of sks_serve_forever() */
+	struct sks_stats stats;     /* at its end */
+	pthread_t thread;
+	sem_t ready;
+	atomic_int ended;
+};
+
+/* Returns once it serves. 0, or -1 and errno: nothing runs. */
+int rig_server_start(struct rig_server *rig);
+/* Shuts it down, waits for its end and frees it. */
+void rig_server_stop(struct rig_server *rig);
+/* As stop, for a server that ends by itself. */
+void rig_server_join(struct rig_server *rig);
+
+/*
+ * A blocking client socket. Its type is the scheme's; a Unix datagram socket
+ * has a name of its own, for the reply. -1 and errno.
+ */
+int rig_dial(const char *address);
+
+/* n bytes (or one datagram), or fewer at the end; a broken connection is an end. How many. */
+size_t rig_receive(int fd, void *buf, size_t n);
+
+/* One line there and back on a connection of its own: 1 when it came back. */
+int rig_echoes(const char *address);
+
+/* Handlers that all suites need. */
+int rig_echo_lines(struct sks_request *req);
+int rig_echo_keep(struct sks_request *req); /* one line for each exchange, SKS_KEEP */
+int rig_hello(struct sks_request *req);
+
+/* Nanoseconds of CLOCK_MONOTONIC. */
+int64_t rig_now(void);
+
+#endif
