@@ -500,6 +500,10 @@ START_TEST(drops_waiting_connections_when_the_drain_time_is_over)
 
 	handler.client_first = 1;
 	acc_streams(&acc, _i, &handler, &options);
+	if (acc.mode->workers > 1) { /* each loop has a place: there is nobody to wait for */
+		acc_free(&acc);
+		return;
+	}
 	acc_start(&acc);
 	one = acc_client(&acc);
 	two = acc_client(&acc);

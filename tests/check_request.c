@@ -300,6 +300,10 @@ START_TEST(keep_lets_others_have_their_turn)
 	int one, two;
 
 	acc_streams(&acc, _i, &acc_script, &options);
+	if (acc.mode->workers > 1) { /* each loop has a place: there is nobody to wait for */
+		acc_free(&acc);
+		return;
+	}
 	acc_start(&acc);
 	one = acc_client(&acc);
 	peer_puts(one, "k\n");

@@ -52,7 +52,8 @@ struct sks_options {
 	int max_connections; /* open ones, parked and lingering too; beyond it accepting
 	                        pauses. min(10,000, half the limit of open files) */
 	int max_running;     /* requests in their handler at once; for fibers no limit, for
-	                        threads 256, for processes 64; SKS_SERIAL: always 1 */
+	                        threads 256, for processes 64; SKS_SERIAL: always 1. Shared
+	                        out among workers, at least one each */
 	int idle_ms;         /* 60,000: wait for the first byte of a read, parked or not */
 	int timeout_ms;      /* 30,000: from there until the line or block is complete; for
 	                        each 64 KiB of a write or a longer read */
@@ -245,7 +246,7 @@ sks_serve(const char *address, const struct sks_handler *handler,
 	return sks_serve_abi(address, handler, sizeof(*handler), options, sizeof(*options));
 }
 
-/* Fills *stats; from any thread. 0, or -1 and E2BIG. */
+/* Fills *stats, from any thread; what this library does not count is 0. Returns 0. */
 static inline int
 sks_server_stats(const struct sks_server *server, struct sks_stats *stats)
 {

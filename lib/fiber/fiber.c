@@ -60,7 +60,7 @@
 #define STACK_LEAST (16 * 1024)
 #define WARM_LEAST 64
 #define CACHE_LINE 64
-#define COLOURS 32
+#define COLOURS (SKS_CONTEXT_ROOM > 512 ? 1 : 32) /* a page must be enough */
 #define OVERHEAD (768 + SKS_CONTEXT_ROOM + COLOURS * CACHE_LINE) /* struct, context, colour */
 
 struct sks_fiber_pool {

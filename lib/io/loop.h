@@ -46,7 +46,7 @@ struct sks_loop {
 	struct event turn;          /* zero timer: jobs and ready tasks are due */
 	int turn_set;
 	int running_jobs;
-	pthread_t thread;
+	_Atomic pthread_t thread;   /* others ask whether it is they */
 	struct sks_buf_pool bufs;
 	struct sks_wheel wheel;
 	int block_ms;               /* a fiber that runs for so long holds everything up; 0: let it */

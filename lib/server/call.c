@@ -106,7 +106,7 @@ sks_deadline(struct sks_request *req, int ms)
 int
 sks_draining(const struct sks_request *req)
 {
-	return atomic_load(&sks_call_of(req)->service->draining) != 0;
+	return atomic_load(&sks_call_of(req)->service->shared->draining) != 0;
 }
 
 int

@@ -291,7 +291,7 @@ run(struct sks_call *call)
 	}
 	/* Kept: unless that was all there is, or the server is leaving. */
 	c->kept = rc == SKS_KEEP && !call->executor->is_resident && r.error == 0 && !sks_task_is_cancelled(sks_task_current()) &&
-	    (sks_buf_length(&r.buf) > 0 || (!r.eof && !call->service->draining)) &&
+	    (sks_buf_length(&r.buf) > 0 || (!r.eof && !call->service->shared->draining)) &&
 	    leave_output(c, &w) == 0;
 	if (!c->kept) {
 		sks_call_finish(call);
@@ -394,7 +394,7 @@ ended(struct sks_call *call)
 	else if (sks_buf_length(&c->in) > 0) {
 		sks_buf_shrink(&c->in, &c->worker->loop->bufs);
 		submit(c);
-	} else if (call->service->draining)
+	} else if (call->service->shared->draining)
 		end_parked(c);
 	else {
 		if (!sks_outbox_is_empty(c->outbox))
@@ -421,7 +421,7 @@ new_conn(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen
 	c->transport = (struct sks_transport){
 		.ops = &sks_plain_transport,
 		.watch = &c->watch,
-		.traffic = service->traffic,
+		.traffic = &service->shared->traffic,
 		.fd = fd,
 	};
 	c->times = service->times;
@@ -471,7 +471,7 @@ open_here(struct sks_worker *worker, int fd, const struct sockaddr *peer, sockle
 		c->refused = 1;
 		sks_sys_shutdown(fd, SHUT_WR);
 		close_now(c);
-	} else if (service->handler.client_first && service->draining)
+	} else if (service->handler.client_first && service->shared->draining)
 		end_parked(c);
 	else if (service->handler.client_first)
 		park(c);

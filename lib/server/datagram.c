@@ -104,7 +104,7 @@ send_once(struct datagram *d)
 	} while (n == -1 && errno == EINTR);
 	if (n == -1)
 		return -1;
-	atomic_fetch_add_explicit(&d->worker->service->traffic->out, (uint64_t)n,
+	atomic_fetch_add_explicit(&d->worker->service->shared->traffic.out, (uint64_t)n,
 	    memory_order_relaxed);
 	return 0;
 }
@@ -282,7 +282,7 @@ serve(struct sks_worker *worker, int fd, struct msghdr *msg, size_t n, unsigned 
 	d->fd = fd;
 	d->call.truncated = (msg->msg_flags & MSG_TRUNC) != 0;
 	read_control(d, msg, lost);
-	atomic_fetch_add_explicit(&service->traffic->in, n, memory_order_relaxed);
+	atomic_fetch_add_explicit(&service->shared->traffic.in, n, memory_order_relaxed);
 	if (service->options.verify != NULL && !service->options.verify(&d->call.req)) {
 		sks_count(&service->refused, 1);
 		sks_count(&service->dropped, 1);

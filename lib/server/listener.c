@@ -258,7 +258,7 @@ open_addresses(const struct sks_endpoint *ep, const char *address, const struct 
 	return rc;
 }
 
-/* A socket that was bound by somebody else; ours from here on, also on failure. */
+/* A socket that was bound by somebody else; ours from here on, unless this fails. */
 static int
 open_inherited(int fd, const char *address, struct sks_list *listeners)
 {

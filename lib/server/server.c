@@ -130,8 +130,8 @@ become_idle(struct sks_server *server, int error)
 	stop_listening(server);
 	server->state = SKS_IDLE;
 	server->result = error;
-	atomic_store(&server->service.draining, 0);
-	atomic_store(&server->stop, 0);
+	atomic_store(&server->service.shared->draining, 0);
+	atomic_store(&server->service.shared->stop, 0);
 	if (server->dispatching)
 		sks_loop_stop(first(server)->loop);
 	if (server->service.options.on_stop != NULL)
@@ -184,7 +184,7 @@ drain(struct sks_server *server)
 	int rc;
 
 	server->state = SKS_DRAINING;
-	atomic_store(&server->service.draining, 1);
+	atomic_store(&server->service.shared->draining, 1);
 	atomic_store(&server->wants_word, 1);
 	stop_listening(server);
 	rc = set_limit(server, server->service.options.drain_ms);
@@ -199,7 +199,7 @@ static void
 on_woken(struct sks_worker *worker)
 {
 	struct sks_server *server = worker->owner;
-	int stop = atomic_load(&server->stop);
+	int stop = atomic_load(&server->service.shared->stop);
 
 	if (stop >= 1 && server->state == SKS_SERVING) {
 		if (server->quota > 0)
@@ -253,7 +253,7 @@ tell(struct sks_worker *worker)
 	struct sks_server *server = worker->owner;
 
 	if (worker != first(server)) {
-		if (atomic_exchange(&server->wants_word, server->service.draining))
+		if (atomic_exchange(&server->wants_word, server->service.shared->draining))
 			sks_loop_wake(first(server)->loop);
 		return;
 	}
@@ -317,7 +317,7 @@ begin(struct sks_server *server, int quota)
 	server->result = 0;
 	server->state = SKS_SERVING;
 	order_all(server, SKS_ORDER_SERVE);
-	if (atomic_load(&server->stop) != 0) { /* asked before it began: not one request */
+	if (atomic_load(&server->service.shared->stop) != 0) { /* asked before it began: not one request */
 		on_woken(first(server));
 		return 0;
 	}
@@ -364,7 +364,7 @@ sks_serve_forever(struct sks_server *server)
 
 	if (begin(server, -1) == -1)
 		return -1;
-	if (stop_signals && sks_stop_signals_add(&server->stop, first(server)->loop) == -1) {
+	if (stop_signals && sks_stop_signals_add(&server->service.shared->stop, first(server)->loop) == -1) {
 		error = errno;
 		sks_server_shutdown(server);
 		dispatch(server);
@@ -374,7 +374,7 @@ sks_serve_forever(struct sks_server *server)
 	rc = dispatch(server);
 	error = errno;
 	if (stop_signals)
-		sks_stop_signals_remove(&server->stop);
+		sks_stop_signals_remove(&server->service.shared->stop);
 	errno = error;
 	return rc;
 }
@@ -412,7 +412,7 @@ sks_server_shutdown(struct sks_server *server)
 {
 	int none = 0;
 
-	atomic_compare_exchange_strong(&server->stop, &none, 1);
+	atomic_compare_exchange_strong(&server->service.shared->stop, &none, 1);
 	sks_loop_wake(first(server)->loop);
 }
 
@@ -525,7 +525,7 @@ abandon(struct sks_server *server)
 	server->service.options.on_stop = NULL;
 	atomic_store(&server->service.hurry, 1);
 	sks_loop_enter(first(server)->loop);
-	atomic_store(&server->service.draining, 1);
+	atomic_store(&server->service.shared->draining, 1);
 	if (server->state != SKS_IDLE)
 		server->state = SKS_CANCELLED;
 	order_all(server, SKS_ORDER_ABORT);

@@ -25,7 +25,6 @@ struct sks_server {
 	int dispatching;           /* in a call of ours that runs the loop */
 	int result;                /* errno of the run that ends; 0 */
 	int quota;                 /* sks_handle_request: requests still to take */
-	atomic_int stop;           /* shutdowns asked for: 1, or 2 for at once */
 	struct event limit;        /* drain_ms, linger_ms, or sks_handle_request's time */
 	struct event tick;
 };

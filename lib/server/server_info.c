@@ -57,8 +57,8 @@ sks_server_stats_abi(const struct sks_server *server, struct sks_stats *stats, s
 		.truncated = atomic_load(&s->truncated),
 		.dropped = atomic_load(&s->dropped),
 		.blocked = atomic_load(&s->blocked),
-		.bytes_in = atomic_load(&s->traffic->in),
-		.bytes_out = atomic_load(&s->traffic->out),
+		.bytes_in = atomic_load(&s->shared->traffic.in),
+		.bytes_out = atomic_load(&s->shared->traffic.out),
 	};
 
 	/* A newer caller's further counters are zero: this library does not count them. */

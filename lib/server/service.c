@@ -178,10 +178,10 @@ sks_service_init(struct sks_service *service, const struct sks_handler *handler,
 		return -1;
 	if (h->stack_size != 0)
 		o->stack_size = h->stack_size;
-	service->traffic = sks_sys_mmap(NULL, sizeof(*service->traffic), PROT_READ | PROT_WRITE,
+	service->shared = sks_sys_mmap(NULL, sizeof(*service->shared), PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (service->traffic == MAP_FAILED) {
-		service->traffic = NULL;
+	if (service->shared == MAP_FAILED) {
+		service->shared = NULL;
 		errno = ENOMEM;
 		return -1;
 	}
@@ -196,7 +196,7 @@ sks_service_init(struct sks_service *service, const struct sks_handler *handler,
 void
 sks_service_end(struct sks_service *service)
 {
-	if (service->traffic != NULL)
-		(void)sks_sys_munmap(service->traffic, sizeof(*service->traffic));
-	service->traffic = NULL;
+	if (service->shared != NULL)
+		(void)sks_sys_munmap(service->shared, sizeof(*service->shared));
+	service->shared = NULL;
 }

@@ -13,13 +13,19 @@
 #include <socketserver/server.h>
 #include <stdatomic.h>
 
+/* In memory that child processes share: what they tell and are told. */
+struct sks_shared {
+	struct sks_traffic traffic;
+	atomic_int draining;
+	atomic_int stop; /* shutdowns asked for: 1, or 2 for at once */
+};
+
 struct sks_service {
 	struct sks_handler handler;
 	char name[64];              /* what handler.name points to */
 	struct sks_options options; /* no zero stands for a default any more */
 	struct sks_times times;
 	struct sks_server *server;  /* NULL: served without one */
-	atomic_int draining;
 	atomic_int hurry;            /* being freed: finish has no time */
 	struct sks_log_limit errors; /* of the default on_error */
 	struct sks_log_limit blocks;
@@ -36,7 +42,7 @@ struct sks_service {
 	_Atomic uint64_t truncated;
 	_Atomic uint64_t dropped;
 	_Atomic uint64_t blocked;
-	struct sks_traffic *traffic; /* shared with child processes, where there are some */
+	struct sks_shared *shared;
 };
 
 static inline void

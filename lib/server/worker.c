@@ -172,8 +172,11 @@ sks_worker_start(struct sks_worker *worker)
 	worker->has_thread = 1;
 	error = sks_sys_pthread_create(&worker->thread, NULL, worker_main, worker);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (error == 0)
+	if (error == 0) {
+		/* Now, not when it first runs: until then this thread would take the loop for its own. */
+		worker->loop->thread = worker->thread;
 		return 0;
+	}
 	worker->has_thread = 0;
 	event_del(&worker->loop->wake);
 	errno = error;

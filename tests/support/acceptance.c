@@ -18,8 +18,11 @@
 const struct acc_mode acc_modes[] = {
 	{ "fibers", SKS_FIBERS, 0, 0, 1 },
 	{ "serial", SKS_SERIAL, 0, 1, 1 },
+	{ "threads", SKS_THREADS, 0, 0, 1 },
+	{ "fibers on 2 loops", SKS_FIBERS, 2, 0, 1 },
+	{ "processes", SKS_PROCESSES, 0, 0, 0 }, /* the last: see ACC_PROCESSES */
 };
-const int acc_nmodes = (int)(sizeof(acc_modes) / sizeof(acc_modes[0]));
+const int acc_nmodes = (int)(sizeof(acc_modes) / sizeof(acc_modes[0])) - 1;
 
 char acc_dir[64];
 struct acc_record *seen;

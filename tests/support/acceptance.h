@@ -38,6 +38,12 @@ enum acc_transport { ACC_TCP, ACC_UNIX, ACC_UDP, ACC_UNIX_DGRAM };
 #define ACC_DATAGRAMS (acc_nmodes * 2)
 #define ACC_MODES acc_nmodes
 
+/*
+ * Most loop tests look at what the loop has in its own memory, so processes are
+ * not among their modes: check_processes.c goes through these, for acc_all().
+ */
+#define ACC_PROCESSES(transport) (acc_nmodes * 4 + (int)(transport))
+
 struct acc {
 	const struct acc_mode *mode;
 	enum acc_transport transport;

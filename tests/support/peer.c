@@ -7,9 +7,11 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -57,12 +59,44 @@ peer_name(const char *address, union peer_name *name)
 	return sizeof(*in);
 }
 
+/*
+ * Clients and server are one process here, so a child that the server forks
+ * for a request has copies of the clients' sockets, and their ends would not
+ * come before its own. It closes them; a number may have been given to another
+ * file since, hence the inode.
+ */
+#define SOCKETS 4096
+
+static struct {
+	int fd;
+	ino_t inode;
+} sockets[SOCKETS];
+static unsigned int made;
+
+static void
+close_in_child(void)
+{
+	unsigned int i;
+	struct stat st;
+
+	for (i = 0; i < made && i < SOCKETS; i++)
+		if (fstat(sockets[i].fd, &st) == 0 && st.st_ino == sockets[i].inode)
+			close(sockets[i].fd);
+}
+
 static int
 new_socket(int family, int type)
 {
 	int fd = socket(family, type | SOCK_CLOEXEC, 0);
+	struct stat st;
 
 	ck_assert_int_ne(fd, -1);
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	if (made == 0)
+		ck_assert_int_eq(pthread_atfork(NULL, NULL, close_in_child), 0);
+	sockets[made % SOCKETS].fd = fd;
+	sockets[made % SOCKETS].inode = st.st_ino;
+	made++;
 	return fd;
 }
 

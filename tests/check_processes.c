@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Requests in forked processes: what a child may do without harm to the host,
+ * and what the host keeps hold of.
+ */
+#include "acceptance.h"
+
+#include "base/sys.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const struct sks_handler echo_line = { .name = "echo", .handle = acc_echo_line };
+
+/* A TCP server with this handler, running. */
+static void
+serve(struct acc *acc, const struct sks_handler *handler, const struct sks_options *options)
+{
+	acc_all(acc, ACC_PROCESSES(ACC_TCP), handler, options);
+	acc_start(acc);
+}
+
+/* test_ForkingTCPServer, ...UnixStreamServer, ...UDPServer, ...UnixDatagramServer */
+START_TEST(echoes_to_clients_at_once)
+{
+	struct acc acc;
+	int fd[3], i;
+
+	acc_all(&acc, ACC_PROCESSES(_i), &echo_line, NULL);
+	acc_start(&acc);
+	for (i = 0; i < 3; i++)
+		fd[i] = acc_client(&acc);
+	for (i = 2; i >= 0; i--) {
+		peer_puts(fd[i], "hello world\n");
+		peer_expect(fd[i], "hello world\n");
+	}
+	for (i = 0; i < 3; i++)
+		close(fd[i]);
+	acc_free(&acc);
+}
+END_TEST
+
+START_TEST(keeps_its_connection_to_the_end)
+{
+	struct sks_handler handler = acc_script;
+	struct acc acc;
+	int fd;
+
+	handler.client_first = _i;
+	serve(&acc, &handler, NULL);
+	fd = acc_client(&acc);
+	peer_puts(fd, "c\nk\n");
+	peer_expect(fd, "call 1\n");
+	peer_puts(fd, "c\nk\nc\n");
+	peer_expect(fd, "call 2\ncall 3\n");
+	peer_puts(fd, "d\n");
+	peer_expect_eof(fd);
+	ck_eventually(acc_stats(&acc).finished == 1);
+	ck_assert_int_eq(seen->setups, 1);
+	ck_assert_int_eq(seen->finishes, 1);
+	acc_free(&acc);
+}
+END_TEST
+
+static int
+crash(struct sks_request *req)
+{
+	char *line;
+
+	if (sks_readline(req->rfile, &line) > 0 && line[0] == 'x')
+		raise(SIGKILL);
+	return sks_puts(req->wfile, "well\n");
+}
+
+START_TEST(a_crash_ends_its_request_alone)
+{
+	static const struct sks_handler handler = { .name = "crasher", .handle = crash };
+	struct acc acc;
+	int other, fd;
+
+	serve(&acc, &handler, NULL);
+	other = acc_client(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "x\n");
+	peer_expect_gone(fd);
+	ck_eventually(log_count("crasher: 127.0.0.1:") == 1);
+	ck_assert_int_eq(log_count("killed by signal 9"), 1);
+	peer_puts(other, "\n");
+	peer_expect(other, "well\n");
+	peer_expect_eof(other);
+	ck_eventually(acc_stats(&acc).finished == 2);
+	ck_assert_int_eq((int)acc_stats(&acc).failed, 1);
+	acc_free(&acc);
+}
+END_TEST
+
+/* ErrorHandler.test_forking_handled */
+START_TEST(an_error_reaches_on_error_in_the_child)
+{
+	struct sks_options options = { .on_error = acc_on_error };
+	struct acc acc;
+	int fd;
+
+	serve(&acc, &acc_script, &options);
+	fd = acc_client(&acc);
+	peer_puts(fd, "f\n");
+	peer_expect_eof(fd);
+	ck_eventually(acc_stats(&acc).failed == 1);
+	ck_assert_int_eq(seen->errors, 1);
+	ck_assert_int_eq(seen->last_error, EPROTO);
+	acc_free(&acc);
+}
+END_TEST
+
+static pid_t host;
+
+static void
+note_exit(void)
+{
+	if (getpid() != host)
+		seen->note++;
+}
+
+static int
+leave(struct sks_request *req)
+{
+	sks_puts(req->wfile, "bye\n");
+	sks_flush(req->wfile);
+	exit(0);
+}
+
+START_TEST(exit_runs_nothing_of_the_host)
+{
+	static const struct sks_handler handler = { .handle = leave };
+	struct acc acc;
+	FILE *file;
+	int pair[2], fd;
+	char got[8];
+
+	ck_assert_int_eq(pipe(pair), 0);
+	file = fdopen(pair[1], "w");
+	fputs("once", file); /* unwritten when the child is forked */
+	host = getpid();
+	atexit(note_exit);
+	serve(&acc, &handler, NULL);
+	fd = acc_client(&acc);
+	peer_expect(fd, "bye\n");
+	peer_expect_eof(fd);
+	ck_eventually(acc_stats(&acc).finished == 1);
+	ck_assert_int_eq(seen->note, 0);
+	fclose(file);
+	ck_assert_int_eq(read(pair[0], got, sizeof(got)), 4);
+	close(pair[0]);
+	acc_free(&acc);
+}
+END_TEST
+
+/* ForkingMixIn reaps whatever ended; here the host's own children are the host's. */
+START_TEST(a_foreign_child_is_left_alone)
+{
+	struct acc acc;
+	pid_t child = fork();
+	int status, i;
+
+	if (child == 0)
+		_exit(72);
+	serve(&acc, &echo_line, NULL);
+	for (i = 0; i < 3; i++)
+		acc_ask(&acc, "hello\n", "hello\n");
+	ck_eventually(acc_stats(&acc).finished == 3);
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(WEXITSTATUS(status), 72);
+	acc_free(&acc);
+}
+END_TEST
+
+START_TEST(no_more_children_than_max_running)
+{
+	struct sks_options options = { .max_running = 1 };
+	struct acc acc;
+	int one, two;
+
+	serve(&acc, &acc_script, &options);
+	one = acc_client(&acc);
+	peer_puts(one, "e1\n");
+	peer_expect(one, "e1\n");
+	two = acc_client(&acc);
+	peer_puts(two, "e2\nd\n");
+	ck_assert(peer_is_silent(two));
+	ck_assert_int_eq((int)acc_stats(&acc).accepted, 1);
+	peer_puts(one, "d\n");
+	peer_expect_eof(one);
+	peer_expect(two, "e2\n");
+	peer_expect_eof(two);
+	acc_free(&acc);
+}
+END_TEST
+
+START_TEST(a_failed_fork_is_tried_again)
+{
+	struct acc acc;
+
+	serve(&acc, &echo_line, NULL);
+	ck_assert_int_eq(sks_fault("fork:EAGAIN:1,pidfd_open:EMFILE:1"), 0);
+	acc_ask(&acc, "hello\n", "hello\n");
+	ck_eventually(acc_stats(&acc).finished == 1);
+	ck_assert_uint_ge(sks_fault_hits(), 2);
+	acc_free(&acc);
+}
+END_TEST
+
+START_TEST(a_handler_shuts_the_server_down)
+{
+	struct acc acc;
+	int fd;
+
+	serve(&acc, &acc_script, NULL);
+	fd = acc_client(&acc);
+	peer_puts(fd, "s\ne\n");
+	peer_expect(fd, "e\n");
+	peer_puts(fd, "d\n");
+	peer_expect_eof(fd);
+	acc_join(&acc);
+	ck_assert_int_eq(acc.rc, 0);
+	acc_free(&acc);
+}
+END_TEST
+
+START_TEST(cancels_waits_when_the_drain_time_is_over)
+{
+	struct sks_options options = { .drain_ms = 1 };
+	struct acc acc;
+	int fd;
+
+	serve(&acc, &acc_script, &options);
+	fd = acc_client(&acc);
+	peer_puts(fd, "w\n");
+	peer_expect(fd, "waiting\n");
+	sks_server_shutdown(acc.server);
+	peer_expect_eof(fd);
+	acc_join(&acc);
+	ck_assert_int_eq(acc.rc, 0);
+	ck_assert_int_eq(seen->waited, ECANCELED);
+	ck_assert_int_eq(seen->finishes, 1);
+	acc_free(&acc);
+}
+END_TEST
+
+static int
+never_end(struct sks_request *req)
+{
+	sks_puts(req->wfile, "here\n");
+	sks_flush(req->wfile);
+	while (1)
+		pause();
+	return SKS_DONE;
+}
+
+START_TEST(freeing_kills_what_does_not_end)
+{
+	static const struct sks_handler handler = { .handle = never_end };
+	struct sks_options options = { .drain_ms = 1, .linger_ms = 1 };
+	struct acc acc;
+	int fd;
+
+	serve(&acc, &handler, &options);
+	fd = acc_client(&acc);
+	peer_expect(fd, "here\n");
+	sks_server_shutdown(acc.server);
+	acc_join(&acc);
+	ck_assert_int_eq(acc.rc, -1);
+	ck_assert_int_eq(acc.error, ETIMEDOUT);
+	acc_free(&acc);
+	peer_expect_gone(fd);
+}
+END_TEST
+
+/* Sockets that a program finds open. */
+static int
+count_sockets(void)
+{
+	FILE *pipe = popen("ls -l /proc/self/fd </dev/null 2>/dev/null | grep -c socket:", "r");
+	int n = -1;
+
+	if (fscanf(pipe, "%d", &n) != 1)
+		n = -1;
+	pclose(pipe);
+	return n;
+}
+
+static int
+run_program(struct sks_request *req)
+{
+	return sks_printf(req->wfile, "%d\n", count_sockets());
+}
+
+START_TEST(a_program_run_by_a_handler_gets_no_descriptor_of_ours)
+{
+	static const struct sks_handler handler = { .handle = run_program };
+	int before = count_sockets(); /* who runs this test may have left some */
+	struct acc acc;
+	char *all;
+	int fd;
+
+	serve(&acc, &handler, NULL);
+	fd = acc_client(&acc);
+	all = peer_read_all(fd, NULL);
+	ck_assert_int_eq(atoi(all), before);
+	free(all);
+	close(fd);
+	acc_free(&acc);
+}
+END_TEST
+
+START_TEST(there_is_one_loop)
+{
+	struct sks_options options = { .mode = SKS_PROCESSES, .workers = 2 };
+
+	ck_assert_ptr_null(sks_server_new(&echo_line, &options));
+	ck_assert_int_eq(errno, EINVAL);
+	ck_assert_int_eq(log_count("options.workers: "), 1);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("processes");
+	TCase *tc = tcase_create("processes");
+
+	tcase_add_checked_fixture(tc, acc_setup, acc_teardown);
+	tcase_set_timeout(tc, 60);
+	tcase_add_loop_test(tc, echoes_to_clients_at_once, 0, 4);
+	tcase_add_loop_test(tc, keeps_its_connection_to_the_end, 0, 2);
+	tcase_add_test(tc, a_crash_ends_its_request_alone);
+	tcase_add_test(tc, an_error_reaches_on_error_in_the_child);
+	tcase_add_test(tc, exit_runs_nothing_of_the_host);
+	tcase_add_test(tc, a_foreign_child_is_left_alone);
+	tcase_add_test(tc, no_more_children_than_max_running);
+	tcase_add_test(tc, a_failed_fork_is_tried_again);
+	tcase_add_test(tc, a_handler_shuts_the_server_down);
+	tcase_add_test(tc, cancels_waits_when_the_drain_time_is_over);
+	tcase_add_test(tc, freeing_kills_what_does_not_end);
+	tcase_add_test(tc, a_program_run_by_a_handler_gets_no_descriptor_of_ours);
+	tcase_add_test(tc, there_is_one_loop);
+	suite_add_tcase(suite, tc);
+	return run_suite(suite);
+}
