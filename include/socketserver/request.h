@@ -5,11 +5,19 @@
  * Python: BaseRequestHandler, StreamRequestHandler, DatagramRequestHandler.
  *
  * One handler serves streams and datagrams alike. setup, handle and finish
- * run one after another on one task (a fiber or a thread), never two of them
- * at once for the same request. Where the server has one loop in fibers or
- * serial mode, all of them, for all requests, run on that loop's thread, one
- * at a time between two waits, so `data` needs no lock unless it is kept
- * consistent across a wait (sks_mutex).
+ * run one after another, never two of them at once for the same request.
+ *
+ * Who may touch `data`, and on which thread each callback runs:
+ *   fibers, serial, one loop   all on the loop's thread, one at a time between
+ *                              two waits: no lock, unless data must stay as it
+ *                              is across a wait (sks_mutex)
+ *   threads, several workers   setup, handle, finish and on_error on any thread,
+ *                              at once for different requests; verify on the
+ *                              thread of a loop: data needs a lock (sks_mutex)
+ *   processes                  setup, handle, finish and on_error in the child:
+ *                              what they write to data is not seen by the host
+ *                              or by others; verify in the host
+ * on_tick and on_stop always run on the thread of the first loop.
  */
 #ifndef SOCKETSERVER_REQUEST_H
 #define SOCKETSERVER_REQUEST_H
