@@ -95,7 +95,7 @@ await(struct sks_rfile *r, struct patience *p, int want)
 		p->deadline = sks_clock_after(phase == FOR_REST ? r->read_ms : r->idle_ms);
 	}
 	if (want == SKS_READ)
-		rc = sks_wait_readable(r->tr->fd, r->tr->watch, p->deadline);
+		rc = sks_wait_readable(r->tr->fd, r->watch, p->deadline);
 	else
 		rc = sks_wait_writable(r->tr->fd, p->deadline);
 	r->busy = 0;

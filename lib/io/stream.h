@@ -12,6 +12,8 @@
 
 #include <socketserver/stream.h>
 
+struct sks_watch;
+
 /* Limits of a connection's streams, kept while no streams are attached. */
 struct sks_times {
 	int idle_ms;  /* SKS_OFF, or more than 0 */
@@ -21,6 +23,7 @@ struct sks_times {
 
 struct sks_rfile {
 	struct sks_transport *tr;   /* NULL: memory, and buf holds all there is */
+	struct sks_watch *watch;    /* of tr's input, on a loop; may be NULL */
 	struct sks_wfile *twin;     /* whose failure ends reading too; may be NULL */
 	struct sks_buf_pool *pool;
 	struct sks_buf buf;

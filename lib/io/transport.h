@@ -14,7 +14,6 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-struct sks_watch;
 struct sks_transport;
 
 struct sks_transport_ops {
@@ -34,7 +33,6 @@ struct sks_traffic {
 
 struct sks_transport {
 	const struct sks_transport_ops *ops;
-	struct sks_watch *watch; /* input events, on a loop; else NULL */
 	struct sks_traffic *traffic; /* may be NULL */
 	int fd;
 	int want;

@@ -81,7 +81,8 @@ void
 sks_watch_init(struct sks_watch *watch, struct sks_loop *loop, int fd)
 {
 	*watch = (struct sks_watch){ .loop = loop, .deadline = SKS_NEVER, .interval = -1 };
-	sks_due_init(&watch->due, look);
+	sks_due_init(&watch->due);
+	loop->wheel.look = look; /* watches are all there is in it */
 	event_assign(&watch->ev, loop->base, fd, EV_READ | EV_PERSIST, on_watch, watch);
 }
 

@@ -90,7 +90,7 @@ await(struct sks_wfile *w, int64_t *deadline)
 		*deadline = sks_clock_after(w->write_ms);
 	sks_flush_dirty();
 	if (w->tr->want == SKS_READ)
-		return sks_wait_readable(w->tr->fd, w->tr->watch, *deadline);
+		return sks_wait_readable(w->tr->fd, NULL, *deadline);
 	return sks_wait_writable(w->tr->fd, *deadline);
 }
 

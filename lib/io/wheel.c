@@ -53,7 +53,7 @@ look_at(struct sks_wheel *wheel, struct sks_list *slot, int64_t now)
 		int64_t deadline;
 
 		wheel->entries--;
-		deadline = one->look(one, now); /* it may be gone after this, if 0 */
+		deadline = wheel->look(one, now); /* it may be gone after this, if 0 */
 		if (deadline != 0)
 			insert(wheel, one, deadline / SKS_WHEEL_TICK_MS + 1);
 	}
@@ -96,9 +96,9 @@ sks_wheel_end(struct sks_wheel *wheel)
 }
 
 void
-sks_due_init(struct sks_due *due, int64_t (*look)(struct sks_due *, int64_t now))
+sks_due_init(struct sks_due *due)
 {
-	*due = (struct sks_due){ .look = look };
+	due->tick = 0;
 	sks_list_init(&due->link);
 }
 

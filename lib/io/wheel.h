@@ -25,14 +25,15 @@
 struct sks_due {
 	struct sks_list link;
 	int64_t tick; /* the slot it is in */
-	/*
-	 * That time has come. Returns the deadline it really has by now, when that is
-	 * later; else acts upon it, and returns 0. It may add or remove any entry.
-	 */
-	int64_t (*look)(struct sks_due *, int64_t now);
 };
 
 struct sks_wheel {
+	/*
+	 * An entry's time has come. Returns the deadline that it really has by now,
+	 * when that is later; else acts upon it, and returns 0. It may add or remove
+	 * any entry.
+	 */
+	int64_t (*look)(struct sks_due *, int64_t now);
 	struct event timer;
 	int64_t timer_tick; /* when it fires */
 	int64_t done;       /* the last tick that was looked at */
@@ -40,10 +41,11 @@ struct sks_wheel {
 	struct sks_list slots[SKS_WHEEL_SLOTS];
 };
 
+/* look is the owner's to set. */
 void sks_wheel_init(struct sks_wheel *wheel, struct event_base *base);
 void sks_wheel_end(struct sks_wheel *wheel);
 
-void sks_due_init(struct sks_due *due, int64_t (*look)(struct sks_due *, int64_t now));
+void sks_due_init(struct sks_due *due);
 
 /* Will be looked at when the deadline has come, or before. 0, or -1: ENOMEM. */
 int sks_wheel_set(struct sks_wheel *wheel, struct sks_due *due, int64_t deadline);

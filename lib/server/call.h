@@ -14,16 +14,24 @@
 
 struct sks_executor;
 
+struct sks_call;
+
+struct sks_call_ops {
+	void (*run)(struct sks_call *);   /* on the task */
+	void (*ended)(struct sks_call *); /* on the loop, after run, or instead of it (start_error) */
+	void (*handed_over)(struct sks_call *); /* on the loop: a child process has it; may be NULL */
+};
+
 struct sks_call {
 	struct sks_request req;
 	struct sks_service *service;
 	struct sks_executor *executor;
-	void (*run)(struct sks_call *);   /* on the task */
-	void (*ended)(struct sks_call *); /* on the loop, after run, or instead of it (start_error) */
-	void (*handed_over)(struct sks_call *); /* on the loop: a child process runs it now; may be NULL */
-	struct sks_job job;               /* carries the end to the loop's own stack, */
-	struct sks_message message;       /* or from another thread */
-	struct sks_list link;             /* in the executor's queue, or among its running */
+	const struct sks_call_ops *ops;
+	union { /* what carries the end to the loop's own stack, or from another thread */
+		struct sks_job job;
+		struct sks_message message;
+	};
+	struct sks_list link;             /* in the executor's queue or among its running; else its owner's */
 	struct sks_task *task;            /* while it runs */
 	int start_error;                  /* why it could not be run at all */
 	unsigned char set_up;             /* setup held */

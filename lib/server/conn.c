@@ -30,13 +30,15 @@
 struct sks_conn {
 	struct sks_call call;
 	struct sks_worker *worker;
-	struct sks_list link;         /* in the worker's list of its state */
 	struct sks_watch watch;
 	struct sks_transport transport;
 	struct sks_outbox *outbox;    /* made when the loop first has bytes to send */
-	struct sks_buf in;            /* unread input between exchanges */
+	struct {                      /* unread input between exchanges: a struct sks_buf, packed */
+		unsigned char *base;
+		uint32_t start, end, cap;
+	} in;
 	struct sks_times times;
-	_Atomic size_t posting;       /* bytes in messages on their way to this loop */
+	_Atomic uint32_t posting;     /* bytes in messages on their way to this loop */
 	atomic_int posts;             /* such messages */
 	int drained;                  /* bytes thrown away while lingering */
 	/* Bytes, not bits: the task and the loop may be two threads, each writing its own. */
@@ -63,8 +65,8 @@ conn_of(struct sks_call *call)
 static void
 move_to(struct sks_conn *c, struct sks_list *state)
 {
-	sks_list_remove(&c->link);
-	sks_list_append(state, &c->link);
+	sks_list_remove(&c->call.link);
+	sks_list_append(state, &c->call.link);
 }
 
 static void
@@ -73,6 +75,35 @@ leave_parked(struct sks_conn *c)
 	sks_watch_forget(&c->watch);
 	c->parked = 0;
 	sks_count(&c->worker->service->parked, -1);
+}
+
+/* A line is never longer than 1 GiB, so 32 bits hold what was not read of one. */
+static void
+keep_input(struct sks_conn *c, struct sks_buf *buf)
+{
+	c->in.base = buf->base;
+	c->in.start = (uint32_t)buf->start;
+	c->in.end = (uint32_t)buf->end;
+	c->in.cap = (uint32_t)buf->cap;
+	*buf = (struct sks_buf){ 0 };
+}
+
+static struct sks_buf
+take_input(struct sks_conn *c)
+{
+	struct sks_buf buf = { c->in.base, c->in.start, c->in.end, c->in.cap };
+
+	c->in.base = NULL;
+	c->in.start = c->in.end = c->in.cap = 0;
+	return buf;
+}
+
+static void
+drop_input(struct sks_conn *c)
+{
+	struct sks_buf buf = take_input(c);
+
+	sks_buf_release(&buf, &c->worker->loop->bufs);
 }
 
 /* Lets go of the descriptor and all that is only for it; a child process may have it still. */
@@ -84,7 +115,7 @@ hand_over(struct sks_call *call)
 	sks_watch_close(&c->watch);
 	sks_outbox_free(c->outbox);
 	c->outbox = NULL;
-	sks_buf_release(&c->in, &c->worker->loop->bufs);
+	drop_input(c);
 	if (c->transport.fd != -1)
 		sks_sys_close(c->transport.fd);
 	c->transport.fd = -1;
@@ -98,7 +129,7 @@ close_now(struct sks_conn *c)
 	if (c->parked)
 		leave_parked(c);
 	hand_over(&c->call);
-	sks_list_remove(&c->link);
+	sks_list_remove(&c->call.link);
 	c->closed = 1;
 	sks_count(c->refused ? &worker->service->refused : &worker->service->finished, 1);
 	if (atomic_load(&c->posts) == 0)
@@ -196,7 +227,7 @@ linger(struct sks_conn *c)
 	move_to(c, &c->worker->lingering);
 	c->lingering = 1;
 	sks_count(&c->worker->service->lingering, 1);
-	sks_buf_release(&c->in, &c->worker->loop->bufs);
+	drop_input(c);
 	if (c->broken || sks_outbox_is_empty(c->outbox)) {
 		shut_down(c);
 		return;
@@ -219,9 +250,9 @@ attach(struct sks_conn *c, struct sks_rfile *r, struct sks_wfile *w)
 	r->pool = pool;
 	w->pool = pool;
 	r->twin = w;
-	r->buf = c->in;
+	r->watch = &c->watch;
+	r->buf = take_input(c);
 	r->dry = sks_buf_length(&r->buf) > 0; /* the loop has just emptied the socket */
-	c->in = (struct sks_buf){ 0 };
 	w->outbox = &c->outbox;
 	c->call.req.rfile = r;
 	c->call.req.wfile = w;
@@ -255,8 +286,7 @@ detach(struct sks_conn *c, struct sks_rfile *r, struct sks_wfile *w)
 	c->eof |= r->eof && sks_buf_length(&r->buf) == 0;
 	c->broken |= w->error != 0 || r->error != 0;
 	sks_buf_shrink(&r->buf, r->pool);
-	c->in = r->buf;
-	r->buf = (struct sks_buf){ 0 };
+	keep_input(c, &r->buf);
 	sks_wfile_close(w);
 	c->call.req.rfile = NULL;
 	c->call.req.wfile = NULL;
@@ -308,7 +338,7 @@ run(struct sks_call *call)
 static void
 submit(struct sks_conn *c)
 {
-	move_to(c, &c->worker->busy);
+	sks_list_remove(&c->call.link); /* the executor's from here on */
 	sks_executor_submit(c->worker->executor, &c->call); /* c may be gone after this */
 }
 
@@ -336,6 +366,7 @@ static void
 on_parked(struct sks_watch *watch, int error)
 {
 	struct sks_conn *c = sks_container_of(watch, struct sks_conn, watch);
+	struct sks_buf in = { 0 };
 	ssize_t n;
 
 	if (error == ETIMEDOUT) {
@@ -343,15 +374,16 @@ on_parked(struct sks_watch *watch, int error)
 		return;
 	}
 	n = -1;
-	if (error == 0 && sks_buf_reserve(&c->in, &c->worker->loop->bufs, READ_SIZE) == 0) {
-		n = c->transport.ops->read(&c->transport, c->in.base, READ_SIZE);
+	if (error == 0 && sks_buf_reserve(&in, &c->worker->loop->bufs, READ_SIZE) == 0) {
+		n = c->transport.ops->read(&c->transport, in.base, READ_SIZE);
 		if (n > 0) {
-			c->in.end = (size_t)n;
+			in.end = (size_t)n;
+			keep_input(c, &in);
 			leave_parked(c);
 			submit(c);
 			return;
 		}
-		sks_buf_release(&c->in, &c->worker->loop->bufs);
+		sks_buf_release(&in, &c->worker->loop->bufs);
 		if (n == -1 && errno == EAGAIN &&
 		    sks_watch_expect(watch, on_parked, watch->deadline) == 0)
 			return;
@@ -391,8 +423,7 @@ ended(struct sks_call *call)
 		close_now(c);
 	} else if (!c->kept)
 		linger(c);
-	else if (sks_buf_length(&c->in) > 0) {
-		sks_buf_shrink(&c->in, &c->worker->loop->bufs);
+	else if (c->in.end > c->in.start) {
 		submit(c);
 	} else if (call->service->shared->draining)
 		end_parked(c);
@@ -403,13 +434,19 @@ ended(struct sks_call *call)
 	}
 }
 
+static const struct sks_call_ops conn_ops = {
+	.run = run,
+	.ended = ended,
+	.handed_over = hand_over,
+};
+
 /* -- from outside -- */
 
 static struct sks_conn *
 new_conn(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen_t len)
 {
 	struct sks_service *service = worker->service;
-	size_t align = _Alignof(max_align_t);
+	size_t align = service->handler.state_size > 0 ? _Alignof(max_align_t) : 1;
 	size_t state_at = (sizeof(struct sks_conn) + len + align - 1) / align * align;
 	struct sks_conn *c = sks_sys_calloc(1, state_at + service->handler.state_size);
 	struct sks_request *req;
@@ -417,19 +454,16 @@ new_conn(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen
 	if (c == NULL)
 		return NULL;
 	c->worker = worker;
-	sks_list_init(&c->link);
+	sks_list_init(&c->call.link);
 	c->transport = (struct sks_transport){
 		.ops = &sks_plain_transport,
-		.watch = &c->watch,
 		.traffic = &service->shared->traffic,
 		.fd = fd,
 	};
 	c->times = service->times;
 	sks_watch_init(&c->watch, worker->loop, fd);
 	c->call.service = service;
-	c->call.run = run;
-	c->call.ended = ended;
-	c->call.handed_over = hand_over;
+	c->call.ops = &conn_ops;
 	memcpy(c + 1, peer, len);
 	req = &c->call.req;
 	req->state = (char *)c + state_at;
@@ -525,7 +559,7 @@ sks_conn_end_parked(struct sks_worker *worker)
 	struct sks_list *link;
 
 	while ((link = sks_list_pop(&worker->parked)) != NULL)
-		end_parked(sks_list_entry(link, struct sks_conn, link));
+		end_parked(conn_of(sks_list_entry(link, struct sks_call, link)));
 }
 
 void
@@ -540,10 +574,11 @@ close_others(struct sks_list *state, const struct sks_conn *mine)
 	struct sks_list *link, *after;
 
 	sks_list_each (link, after, state) {
-		struct sks_conn *c = sks_list_entry(link, struct sks_conn, link);
+		struct sks_call *call = sks_list_entry(link, struct sks_call, link);
 
-		if (c != mine && c->transport.fd != -1)
-			sks_sys_close(c->transport.fd);
+		if (call->datagram || conn_of(call) == mine || conn_of(call)->transport.fd == -1)
+			continue;
+		sks_sys_close(conn_of(call)->transport.fd);
 	}
 }
 
@@ -553,7 +588,8 @@ sks_conn_close_others(struct sks_worker *worker, const struct sks_call *call)
 	const struct sks_conn *mine = call->datagram ? NULL : conn_of((struct sks_call *)call);
 
 	close_others(&worker->parked, mine);
-	close_others(&worker->busy, mine);
+	close_others(&worker->executor->queue, mine);
+	close_others(&worker->executor->active, mine);
 	close_others(&worker->lingering, mine);
 }
 
@@ -563,9 +599,9 @@ sks_conn_abort_idle(struct sks_worker *worker)
 	struct sks_list *link;
 
 	while ((link = sks_list_pop(&worker->parked)) != NULL)
-		close_now(sks_list_entry(link, struct sks_conn, link));
+		close_now(conn_of(sks_list_entry(link, struct sks_call, link)));
 	while ((link = sks_list_pop(&worker->lingering)) != NULL)
-		close_lingering(sks_list_entry(link, struct sks_conn, link));
+		close_lingering(conn_of(sks_list_entry(link, struct sks_call, link)));
 }
 
 /* -- posts -- */
@@ -602,7 +638,7 @@ deliver(struct sks_message *message)
 	struct post *post = sks_container_of(message, struct post, message);
 	struct sks_conn *c = post->conn;
 
-	atomic_fetch_sub(&c->posting, post->n);
+	atomic_fetch_sub(&c->posting, (uint32_t)post->n);
 	(void)post_here(c, post->bytes, post->n);
 	sks_sys_free(post);
 	if (atomic_fetch_sub(&c->posts, 1) == 1 && c->closed)
@@ -615,7 +651,7 @@ post_there(struct sks_conn *c, const void *buf, size_t n)
 	size_t max = c->worker->service->options.max_output;
 	struct post *post;
 
-	if (n > max || atomic_load(&c->posting) > max - n) {
+	if (n > max || n > UINT32_MAX / 2 || atomic_load(&c->posting) > sks_min(max, UINT32_MAX / 2) - n) {
 		errno = ENOBUFS;
 		return -1;
 	}
@@ -626,7 +662,7 @@ post_there(struct sks_conn *c, const void *buf, size_t n)
 	post->conn = c;
 	post->n = n;
 	memcpy(post->bytes, buf, n);
-	atomic_fetch_add(&c->posting, n);
+	atomic_fetch_add(&c->posting, (uint32_t)n);
 	atomic_fetch_add(&c->posts, 1);
 	sks_loop_post(c->worker->loop, &post->message);
 	return 0;

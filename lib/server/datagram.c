@@ -157,6 +157,11 @@ ended(struct sks_call *call)
 	release(d);
 }
 
+static const struct sks_call_ops datagram_ops = {
+	.run = run,
+	.ended = ended,
+};
+
 void
 sks_datagram_drop(struct sks_call *call)
 {
@@ -184,8 +189,7 @@ new_datagram(struct sks_worker *worker, const void *bytes, size_t n, const union
 	d->peer = *peer;
 	d->peer_len = peer_len;
 	d->call.service = service;
-	d->call.run = run;
-	d->call.ended = ended;
+	d->call.ops = &datagram_ops;
 	d->call.datagram = 1;
 	d->call.req = (struct sks_request){
 		.state = (char *)d + state_at,

@@ -138,7 +138,7 @@ refuse_first(struct sks_executor *executor)
 	if (call->start_error == 0)
 		call->start_error = ENOMEM;
 	sks_count(&call->service->active, -1);
-	call->ended(call);
+	call->ops->ended(call);
 }
 
 static void
@@ -172,7 +172,7 @@ sks_executor_done(struct sks_call *call)
 	sks_list_remove(&call->link);
 	call->task = NULL;
 	sks_count(&call->service->active, -1);
-	call->ended(call); /* may free it, or submit it again behind the others */
+	call->ops->ended(call); /* may free it, or submit it again behind the others */
 	start_waiting(executor);
 	if (executor->on_room != NULL)
 		executor->on_room(executor->arg);

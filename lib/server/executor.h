@@ -13,7 +13,7 @@
 
 struct sks_executor_ops {
 	/*
-	 * Lets call->run(call) run on a task and then sks_executor_done(call) on the
+	 * Lets call->ops->run(call) run on a task and then sks_executor_done(call) on the
 	 * loop. `now` is set when the caller is on the loop's own stack, outside of
 	 * any job. 0, or -1: no means for one more task.
 	 */
@@ -62,7 +62,7 @@ void sks_executor_init(struct sks_executor *executor, const struct sks_executor_
 /* NULL is fine. */
 void sks_executor_free(struct sks_executor *executor);
 
-/* Runs the call now or when its turn comes. Where that is impossible, call->ended is called
+/* Runs the call now or when its turn comes. Where that is impossible, ops->ended is called
  * soon with call->start_error set. */
 void sks_executor_submit(struct sks_executor *executor, struct sks_call *call);
 

@@ -27,7 +27,7 @@ run(void *arg)
 {
 	struct sks_call *call = arg;
 
-	call->run(call);
+	call->ops->run(call);
 	/* On the loop's stack, once this fiber is back in its pool. */
 	sks_list_init(&call->job.link);
 	call->job.run = run_done;

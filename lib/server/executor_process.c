@@ -104,7 +104,7 @@ run_child(struct sks_executor *executor, struct sks_call *call, const sigset_t *
 	reset_signals(mask);
 	if (stop.fd == -1)
 		task->cancel = NULL;
-	call->run(call);
+	call->ops->run(call);
 	leave(call->failed ? EXIT_FAILURE : EXIT_SUCCESS, NULL);
 	abort();
 }
@@ -229,8 +229,8 @@ start(struct sks_executor *executor, struct sks_call *call, int now)
 	}
 	sks_list_append(&pool->children, &child->link);
 	watch(child);
-	if (call->handed_over != NULL)
-		call->handed_over(call);
+	if (call->ops->handed_over != NULL)
+		call->ops->handed_over(call);
 	return 0;
 }
 

@@ -128,7 +128,7 @@ fill_defaults(struct sks_options *o)
 	    fill_time(&o->drain_ms, 10000, "drain_ms") == -1 ||
 	    fill_time(&o->tick_ms, 1000, "tick_ms") == -1 ||
 	    fill_time(&o->block_warn_ms, 100, "block_warn_ms") == -1 ||
-	    fill_size(&o->max_line, LINE_MAX_DEFAULT, 2, SSIZE_MAX / 4, "max_line") == -1 ||
+	    fill_size(&o->max_line, LINE_MAX_DEFAULT, 2, 1 << 30, "max_line") == -1 ||
 	    fill_size(&o->max_output, OUTPUT_DEFAULT, 1, SSIZE_MAX / 4, "max_output") == -1 ||
 	    fill_size(&o->max_datagram, DATAGRAM_DEFAULT, 1, 65536, "max_datagram") == -1 ||
 	    fill_size(&o->stack_size, STACK_DEFAULT, 16384, 1 << 30, "stack_size") == -1)

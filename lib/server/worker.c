@@ -121,7 +121,6 @@ sks_worker_init(struct sks_worker *worker, struct sks_service *service, struct e
 	const struct sks_options *o = &service->options;
 
 	sks_list_init(&worker->parked);
-	sks_list_init(&worker->busy);
 	sks_list_init(&worker->lingering);
 	worker->service = service;
 	worker->loop = sks_loop_new(base);

@@ -27,7 +27,6 @@ struct sks_worker {
 	struct sks_executor *executor;
 	struct sks_service *service;
 	struct sks_list parked;    /* connections between exchanges */
-	struct sks_list busy;      /* connections queued or in their handler */
 	struct sks_list lingering; /* connections being flushed and closed */
 	atomic_int open;           /* requests of all kinds, on their way to it too */
 	atomic_int order;

@@ -123,11 +123,12 @@ attach(struct rig_link *link, const struct sks_transport_ops *ops)
 	link->tr = (struct sks_transport){ .ops = ops, .fd = link->fd };
 	if (here != NULL) {
 		sks_watch_init(&link->watch, here->loop, link->fd);
-		link->tr.watch = &link->watch;
 	}
 	sks_rfile_init(&link->r, &link->tr, &link->times, &link->times, 8192);
 	sks_wfile_init(&link->w, &link->tr, &link->times, &link->times, 65536);
 	link->r.twin = &link->w;
+	if (here != NULL)
+		link->r.watch = &link->watch;
 	if (here != NULL)
 		link->r.pool = link->w.pool = &here->loop->bufs;
 }
@@ -177,7 +178,7 @@ rig_link_close(struct rig_link *link)
 	sks_rfile_restore(&link->r);
 	sks_rfile_close(&link->r);
 	sks_wfile_close(&link->w);
-	if (link->tr.watch != NULL)
+	if (link->r.watch != NULL)
 		sks_watch_close(&link->watch);
 	close(link->fd);
 	if (link->peer != -1)
