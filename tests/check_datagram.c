@@ -317,7 +317,6 @@ wait_for_turn(struct sks_request *req)
 	if (line != NULL && line[0] == '1')
 		while (!atomic_load(&seen->note))
 			sks_sleep(1);
-	atomic_store(&seen->note, 1);
 	return sks_printf(req->wfile, "%s\n", line);
 }
 
@@ -335,6 +334,7 @@ START_TEST(datagrams_do_not_wait_for_each_other)
 	peer_puts(fd, "1\n");
 	peer_puts(fd, "2\n");
 	peer_expect(fd, acc.mode->one_at_a_time ? "1\n" : "2\n");
+	atomic_store(&seen->note, 1);
 	peer_expect(fd, acc.mode->one_at_a_time ? "2\n" : "1\n");
 	close(fd);
 	acc_free(&acc);

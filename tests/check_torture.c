@@ -551,7 +551,7 @@ is_of_a_fault(int error)
 	return error == ENOMEM || error == EMFILE || error == ENOSPC || error == EAGAIN;
 }
 
-static unsigned long struck;
+static atomic_ulong struck;
 
 static void
 disarm(void)
