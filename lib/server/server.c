@@ -304,12 +304,16 @@ begin(struct sks_server *server, int quota)
 	struct sks_list *link, *after;
 	int alive = 0;
 
+	if (server->state != SKS_IDLE) {
+		errno = EALREADY;
+		return -1;
+	}
 	sks_list_each (link, after, &server->listeners) {
 		listener_of(link)->quota = quota > 0 ? &server->quota : NULL;
 		alive += !listener_of(link)->dead;
 	}
-	if (alive == 0 || server->state != SKS_IDLE) {
-		errno = alive == 0 ? EINVAL : EALREADY;
+	if (alive == 0) {
+		errno = EINVAL;
 		return -1;
 	}
 	sks_loop_enter(loop);

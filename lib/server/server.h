@@ -20,7 +20,7 @@ struct sks_server {
 	struct sks_worker *workers; /* options.workers of them; the first accepts */
 	atomic_int wants_word;     /* accepting pauses, or a drain goes on: tell of each end */
 	struct sks_list listeners;
-	enum sks_server_state state;
+	atomic_int state;          /* enum sks_server_state; others may ask for it */
 	int is_ready;              /* workers and timers are there */
 	int dispatching;           /* in a call of ours that runs the loop */
 	int result;                /* errno of the run that ends; 0 */
