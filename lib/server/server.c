@@ -220,7 +220,7 @@ on_limit(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	switch (server->state) {
+	switch (atomic_load(&server->state)) {
 	case SKS_IDLE:
 		break;
 	case SKS_SERVING: /* sks_handle_request: nothing came */
