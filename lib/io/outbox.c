@@ -28,6 +28,7 @@ static void
 fail(struct sks_outbox *box, int error)
 {
 	box->error = error;
+	atomic_fetch_sub(box->load, (uint32_t)sks_buf_length(&box->buf));
 	sks_buf_release(&box->buf, box->pool);
 	/* Whoever reads on this connection learns of it by an end of input. */
 	sks_sys_shutdown(box->tr.fd, SHUT_RDWR);
@@ -61,7 +62,7 @@ run_job(struct sks_job *job)
 
 struct sks_outbox *
 sks_outbox_new(struct sks_loop *loop, struct sks_buf_pool *pool, struct sks_transport *tr,
-    size_t max, int timeout_ms, void (*idle)(void *arg), void *arg)
+    _Atomic uint32_t *load, int timeout_ms, void (*idle)(void *arg), void *arg)
 {
 	struct sks_outbox *box = sks_sys_calloc(1, sizeof(*box));
 
@@ -71,7 +72,7 @@ sks_outbox_new(struct sks_loop *loop, struct sks_buf_pool *pool, struct sks_tran
 	box->loop = loop;
 	box->pool = pool;
 	box->tr = *tr;
-	box->max = max;
+	box->load = load;
 	box->timeout_ms = timeout_ms;
 	box->idle = idle;
 	box->arg = arg;
@@ -138,10 +139,6 @@ put(struct sks_outbox *box, const void *bytes, size_t n)
 		errno = ENOTCONN;
 		return -1;
 	}
-	if (n > box->max || sks_buf_length(&box->buf) > box->max - n) {
-		errno = ENOBUFS;
-		return -1;
-	}
 	return append(box, &box->buf, bytes, n);
 }
 
@@ -168,6 +165,7 @@ sks_outbox_take(struct sks_outbox *box, struct sks_buf *rest, int first)
 	int rc;
 
 	lock(box);
+	atomic_fetch_add(box->load, (uint32_t)sks_buf_length(rest));
 	rc = append(box, to, from->base + from->start, sks_buf_length(from));
 	if (rc == 0) {
 		sks_buf_release(from, box->pool);
@@ -175,7 +173,8 @@ sks_outbox_take(struct sks_outbox *box, struct sks_buf *rest, int first)
 			box->buf = *rest;
 			*rest = (struct sks_buf){ 0 };
 		}
-	}
+	} else
+		atomic_fetch_sub(box->load, (uint32_t)sks_buf_length(rest));
 	unlock(box);
 	return rc;
 }
@@ -195,8 +194,10 @@ push(struct sks_outbox *box)
 	struct iovec iov = { box->buf.base + box->buf.start, sks_buf_length(&box->buf) };
 	ssize_t sent = box->tr.ops->write(&box->tr, &iov, 1);
 
-	if (sent > 0)
+	if (sent > 0) {
 		sks_buf_consume(&box->buf, (size_t)sent);
+		atomic_fetch_sub(box->load, (uint32_t)sent);
+	}
 	return sent;
 }
 

@@ -23,7 +23,7 @@ struct sks_outbox {
 	struct sks_buf_pool *pool;
 	pthread_mutex_t lock;    /* the task may run on another thread: buf, claimed, error */
 	struct sks_buf buf;
-	size_t max;              /* posted bytes that may wait; ENOBUFS beyond */
+	_Atomic uint32_t *load;  /* its owner's count of bytes in it, or on their way to it */
 	int timeout_ms;          /* for each step forward */
 	int claimed;
 	int error;               /* why nothing can be sent any more; 0: all well */
@@ -35,7 +35,8 @@ struct sks_outbox {
  * pool: the loop's, or NULL when tasks run on other threads. NULL: ENOMEM.
  */
 struct sks_outbox *sks_outbox_new(struct sks_loop *loop, struct sks_buf_pool *pool,
-    struct sks_transport *tr, size_t max, int timeout_ms, void (*idle)(void *arg), void *arg);
+    struct sks_transport *tr, _Atomic uint32_t *load, int timeout_ms, void (*idle)(void *arg),
+    void *arg);
 
 /* NULL is fine. Unsent bytes are lost. */
 void sks_outbox_free(struct sks_outbox *box);
@@ -46,13 +47,13 @@ int sks_outbox_is_empty(struct sks_outbox *box); /* NULL is empty */
 int sks_outbox_error(struct sks_outbox *box);
 
 /*
- * The loop: all n bytes or none: -1 with ENOBUFS, ENOMEM, or ENOTCONN once it
- * is broken. They are sent soon.
+ * The loop: all n bytes, which are in *load already, or none: -1 with ENOMEM,
+ * or ENOTCONN once it is broken. They are sent soon.
  */
 int sks_outbox_put(struct sks_outbox *box, const void *bytes, size_t n);
 
 /*
- * The task: its unsent bytes are the loop's from here on, before what is posted
+ * The task: its unsent bytes are the loop's from here on (and in *load), before what is posted
  * already (first) or after it; rest is empty then. -1: ENOMEM.
  */
 int sks_outbox_take(struct sks_outbox *box, struct sks_buf *rest, int first);

@@ -38,7 +38,7 @@ struct sks_conn {
 		uint32_t start, end, cap;
 	} in;
 	struct sks_times times;
-	_Atomic uint32_t posting;     /* bytes in messages on their way to this loop */
+	_Atomic uint32_t load;        /* bytes in the outbox, and in messages on their way to it */
 	atomic_int posts;             /* such messages */
 	int drained;                  /* bytes thrown away while lingering */
 	/* Bytes, not bits: the task and the loop may be two threads, each writing its own. */
@@ -216,7 +216,7 @@ need_outbox(struct sks_conn *c)
 	if (c->outbox == NULL)
 		c->outbox = sks_outbox_new(c->worker->loop,
 		    is_threaded(c) ? NULL : &c->worker->loop->bufs, &c->transport,
-		    service->options.max_output, service->options.timeout_ms, on_outbox_idle, c);
+		    &c->load, service->options.timeout_ms, on_outbox_idle, c);
 	return c->outbox;
 }
 
@@ -632,14 +632,36 @@ post_here(struct sks_conn *c, const void *buf, size_t n)
 	return sks_outbox_put(c->outbox, buf, n);
 }
 
+/* Room for n bytes, or -1 and ENOBUFS. From any thread. */
+static int
+reserve(struct sks_conn *c, size_t n)
+{
+	size_t max = sks_min(c->worker->service->options.max_output, UINT32_MAX / 2);
+
+	if (n <= max && atomic_fetch_add(&c->load, (uint32_t)n) <= max - n)
+		return 0;
+	if (n <= max)
+		atomic_fetch_sub(&c->load, (uint32_t)n);
+	errno = ENOBUFS;
+	return -1;
+}
+
+static int
+post_reserved(struct sks_conn *c, const void *buf, size_t n)
+{
+	if (post_here(c, buf, n) == 0)
+		return 0;
+	atomic_fetch_sub(&c->load, (uint32_t)n);
+	return -1;
+}
+
 static void
 deliver(struct sks_message *message)
 {
 	struct post *post = sks_container_of(message, struct post, message);
 	struct sks_conn *c = post->conn;
 
-	atomic_fetch_sub(&c->posting, (uint32_t)post->n);
-	(void)post_here(c, post->bytes, post->n);
+	(void)post_reserved(c, post->bytes, post->n); /* the connection is ending: as if it had */
 	sks_sys_free(post);
 	if (atomic_fetch_sub(&c->posts, 1) == 1 && c->closed)
 		sks_sys_free(c);
@@ -648,21 +670,16 @@ deliver(struct sks_message *message)
 static int
 post_there(struct sks_conn *c, const void *buf, size_t n)
 {
-	size_t max = c->worker->service->options.max_output;
-	struct post *post;
+	struct post *post = sks_sys_malloc(sizeof(*post) + n);
 
-	if (n > max || n > UINT32_MAX / 2 || atomic_load(&c->posting) > sks_min(max, UINT32_MAX / 2) - n) {
-		errno = ENOBUFS;
+	if (post == NULL) {
+		atomic_fetch_sub(&c->load, (uint32_t)n);
 		return -1;
 	}
-	post = sks_sys_malloc(sizeof(*post) + n);
-	if (post == NULL)
-		return -1;
 	post->message.run = deliver;
 	post->conn = c;
 	post->n = n;
 	memcpy(post->bytes, buf, n);
-	atomic_fetch_add(&c->posting, (uint32_t)n);
 	atomic_fetch_add(&c->posts, 1);
 	sks_loop_post(c->worker->loop, &post->message);
 	return 0;
@@ -680,7 +697,9 @@ sks_post(struct sks_request *req, const void *buf, size_t n)
 		return -1;
 	}
 	c = conn_of(call);
+	if (reserve(c, n) == -1)
+		return -1;
 	if (sks_loop_is_here(c->worker->loop))
-		return post_here(c, buf, n);
+		return post_reserved(c, buf, n);
 	return post_there(c, buf, n);
 }
