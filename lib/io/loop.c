@@ -22,8 +22,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-static void
-read_inbox(struct sks_loop *loop)
+void
+sks_loop_take_inbox(struct sks_loop *loop)
 {
 	struct sks_message *newest, *oldest = NULL;
 
@@ -48,12 +48,6 @@ read_inbox(struct sks_loop *loop)
 }
 
 void
-sks_loop_take_inbox(struct sks_loop *loop)
-{
-	read_inbox(loop);
-}
-
-void
 sks_loop_read_inbox(struct sks_loop *loop)
 {
 	struct pollfd p = { .fd = loop->wake_fd, .events = POLLIN };
@@ -61,7 +55,7 @@ sks_loop_read_inbox(struct sks_loop *loop)
 
 	(void)sks_sys_poll(&p, 1, -1);
 	(void)!sks_sys_read(loop->wake_fd, &count, sizeof(count));
-	read_inbox(loop);
+	sks_loop_take_inbox(loop);
 	sks_loop_settle(loop);
 }
 
@@ -74,7 +68,7 @@ on_wake(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	while (sks_sys_read(fd, &count, sizeof(count)) == -1 && errno == EINTR)
 		;
-	read_inbox(loop);
+	sks_loop_take_inbox(loop);
 	sks_loop_settle(loop);
 	if (loop->on_wake != NULL)
 		loop->on_wake(loop->on_wake_arg);
@@ -207,7 +201,7 @@ sks_loop_free(struct sks_loop *loop)
 {
 	if (loop == NULL)
 		return;
-	read_inbox(loop); /* whoever posted too late: their messages, and what those hold */
+	sks_loop_take_inbox(loop); /* whoever posted too late: their messages, and what those hold */
 	if (loop->base != NULL) {
 		if (event_initialized(&loop->wake))
 			event_del(&loop->wake);

@@ -54,8 +54,6 @@ struct sks_conn {
 	/* the peer's address and the handler's state follow */
 };
 
-static void park(struct sks_conn *c);
-
 static struct sks_conn *
 conn_of(struct sks_call *call)
 {
@@ -108,7 +106,7 @@ drop_input(struct sks_conn *c)
 
 /* Lets go of the descriptor and all that is only for it; a child process may have it still. */
 static void
-hand_over(struct sks_call *call)
+let_go(struct sks_call *call)
 {
 	struct sks_conn *c = conn_of(call);
 
@@ -128,7 +126,7 @@ close_now(struct sks_conn *c)
 
 	if (c->parked)
 		leave_parked(c);
-	hand_over(&c->call);
+	let_go(&c->call);
 	sks_list_remove(&c->call.link);
 	c->closed = 1;
 	sks_count(c->refused ? &worker->service->refused : &worker->service->finished, 1);
@@ -437,7 +435,7 @@ ended(struct sks_call *call)
 static const struct sks_call_ops conn_ops = {
 	.run = run,
 	.ended = ended,
-	.handed_over = hand_over,
+	.handed_over = let_go,
 };
 
 /* -- from outside -- */
