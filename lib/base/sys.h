@@ -19,6 +19,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -71,6 +72,11 @@
 	    sendto(fd, buf, n, flags, addr, len)) \
 	X(int, -1, poll, (struct pollfd *fds, nfds_t n, int timeout_ms), poll(fds, n, timeout_ms)) \
 	X(int, -1, eventfd, (unsigned int value, int flags), eventfd(value, flags)) \
+	X(int, -1, epoll_create1, (int flags), epoll_create1(flags)) \
+	X(int, -1, epoll_ctl, (int set, int operation, int fd, struct epoll_event *ev), \
+	    epoll_ctl(set, operation, fd, ev)) \
+	X(int, -1, epoll_wait, (int set, struct epoll_event *events, int n, int timeout_ms), \
+	    epoll_wait(set, events, n, timeout_ms)) \
 	X(int, -1, clock_gettime, (clockid_t clock, struct timespec *ts), \
 	    clock_gettime(clock, ts)) \
 	X(int, -1, unlink, (const char *path), unlink(path)) \

@@ -32,4 +32,10 @@ sks_min64(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
+static inline int64_t
+sks_max64(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
 #endif

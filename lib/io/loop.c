@@ -22,6 +22,13 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+/*
+ * While much comes in, the watches are looked at again at once, as a look costs
+ * less than a turn of libevent's; but its other events get their turn.
+ */
+#define INPUT_ROUNDS 16
+#define INPUT_MANY 4
+
 void
 sks_loop_take_inbox(struct sks_loop *loop)
 {
@@ -105,6 +112,18 @@ sks_loop_settle(struct sks_loop *loop)
 }
 
 static void
+on_input(evutil_socket_t fd, short what, void *arg)
+{
+	struct sks_loop *loop = arg;
+	int rounds = INPUT_ROUNDS;
+
+	(void)fd;
+	(void)what;
+	while (sks_watch_set_serve(&loop->watches) >= INPUT_MANY && --rounds > 0 && !loop->turn_set)
+		;
+}
+
+static void
 on_turn(evutil_socket_t fd, short what, void *arg)
 {
 	struct sks_loop *loop = arg;
@@ -184,7 +203,9 @@ sks_loop_new(struct event_base *base)
 	loop->base = base != NULL ? base : new_base();
 	if (loop->base == NULL)
 		goto fail;
-	sks_wheel_init(&loop->wheel, loop->base);
+	if (sks_watch_set_init(&loop->watches, loop->base) == -1)
+		goto fail;
+	event_assign(&loop->input, loop->base, loop->watches.fd, EV_READ | EV_PERSIST, on_input, loop);
 	event_assign(&loop->turn, loop->base, -1, 0, on_turn, loop);
 	event_assign(&loop->wake, loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake, loop);
 	return loop;
@@ -203,10 +224,11 @@ sks_loop_free(struct sks_loop *loop)
 		return;
 	sks_loop_take_inbox(loop); /* whoever posted too late: their messages, and what those hold */
 	if (loop->base != NULL) {
-		if (event_initialized(&loop->wake))
-			event_del(&loop->wake);
-		event_del(&loop->turn);
-		sks_wheel_end(&loop->wheel);
+		if (event_initialized(&loop->turn)) {
+			sks_loop_shut(loop);
+			event_del(&loop->turn);
+		}
+		sks_watch_set_end(&loop->watches);
 		if (loop->own_base)
 			event_base_free(loop->base);
 	}
@@ -227,6 +249,24 @@ sks_report_overflow(void)
 		return -1;
 	atomic_store(&report_overflow, 1);
 	return 0;
+}
+
+int
+sks_loop_open(struct sks_loop *loop)
+{
+	if (sks_loop_add(&loop->wake, -1) == -1)
+		return -1;
+	if (sks_loop_add(&loop->input, -1) == 0)
+		return 0;
+	event_del(&loop->wake);
+	return -1;
+}
+
+void
+sks_loop_shut(struct sks_loop *loop)
+{
+	event_del(&loop->input);
+	event_del(&loop->wake);
 }
 
 void
@@ -252,6 +292,7 @@ sks_loop_run(struct sks_loop *loop)
 void
 sks_loop_stop(struct sks_loop *loop)
 {
+	sks_watch_set_interrupt(&loop->watches);
 	event_base_loopbreak(loop->base);
 }
 

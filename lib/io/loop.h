@@ -12,7 +12,7 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "fiber/task.h"
-#include "io/wheel.h"
+#include "io/watch.h"
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
@@ -36,7 +36,7 @@ struct sks_loop {
 	struct event_base *base;
 	int own_base;
 	int wake_fd;               /* eventfd: an inbox with mail, or sks_loop_wake() */
-	struct event wake;         /* on wake_fd; the owner adds it while it runs, and deletes it */
+	struct event wake;         /* on wake_fd, while the loop is open */
 	void (*on_wake)(void *arg); /* after each wake-up; set by the owner */
 	void *on_wake_arg;         /* and of on_block */
 	pthread_mutex_t inbox_lock;
@@ -48,7 +48,8 @@ struct sks_loop {
 	int running_jobs;
 	_Atomic pthread_t thread;   /* others ask whether it is they */
 	struct sks_buf_pool bufs;
-	struct sks_wheel wheel;
+	struct sks_watch_set watches;
+	struct event input;        /* some of them have input; while the loop is open */
 	int block_ms;               /* a fiber that runs for so long holds everything up; 0: let it */
 	void (*on_block)(void *arg, const struct sks_task *task, int64_t ms);
 	unsigned char *scratch;     /* SKS_LOOP_SCRATCH bytes for what is thrown away or copied on */
@@ -67,6 +68,13 @@ void sks_loop_free(struct sks_loop *loop);
 /* The calling thread is the loop's from now on. */
 void sks_loop_enter(struct sks_loop *loop);
 int sks_loop_is_here(const struct sks_loop *loop);
+
+/*
+ * Its inbox and its watches become events of the base, which has then
+ * something to wait for; and go again. 0, or -1 as sks_loop_add().
+ */
+int sks_loop_open(struct sks_loop *loop);
+void sks_loop_shut(struct sks_loop *loop);
 
 /* Dispatches until sks_loop_stop(). 0, or -1 when libevent failed. */
 int sks_loop_run(struct sks_loop *loop);

@@ -34,7 +34,7 @@ sks_wait_readable(int fd, struct sks_watch *watch, int64_t deadline)
 		return -1;
 	if (task->fiber == NULL)
 		return sks_wait_poll_any(fd, SKS_READ, deadline) == -1 ? -1 : 0;
-	if (watch != NULL && watch->loop == task->loop)
+	if (watch != NULL && watch->set == &task->loop->watches)
 		return sks_wait_event_readable(watch, deadline);
 	return sks_wait_event_any(fd, SKS_READ, deadline) == -1 ? -1 : 0;
 }

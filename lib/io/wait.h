@@ -19,37 +19,6 @@
 #include "io/loop.h"
 
 /*
- * A descriptor's standing interest in input: one persistent, level-triggered
- * event that stays in place between waits and is taken away only when it fires
- * and nobody waits. Adding and deleting it for each wait costs a third of the
- * throughput. Its time limit is lazy: a wait only stores its deadline as long
- * as it will be looked at no later than that.
- */
-struct sks_watch {
-	struct event ev;
-	struct sks_loop *loop;
-	void (*ready)(struct sks_watch *, int error); /* 0: input; ETIMEDOUT. NULL: nobody waits */
-	struct sks_task *reader; /* the fiber in sks_wait_readable() */
-	int64_t deadline;
-	struct sks_due due;      /* its place in the wheel, for long limits */
-	int interval;            /* ms after each event at which its own timer fires; -1: none */
-	int armed;
-};
-
-void sks_watch_init(struct sks_watch *watch, struct sks_loop *loop, int fd);
-
-/*
- * ready will be called once for input or when the deadline has passed: until
- * then, or until sks_watch_forget(). 0, or -1 and errno of sks_loop_add().
- */
-int sks_watch_expect(struct sks_watch *watch, void (*ready)(struct sks_watch *, int error),
-    int64_t deadline);
-void sks_watch_forget(struct sks_watch *watch);
-
-/* Before its fd is closed, always: an epoll set outlives a descriptor. */
-void sks_watch_close(struct sks_watch *watch);
-
-/*
  * The waits. 0 (sks_wait_any: the events, SKS_READ and SKS_WRITE), or -1:
  * ETIMEDOUT, ECANCELED, ENOMEM or what epoll_ctl(2) or poll(2) said. They do
  * not flush: that is the stream's business.

@@ -14,7 +14,6 @@
 #include "io/wait.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <socketserver/fiber.h>
 
 /* The ms from now to a deadline, rounded so that a timer never fires early; -1: never. */
@@ -27,127 +26,6 @@ ms_until(int64_t deadline)
 		return -1;
 	left = deadline - sks_clock_ms();
 	return left < 0 ? 0 : left;
-}
-
-static void
-on_watch(evutil_socket_t fd, short what, void *arg)
-{
-	struct sks_watch *watch = arg;
-	void (*ready)(struct sks_watch *, int) = watch->ready;
-
-	(void)fd;
-	if (ready == NULL) {
-		/* Nobody waits: without this, unread input would wake the loop for ever. */
-		event_del(&watch->ev);
-		watch->armed = 0;
-		watch->interval = -1;
-		return;
-	}
-	if (what & EV_READ) {
-		watch->ready = NULL;
-		ready(watch, 0);
-		return;
-	}
-	if (sks_clock_ms() >= watch->deadline) {
-		watch->ready = NULL;
-		ready(watch, ETIMEDOUT);
-		return;
-	}
-	/* The timer was set for an earlier wait: now for what is left of this one. */
-	watch->interval = INT_MAX;
-	if (sks_watch_expect(watch, ready, watch->deadline) == -1) {
-		watch->ready = NULL;
-		ready(watch, errno);
-	}
-}
-
-/* The wheel has come to where an earlier wait put the watch. */
-static int64_t
-look(struct sks_due *due, int64_t now)
-{
-	struct sks_watch *watch = sks_container_of(due, struct sks_watch, due);
-	void (*ready)(struct sks_watch *, int) = watch->ready;
-
-	if (ready == NULL || watch->deadline == SKS_NEVER)
-		return 0;
-	if (now < watch->deadline)
-		return watch->deadline;
-	watch->ready = NULL;
-	ready(watch, ETIMEDOUT);
-	return 0;
-}
-
-void
-sks_watch_init(struct sks_watch *watch, struct sks_loop *loop, int fd)
-{
-	*watch = (struct sks_watch){ .loop = loop, .deadline = SKS_NEVER, .interval = -1 };
-	sks_due_init(&watch->due);
-	loop->wheel.look = look; /* watches are all there is in it */
-	event_assign(&watch->ev, loop->base, fd, EV_READ | EV_PERSIST, on_watch, watch);
-}
-
-static int
-arm(struct sks_watch *watch, int64_t ms)
-{
-	if (sks_loop_add(&watch->ev, ms) == -1)
-		return -1;
-	watch->interval = (int)ms;
-	watch->armed = 1;
-	return 0;
-}
-
-/* The wheel keeps long limits, the event's own timer short ones. */
-static int
-arm_for(struct sks_watch *watch, int64_t deadline, int64_t ms)
-{
-	if (ms >= 0 && ms < SKS_WHEEL_LEAST_MS) {
-		if (ms == 0)
-			ms = 1; /* to libevent a persistent event's zero is no timer, once it has fired */
-		if (watch->armed && watch->interval != -1 && watch->interval <= ms)
-			return 0;
-		return arm(watch, ms);
-	}
-	if (watch->interval != -1)
-		event_remove_timer(&watch->ev);
-	watch->interval = -1;
-	if (!watch->armed && arm(watch, -1) == -1)
-		return -1;
-	return deadline == SKS_NEVER ? 0 : sks_wheel_set(&watch->loop->wheel, &watch->due, deadline);
-}
-
-static int
-expect(struct sks_watch *watch, void (*ready)(struct sks_watch *, int), int64_t deadline,
-    int64_t ms)
-{
-	watch->ready = ready;
-	watch->deadline = deadline;
-	if (arm_for(watch, deadline, ms) == 0)
-		return 0;
-	watch->ready = NULL;
-	return -1;
-}
-
-int
-sks_watch_expect(struct sks_watch *watch, void (*ready)(struct sks_watch *, int), int64_t deadline)
-{
-	return expect(watch, ready, deadline, ms_until(deadline));
-}
-
-void
-sks_watch_forget(struct sks_watch *watch)
-{
-	watch->ready = NULL;
-}
-
-void
-sks_watch_close(struct sks_watch *watch)
-{
-	watch->ready = NULL;
-	if (watch->armed)
-		event_del(&watch->ev);
-	watch->armed = 0;
-	watch->interval = -1;
-	sks_wheel_remove(&watch->loop->wheel, &watch->due);
 }
 
 /* Parks the current fiber; returns what ended the wait. */
@@ -167,7 +45,6 @@ park(struct sks_task *task)
 static void
 wake_now(struct sks_task *task, int error)
 {
-	sks_fiber_prefetch(task->fiber);
 	if (!task->parked)
 		return;
 	task->parked = 0;
@@ -195,16 +72,10 @@ int
 sks_wait_event_readable(struct sks_watch *watch, int64_t deadline)
 {
 	struct sks_task *task = sks_task_current();
-	int64_t ms = ms_until(deadline);
 	int rc;
 
-	/* Else a peer that answers within a millisecond would never be told. */
-	if (ms == 0) {
-		errno = ETIMEDOUT;
-		return -1;
-	}
 	watch->reader = task;
-	if (expect(watch, wake_reader, deadline, ms) == -1)
+	if (sks_watch_expect(watch, wake_reader, deadline) == -1)
 		return -1;
 	rc = park(task);
 	sks_watch_forget(watch);

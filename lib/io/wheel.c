@@ -36,7 +36,7 @@ insert(struct sks_wheel *wheel, struct sks_due *due, int64_t tick)
 {
 	int64_t last = wheel->done + SKS_WHEEL_SLOTS - 1;
 
-	due->tick = tick > last ? last : tick;
+	due->tick = sks_max64(wheel->done + 1, sks_min64(tick, last));
 	sks_list_append(slot_of(wheel, due->tick), &due->link);
 	wheel->entries++;
 }
@@ -79,10 +79,12 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 }
 
 void
-sks_wheel_init(struct sks_wheel *wheel, struct event_base *base)
+sks_wheel_init(struct sks_wheel *wheel, struct event_base *base,
+    int64_t (*look)(struct sks_due *, int64_t now))
 {
 	int i;
 
+	wheel->look = look;
 	for (i = 0; i < SKS_WHEEL_SLOTS; i++)
 		sks_list_init(&wheel->slots[i]);
 	event_assign(&wheel->timer, base, -1, 0, on_timer, wheel);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wheel.h - the long time limits of a loop.
+ * wheel.h - the time limits of a loop's connections.
  *
  * A connection sets a limit at each wait and hardly ever meets it. A timer for
  * each costs a removal and an insertion for each message, in memory of two
  * other connections that is in no cache any more. Here a wait only stores its
  * deadline; the entry stays in the slot of an earlier one, is looked at when
- * that comes, and moves on to where it belongs. So limits are met up to a
- * quarter of a second late, which is why short ones are not kept here.
+ * that comes, and moves on to where it belongs. Limits are met up to a tick
+ * late, never early. One beyond the last slot is looked at on the way, each 16 s.
  */
 #ifndef SKS_IO_WHEEL_H
 #define SKS_IO_WHEEL_H
@@ -18,9 +18,8 @@
 #include <event2/event_struct.h>
 #include <stdint.h>
 
-#define SKS_WHEEL_SLOTS 512
-#define SKS_WHEEL_TICK_MS 256
-#define SKS_WHEEL_LEAST_MS 4000 /* limits from here on are long */
+#define SKS_WHEEL_SLOTS 1024
+#define SKS_WHEEL_TICK_MS 16
 
 struct sks_due {
 	struct sks_list link;
@@ -41,8 +40,8 @@ struct sks_wheel {
 	struct sks_list slots[SKS_WHEEL_SLOTS];
 };
 
-/* look is the owner's to set. */
-void sks_wheel_init(struct sks_wheel *wheel, struct event_base *base);
+void sks_wheel_init(struct sks_wheel *wheel, struct event_base *base,
+    int64_t (*look)(struct sks_due *, int64_t now));
 void sks_wheel_end(struct sks_wheel *wheel);
 
 void sks_due_init(struct sks_due *due);

@@ -459,7 +459,7 @@ new_conn(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen
 		.fd = fd,
 	};
 	c->times = service->times;
-	sks_watch_init(&c->watch, worker->loop, fd);
+	sks_watch_init(&c->watch, &worker->loop->watches, fd);
 	c->call.service = service;
 	c->call.ops = &conn_ops;
 	memcpy(c + 1, peer, len);

@@ -126,7 +126,7 @@ become_idle(struct sks_server *server, int error)
 {
 	event_del(&server->limit);
 	event_del(&server->tick);
-	event_del(&first(server)->loop->wake);
+	sks_loop_shut(first(server)->loop);
 	stop_listening(server);
 	server->state = SKS_IDLE;
 	server->result = error;
@@ -325,14 +325,14 @@ begin(struct sks_server *server, int quota)
 		on_woken(first(server));
 		return 0;
 	}
-	if (start_workers(server) == -1 || sks_loop_add(&loop->wake, -1) == -1 ||
+	if (start_workers(server) == -1 || sks_loop_open(loop) == -1 ||
 	    (o->on_tick != NULL && o->tick_ms > 0 &&
 		sks_loop_add(&server->tick, o->tick_ms) == -1) ||
 	    start_listening(server) == -1) {
 		int error = errno;
 
 		stop_listening(server);
-		event_del(&loop->wake);
+		sks_loop_shut(loop);
 		event_del(&server->tick);
 		server->state = SKS_IDLE;
 		errno = error;

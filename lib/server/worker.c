@@ -151,7 +151,7 @@ worker_main(void *arg)
 	obey(worker);
 	if (worker->obeyed < SKS_ORDER_ABORT) /* a loop forgets a stop from before it ran */
 		(void)sks_loop_run(loop);
-	event_del(&loop->wake);
+	sks_loop_shut(loop);
 	return NULL;
 }
 
@@ -163,7 +163,7 @@ sks_worker_start(struct sks_worker *worker)
 
 	if (worker->has_thread)
 		return 0;
-	if (sks_loop_add(&worker->loop->wake, -1) == -1)
+	if (sks_loop_open(worker->loop) == -1)
 		return -1;
 	/* Signals are the host's, and must find the host's own threads. */
 	sigfillset(&all);
@@ -177,7 +177,7 @@ sks_worker_start(struct sks_worker *worker)
 		return 0;
 	}
 	worker->has_thread = 0;
-	event_del(&worker->loop->wake);
+	sks_loop_shut(worker->loop);
 	errno = error;
 	return -1;
 }

@@ -64,7 +64,7 @@ rig_loop_open(struct rig_loop *rig)
 	*rig = (struct rig_loop){ .loop = sks_loop_new(NULL), .pool = sks_fiber_pool_new(0) };
 	ck_assert(rig->loop != NULL && rig->pool != NULL);
 	sks_loop_enter(rig->loop);
-	ck_assert_int_eq(sks_loop_add(&rig->loop->wake, -1), 0);
+	ck_assert_int_eq(sks_loop_open(rig->loop), 0);
 	here = rig;
 }
 
@@ -122,7 +122,7 @@ attach(struct rig_link *link, const struct sks_transport_ops *ops)
 	link->times = (struct sks_times){ .idle_ms = -1, .read_ms = -1, .write_ms = -1 };
 	link->tr = (struct sks_transport){ .ops = ops, .fd = link->fd };
 	if (here != NULL) {
-		sks_watch_init(&link->watch, here->loop, link->fd);
+		sks_watch_init(&link->watch, &here->loop->watches, link->fd);
 	}
 	sks_rfile_init(&link->r, &link->tr, &link->times, &link->times, 8192);
 	sks_wfile_init(&link->w, &link->tr, &link->times, &link->times, 65536);

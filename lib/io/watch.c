@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The watches of a loop: an epoll set and a wheel.
+ *
+ * A watch that is closed while a batch is served may stand in the rest of that
+ * batch; it is struck out there, as its memory goes.
+ */
+#include "io/watch.h"
+
+#include "base/clock.h"
+#include "base/sys.h"
+#include "fiber/fiber.h"
+
+#include <errno.h>
+
+#define GROUP 8
+
+static int
+control(struct sks_watch *watch, int operation)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = watch };
+
+	if (sks_sys_epoll_ctl(watch->set->fd, operation, watch->fd, &ev) == -1)
+		return -1;
+	watch->armed = operation == EPOLL_CTL_ADD;
+	return 0;
+}
+
+/* The wheel has come to where an earlier wait put the watch. */
+static int64_t
+look(struct sks_due *due, int64_t now)
+{
+	struct sks_watch *watch = sks_container_of(due, struct sks_watch, due);
+	void (*ready)(struct sks_watch *, int) = watch->ready;
+
+	if (ready == NULL || watch->deadline == SKS_NEVER)
+		return 0;
+	if (now < watch->deadline)
+		return watch->deadline;
+	watch->ready = NULL;
+	ready(watch, ETIMEDOUT);
+	return 0;
+}
+
+int
+sks_watch_set_init(struct sks_watch_set *set, struct event_base *base)
+{
+	set->count = set->next = 0;
+	set->now = sks_clock_ms();
+	sks_wheel_init(&set->wheel, base, look);
+	set->fd = sks_sys_epoll_create1(EPOLL_CLOEXEC);
+	return set->fd == -1 ? -1 : 0;
+}
+
+void
+sks_watch_set_end(struct sks_watch_set *set)
+{
+	sks_wheel_end(&set->wheel);
+	if (set->fd != -1)
+		sks_sys_close(set->fd);
+	set->fd = -1;
+}
+
+/*
+ * Before a group is served: its watches, then the fibers that wait for them,
+ * all at once. Each lies in a page of its own, and with many connections
+ * neither caches nor TLB have it; a prefetch is dropped where the TLB misses,
+ * so one word of each is really read.
+ */
+static void
+touch_group(const struct sks_watch_set *set)
+{
+	int last = set->next + GROUP < set->count ? set->next + GROUP : set->count, i;
+	uintptr_t sum = 0;
+
+	for (i = set->next; i < last; i++) {
+		const struct sks_watch *watch = set->batch[i].data.ptr;
+
+		if (watch != NULL)
+			sum += (uintptr_t)watch->reader;
+	}
+	for (i = set->next; i < last; i++) {
+		const struct sks_watch *watch = set->batch[i].data.ptr;
+
+		if (watch != NULL && watch->ready != NULL && watch->reader != NULL)
+			sum += (uintptr_t)watch->reader->fiber;
+	}
+	for (i = set->next; i < last; i++) {
+		const struct sks_watch *watch = set->batch[i].data.ptr;
+
+		if (watch != NULL && watch->reader != NULL)
+			sks_fiber_prefetch(sks_container_of(watch->reader, struct sks_fiber, task));
+	}
+	__asm__ volatile("" : : "r"(sum));
+}
+
+static void
+on_input(struct sks_watch *watch)
+{
+	void (*ready)(struct sks_watch *, int) = watch->ready;
+
+	if (ready == NULL) {
+		/* Nobody waits: without this, unread input would wake the loop for ever. */
+		(void)control(watch, EPOLL_CTL_DEL);
+		return;
+	}
+	watch->ready = NULL;
+	ready(watch, 0);
+}
+
+int
+sks_watch_set_serve(struct sks_watch_set *set)
+{
+	int n = sks_sys_epoll_wait(set->fd, set->batch, SKS_WATCH_BATCH, 0);
+
+	if (n <= 0)
+		return 0;
+	set->now = sks_clock_ms();
+	set->count = n;
+	for (set->next = 0; set->next < set->count;) {
+		struct sks_watch *watch;
+
+		if (set->next % GROUP == 0)
+			touch_group(set);
+		watch = set->batch[set->next++].data.ptr;
+		if (watch != NULL)
+			on_input(watch);
+	}
+	return n;
+}
+
+void
+sks_watch_set_interrupt(struct sks_watch_set *set)
+{
+	set->count = set->next;
+}
+
+void
+sks_watch_init(struct sks_watch *watch, struct sks_watch_set *set, int fd)
+{
+	*watch = (struct sks_watch){ .set = set, .fd = fd, .deadline = SKS_NEVER };
+	sks_due_init(&watch->due);
+}
+
+int
+sks_watch_expect(struct sks_watch *watch, void (*ready)(struct sks_watch *, int), int64_t deadline)
+{
+	/* Else a peer that answers within a millisecond would never be told. */
+	if (deadline <= watch->set->now) {
+		errno = ETIMEDOUT;
+		return -1;
+	}
+	if (!watch->armed && control(watch, EPOLL_CTL_ADD) == -1)
+		return -1;
+	if (deadline != SKS_NEVER && sks_wheel_set(&watch->set->wheel, &watch->due, deadline) == -1)
+		return -1;
+	watch->ready = ready;
+	watch->deadline = deadline;
+	return 0;
+}
+
+void
+sks_watch_close(struct sks_watch *watch)
+{
+	struct sks_watch_set *set = watch->set;
+	int i;
+
+	watch->ready = NULL;
+	if (watch->armed)
+		(void)control(watch, EPOLL_CTL_DEL);
+	watch->armed = 0;
+	for (i = set->next; i < set->count; i++)
+		if (set->batch[i].data.ptr == watch)
+			set->batch[i].data.ptr = NULL;
+	sks_wheel_remove(&set->wheel, &watch->due);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * watch.h - the standing interest of a loop's connections in their input.
+ *
+ * A watch is level-triggered, stays in place between waits, and is taken away
+ * only when there is input and nobody waits for it: adding and deleting it for
+ * each wait costs a third of the throughput. Its time limit is lazy too: see
+ * wheel.h.
+ *
+ * The watches of a loop are an epoll set of their own, which is one descriptor
+ * to libevent. With an event of libevent's for each connection a message cost
+ * a third more instructions, and five more lines of memory that no cache held;
+ * and who has the whole set of what is ready can ask for the memory of the
+ * next connection while the present one is served.
+ */
+#ifndef SKS_IO_WATCH_H
+#define SKS_IO_WATCH_H
+
+#include "io/wheel.h"
+
+#include <sys/epoll.h>
+
+#define SKS_WATCH_BATCH 256
+
+struct sks_task;
+
+/* Those of one loop. */
+struct sks_watch_set {
+	int fd;             /* an epoll set; readable when a watch is */
+	int count;          /* of the batch that is being served, */
+	int next;           /* and the first that was not */
+	int64_t now;        /* when the batch came: no later than the clock */
+	struct sks_wheel wheel;
+	struct epoll_event batch[SKS_WATCH_BATCH];
+};
+
+struct sks_watch {
+	void (*ready)(struct sks_watch *, int error); /* 0: input; ETIMEDOUT. NULL: nobody waits */
+	struct sks_task *reader; /* the fiber in sks_wait_readable() */
+	int64_t deadline;
+	struct sks_watch_set *set;
+	int fd;
+	int armed;
+	struct sks_due due;      /* its place in the wheel */
+};
+
+/* -1: EMFILE, ENFILE, ENOMEM. Fine to end after a failed init. */
+int sks_watch_set_init(struct sks_watch_set *set, struct event_base *base);
+void sks_watch_set_end(struct sks_watch_set *set);
+
+/* Serves what has input now, each watch once. Returns how many there were. */
+int sks_watch_set_serve(struct sks_watch_set *set);
+
+/* From a watch's ready: the others of this batch are served later. */
+void sks_watch_set_interrupt(struct sks_watch_set *set);
+
+void sks_watch_init(struct sks_watch *watch, struct sks_watch_set *set, int fd);
+
+/*
+ * ready will be called once for input or when the deadline has passed: until
+ * then, or until sks_watch_forget(). 0, or -1: ETIMEDOUT when it passed
+ * before, ENOMEM, or what epoll_ctl(2) said.
+ */
+int sks_watch_expect(struct sks_watch *watch, void (*ready)(struct sks_watch *, int error),
+    int64_t deadline);
+
+static inline void
+sks_watch_forget(struct sks_watch *watch)
+{
+	watch->ready = NULL;
+}
+
+/* Before its fd is closed, always: an epoll set outlives a descriptor. */
+void sks_watch_close(struct sks_watch *watch);
+
+#endif
