@@ -63,6 +63,20 @@ struct sks_buf_idle {
 	struct sks_buf_idle *next;
 };
 
+/* Functions of their own, as each request takes much of the stack. */
+static __attribute__((noinline, cold)) void
+tell_valgrind_used(void *base, size_t cap)
+{
+	VALGRIND_MAKE_MEM_UNDEFINED(base, cap + 1);
+}
+
+static __attribute__((noinline, cold)) void
+tell_valgrind_idle(unsigned char *base, size_t cap)
+{
+	VALGRIND_MAKE_MEM_NOACCESS(base + sizeof(struct sks_buf_idle),
+	    cap + 1 - sizeof(struct sks_buf_idle));
+}
+
 static const size_t class_size[SKS_BUF_CLASSES] = { 256, 2048, 16384 };
 
 /* The class with pieces of at least size bytes; SKS_BUF_CLASSES: none. */
@@ -97,8 +111,8 @@ piece_get(struct sks_buf_pool *pool, size_t cap)
 	idle = pool->idle[class];
 	pool->idle[class] = idle->next;
 	pool->idle_count[class]--;
-	if (on_valgrind)
-		VALGRIND_MAKE_MEM_UNDEFINED(idle, cap + 1);
+	if (__builtin_expect(on_valgrind, 0))
+		tell_valgrind_used(idle, cap);
 	return (unsigned char *)idle;
 }
 
@@ -116,8 +130,8 @@ piece_put(struct sks_buf_pool *pool, unsigned char *base, size_t cap)
 	idle->next = pool->idle[class];
 	pool->idle[class] = idle;
 	pool->idle_count[class]++;
-	if (on_valgrind)
-		VALGRIND_MAKE_MEM_NOACCESS(base + sizeof(*idle), cap + 1 - sizeof(*idle));
+	if (__builtin_expect(on_valgrind, 0))
+		tell_valgrind_idle(base, cap);
 }
 
 /* Moves the unread bytes to a piece of cap bytes, which holds them. */

@@ -28,15 +28,16 @@ struct sks_task {
 	struct sks_fiber *fiber;  /* NULL: this task is a thread */
 	struct sks_loop *loop;    /* the loop that resumes the fiber; NULL on a thread */
 	struct sks_list dirty;    /* wfiles with unsent bytes, flushed before each wait */
-	struct sks_list ready;    /* link in the loop's list of fibers to resume */
 	int64_t deadline;         /* over all its waits, monotonic ms; INT64_MAX: none */
-	atomic_int cancelled;     /* every wait answers ECANCELED */
 	struct sks_cancel *cancel; /* a thread or child: what ends its waits; NULL: nothing does */
+	atomic_int cancelled;     /* every wait answers ECANCELED */
 	int parked;               /* a fiber: in a wait that nothing has ended yet */
 	int wake_error;           /* a fiber: what ended the wait: 0 or an errno */
 	unsigned int calls;       /* fairness budget used since it was last resumed: */
 	unsigned int lines;       /* system calls, buffered lines, */
 	size_t bytes;             /* bytes moved */
+	/* from here on, what not every wait touches */
+	struct sks_list ready;    /* link in the loop's list of fibers to resume */
 	const char *name;         /* the handler's, for reports; may be NULL */
 	const struct sockaddr *peer; /* whom it serves, for reports; may be NULL */
 	unsigned int peer_len;

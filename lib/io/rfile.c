@@ -232,7 +232,8 @@ find(struct sks_rfile *r, int end, size_t max, size_t *n)
 	}
 }
 
-ssize_t
+/* One frame for all of it: see flush_at_once() in wfile.c. */
+__attribute__((flatten)) ssize_t
 sks_readuntil(struct sks_rfile *r, int end, size_t max, char **block)
 {
 	size_t n;

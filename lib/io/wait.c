@@ -14,29 +14,27 @@
 #include <socketserver/fiber.h>
 #include <unistd.h>
 
+/* No wait begins once the task is cancelled. */
 static int
-begin(struct sks_task *task, int64_t *deadline)
+refused(const struct sks_task *task)
 {
-	if (sks_task_is_cancelled(task)) {
-		errno = ECANCELED;
-		return -1;
-	}
-	*deadline = sks_min64(*deadline, task->deadline);
-	return 0;
+	if (!sks_task_is_cancelled(task))
+		return 0;
+	errno = ECANCELED;
+	return 1;
 }
 
+/* Its last call is in the place of this one: what a parked fiber keeps is fetched at each wake-up. */
 int
 sks_wait_readable(int fd, struct sks_watch *watch, int64_t deadline)
 {
 	struct sks_task *task = sks_task_current();
 
-	if (begin(task, &deadline) == -1)
+	if (task->fiber == NULL || watch == NULL || watch->set != &task->loop->watches)
+		return sks_wait_any(fd, SKS_READ, deadline) == -1 ? -1 : 0;
+	if (refused(task))
 		return -1;
-	if (task->fiber == NULL)
-		return sks_wait_poll_any(fd, SKS_READ, deadline) == -1 ? -1 : 0;
-	if (watch != NULL && watch->set == &task->loop->watches)
-		return sks_wait_event_readable(watch, deadline);
-	return sks_wait_event_any(fd, SKS_READ, deadline) == -1 ? -1 : 0;
+	return sks_wait_event_readable(task, watch, sks_min64(deadline, task->deadline));
 }
 
 int
@@ -44,8 +42,9 @@ sks_wait_any(int fd, int events, int64_t deadline)
 {
 	struct sks_task *task = sks_task_current();
 
-	if (begin(task, &deadline) == -1)
+	if (refused(task))
 		return -1;
+	deadline = sks_min64(deadline, task->deadline);
 	if (task->fiber == NULL)
 		return sks_wait_poll_any(fd, events, deadline);
 	return sks_wait_event_any(fd, events, deadline);
@@ -61,10 +60,10 @@ int
 sks_wait_until(int64_t moment)
 {
 	struct sks_task *task = sks_task_current();
-	int64_t deadline = moment;
+	int64_t deadline = sks_min64(moment, task->deadline);
 	int rc;
 
-	if (begin(task, &deadline) == -1)
+	if (refused(task))
 		return -1;
 	if (task->fiber == NULL)
 		rc = sks_wait_poll_any(-1, 0, deadline);

@@ -55,7 +55,7 @@ int sks_cancel_init(struct sks_cancel *cancel);
 void sks_cancel_set(struct sks_cancel *cancel, int on);
 
 /* The two kinds; wait.c picks one. */
-int sks_wait_event_readable(struct sks_watch *watch, int64_t deadline);
+int sks_wait_event_readable(struct sks_task *task, struct sks_watch *watch, int64_t deadline);
 int sks_wait_event_any(int fd, int events, int64_t deadline);
 int sks_wait_poll_any(int fd, int events, int64_t deadline);
 

@@ -69,9 +69,8 @@ wake_reader(struct sks_watch *watch, int error)
 }
 
 int
-sks_wait_event_readable(struct sks_watch *watch, int64_t deadline)
+sks_wait_event_readable(struct sks_task *task, struct sks_watch *watch, int64_t deadline)
 {
-	struct sks_task *task = sks_task_current();
 	int rc;
 
 	watch->reader = task;

@@ -15,7 +15,7 @@
 
 #define GROUP 8
 
-static int
+static __attribute__((noinline)) int
 control(struct sks_watch *watch, int operation)
 {
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = watch };
@@ -88,7 +88,11 @@ touch_group(const struct sks_watch_set *set)
 	for (i = set->next; i < last; i++) {
 		const struct sks_watch *watch = set->batch[i].data.ptr;
 
-		if (watch != NULL && watch->reader != NULL)
+		if (watch == NULL)
+			continue;
+		__builtin_prefetch((const char *)watch + 64);
+		__builtin_prefetch((const char *)watch + 128);
+		if (watch->reader != NULL)
 			sks_fiber_prefetch(sks_container_of(watch->reader, struct sks_fiber, task));
 	}
 	__asm__ volatile("" : : "r"(sum));

@@ -105,15 +105,9 @@ sks_due_init(struct sks_due *due)
 }
 
 int
-sks_wheel_set(struct sks_wheel *wheel, struct sks_due *due, int64_t deadline)
+sks_wheel_move(struct sks_wheel *wheel, struct sks_due *due, int64_t tick)
 {
-	int64_t tick = deadline / SKS_WHEEL_TICK_MS + 1;
-
-	if (!sks_list_empty(&due->link)) {
-		if (due->tick <= tick)
-			return 0;
-		sks_wheel_remove(wheel, due);
-	}
+	sks_wheel_remove(wheel, due);
 	if (wheel->entries == 0)
 		wheel->done = sks_clock_ms() / SKS_WHEEL_TICK_MS;
 	insert(wheel, due, tick);

@@ -46,8 +46,19 @@ void sks_wheel_end(struct sks_wheel *wheel);
 
 void sks_due_init(struct sks_due *due);
 
+/* The second half of the next. */
+int sks_wheel_move(struct sks_wheel *wheel, struct sks_due *due, int64_t tick);
+
 /* Will be looked at when the deadline has come, or before. 0, or -1: ENOMEM. */
-int sks_wheel_set(struct sks_wheel *wheel, struct sks_due *due, int64_t deadline);
+static inline int
+sks_wheel_set(struct sks_wheel *wheel, struct sks_due *due, int64_t deadline)
+{
+	int64_t tick = deadline / SKS_WHEEL_TICK_MS + 1;
+
+	if (!sks_list_empty(&due->link) && due->tick <= tick)
+		return 0;
+	return sks_wheel_move(wheel, due, tick);
+}
 
 /* It need not be there. */
 void sks_wheel_remove(struct sks_wheel *wheel, struct sks_due *due);

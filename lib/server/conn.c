@@ -28,11 +28,12 @@
 #define READ_SIZE 16384
 
 struct sks_conn {
-	struct sks_call call;
-	struct sks_worker *worker;
+	/* What each message touches, together. */
 	struct sks_watch watch;
 	struct sks_transport transport;
 	struct sks_outbox *outbox;    /* made when the loop first has bytes to send */
+	struct sks_call call;
+	struct sks_worker *worker;
 	struct {                      /* unread input between exchanges: a struct sks_buf, packed */
 		unsigned char *base;
 		uint32_t start, end, cap;
@@ -307,8 +308,8 @@ static void
 run(struct sks_call *call)
 {
 	struct sks_conn *c = conn_of(call);
-	struct sks_rfile r;
-	struct sks_wfile w;
+	_Alignas(64) struct sks_rfile r;
+	_Alignas(64) struct sks_wfile w;
 	int rc = SKS_DONE;
 
 	attach(c, &r, &w);
