@@ -73,10 +73,11 @@ sks_wait_event_readable(struct sks_task *task, struct sks_watch *watch, int64_t 
 {
 	int rc;
 
-	watch->reader = task;
 	if (sks_watch_expect(watch, wake_reader, deadline) == -1)
 		return -1;
+	watch->reader = task;
 	rc = park(task);
+	watch->reader = NULL;
 	sks_watch_forget(watch);
 	return rc;
 }

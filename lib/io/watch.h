@@ -36,7 +36,7 @@ struct sks_watch_set {
 
 struct sks_watch {
 	void (*ready)(struct sks_watch *, int error); /* 0: input; ETIMEDOUT. NULL: nobody waits */
-	struct sks_task *reader; /* the fiber in sks_wait_readable() */
+	struct sks_task *reader; /* the fiber in sks_wait_readable(), else NULL */
 	int64_t deadline;
 	struct sks_watch_set *set;
 	int fd;
