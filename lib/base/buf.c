@@ -155,12 +155,10 @@ move_to(struct sks_buf *buf, struct sks_buf_pool *pool, size_t cap)
 }
 
 int
-sks_buf_reserve(struct sks_buf *buf, struct sks_buf_pool *pool, size_t room)
+sks_buf_grow(struct sks_buf *buf, struct sks_buf_pool *pool, size_t room)
 {
 	size_t length = sks_buf_length(buf), cap;
 
-	if (buf->base != NULL && room <= buf->cap - buf->end)
-		return 0;
 	if (buf->base != NULL && room <= buf->cap - length) {
 		memmove(buf->base, buf->base + buf->start, length);
 		buf->start = 0;
@@ -186,15 +184,15 @@ sks_buf_release(struct sks_buf *buf, struct sks_buf_pool *pool)
 void
 sks_buf_shrink(struct sks_buf *buf, struct sks_buf_pool *pool)
 {
-	size_t length = sks_buf_length(buf), cap;
-	int saved = errno;
+	size_t length = sks_buf_length(buf);
+	int saved;
 
 	if (length == 0) {
 		sks_buf_release(buf, pool);
 		return;
 	}
-	cap = piece_size(length);
-	if (cap < buf->cap && move_to(buf, pool, cap) == -1)
+	saved = errno;
+	if (piece_size(length) < buf->cap && move_to(buf, pool, piece_size(length)) == -1)
 		errno = saved;
 }
 

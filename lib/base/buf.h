@@ -48,12 +48,21 @@ sks_buf_length(const struct sks_buf *buf)
  * A buffer filled with one pool may be released to another or to none.
  */
 
+/* The longer half of sks_buf_reserve(). */
+int sks_buf_grow(struct sks_buf *buf, struct sks_buf_pool *pool, size_t room);
+
 /*
  * Makes base[end..end + room) writable. The unread bytes may move, to the
  * front or to other memory: pointers into the buffer are void. -1 ENOMEM: the
  * buffer is as it was.
  */
-int sks_buf_reserve(struct sks_buf *buf, struct sks_buf_pool *pool, size_t room);
+static inline int
+sks_buf_reserve(struct sks_buf *buf, struct sks_buf_pool *pool, size_t room)
+{
+	if (buf->base != NULL && room <= buf->cap - buf->end)
+		return 0;
+	return sks_buf_grow(buf, pool, room);
+}
 
 /*
  * The first n unread bytes are read; n is at most the length. No byte moves,

@@ -337,7 +337,7 @@ sks_fiber_resume(struct sks_fiber *fiber)
 __attribute__((no_sanitize("address", "thread"))) void
 sks_fiber_warm(const struct sks_fiber *fiber)
 {
-	const volatile char *last = (const volatile char *)(fiber + 1) - 1;
+	const volatile char *last = (const volatile char *)&fiber->task.ready; /* the cold part begins */
 	const volatile char *at = fiber->sp;
 	int n;
 

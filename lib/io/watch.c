@@ -14,6 +14,7 @@
 #include <errno.h>
 
 #define GROUP 8
+#define WARM_FROM 256 /* fewer connections than this stay in the caches by themselves */
 
 static __attribute__((noinline)) int
 control(struct sks_watch *watch, int operation)
@@ -23,6 +24,7 @@ control(struct sks_watch *watch, int operation)
 	if (sks_sys_epoll_ctl(watch->set->fd, operation, watch->fd, &ev) == -1)
 		return -1;
 	watch->armed = operation == EPOLL_CTL_ADD;
+	watch->set->armed += watch->armed ? 1 : -1;
 	return 0;
 }
 
@@ -45,7 +47,7 @@ look(struct sks_due *due, int64_t now)
 int
 sks_watch_set_init(struct sks_watch_set *set, struct event_base *base)
 {
-	set->count = set->next = 0;
+	set->count = set->next = set->armed = 0;
 	set->now = sks_clock_ms();
 	sks_wheel_init(&set->wheel, base, look);
 	set->fd = sks_sys_epoll_create1(EPOLL_CLOEXEC);
@@ -116,7 +118,7 @@ sks_watch_set_serve(struct sks_watch_set *set)
 	for (set->next = 0; set->next < set->count;) {
 		struct sks_watch *watch;
 
-		if (set->next % GROUP == 0)
+		if (set->next % GROUP == 0 && set->armed >= WARM_FROM)
 			warm_group(set);
 		watch = set->batch[set->next++].data.ptr;
 		if (watch != NULL)
@@ -162,9 +164,10 @@ sks_watch_close(struct sks_watch *watch)
 	int i;
 
 	watch->ready = NULL;
-	if (watch->armed)
-		(void)control(watch, EPOLL_CTL_DEL);
-	watch->armed = 0;
+	if (watch->armed && control(watch, EPOLL_CTL_DEL) == -1) {
+		watch->armed = 0; /* it is no longer in the set, or never will be served */
+		set->armed--;
+	}
 	for (i = set->next; i < set->count; i++)
 		if (set->batch[i].data.ptr == watch)
 			set->batch[i].data.ptr = NULL;

@@ -27,6 +27,7 @@ struct sks_task;
 /* Those of one loop. */
 struct sks_watch_set {
 	int fd;             /* an epoll set; readable when a watch is */
+	int armed;          /* watches in it */
 	int count;          /* of the batch that is being served, */
 	int next;           /* and the first that was not */
 	int64_t now;        /* when the batch came: no later than the clock */
