@@ -337,29 +337,6 @@ sks_loop_ready(struct sks_loop *loop, struct sks_task *task)
 	want_turn(loop);
 }
 
-/* The coarse clock: as exact as the kernel's tick, and nearly free. */
-static int64_t
-coarse_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-static int
-resume_timed(struct sks_loop *loop, struct sks_task *task)
-{
-	int64_t begun = coarse_ms(), ms;
-	int ended = sks_fiber_resume(task->fiber);
-
-	ms = coarse_ms() - begun;
-	/* An ended fiber's task can still be read: it is idle, not gone. */
-	if (ms >= loop->block_ms)
-		loop->on_block(loop->on_wake_arg, task, ms);
-	return ended;
-}
-
 int
 sks_loop_resume(struct sks_task *task)
 {
@@ -369,10 +346,14 @@ sks_loop_resume(struct sks_task *task)
 	task->calls = 0;
 	task->lines = 0;
 	task->bytes = 0;
-	if (loop->block_ms == 0)
+	if (loop->watched.limit_ms == 0) {
 		ended = sks_fiber_resume(task->fiber);
-	else
-		ended = resume_timed(loop, task);
+	} else {
+		sks_watched_begin(&loop->watched, task);
+		ended = sks_fiber_resume(task->fiber);
+		/* An ended fiber's task can still be read: it is idle, not gone. */
+		sks_watched_end(&loop->watched);
+	}
 	if (!sks_list_empty(&loop->jobs))
 		run_jobs(loop);
 	return ended;

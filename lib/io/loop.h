@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "fiber/task.h"
 #include "io/watch.h"
+#include "io/watchdog.h"
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
@@ -38,7 +39,7 @@ struct sks_loop {
 	int wake_fd;               /* eventfd: an inbox with mail, or sks_loop_wake() */
 	struct event wake;         /* on wake_fd, while the loop is open */
 	void (*on_wake)(void *arg); /* after each wake-up; set by the owner */
-	void *on_wake_arg;         /* and of on_block */
+	void *on_wake_arg;
 	pthread_mutex_t inbox_lock;
 	struct sks_message *inbox;  /* newest first */
 	struct sks_list ready;      /* tasks to resume at the next turn */
@@ -50,8 +51,7 @@ struct sks_loop {
 	struct sks_buf_pool bufs;
 	struct sks_watch_set watches;
 	struct event input;        /* some of them have input; while the loop is open */
-	int block_ms;               /* a fiber that runs for so long holds everything up; 0: let it */
-	void (*on_block)(void *arg, const struct sks_task *task, int64_t ms);
+	struct sks_watched watched; /* which fiber runs, and for how long it may; the owner's to set */
 	unsigned char *scratch;     /* SKS_LOOP_SCRATCH bytes for what is thrown away or copied on */
 };
 

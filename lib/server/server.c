@@ -338,6 +338,7 @@ begin(struct sks_server *server, int quota)
 		errno = error;
 		return -1;
 	}
+	(void)sks_watchdog_start(&server->watchdog); /* without it, loops report afterwards */
 	sks_loop_wake(loop); /* for a shutdown that came meanwhile */
 	return 0;
 }
@@ -442,6 +443,20 @@ in_child(void *arg, struct sks_call *call)
 	sks_conn_close_others(worker, call);
 }
 
+/* Threads and processes may block: their handlers keep no loop. */
+static void
+watch_loops(struct sks_server *server)
+{
+	const struct sks_options *o = &server->service.options;
+	int i;
+
+	sks_watchdog_init(&server->watchdog, o->block_warn_ms);
+	if (o->block_warn_ms == SKS_OFF || (o->mode != SKS_FIBERS && o->mode != SKS_SERIAL))
+		return;
+	for (i = 0; i < o->workers; i++)
+		sks_watchdog_add(&server->watchdog, &server->workers[i].loop->watched);
+}
+
 static int
 init_workers(struct sks_server *server)
 {
@@ -464,6 +479,7 @@ init_workers(struct sks_server *server)
 		worker->executor->in_child = in_child;
 		worker->executor->arg = worker;
 	}
+	watch_loops(server);
 	base = first(server)->loop->base;
 	event_assign(&server->limit, base, -1, 0, on_limit, server);
 	event_assign(&server->tick, base, -1, EV_PERSIST, on_tick, server);
@@ -549,6 +565,7 @@ sks_server_free(struct sks_server *server)
 		return;
 	if (server->is_ready)
 		abandon(server);
+	sks_watchdog_end(&server->watchdog);
 	while ((link = sks_list_pop(&server->listeners)) != NULL) {
 		sks_accept_stop(listener_of(link));
 		sks_listener_close(listener_of(link));

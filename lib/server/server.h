@@ -19,6 +19,7 @@ struct sks_server {
 	struct sks_service service;
 	struct sks_worker *workers; /* options.workers of them; the first accepts */
 	atomic_int wants_word;     /* accepting pauses, or a drain goes on: tell of each end */
+	struct sks_watchdog watchdog; /* of loops that run handlers */
 	struct sks_list listeners;
 	atomic_int state;          /* enum sks_server_state; others may ask for it */
 	int is_ready;              /* workers and timers are there */

@@ -89,17 +89,23 @@ on_wake(void *arg)
 		worker->woken(worker);
 }
 
-/* The handler kept every other connection of this loop waiting. */
+/*
+ * The handler kept every other connection of this loop waiting. While it still
+ * does the watchdog sees to it that the lines are few.
+ */
 static void
-on_block(void *arg, const struct sks_task *task, int64_t ms)
+on_stuck(void *arg, const struct sks_stuck *stuck)
 {
-	struct sks_worker *worker = arg;
-	char peer[SKS_ADDR_TEXT];
+	struct sks_service *service = ((struct sks_worker *)arg)->service;
 
-	sks_count(&worker->service->blocked, 1);
-	sks_log_limited(&worker->service->blocks, 1, "%s: %s: blocked its loop for %lld ms",
-	    task->name, sks_addr_format(task->peer, task->peer_len, peer, sizeof(peer)),
-	    (long long)ms);
+	if (!stuck->again)
+		sks_count(&service->blocked, 1);
+	if (stuck->still)
+		sks_logf("handler %s serving %s has kept its loop for %lld ms and still does",
+		    stuck->name, stuck->peer, (long long)stuck->ms);
+	else
+		sks_log_limited(&service->blocks, 1, "handler %s serving %s kept its loop for %lld ms",
+		    stuck->name, stuck->peer, (long long)stuck->ms);
 }
 
 static struct sks_executor *
@@ -128,8 +134,9 @@ sks_worker_init(struct sks_worker *worker, struct sks_service *service, struct e
 		return -1;
 	worker->loop->on_wake = on_wake;
 	worker->loop->on_wake_arg = worker;
-	worker->loop->block_ms = o->block_warn_ms == SKS_OFF ? 0 : o->block_warn_ms;
-	worker->loop->on_block = on_block;
+	worker->loop->watched.limit_ms = o->block_warn_ms == SKS_OFF ? 0 : o->block_warn_ms;
+	worker->loop->watched.report = on_stuck;
+	worker->loop->watched.arg = worker;
 	worker->executor = new_executor(worker->loop, service);
 	return worker->executor != NULL ? 0 : -1;
 }
