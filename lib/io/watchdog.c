@@ -15,7 +15,7 @@
  * reads the turn, and at least one of them must see the other's store. That
  * takes a fence on both sides, 5 ns or more for each message; membarrier(2)
  * lets the watchdog, which needs it a few times a second at most, pay for
- * both. Where it does not exist there is no watchdog.
+ * both. Where it does not exist the thread ends, and loops report by themselves.
  *
  * (Rejected: a signal to the loop's thread, whose handler could have looked in
  * peace. Signals are the host's.)
@@ -43,6 +43,12 @@ static int64_t
 max64(int64_t a, int64_t b)
 {
 	return a > b ? a : b;
+}
+
+static int64_t
+pause_ms(const struct sks_watchdog *dog)
+{
+	return max64(dog->limit_ms / 2, 1);
 }
 
 static int64_t
@@ -134,13 +140,13 @@ look_at(struct sks_watchdog *dog, struct sks_watched *loop, int64_t now)
 static int
 look(struct sks_watchdog *dog)
 {
-	int64_t now = sks_clock_ms(), pause = max64(dog->limit_ms / 2, 1);
+	int64_t now = sks_clock_ms();
 	struct sks_list *link, *after;
 	int moves = 0;
 
 	if (now - dog->due > late_ms(dog))
 		dog->watching = now;
-	dog->due = now + pause;
+	dog->due = now + pause_ms(dog);
 	sks_list_each (link, after, &dog->loops)
 		moves |= look_at(dog, sks_list_entry(link, struct sks_watched, link), now);
 	return moves;
@@ -193,6 +199,23 @@ sleep_until_woken(struct sks_watchdog *dog)
 	set_all_heed(dog, 0);
 }
 
+/*
+ * The kernel's grace period for this can be 10 ms, in a process with threads: too
+ * long for a server's start, for its lock, and for one that lives no longer.
+ */
+static int
+may_fence(struct sks_watchdog *dog)
+{
+	int rc;
+
+	if (dog->stop)
+		return 0;
+	pthread_mutex_unlock(&dog->lock);
+	rc = sks_sys_membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0);
+	pthread_mutex_lock(&dog->lock);
+	return rc == 0;
+}
+
 static void *
 watch(void *arg)
 {
@@ -200,7 +223,10 @@ watch(void *arg)
 
 	pthread_mutex_lock(&dog->lock);
 	look_from(dog, sks_clock_ms());
-	while (!dog->stop) {
+	dog->due += pause_ms(dog);
+	wait_until_due(dog);
+	dog->watches = may_fence(dog);
+	while (dog->watches && !dog->stop) {
 		if (look(dog))
 			wait_until_due(dog);
 		else
@@ -247,7 +273,7 @@ sks_watched_over(struct sks_watched *loop, int64_t ms)
 		set_heed(loop, 0);
 		again = loop->told != 0;
 		loop->told = 0;
-		if (dog->has_thread && !again) {
+		if (dog->watches && !again) {
 			now = sks_clock_coarse_ms();
 			ms = sks_min64(ms, without_gaps(dog, now - ms, now));
 		}
@@ -292,8 +318,6 @@ sks_watchdog_start(struct sks_watchdog *dog)
 
 	if (dog->has_thread || sks_list_empty(&dog->loops))
 		return 0;
-	if (sks_sys_membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0) == -1)
-		return -1;
 	pthread_attr_init(&attr);
 	(void)pthread_attr_setstacksize(&attr, STACK_SIZE);
 	sigfillset(&all);

@@ -53,6 +53,7 @@ struct sks_watchdog {
 	pthread_t thread;
 	int has_thread;
 	int stop;
+	int watches;         /* it can, and has begun to */
 	int asleep;          /* until a loop runs a fiber */
 	int64_t due;         /* when it looks next */
 	int64_t watching;    /* it has always looked in time since then */
@@ -67,7 +68,7 @@ void sks_watchdog_add(struct sks_watchdog *dog, struct sks_watched *loop);
 
 /*
  * Gives it its thread, with all signals blocked, unless it has one or there is no loop. 0, or -1:
- * EAGAIN or ENOMEM, ENOSYS or EPERM where there is no membarrier(2).
+ * EAGAIN or ENOMEM.
  */
 int sks_watchdog_start(struct sks_watchdog *dog);
 
