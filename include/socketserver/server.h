@@ -67,7 +67,9 @@ struct sks_options {
 	                        forever; a second one ends the drain at once */
 	int keep_truncated;  /* not 0: cut datagrams are requests too (sks_is_truncated) */
 	int block_warn_ms;   /* 100: a handler that keeps its loop for so long without waiting is
-	                        named in the log (fibers and serial mode) */
+	                        named in the log, also while it still does: the server has a
+	                        thread that looks, asleep while nothing runs, with all signals
+	                        blocked (fibers and serial mode) */
 	size_t max_line;     /* 8,192: the longest line, newline included; at most 1 GiB */
 	size_t max_output;   /* 65,536: unsent bytes a connection may hold */
 	size_t max_datagram; /* 65,536: a longer one is cut. Python: max_packet_size */
@@ -149,7 +151,8 @@ SKS_API int sks_server_listen(struct sks_server *server, const char *address);
 
 /*
  * Serves until a shutdown. 0, or -1: ETIMEDOUT when requests did not end
- * within drain_ms and linger_ms (they are abandoned only by sks_server_free),
+ * within drain_ms and linger_ms (child processes are killed then; the others
+ * run on, and sks_server_free() waits for threads),
  * EINVAL without a listener, EALREADY while it runs, ENOMEM, or what made the
  * event loop or every listener fail. May be called again afterwards: the
  * listeners stay open.
@@ -200,8 +203,9 @@ SKS_API char *sks_server_address(const struct sks_server *server, unsigned int i
 SKS_API int sks_server_fileno(const struct sks_server *server, unsigned int i);
 
 /*
- * Where log lines go: write_line gets each without a newline; NULL is standard
- * error again. For the whole process; call it before servers run.
+ * Where log lines go: write_line gets each without a newline, on any thread that
+ * the library uses, and on several at once; NULL is standard error again. For the
+ * whole process; call it before servers run.
  */
 SKS_API void sks_set_log(void (*write_line)(const char *line, void *arg), void *arg);
 

@@ -185,6 +185,13 @@ sks_executor_cancel(struct sks_executor *executor)
 }
 
 void
+sks_executor_kill(struct sks_executor *executor)
+{
+	if (executor->ops->kill != NULL)
+		executor->ops->kill(executor);
+}
+
+void
 sks_executor_reset(struct sks_executor *executor)
 {
 	if (executor->ops->reset != NULL)

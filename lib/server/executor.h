@@ -20,6 +20,8 @@ struct sks_executor_ops {
 	int (*start)(struct sks_executor *, struct sks_call *, int now);
 	/* Every wait of the calls that run answers ECANCELED, except in finish. */
 	void (*cancel)(struct sks_executor *);
+	/* Ends what runs, whatever it does; NULL where that is impossible. */
+	void (*kill)(struct sks_executor *);
 	/* Calls that start from now on are not cancelled any more. */
 	void (*reset)(struct sks_executor *);
 	/* As cancel, also in finish, or harder: the server is being freed. */
@@ -77,6 +79,7 @@ void sks_executor_done(struct sks_call *call);
 
 /* See the operations of the same names. */
 void sks_executor_cancel(struct sks_executor *executor);
+void sks_executor_kill(struct sks_executor *executor);
 void sks_executor_reset(struct sks_executor *executor);
 void sks_executor_abort(struct sks_executor *executor);
 

@@ -251,7 +251,7 @@ cancel(struct sks_executor *executor)
 }
 
 static void
-abort_calls(struct sks_executor *executor)
+kill_children(struct sks_executor *executor)
 {
 	signal_all(executor, SIGKILL);
 }
@@ -273,7 +273,8 @@ free_executor(struct sks_executor *executor)
 static const struct sks_executor_ops process_ops = {
 	.start = start,
 	.cancel = cancel,
-	.abort = abort_calls,
+	.kill = kill_children,
+	.abort = kill_children,
 	.await = await,
 	.free = free_executor,
 };

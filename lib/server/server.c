@@ -17,6 +17,9 @@
 #include <errno.h>
 #include <string.h>
 
+/* A killed child is gone in a moment, unless it hangs in the kernel. */
+#define KILLED_MS 1000
+
 static struct sks_listener *
 listener_of(struct sks_list *link)
 {
@@ -143,7 +146,7 @@ check_empty(struct sks_server *server)
 {
 	if (count_open(server) > 0)
 		return;
-	if (server->state == SKS_DRAINING || server->state == SKS_CANCELLED ||
+	if (server->state >= SKS_DRAINING ||
 	    (server->state == SKS_SERVING && server->dispatching && server->quota == 0))
 		become_idle(server, server->result);
 }
@@ -160,8 +163,16 @@ set_limit(struct sks_server *server, int ms)
 static void
 close_all(struct sks_server *server)
 {
+	int rc;
+
 	order_all(server, SKS_ORDER_CLOSE);
-	if (server->state == SKS_CANCELLED)
+	if (server->state != SKS_CANCELLED)
+		return;
+	server->state = SKS_KILLED;
+	server->result = ETIMEDOUT;
+	rc = set_limit(server, KILLED_MS);
+	order_all(server, SKS_ORDER_KILL);
+	if (rc == -1 || server->service.options.mode != SKS_PROCESSES)
 		become_idle(server, ETIMEDOUT);
 }
 
@@ -232,6 +243,9 @@ on_limit(evutil_socket_t fd, short what, void *arg)
 		break;
 	case SKS_CANCELLED:
 		close_all(server);
+		break;
+	case SKS_KILLED:
+		become_idle(server, ETIMEDOUT);
 		break;
 	}
 }

@@ -11,9 +11,10 @@
 /*
  * IDLE ─> SERVING ─> DRAINING ─> CANCELLED ─> IDLE
  * A shutdown leads from SERVING to DRAINING, drain_ms on to CANCELLED; when no
- * request is left, or after linger_ms more, the server is idle again.
+ * request is left, or after linger_ms more, the server is idle again. With
+ * processes it then waits in KILLED for the children that it had to kill.
  */
-enum sks_server_state { SKS_IDLE, SKS_SERVING, SKS_DRAINING, SKS_CANCELLED };
+enum sks_server_state { SKS_IDLE, SKS_SERVING, SKS_DRAINING, SKS_CANCELLED, SKS_KILLED };
 
 struct sks_server {
 	struct sks_service service;

@@ -58,6 +58,9 @@ act(struct sks_worker *worker, enum sks_order order)
 	case SKS_ORDER_CLOSE:
 		sks_conn_abort_idle(worker);
 		break;
+	case SKS_ORDER_KILL:
+		sks_executor_kill(worker->executor);
+		break;
 	case SKS_ORDER_ABORT:
 		abort_all(worker);
 		if (worker->has_thread)
