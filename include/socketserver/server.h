@@ -68,8 +68,8 @@ struct sks_options {
 	int keep_truncated;  /* not 0: cut datagrams are requests too (sks_is_truncated) */
 	int block_warn_ms;   /* 100: a handler that keeps its loop for so long without waiting is
 	                        named in the log, also while it still does: the server has a
-	                        thread that looks, asleep while nothing runs, with all signals
-	                        blocked (fibers and serial mode) */
+	                        thread that looks, asleep while nothing runs, with the host's
+	                        signals blocked (fibers and serial mode) */
 	size_t max_line;     /* 8,192: the longest line, newline included; at most 1 GiB */
 	size_t max_output;   /* 65,536: unsent bytes a connection may hold */
 	size_t max_datagram; /* 65,536: a longer one is cut. Python: max_packet_size */

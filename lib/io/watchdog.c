@@ -26,6 +26,7 @@
  */
 #include "io/watchdog.h"
 
+#include "base/signals.h"
 #include "base/sys.h"
 #include "base/util.h"
 
@@ -313,20 +314,19 @@ int
 sks_watchdog_start(struct sks_watchdog *dog)
 {
 	pthread_attr_t attr;
-	sigset_t all, old;
+	sigset_t old;
 	int error;
 
 	if (dog->has_thread || sks_list_empty(&dog->loops))
 		return 0;
 	pthread_attr_init(&attr);
 	(void)pthread_attr_setstacksize(&attr, STACK_SIZE);
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &old);
+	sks_signals_block(&old);
 	pthread_mutex_lock(&dog->lock);
 	error = sks_sys_pthread_create(&dog->thread, &attr, watch, dog);
 	dog->has_thread = error == 0;
 	pthread_mutex_unlock(&dog->lock);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	sks_signals_restore(&old);
 	pthread_attr_destroy(&attr);
 	if (error == 0)
 		return 0;

@@ -67,7 +67,7 @@ void sks_watchdog_init(struct sks_watchdog *dog, int limit_ms);
 void sks_watchdog_add(struct sks_watchdog *dog, struct sks_watched *loop);
 
 /*
- * Gives it its thread, with all signals blocked, unless it has one or there is no loop. 0, or -1:
+ * Gives it its thread, with signals blocked, unless it has one or there is no loop. 0, or -1:
  * EAGAIN or ENOMEM.
  */
 int sks_watchdog_start(struct sks_watchdog *dog);

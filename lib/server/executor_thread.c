@@ -6,18 +6,15 @@
  * while and reused, the one that was busy last first. They are only ever given
  * work by the loop and answer it by a message, so that connections belong to
  * the loop here as well: what is parked or lingers holds no thread.
- *
- * All signals are blocked in them: they are the host's, and must find the
- * host's own threads.
  */
 #include "base/clock.h"
+#include "base/signals.h"
 #include "base/sys.h"
 #include "io/wait.h"
 #include "server/executor.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 
 #define IDLE_SECONDS 10
 
@@ -140,7 +137,7 @@ static int
 add_thread(struct thread_executor *pool, struct sks_call *call)
 {
 	struct thread *thread = sks_sys_calloc(1, sizeof(*thread));
-	sigset_t all, old;
+	sigset_t old;
 	int error;
 
 	if (thread == NULL)
@@ -151,10 +148,9 @@ add_thread(struct thread_executor *pool, struct sks_call *call)
 	thread->call = call;
 	pthread_mutex_lock(&pool->lock);
 	pool->threads++;
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &old);
+	sks_signals_block(&old);
 	error = sks_sys_pthread_create(&thread->id, NULL, thread_main, thread);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	sks_signals_restore(&old);
 	if (error != 0)
 		pool->threads--;
 	pthread_mutex_unlock(&pool->lock);

@@ -2,12 +2,12 @@
 #include "server/worker.h"
 
 #include "base/addr.h"
+#include "base/signals.h"
 #include "base/sys.h"
 #include "server/conn.h"
 #include "server/datagram.h"
 
 #include <errno.h>
-#include <signal.h>
 
 static void
 end_queued(struct sks_worker *worker)
@@ -168,19 +168,17 @@ worker_main(void *arg)
 int
 sks_worker_start(struct sks_worker *worker)
 {
-	sigset_t all, old;
+	sigset_t old;
 	int error;
 
 	if (worker->has_thread)
 		return 0;
 	if (sks_loop_open(worker->loop) == -1)
 		return -1;
-	/* Signals are the host's, and must find the host's own threads. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &old);
+	sks_signals_block(&old);
 	worker->has_thread = 1;
 	error = sks_sys_pthread_create(&worker->thread, NULL, worker_main, worker);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	sks_signals_restore(&old);
 	if (error == 0) {
 		/* Now, not when it first runs: until then this thread would take the loop for its own. */
 		worker->loop->thread = worker->thread;
