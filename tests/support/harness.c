@@ -68,8 +68,8 @@ static int threads;
 static struct sigaction actions[MOST_SIGNALS];
 static sigset_t mask;
 
-static int
-entries(const char *path)
+int
+count_entries(const char *path)
 {
 	DIR *dir = opendir(path);
 	int n = 0;
@@ -84,7 +84,7 @@ entries(const char *path)
 int
 open_descriptors(void)
 {
-	return entries("/proc/self/fd");
+	return count_entries("/proc/self/fd");
 }
 
 static int
@@ -126,7 +126,7 @@ no_leaks_setup(void)
 	for (i = 1; i < MOST_SIGNALS; i++)
 		sigaction(i, NULL, &actions[i]);
 	pthread_sigmask(SIG_BLOCK, NULL, &mask);
-	threads = entries("/proc/self/task");
+	threads = count_entries("/proc/self/task");
 }
 
 /* Check itself may open a file meanwhile, valgrind keeps its own out of sight. */
@@ -197,7 +197,7 @@ no_leaks_teardown(void)
 	sks_set_log(NULL, NULL);
 	check_descriptors();
 	/* A thread that was joined is in /proc for a moment longer. */
-	ck_eventually(entries("/proc/self/task") == threads);
+	ck_eventually(count_entries("/proc/self/task") == threads);
 	check_children();
 	check_signals();
 }

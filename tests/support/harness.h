@@ -20,6 +20,9 @@ int run_suite(Suite *suite);
 void no_leaks_setup(void);
 void no_leaks_teardown(void);
 
+/* How many entries a directory has, with . and .. */
+int count_entries(const char *path);
+
 /* How many descriptors this process has. */
 int open_descriptors(void);
 
