@@ -492,8 +492,6 @@ static const struct scenario scenarios[] = {
 	    .client = talk },
 	{ "crowd", "127.0.0.1:0", { .handle = rig_echo_lines }, .client = come_in_crowds },
 	{ "reset", "127.0.0.1:0", { .handle = rig_echo_keep }, .client = reset },
-	{ "watched", "127.0.0.1:0", { .handle = rig_echo_lines }, { .block_warn_ms = 100 },
-	    .client = talk, .threads = 1 },
 	{ "serial", "127.0.0.1:0", { .handle = rig_echo_keep }, { .mode = SKS_SERIAL }, .client = talk },
 	{ "hosted", "127.0.0.1:0", { .handle = rig_echo_lines }, .client = talk, .hosted = 1 },
 	{ "threads", "127.0.0.1:0", { .handle = rig_echo_lines }, { .mode = SKS_THREADS },
@@ -766,8 +764,6 @@ play_with_a_server(void)
 	struct play play = { .base = NULL };
 	pthread_t client;
 
-	if (options.block_warn_ms == 0) /* a thread for each of so many servers takes its time */
-		options.block_warn_ms = SKS_OFF;
 	set_up = finished = 0;
 	room_lock = sks_mutex_new();
 	must(room_lock != NULL);

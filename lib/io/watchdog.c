@@ -225,7 +225,8 @@ watch(void *arg)
 	pthread_mutex_lock(&dog->lock);
 	look_from(dog, sks_clock_ms());
 	dog->due += pause_ms(dog);
-	wait_until_due(dog);
+	if (!dog->stop) /* it can be over before this thread has begun */
+		wait_until_due(dog);
 	dog->watches = may_fence(dog);
 	while (dog->watches && !dog->stop) {
 		if (look(dog))
