@@ -87,12 +87,12 @@ describe(struct sks_stuck *stuck, const struct sks_task *task, int64_t ms)
 
 /* -- the thread; all of it under the lock -- */
 
-/* From here on it looks in time. */
+/* From here on it looks in time, first at this moment. */
 static void
-look_from(struct sks_watchdog *dog, int64_t now)
+look_from(struct sks_watchdog *dog, int64_t moment)
 {
-	dog->watching = now;
-	dog->due = now;
+	dog->watching = sks_clock_ms();
+	dog->due = moment;
 }
 
 /* Says who it is, unless the handler comes to its end right now. */
@@ -223,8 +223,6 @@ watch(void *arg)
 	struct sks_watchdog *dog = arg;
 
 	pthread_mutex_lock(&dog->lock);
-	look_from(dog, sks_clock_ms());
-	dog->due += pause_ms(dog);
 	if (!dog->stop) /* it can be over before this thread has begun */
 		wait_until_due(dog);
 	dog->watches = may_fence(dog);
@@ -325,7 +323,8 @@ sks_watchdog_start(struct sks_watchdog *dog)
 	sks_signals_block(&old);
 	pthread_mutex_lock(&dog->lock);
 	error = sks_sys_pthread_create(&dog->thread, &attr, watch, dog);
-	dog->has_thread = error == 0;
+	dog->has_thread = dog->watches = error == 0;
+	look_from(dog, sks_clock_ms() + pause_ms(dog));
 	pthread_mutex_unlock(&dog->lock);
 	sks_signals_restore(&old);
 	pthread_attr_destroy(&attr);

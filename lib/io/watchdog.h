@@ -53,7 +53,7 @@ struct sks_watchdog {
 	pthread_t thread;
 	int has_thread;
 	int stop;
-	int watches;         /* it can, and has begun to */
+	int watches;         /* it has a thread that has not given up */
 	int asleep;          /* until a loop runs a fiber */
 	int64_t due;         /* when it looks next */
 	int64_t watching;    /* it has always looked in time since then */
