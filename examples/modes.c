@@ -41,13 +41,23 @@ static int
 serve(int i, const char *host, int port)
 {
 	struct sks_handler handler = { .name = modes[i].name, .handle = tell };
+	struct sks_options options = modes[i].options;
+	struct sks_server *server;
 	char address[300];
+	int rc;
 
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	options.stop_signals = 1;
 	snprintf(address, sizeof(address), "%s:%d", host, port);
-	printf("modes: %s: listening on tcp:%s\n", modes[i].name, address);
+	server = sks_tcp_server_new(address, &handler, &options);
+	if (server == NULL)
+		return 1; /* the library has said why */
+	printf("modes: %s: listening on tcp:%s\n", modes[i].name,
+	    sks_server_address(server, 0, address, sizeof(address)));
 	fflush(stdout);
-	return sks_serve(address, &handler, &modes[i].options);
+	rc = sks_serve_forever(server);
+	sks_server_free(server);
+	return rc == 0 ? 0 : 1;
 }
 
 static pid_t servers[MODES];
@@ -90,8 +100,8 @@ main(int argc, char **argv)
 
 	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
 		printf("usage: modes [HOST [PORT]]\n\nThe same handler under every mode, on HOST (%s) and "
-		       "%d ports from PORT (%d) on:\nask it with echo_client or nc. SIGINT or SIGTERM "
-		       "ends it.\n", host, MODES, port);
+		       "%d ports from PORT (%d) on,\nwhere 0 is any free ones: ask it with echo_client or "
+		       "nc. SIGINT or SIGTERM ends it.\n", host, MODES, port);
 		return 0;
 	}
 	if (argc > 3 || (argc > 1 && argv[1][0] == '-'))
@@ -102,8 +112,8 @@ main(int argc, char **argv)
 		char *end;
 		long n = strtol(argv[2], &end, 10);
 
-		if (*end != '\0' || end == argv[2] || n < 1 || n > 65535 - MODES)
-			errx(2, "'%s' is not a port from 1 to %d", argv[2], 65535 - MODES);
+		if (*end != '\0' || end == argv[2] || n < 0 || n > 65535 - MODES)
+			errx(2, "'%s' is not a port from 0 to %d", argv[2], 65535 - MODES);
 		port = (int)n;
 	}
 	for (i = 0; i < MODES; i++) {
@@ -111,7 +121,7 @@ main(int argc, char **argv)
 		if (servers[i] == -1)
 			err(1, "fork");
 		if (servers[i] == 0)
-			exit(serve(i, host, port + i));
+			exit(serve(i, host, port == 0 ? 0 : port + i));
 	}
 	sigaction(SIGTERM, &(struct sigaction){ .sa_handler = stop_all }, NULL);
 	sigaction(SIGINT, &(struct sigaction){ .sa_handler = stop_all }, NULL);

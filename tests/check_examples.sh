@@ -307,9 +307,9 @@ ask() {
 	same "$1" "$5" "$("ask_$2" "$4" "$3")"
 }
 
-# transport SERVER MODE LISTEN ANSWER
+# transport SERVER OPTIONS LISTEN ANSWER
 transport() {
-	label="$1 --mode $2 ${3%:0}"
+	label="$1 $2 ${3%:0}"
 	label=$(echo "$label" | sed "s|$tmp||; s|-$$||")
 	case $3 in
 	*'['*) [ -n "$has_ipv6" ] || {
@@ -317,7 +317,8 @@ transport() {
 		return
 	} ;;
 	esac
-	must_start 3 "$1" --mode "$2" "$3"
+	# shellcheck disable=SC2086
+	must_start 3 "$1" $2 "$3"
 	for client in socat ncat python3 echo_client; do
 		ask "$label, $client" "$client" "$address" "hello there" "$4"
 	done
@@ -327,8 +328,14 @@ transport() {
 
 for mode in fibers serial; do
 	for listen in $transports; do
-		transport hello_server "$mode" "$listen" "Hello World!"
-		transport echo_server "$mode" "$listen" "hello there"
+		transport hello_server "--mode $mode" "$listen" "Hello World!"
+		transport echo_server "--mode $mode" "$listen" "hello there"
+	done
+done
+# Below the loop all transports are alike: one stream and one datagram for each of the rest.
+for options in "--mode threads" "--mode processes" "--workers 2"; do
+	for listen in tcp:127.0.0.1:0 udp:127.0.0.1:0 "unix:$tmp/s.sock"; do
+		transport echo_server "$options" "$listen" "hello there"
 	done
 done
 yes "no Unix socket file is left" [ ! -e "$tmp/s.sock" ]
@@ -417,6 +424,49 @@ assert lines_of(other).readline() == "fine\n"
 END
 stop 3 TERM
 same "an endless line is one line in the log" "1 0" "$(echo "$error" | grep -c 'Message too long') $code"
+
+# ---- modes ----
+
+for options in "--mode threads" "--mode processes" "--workers 2"; do
+	# shellcheck disable=SC2086
+	must_start 3 echo_server $options tcp:127.0.0.1:0
+	python "echo_server $options: ten clients at once" "$address" <<'END'
+many = [connect(sys.argv[1]) for _ in range(10)]
+for s in reversed(many):
+    s.sendall(b"hello\n")
+    assert lines_of(s).readline() == "hello\n"
+END
+	stop 3 TERM
+	stopped "echo_server $options: ten clients, SIGTERM"
+done
+
+# A server for each mode, each in a process, and its address; in any order.
+must_start 3 modes 127.0.0.1 0
+{
+	echo "$line"
+	for _ in 2 3 4 5; do
+		read -r line <&3 && echo "$line"
+	done
+} >"$tmp/modes"
+for name in serial fibers threads processes "fibers on 2 loops"; do
+	address=$(sed -n "s/^modes: $name: listening on //p" "$tmp/modes")
+	for client in socat ncat python3 echo_client; do
+		case $client in
+		echo_client) ;;
+		*) has $client || {
+			skip "modes, $name, $client" "no $client"
+			continue
+		} ;;
+		esac
+		case $("ask_$client" x "$address") in
+		"process "*", thread "*", stack at 0x"*) ok "modes, $name, $client" ;;
+		*) not_ok "modes, $name, $client" "$(cat "$tmp/modes")" ;;
+		esac
+	done
+done
+stop 3 TERM
+same "modes, SIGTERM" "0 " "$code $error"
+refused "modes: a port that is none" 2 "'x' is not a port" modes localhost x
 
 # ---- limits ----
 
