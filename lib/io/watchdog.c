@@ -41,21 +41,15 @@
 #define STACK_SIZE (128 * 1024)
 
 static int64_t
-max64(int64_t a, int64_t b)
-{
-	return a > b ? a : b;
-}
-
-static int64_t
 pause_ms(const struct sks_watchdog *dog)
 {
-	return max64(dog->limit_ms / 2, 1);
+	return sks_max64(dog->limit_ms / 2, 1);
 }
 
 static int64_t
 late_ms(const struct sks_watchdog *dog)
 {
-	return max64(dog->limit_ms / 2, LATE_LEAST_MS);
+	return sks_max64(dog->limit_ms / 2, LATE_LEAST_MS);
 }
 
 /* All loops see what was stored before this, and their stores are seen after it. */
@@ -129,8 +123,8 @@ look_at(struct sks_watchdog *dog, struct sks_watched *loop, int64_t now)
 		return moved;
 	if (turn == loop->told)
 		return 1;
-	begun = max64(atomic_load_explicit(&loop->begun, memory_order_relaxed), dog->watching);
-	over = max64(begun + dog->limit_ms, dog->quiet_until);
+	begun = sks_max64(atomic_load_explicit(&loop->begun, memory_order_relaxed), dog->watching);
+	over = sks_max64(begun + dog->limit_ms, dog->quiet_until);
 	if (now >= over)
 		tell_of(dog, loop, turn, now - begun);
 	else
@@ -257,7 +251,7 @@ sks_watched_wake(struct sks_watched *loop)
 static int64_t
 without_gaps(const struct sks_watchdog *dog, int64_t begun, int64_t now)
 {
-	return now - dog->due > late_ms(dog) ? 0 : now - max64(begun, dog->watching);
+	return now - dog->due > late_ms(dog) ? 0 : now - sks_max64(begun, dog->watching);
 }
 
 void
