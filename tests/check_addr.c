@@ -54,7 +54,7 @@ resolve(const char *text, int passive, char *to, size_t size)
 	for (i = 0; i < n && used < size; i++)
 		used += (size_t)snprintf(to + used, size - used, "%s%s", i > 0 ? " " : "",
 		    sks_addr_format(&addrs[i].u.any, addrs[i].len, one, sizeof(one)));
-	free(addrs);
+	sks_sys_free(addrs);
 	return to;
 }
 

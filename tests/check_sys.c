@@ -241,6 +241,29 @@ START_TEST(allocations_are_one_family)
 }
 END_TEST
 
+START_TEST(memory_is_counted_until_it_is_given_back)
+{
+	long before = sks_sys_held();
+	char *one = sks_sys_malloc(1), *two = sks_sys_realloc(NULL, 1);
+	void *page = sks_sys_mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	one = sks_sys_realloc(one, 1000);
+	ck_assert_int_eq(sks_sys_held(), before + 3);
+	rules("malloc:ENOMEM:1+,mmap:ENOMEM:1");
+	ck_assert_ptr_null(sks_sys_calloc(1, 1));
+	ck_assert_ptr_null(sks_sys_realloc(one, 2000));
+	ck_assert_ptr_eq(
+	    sks_sys_mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), MAP_FAILED);
+	ck_assert_int_eq(sks_sys_held(), before + 3);
+	sks_sys_free(one);
+	sks_sys_free(NULL);
+	sks_sys_give_away(two);
+	ck_assert_int_eq(sks_sys_munmap(page, 4096), 0);
+	ck_assert_int_eq(sks_sys_held(), before);
+	free(two);
+}
+END_TEST
+
 /* A refused call must leave the world alone, and a harmless one have no say in errno. */
 START_TEST(failed_calls_return_what_libc_returns)
 {
@@ -560,6 +583,7 @@ faults(void)
 	tcase_add_test(tc, clear_forgets_rules_and_counts);
 	tcase_add_test(tc, more_rules_than_fit_is_enospc_and_adds_nothing);
 	tcase_add_test(tc, allocations_are_one_family);
+	tcase_add_test(tc, memory_is_counted_until_it_is_given_back);
 	tcase_add_test(tc, failed_calls_return_what_libc_returns);
 	tcase_add_test(tc, failed_close_has_closed);
 	tcase_add_test(tc, interrupted_connect_has_begun_and_refused_has_not);

@@ -45,7 +45,7 @@ int sks_scheme_type(enum sks_scheme scheme);
 
 /*
  * The addresses of ep (tcp, udp, unix): an array that the caller frees with
- * free(), in the order to try them, without doubles, and their number. A
+ * sks_sys_free(), in the order to try them, without doubles, and their number. A
  * passive ("" host) endpoint gives one address, :: (for IPv4 and IPv6 on one
  * socket), or 0.0.0.0 where the system has no IPv6. Blocks while names are
  * looked up. NULL, and errno ENOENT (name not found), EAGAIN (the name server

@@ -468,15 +468,82 @@ cut_parts(int fd, struct iovec to[PARTS], const struct iovec *from, size_t *n, s
 SKS_SYS_CALLS(X)
 #undef X
 
-#define X(type, failed, name, params, call)           \
-	type sks_sys_##name params                    \
-	{                                             \
-		if (refuse(CALL_malloc, NULL) == -1)  \
-			return failed;                \
-		return call;                          \
-	}
-SKS_SYS_ALLOC_CALLS(X)
-#undef X
+/* ---- memory, which is counted ---- */
+
+static atomic_long held;
+
+/* A block: one more than before, or in the place of another one. */
+static void *
+hold(void *block, int one_more)
+{
+	if (block != NULL && one_more)
+		atomic_fetch_add(&held, 1);
+	return block;
+}
+
+void *
+sks_sys_malloc(size_t size)
+{
+	return refuse(CALL_malloc, NULL) == -1 ? NULL : hold(malloc(size), 1);
+}
+
+void *
+sks_sys_calloc(size_t n, size_t size)
+{
+	return refuse(CALL_malloc, NULL) == -1 ? NULL : hold(calloc(n, size), 1);
+}
+
+void *
+sks_sys_realloc(void *old, size_t size)
+{
+	int one_more = old == NULL;
+
+	return refuse(CALL_malloc, NULL) == -1 ? NULL : hold(realloc(old, size), one_more);
+}
+
+void
+sks_sys_give_away(const void *ptr)
+{
+	if (ptr != NULL)
+		atomic_fetch_sub(&held, 1);
+}
+
+void
+sks_sys_free(void *ptr)
+{
+	sks_sys_give_away(ptr);
+	free(ptr);
+}
+
+void *
+sks_sys_mmap(void *at, size_t n, int prot, int flags, int fd, off_t off)
+{
+	void *got = MAP_FAILED;
+
+	if (refuse(CALL_mmap, NULL) == 0)
+		got = mmap(at, n, prot, flags, fd, off);
+	if (got != MAP_FAILED)
+		atomic_fetch_add(&held, 1);
+	return got;
+}
+
+int
+sks_sys_munmap(void *at, size_t size)
+{
+	int rc = munmap(at, size);
+
+	if (rc == 0)
+		atomic_fetch_sub(&held, 1);
+	return rc;
+}
+
+long
+sks_sys_held(void)
+{
+	return atomic_load(&held);
+}
+
+/* ---- the others ---- */
 
 /* As on Linux, the descriptor is gone whatever close says. */
 int

@@ -46,8 +46,6 @@
  */
 /* clang-format off */
 #define SKS_SYS_CALLS(X) \
-	X(void *, MAP_FAILED, mmap, (void *at, size_t n, int prot, int flags, int fd, off_t off), \
-	    mmap(at, n, prot, flags, fd, off)) \
 	X(int, -1, mprotect, (void *at, size_t n, int prot), mprotect(at, n, prot)) \
 	X(int, -1, madvise, (void *at, size_t n, int advice), madvise(at, n, advice)) \
 	X(int, -1, socket, (int domain, int type, int protocol), socket(domain, type, protocol)) \
@@ -93,8 +91,13 @@
 	X(int, -1, waitid, (idtype_t type, id_t id, siginfo_t *info, int options), \
 	    waitid(type, id, info, options))
 
-/* These fail in a way of their own, or can be made to move fewer bytes; sys.c spells them out. */
+/*
+ * These fail in a way of their own, can be made to move fewer bytes, or are
+ * counted; sys.c spells them out.
+ */
 #define SKS_SYS_OWN_CALLS(X) \
+	X(void *, MAP_FAILED, mmap, (void *at, size_t n, int prot, int flags, int fd, off_t off), \
+	    mmap(at, n, prot, flags, fd, off)) \
 	X(int, -1, close, (int fd), close(fd)) \
 	X(int, -1, connect, (int fd, const struct sockaddr *addr, socklen_t len), \
 	    connect(fd, addr, len)) \
@@ -125,19 +128,6 @@
 	X(void *, NULL, realloc, (void *old, size_t size), realloc(old, size))
 /* clang-format on */
 
-/* Giving memory back has no outside reason to fail. */
-static inline void
-sks_sys_free(void *ptr)
-{
-	free(ptr);
-}
-
-static inline int
-sks_sys_munmap(void *at, size_t size)
-{
-	return munmap(at, size);
-}
-
 /* Macros, because these two take a third argument or none: libc's own checks stay. */
 #define sks_sys_open(...) (sks_sys_fault_point("open") == -1 ? -1 : open(__VA_ARGS__))
 #define sks_sys_fcntl(...) (sks_sys_fault_point("fcntl") == -1 ? -1 : fcntl(__VA_ARGS__))
@@ -153,6 +143,26 @@ SKS_SYS_CALLS(SKS_SYS_INLINE)
 SKS_SYS_OWN_CALLS(SKS_SYS_INLINE)
 SKS_SYS_ALLOC_CALLS(SKS_SYS_INLINE)
 #undef SKS_SYS_INLINE
+
+/* Giving memory back has no outside reason to fail. */
+static inline void
+sks_sys_free(void *ptr)
+{
+	free(ptr);
+}
+
+static inline int
+sks_sys_munmap(void *at, size_t size)
+{
+	return munmap(at, size);
+}
+
+/* What was allocated here is the user's now, who will call free(3). */
+static inline void
+sks_sys_give_away(const void *ptr)
+{
+	(void)ptr;
+}
 
 /*
  * For calls of other libraries, which can not be wrapped here ("event_add"):
@@ -173,6 +183,13 @@ SKS_SYS_CALLS(SKS_SYS_PROTOTYPE)
 SKS_SYS_OWN_CALLS(SKS_SYS_PROTOTYPE)
 SKS_SYS_ALLOC_CALLS(SKS_SYS_PROTOTYPE)
 #undef SKS_SYS_PROTOTYPE
+
+void sks_sys_free(void *ptr);
+int sks_sys_munmap(void *at, size_t size);
+void sks_sys_give_away(const void *ptr);
+
+/* How many blocks and mappings were had by the calls above and not given back. */
+long sks_sys_held(void);
 
 /* As above. A name that the list in sys.c does not have aborts: no typo goes unnoticed. */
 int sks_sys_fault_point(const char *name);

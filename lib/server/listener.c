@@ -253,7 +253,7 @@ open_addresses(const struct sks_endpoint *ep, const char *address, const struct 
 		    strerror(error));
 	}
 	sks_list_move_all(listeners, &opened);
-	free(addr);
+	sks_sys_free(addr);
 	errno = error;
 	return rc;
 }

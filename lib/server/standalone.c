@@ -99,6 +99,7 @@ sks_handle_bytes(const struct sks_handler *handler, const void *in, size_t n, ch
 			if (sks_buf_length(&w.buf) > 0)
 				memcpy(*out, w.buf.base + w.buf.start, sks_buf_length(&w.buf));
 			(*out)[sks_buf_length(&w.buf)] = '\0';
+			sks_sys_give_away(*out);
 		} else {
 			rc = -1;
 			error = ENOMEM;

@@ -14,8 +14,8 @@ int run_suite(Suite *suite);
 /*
  * Checked fixture: setup notes which descriptors are open and counts threads,
  * teardown fails the test when there are others, when a child is left (a
- * zombie is one), or when a signal's disposition or the signal mask changed.
- * Also clears the fault table.
+ * zombie is one), when the library or libevent kept memory, or when a signal's
+ * disposition or the signal mask changed. Also clears the fault table.
  */
 void no_leaks_setup(void);
 void no_leaks_teardown(void);
