@@ -367,6 +367,7 @@ START_TEST(reply_that_fails_is_told)
 	fd = acc_client(&acc);
 	peer_puts(fd, "echo\n");
 	ck_eventually(acc_stats(&acc).finished == 1);
+	sks_fault_clear(); /* a process counts its own calls: each one's first would fail */
 	close(fd);
 	acc_ask(&acc, "echo\n", "echo\n");
 	acc_stop(&acc);

@@ -422,11 +422,16 @@ main(void)
 	tcase_add_test(tc, threads_exclude_each_other);
 	tcase_add_test(tc, lock_fails_without_descriptors);
 	tcase_add_test(tc, new_fails_without_memory);
-	tcase_add_loop_test(tc, handlers_and_threads_get_it_in_the_order_of_asking, 0, ACC_MODES);
-	tcase_add_loop_test(tc, held_across_waits_by_many_handlers, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, wait_for_it_ends_by_deadline_or_cancellation, 0, ACC_MODES);
-	tcase_add_loop_test(tc, handlers_and_threads_exclude_each_other, 0, ACC_MODES);
-	tcase_add_loop_test(tc, grant_on_its_way_when_the_server_is_freed, 0, ACC_MODES);
+	/* It lies in one memory: of processes each would have its own. */
+	tcase_add_loop_test(tc, handlers_and_threads_get_it_in_the_order_of_asking, 0,
+	    ACC_ONE_MEMORY(ACC_MODES));
+	tcase_add_loop_test(tc, held_across_waits_by_many_handlers, 0, ACC_ONE_MEMORY(ACC_STREAMS));
+	tcase_add_loop_test(tc, wait_for_it_ends_by_deadline_or_cancellation, 0,
+	    ACC_ONE_MEMORY(ACC_MODES));
+	tcase_add_loop_test(tc, handlers_and_threads_exclude_each_other, 0,
+	    ACC_ONE_MEMORY(ACC_MODES));
+	tcase_add_loop_test(tc, grant_on_its_way_when_the_server_is_freed, 0,
+	    ACC_ONE_MEMORY(ACC_MODES));
 	suite_add_tcase(s, tc);
 	return run_suite(s);
 }

@@ -497,6 +497,24 @@ START_TEST(post_on_its_way_when_the_connection_ends)
 }
 END_TEST
 
+static int
+post_in_vain(struct sks_request *req)
+{
+	return sks_printf(req->wfile, "%d\n", sks_post(req, "x", 1) == -1 && errno == ENOTSUP);
+}
+
+START_TEST(nothing_can_be_posted_from_a_process)
+{
+	static const struct sks_handler handler = { .handle = post_in_vain };
+	struct acc acc;
+
+	acc_tcp(&acc, ACC_PROCESSES, &handler, NULL);
+	acc_start(&acc);
+	acc_ask(&acc, "", "1\n");
+	acc_free(&acc);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -505,18 +523,25 @@ main(void)
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_loop_test(tc, handlers_reach_all_other_connections, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, posts_arrive_in_order, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, posts_do_not_tear_the_owners_output, 0, ACC_STREAMS);
+	/* Processes have no way to each other: nothing_can_be_posted_from_a_process. */
+	tcase_add_loop_test(tc, handlers_reach_all_other_connections, 0,
+	    ACC_ONE_MEMORY(ACC_STREAMS));
+	tcase_add_loop_test(tc, posts_arrive_in_order, 0, ACC_ONE_MEMORY(ACC_STREAMS));
+	tcase_add_loop_test(tc, posts_do_not_tear_the_owners_output, 0,
+	    ACC_ONE_MEMORY(ACC_STREAMS));
 	tcase_add_loop_test(tc, other_threads_reach_running_and_parked_connections, 0,
-	    ACC_STREAMS);
-	tcase_add_loop_test(tc, post_to_a_connection_that_ends_soon_arrives, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, refuses_more_than_max_output, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, refuses_when_a_peer_does_not_read, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, handler_may_post_to_itself, 0, ACC_STREAMS);
+	    ACC_ONE_MEMORY(ACC_STREAMS));
+	tcase_add_loop_test(tc, post_to_a_connection_that_ends_soon_arrives, 0,
+	    ACC_ONE_MEMORY(ACC_STREAMS));
+	tcase_add_loop_test(tc, refuses_more_than_max_output, 0, ACC_ONE_MEMORY(ACC_STREAMS));
+	tcase_add_loop_test(tc, refuses_when_a_peer_does_not_read, 0, ACC_ONE_MEMORY(ACC_STREAMS));
+	tcase_add_loop_test(tc, handler_may_post_to_itself, 0, ACC_ONE_MEMORY(ACC_STREAMS));
 	tcase_add_test(tc, needs_a_server);
-	tcase_add_loop_test(tc, post_on_its_way_when_the_server_is_freed, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, post_on_its_way_when_the_connection_ends, 0, ACC_STREAMS);
+	tcase_add_loop_test(tc, post_on_its_way_when_the_server_is_freed, 0,
+	    ACC_ONE_MEMORY(ACC_STREAMS));
+	tcase_add_loop_test(tc, post_on_its_way_when_the_connection_ends, 0,
+	    ACC_ONE_MEMORY(ACC_STREAMS));
+	tcase_add_test(tc, nothing_can_be_posted_from_a_process);
 	suite_add_tcase(s, tc);
 	return run_suite(s);
 }

@@ -21,29 +21,9 @@ static const struct sks_handler echo_line = { .name = "echo", .handle = acc_echo
 static void
 serve(struct acc *acc, const struct sks_handler *handler, const struct sks_options *options)
 {
-	acc_all(acc, ACC_PROCESSES(ACC_TCP), handler, options);
+	acc_tcp(acc, ACC_PROCESSES, handler, options);
 	acc_start(acc);
 }
-
-/* test_ForkingTCPServer, ...UnixStreamServer, ...UDPServer, ...UnixDatagramServer */
-START_TEST(echoes_to_clients_at_once)
-{
-	struct acc acc;
-	int fd[3], i;
-
-	acc_all(&acc, ACC_PROCESSES(_i), &echo_line, NULL);
-	acc_start(&acc);
-	for (i = 0; i < 3; i++)
-		fd[i] = acc_client(&acc);
-	for (i = 2; i >= 0; i--) {
-		peer_puts(fd[i], "hello world\n");
-		peer_expect(fd[i], "hello world\n");
-	}
-	for (i = 0; i < 3; i++)
-		close(fd[i]);
-	acc_free(&acc);
-}
-END_TEST
 
 START_TEST(keeps_its_connection_to_the_end)
 {
@@ -337,7 +317,6 @@ main(void)
 
 	tcase_add_checked_fixture(tc, acc_setup, acc_teardown);
 	tcase_set_timeout(tc, 60);
-	tcase_add_loop_test(tc, echoes_to_clients_at_once, 0, 4);
 	tcase_add_loop_test(tc, keeps_its_connection_to_the_end, 0, 2);
 	tcase_add_test(tc, a_crash_ends_its_request_alone);
 	tcase_add_test(tc, an_error_reaches_on_error_in_the_child);

@@ -99,7 +99,7 @@ struct sks_options {
 /* What sks_server_stats() tells; counts since the server was made. */
 struct sks_stats {
 	uint64_t accepted;   /* connections accepted */
-	uint64_t active;     /* now in a handler, or waiting for their turn */
+	uint64_t active;     /* now in a handler, or waiting for their turn; processes: or resting */
 	uint64_t parked;     /* now between exchanges, or silent so far */
 	uint64_t lingering;  /* now being flushed and closed */
 	uint64_t finished;   /* requests that ended, datagrams included */

@@ -291,6 +291,18 @@ detach(struct sks_conn *c, struct sks_rfile *r, struct sks_wfile *w)
 	c->call.req.wfile = NULL;
 }
 
+/* A resident call is parked on its task: until the peer, or the server, wants something. */
+static int
+may_rest(struct sks_conn *c, struct sks_rfile *r, struct sks_wfile *w)
+{
+	struct sks_executor *executor = c->call.executor;
+
+	if (sks_buf_length(&r->buf) > 0 || r->eof)
+		return 1;
+	return sks_flush(w) == 0 &&
+	    executor->ops->rest(executor, c->transport.fd, sks_clock_after(r->idle_ms));
+}
+
 /* May handle be called again at once? */
 static int
 goes_on(struct sks_conn *c, struct sks_rfile *r, struct sks_wfile *w)
@@ -299,7 +311,7 @@ goes_on(struct sks_conn *c, struct sks_rfile *r, struct sks_wfile *w)
 
 	sks_rfile_restore(r);
 	if (c->call.executor->is_resident) /* nobody else would wait for the peer */
-		return sks_peek(r, 1, &first) > 0;
+		return may_rest(c, r, w) && sks_peek(r, 1, &first) > 0;
 	return sks_buf_length(&r->buf) > 0 && r->error == 0 && w->error == 0 &&
 	    !sks_task_is_cancelled(sks_task_current()) && !sks_executor_is_contended(c->call.executor);
 }

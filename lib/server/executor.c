@@ -179,6 +179,13 @@ sks_executor_done(struct sks_call *call)
 }
 
 void
+sks_executor_drain(struct sks_executor *executor)
+{
+	if (executor->ops->drain != NULL)
+		executor->ops->drain(executor);
+}
+
+void
 sks_executor_cancel(struct sks_executor *executor)
 {
 	executor->ops->cancel(executor);

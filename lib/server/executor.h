@@ -18,16 +18,23 @@ struct sks_executor_ops {
 	 * any job. 0, or -1: no means for one more task.
 	 */
 	int (*start)(struct sks_executor *, struct sks_call *, int now);
+	/* Calls that rest need not: the server is leaving. May be NULL. */
+	void (*drain)(struct sks_executor *);
 	/* Every wait of the calls that run answers ECANCELED, except in finish. */
 	void (*cancel)(struct sks_executor *);
 	/* Ends what runs, whatever it does; NULL where that is impossible. */
 	void (*kill)(struct sks_executor *);
-	/* Calls that start from now on are not cancelled any more. */
+	/* Calls that start from now on are neither drained nor cancelled any more. */
 	void (*reset)(struct sks_executor *);
 	/* As cancel, also in finish, or harder: the server is being freed. */
 	void (*abort)(struct sks_executor *);
 	/* After abort: lets calls come to their end; may block until the next one has. */
 	void (*await)(struct sks_executor *);
+	/*
+	 * On the task of a resident call, between two exchanges: waits until fd can
+	 * be read. 1, or 0: that was in vain. NULL unless is_resident.
+	 */
+	int (*rest)(struct sks_executor *, int fd, int64_t deadline);
 	/* NULL is never passed. No call runs. */
 	void (*free)(struct sks_executor *);
 };
@@ -78,6 +85,7 @@ int sks_executor_is_contended(const struct sks_executor *executor);
 void sks_executor_done(struct sks_call *call);
 
 /* See the operations of the same names. */
+void sks_executor_drain(struct sks_executor *executor);
 void sks_executor_cancel(struct sks_executor *executor);
 void sks_executor_kill(struct sks_executor *executor);
 void sks_executor_reset(struct sks_executor *executor);

@@ -16,6 +16,7 @@
  * is none to be had a timer looks instead. SIGCHLD is left alone.
  */
 #include "base/addr.h"
+#include "base/clock.h"
 #include "base/sys.h"
 #include "io/wait.h"
 #include "server/executor.h"
@@ -31,6 +32,7 @@
 
 struct process_executor {
 	struct sks_executor base;
+	int drain_fd; /* an eventfd that all children have: readable when the server is leaving */
 	struct sks_list children;
 };
 
@@ -76,6 +78,23 @@ reset_signals(const sigset_t *mask)
 		sigaction(SIGHUP, &action, NULL);
 	}
 	pthread_sigmask(SIG_SETMASK, mask, NULL);
+}
+
+static int
+rest(struct sks_executor *executor, int fd, int64_t deadline)
+{
+	struct process_executor *pool = sks_container_of(executor, struct process_executor, base);
+	struct pollfd p[] = {
+		{ .fd = fd, .events = POLLIN },
+		{ .fd = stop.fd, .events = POLLIN },
+		{ .fd = pool->drain_fd, .events = POLLIN },
+	};
+	int n;
+
+	do {
+		n = sks_sys_poll(p, 3, sks_clock_left(deadline));
+	} while ((n == -1 && errno == EINTR) || (n == 0 && sks_clock_left(deadline) != 0));
+	return n > 0 && p[1].revents == 0 && p[2].revents == 0;
 }
 
 /* First of the atexit functions, so that none of the host's runs. */
@@ -245,6 +264,24 @@ signal_all(struct sks_executor *executor, int signo)
 }
 
 static void
+drain(struct sks_executor *executor)
+{
+	static const uint64_t one = 1;
+
+	(void)!write(sks_container_of(executor, struct process_executor, base)->drain_fd, &one,
+	    sizeof(one));
+}
+
+static void
+reset(struct sks_executor *executor)
+{
+	uint64_t count;
+
+	(void)!read(sks_container_of(executor, struct process_executor, base)->drain_fd, &count,
+	    sizeof(count));
+}
+
+static void
 cancel(struct sks_executor *executor)
 {
 	signal_all(executor, SIGTERM);
@@ -267,15 +304,22 @@ await(struct sks_executor *executor)
 static void
 free_executor(struct sks_executor *executor)
 {
-	sks_sys_free(sks_container_of(executor, struct process_executor, base));
+	struct process_executor *pool = sks_container_of(executor, struct process_executor, base);
+
+	if (pool->drain_fd != -1)
+		sks_sys_close(pool->drain_fd);
+	sks_sys_free(pool);
 }
 
 static const struct sks_executor_ops process_ops = {
 	.start = start,
+	.drain = drain,
 	.cancel = cancel,
 	.kill = kill_children,
+	.reset = reset,
 	.abort = kill_children,
 	.await = await,
+	.rest = rest,
 	.free = free_executor,
 };
 
@@ -289,5 +333,13 @@ sks_process_executor_new(struct sks_loop *loop, const struct sks_service *servic
 	sks_executor_init(&pool->base, &process_ops, loop, service);
 	pool->base.is_resident = 1;
 	sks_list_init(&pool->children);
+	pool->drain_fd = sks_sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (pool->drain_fd == -1) {
+		int error = errno;
+
+		free_executor(&pool->base);
+		errno = error;
+		return NULL;
+	}
 	return &pool->base;
 }

@@ -50,6 +50,7 @@ act(struct sks_worker *worker, enum sks_order order)
 		break;
 	case SKS_ORDER_DRAIN:
 		sks_conn_end_parked(worker);
+		sks_executor_drain(worker->executor);
 		break;
 	case SKS_ORDER_CANCEL:
 		end_queued(worker);

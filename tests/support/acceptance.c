@@ -9,20 +9,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/*
- * The modes that this version has. The others will be:
- *     { "threads", SKS_THREADS, 0, 0, 1 },
- *     { "processes", SKS_PROCESSES, 0, 0, 0 },
- *     { "fibers, 2 workers", SKS_FIBERS, 2, 0, 1 },
- */
+/* Processes are the last: see ACC_ONE_MEMORY. */
 const struct acc_mode acc_modes[] = {
 	{ "fibers", SKS_FIBERS, 0, 0, 1 },
 	{ "serial", SKS_SERIAL, 0, 1, 1 },
 	{ "threads", SKS_THREADS, 0, 0, 1 },
 	{ "fibers on 2 loops", SKS_FIBERS, 2, 0, 1 },
-	{ "processes", SKS_PROCESSES, 0, 0, 0 }, /* the last: see ACC_PROCESSES */
+	{ "processes", SKS_PROCESSES, 0, 0, 0 },
 };
-const int acc_nmodes = (int)(sizeof(acc_modes) / sizeof(acc_modes[0])) - 1;
+const int acc_nmodes = (int)(sizeof(acc_modes) / sizeof(acc_modes[0]));
 
 char acc_dir[64];
 struct acc_record *seen;
@@ -210,6 +205,13 @@ acc_stats(const struct acc *acc)
 	return stats;
 }
 
+int
+acc_has_parked(const struct acc *acc, int n)
+{
+	return acc->mode->one_memory ? acc_stats(acc).parked == (unsigned int)n :
+				       atomic_load(&seen->resting) == n;
+}
+
 /* -- handlers and hooks -- */
 
 int
@@ -250,7 +252,8 @@ run_script(struct sks_request *req)
 	int *calls = req->state;
 	char *line;
 
-	++*calls;
+	if ((*calls)++ > 0)
+		atomic_fetch_sub(&seen->resting, 1);
 	atomic_fetch_add(&seen->handles, 1);
 	while ((line = sks_gets(req->rfile)) != NULL) {
 		switch (line[0]) {
@@ -260,6 +263,7 @@ run_script(struct sks_request *req)
 		case 'd':
 			return SKS_DONE;
 		case 'k':
+			atomic_fetch_add(&seen->resting, 1);
 			return SKS_KEEP;
 		case 'f':
 			errno = EPROTO;

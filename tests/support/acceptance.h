@@ -38,11 +38,14 @@ enum acc_transport { ACC_TCP, ACC_UNIX, ACC_UDP, ACC_UNIX_DGRAM };
 #define ACC_DATAGRAMS (acc_nmodes * 2)
 #define ACC_MODES acc_nmodes
 
+/* The mode of SKS_PROCESSES, for acc_tcp(). */
+#define ACC_PROCESSES (acc_nmodes - 1)
+
 /*
- * Most loop tests look at what the loop has in its own memory, so processes are
- * not among their modes: check_processes.c goes through these, for acc_all().
+ * Of those, without processes: for what handlers, or the host and its handlers,
+ * do in one memory. Who leaves processes out says why beside it.
  */
-#define ACC_PROCESSES(transport) (acc_nmodes * 4 + (int)(transport))
+#define ACC_ONE_MEMORY(n) ((n) / acc_nmodes * (acc_nmodes - 1))
 
 struct acc {
 	const struct acc_mode *mode;
@@ -96,6 +99,12 @@ void acc_ask(const struct acc *acc, const char *text, const char *answer);
 
 struct sks_stats acc_stats(const struct acc *acc);
 
+/*
+ * Are n connections between two exchanges? The host's statistics tell, except
+ * of those that rest in a process of their own: there acc_script does.
+ */
+int acc_has_parked(const struct acc *acc, int n);
+
 /* The fixture of each test: no_leaks, a kept log, an empty directory, a cleared record. */
 void acc_setup(void);
 void acc_teardown(void);
@@ -106,6 +115,7 @@ struct acc_record {
 	atomic_int setups, handles, finishes;
 	atomic_int errors, last_error; /* on_error's */
 	atomic_int verified, ticks, stops;
+	atomic_int resting;            /* acc_script's exchanges that returned SKS_KEEP, last of all */
 	atomic_int waited;             /* errno of a wait that failed ("w" below) */
 	atomic_int note;               /* for the test's own use */
 };
