@@ -203,7 +203,6 @@ START_TEST(reply_leaves_from_the_address_asked)
 
 	acc.server = sks_udp_server_new(listen[_i % 2], &acc_script, &options);
 	ck_assert_ptr_nonnull(acc.server);
-	sem_init(&acc.started, 0, 0);
 	ck_assert_ptr_nonnull(sks_server_address(acc.server, 0, text, sizeof(text)));
 	acc_start(&acc);
 	for (i = 1; i <= 3; i++) {

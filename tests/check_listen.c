@@ -74,7 +74,6 @@ START_TEST(serves_all_its_listeners)
 	ck_assert_int_eq(sks_server_listen(server, dgram_text), 0);
 	acc.server = server;
 	acc.mode = &acc_modes[_i];
-	sem_init(&acc.started, 0, 0);
 	acc_start(&acc);
 	for (i = 0; i < 4; i++) {
 		ck_assert_ptr_eq(sks_server_address(server, (unsigned int)i, text, sizeof(text)),
@@ -125,7 +124,6 @@ START_TEST(every_address_means_both_families)
 		return;
 	acc.mode = &acc_modes[_i];
 	acc.server = new_server(_i, NULL);
-	sem_init(&acc.started, 0, 0);
 	ck_assert_int_eq(sks_server_listen(acc.server, ":0"), 0);
 	ck_assert_ptr_nonnull(sks_server_address(acc.server, 0, text, sizeof(text)));
 	snprintf(v4, sizeof(v4), "127.0.0.1%s", strrchr(text, ':'));
@@ -162,7 +160,6 @@ START_TEST(peers_are_printed_canonically)
 		return;
 	acc.server = sks_tcp_server_new(":0", &handler, &options);
 	ck_assert_ptr_nonnull(acc.server);
-	sem_init(&acc.started, 0, 0);
 	acc_start(&acc);
 	sks_server_address(acc.server, 0, text, sizeof(text));
 	for (v6 = 0; v6 <= 1; v6++) {
@@ -487,7 +484,6 @@ START_TEST(abstract_name_has_no_file)
 
 	acc.mode = &acc_modes[_i / 2];
 	acc.server = new_server(_i / 2, NULL);
-	sem_init(&acc.started, 0, 0);
 	snprintf(name, sizeof(name), "@sks-test-%d", (int)getpid());
 	snprintf(text, sizeof(text), "%s:%s", schemes[_i % 2], name);
 	ck_assert_int_eq(sks_server_listen(acc.server, text), 0);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Processes are the last: see ACC_ONE_MEMORY. */
@@ -95,7 +96,6 @@ open_rig(struct acc *acc, int mode, enum acc_transport transport,
 	    strerror(errno));
 	ck_assert_ptr_eq(sks_server_address(acc->server, 0, acc->address, sizeof(acc->address)),
 	    acc->address);
-	sem_init(&acc->started, 0, 0);
 }
 
 void
@@ -131,15 +131,23 @@ serve(void *arg)
 {
 	struct acc *acc = arg;
 
+	/*
+	 * ThreadSanitizer loses a signal that comes while a thread makes its list
+	 * of delayed ones: at the first call that it knows to block, which this is.
+	 */
+	breathe();
 	sem_post(&acc->started);
 	acc->rc = sks_serve_forever(acc->server);
 	acc->error = errno;
+	sem_post(&acc->ended);
 	return NULL;
 }
 
 void
 acc_start(struct acc *acc)
 {
+	sem_init(&acc->started, 0, 0);
+	sem_init(&acc->ended, 0, 0);
 	ck_assert_int_eq(pthread_create(&acc->thread, NULL, serve, acc), 0);
 	acc->running = 1;
 	while (sem_wait(&acc->started) == -1)
@@ -149,7 +157,17 @@ acc_start(struct acc *acc)
 void
 acc_join(struct acc *acc)
 {
+	struct timespec until;
+	int rc;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += is_slow() ? 150 : 30;
+	while ((rc = sem_timedwait(&acc->ended, &until)) == -1 && errno == EINTR)
+		;
+	ck_assert_msg(rc == 0, "%s: the server does not end", acc->mode->name);
 	ck_assert_int_eq(pthread_join(acc->thread, NULL), 0);
+	sem_destroy(&acc->started);
+	sem_destroy(&acc->ended);
 	acc->running = 0;
 }
 
@@ -168,7 +186,6 @@ acc_free(struct acc *acc)
 		acc_stop(acc);
 	sks_server_free(acc->server);
 	acc->server = NULL;
-	sem_destroy(&acc->started);
 }
 
 int

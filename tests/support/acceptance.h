@@ -55,7 +55,7 @@ struct acc {
 	pthread_t thread;
 	int running;
 	int rc, error; /* of the last sks_serve_forever() */
-	sem_t started;
+	sem_t started, ended;
 };
 
 /*
@@ -80,7 +80,10 @@ const char *acc_listen_address(enum acc_transport transport);
 /* sks_serve_forever() in a thread. Returns when the thread is about to call it. */
 void acc_start(struct acc *acc);
 
-/* Waits for its end, which something else brings about; sets rc and error. */
+/*
+ * Waits for its end, which something else brings about; sets rc and error.
+ * Fails after 30 s, or 150 where everything is slow: then it hangs.
+ */
 void acc_join(struct acc *acc);
 
 /* Shuts down and joins; it must have ended with 0. */
