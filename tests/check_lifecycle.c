@@ -6,6 +6,7 @@
 #include "acceptance.h"
 
 #include "base/sys.h"
+#include "server/server.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -523,6 +524,52 @@ START_TEST(drops_waiting_connections_when_the_drain_time_is_over)
 }
 END_TEST
 
+/* Keeps its loop, with all that is on its way there, until the test says so. */
+static int
+keep_loop(struct sks_request *req)
+{
+	char *line = sks_gets(req->rfile);
+
+	atomic_fetch_add(&seen->handles, 1);
+	if (line != NULL && line[0] == 'w')
+		return sks_sleep(3600 * 1000);
+	while (!atomic_load(&seen->note))
+		breathe();
+	return SKS_DONE;
+}
+
+START_TEST(cancels_what_is_on_its_way_to_another_loop)
+{
+	static const struct sks_handler handler = { .handle = keep_loop };
+	struct sks_options options = { .drain_ms = 1, .on_error = acc_on_error };
+	struct sks_worker *second;
+	struct acc acc;
+	int fd[4], i;
+
+	acc_tcp(&acc, ACC_TWO_LOOPS, &handler, &options);
+	second = &acc.server->workers[1];
+	acc_start(&acc);
+	for (i = 0; i < 4; i++) { /* the loops take turns, and the second one does not hear of the last */
+		fd[i] = acc_client(&acc);
+		peer_puts(fd[i], i == 1 ? "keep\n" : "wait\n");
+		if (i < 3)
+			ck_eventually(atomic_load(&seen->handles) == i + 1);
+	}
+	ck_eventually(atomic_load(&second->open) == 2);
+	sks_server_shutdown(acc.server);
+	ck_eventually(atomic_load(&second->order) == SKS_ORDER_CANCEL);
+	for (i = 0; i < 4; i++)
+		close(fd[i]);
+	atomic_store(&seen->note, 1);
+	acc_join(&acc);
+	ck_assert_int_eq(acc.rc, 0);
+	ck_assert_int_eq(seen->handles, 4);
+	ck_assert_int_eq(seen->errors, 3);
+	ck_assert_int_eq(seen->last_error, ECANCELED);
+	acc_free(&acc);
+}
+END_TEST
+
 /* A handler that heeds nothing. */
 static int
 be_stubborn(struct sks_request *req)
@@ -934,6 +981,7 @@ main(void)
 	tcase_add_loop_test(tc, cancels_reads_when_the_drain_time_is_over, 0, ACC_STREAMS);
 	tcase_add_loop_test(tc, drops_waiting_connections_when_the_drain_time_is_over, 0,
 	    ACC_STREAMS);
+	tcase_add_test(tc, cancels_what_is_on_its_way_to_another_loop);
 	tcase_add_loop_test(tc, says_so_when_requests_do_not_end, 0, ACC_STREAMS);
 	tcase_add_loop_test(tc, lives_on_the_base_of_a_host, 0, ACC_ALL);
 	tcase_add_loop_test(tc, start_after_a_shutdown_is_over_at_once, 0, ACC_MODES);

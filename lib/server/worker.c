@@ -75,6 +75,9 @@ obey(struct sks_worker *worker)
 {
 	int order = atomic_load(&worker->order);
 
+	/* The order is for what was sent here before it, too. */
+	if (worker->has_thread && order > worker->obeyed)
+		sks_loop_take_inbox(worker->loop);
 	if (order < worker->obeyed) { /* the server runs again */
 		worker->obeyed = order;
 		sks_executor_reset(worker->executor);

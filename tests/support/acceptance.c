@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Processes are the last: see ACC_ONE_MEMORY. */
+/* Processes are the last: see ACC_ONE_MEMORY, and ACC_TWO_LOOPS. */
 const struct acc_mode acc_modes[] = {
 	{ "fibers", SKS_FIBERS, 0, 0, 1 },
 	{ "serial", SKS_SERIAL, 0, 1, 1 },

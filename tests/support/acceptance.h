@@ -38,7 +38,8 @@ enum acc_transport { ACC_TCP, ACC_UNIX, ACC_UDP, ACC_UNIX_DGRAM };
 #define ACC_DATAGRAMS (acc_nmodes * 2)
 #define ACC_MODES acc_nmodes
 
-/* The mode of SKS_PROCESSES, for acc_tcp(). */
+/* Of one mode, for acc_tcp(). */
+#define ACC_TWO_LOOPS (acc_nmodes - 2)
 #define ACC_PROCESSES (acc_nmodes - 1)
 
 /*

@@ -63,7 +63,7 @@ peer_name(const char *address, union peer_name *name)
  * Clients and server are one process here, so a child that the server forks
  * for a request has copies of the clients' sockets, and their ends would not
  * come before its own. It closes them; a number may have been given to another
- * file since, hence the inode.
+ * file since, hence the inode. None is half made while another thread forks.
  */
 #define SOCKETS 4096
 
@@ -72,6 +72,19 @@ static struct {
 	ino_t inode;
 } sockets[SOCKETS];
 static unsigned int made;
+static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER;
+
+static void
+wait_for_makers(void)
+{
+	pthread_mutex_lock(&making);
+}
+
+static void
+let_make(void)
+{
+	pthread_mutex_unlock(&making);
+}
 
 static void
 close_in_child(void)
@@ -82,21 +95,32 @@ close_in_child(void)
 	for (i = 0; i < made && i < SOCKETS; i++)
 		if (fstat(sockets[i].fd, &st) == 0 && st.st_ino == sockets[i].inode)
 			close(sockets[i].fd);
+	let_make();
+}
+
+static void
+care_for_children(void)
+{
+	pthread_atfork(wait_for_makers, let_make, close_in_child);
 }
 
 static int
 new_socket(int family, int type)
 {
-	int fd = socket(family, type | SOCK_CLOEXEC, 0);
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct stat st;
+	int fd;
 
+	pthread_once(&once, care_for_children);
+	pthread_mutex_lock(&making);
+	fd = socket(family, type | SOCK_CLOEXEC, 0);
+	if (fd != -1 && fstat(fd, &st) == 0) {
+		sockets[made % SOCKETS].fd = fd;
+		sockets[made % SOCKETS].inode = st.st_ino;
+		made++;
+	}
+	pthread_mutex_unlock(&making);
 	ck_assert_int_ne(fd, -1);
-	ck_assert_int_eq(fstat(fd, &st), 0);
-	if (made == 0)
-		ck_assert_int_eq(pthread_atfork(NULL, NULL, close_in_child), 0);
-	sockets[made % SOCKETS].fd = fd;
-	sockets[made % SOCKETS].inode = st.st_ino;
-	made++;
 	return fd;
 }
 
