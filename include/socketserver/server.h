@@ -50,7 +50,9 @@ struct sks_options {
 	int workers;         /* loops, each on a thread; 0 or 1: one, in the caller's thread */
 	int backlog;         /* of listen(2); SOMAXCONN. Python: request_queue_size */
 	int max_connections; /* open ones, parked and lingering too; beyond it accepting
-	                        pauses. min(10,000, half the limit of open files) */
+	                        pauses. min(10,000, half the limit of open files). Of all
+	                        workers together; with reuse_port each of them may be taking
+	                        the last one, so up to workers - 1 more */
 	int max_running;     /* requests in their handler at once; for fibers no limit, for
 	                        threads 256, for processes 64; SKS_SERIAL: always 1. Shared
 	                        out among workers, at least one each */
@@ -60,7 +62,11 @@ struct sks_options {
 	int linger_ms;       /* 5,000: for finish, and for the peer to close after us */
 	int drain_ms;        /* 10,000: for running requests after a shutdown */
 	int tick_ms;         /* 1,000: how often on_tick is called */
-	int reuse_port;      /* not 0: SO_REUSEPORT. Python: allow_reuse_port */
+	int reuse_port;      /* not 0: SO_REUSEPORT. Python: allow_reuse_port. With several
+	                        workers each has a listening socket of its own for a TCP
+	                        or UDP address, and the kernel spreads what comes; else, and
+	                        for unix: and fd:, the first accepts for all, and hands to
+	                        the one with the fewest */
 	int v6only;          /* not 0: ":port" and [::] take IPv6 alone */
 	int unix_mode;       /* permissions of a Unix socket's file, as 0660; 0: by umask */
 	int stop_signals;    /* not 0: SIGINT and SIGTERM shut the server down while it serves

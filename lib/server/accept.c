@@ -97,6 +97,36 @@ on_error(struct sks_listener *l, int error)
 	}
 }
 
+/*
+ * One of those that may still be taken. Open before the quota is touched, and
+ * until the request is: nobody must find the quota used up and nothing open.
+ */
+static int
+claim(struct sks_listener *l)
+{
+	int left = atomic_load(l->quota);
+
+	if (left < 0)
+		return 1;
+	sks_worker_take(l->worker);
+	while (left > 0)
+		if (atomic_compare_exchange_weak(l->quota, &left, left - 1))
+			return 1;
+	sks_worker_release(l->worker);
+	return 0;
+}
+
+/* What was claimed was taken, or is given back. */
+static void
+settle(struct sks_listener *l, int taken)
+{
+	if (atomic_load(l->quota) < 0)
+		return;
+	if (!taken)
+		atomic_fetch_add(l->quota, 1);
+	sks_worker_release(l->worker);
+}
+
 /* 1: one more was taken or passed over; 0: no more now. */
 static int
 take_connection(struct sks_listener *l)
@@ -108,37 +138,40 @@ take_connection(struct sks_listener *l)
 	} peer;
 	struct sks_worker *worker;
 	socklen_t len = sizeof(peer);
-	int fd = sks_sys_accept4(l->fd, &peer.any, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd, error;
 
+	if (!claim(l))
+		return 0;
+	fd = sks_sys_accept4(l->fd, &peer.any, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd == -1) {
-		if (errno == EAGAIN)
+		error = errno;
+		settle(l, 0);
+		if (error == EAGAIN)
 			return 0;
-		if (errno != EINTR)
-			on_error(l, errno);
+		if (error != EINTR)
+			on_error(l, error);
 		return l->armed;
 	}
 	l->backoff_ms = 0;
-	if (l->quota != NULL)
-		--*l->quota;
 	worker = l->pick(l);
 	sks_worker_take(worker);
 	sks_conn_open(worker, fd, &peer.any, (socklen_t)sks_min(len, sizeof(peer)));
+	settle(l, 1);
 	return 1;
 }
 
 static int
 take_datagram(struct sks_listener *l)
 {
-	int rc;
+	int rc, error;
 
-	/* Counted before: its request may have ended when the call returns. */
-	if (l->quota != NULL)
-		--*l->quota;
+	if (!claim(l))
+		return 0;
 	rc = sks_datagram_receive(l->worker->loop, l->pick(l), l->fd, &l->lost);
-	if (l->quota != NULL && rc != 1)
-		++*l->quota;
+	error = errno;
+	settle(l, rc == 1);
 	if (rc == -1) {
-		give_up(l, errno);
+		give_up(l, error);
 		return 0;
 	}
 	return rc;

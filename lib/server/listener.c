@@ -135,7 +135,8 @@ open_one(const struct sks_addr *addr, int type, const struct sks_options *o, con
 		set_connection_defaults(fd);
 	}
 	*step = "SO_REUSEPORT";
-	if (o->reuse_port && family != AF_UNIX && set_flag(fd, SOL_SOCKET, SO_REUSEPORT, 1) == -1)
+	l->shares_port = o->reuse_port && family != AF_UNIX;
+	if (l->shares_port && set_flag(fd, SOL_SOCKET, SO_REUSEPORT, 1) == -1)
 		goto fail;
 	*step = "IPV6_V6ONLY";
 	if (family == AF_INET6 && set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, o->v6only != 0) == -1)
@@ -162,6 +163,24 @@ fail:
 	sks_listener_close(l);
 	errno = error;
 	return NULL;
+}
+
+struct sks_listener *
+sks_listener_twin(const struct sks_listener *l, const struct sks_options *o)
+{
+	struct sks_addr addr = { .len = sizeof(addr.u) };
+	struct sks_listener *twin = NULL;
+	const char *step = "getsockname";
+	char text[SKS_ADDR_TEXT];
+
+	if (sks_sys_getsockname(l->fd, &addr.u.any, &addr.len) == 0)
+		twin = open_one(&addr, l->type, o, &step);
+	else
+		addr.len = 0;
+	if (twin == NULL)
+		complain(step, sks_addr_format(&addr.u.any, addr.len, text, sizeof(text)),
+		    strerror(errno));
+	return twin;
 }
 
 /* An address of a name that this machine does not have, as ::1 without IPv6. */

@@ -7,9 +7,11 @@
 
 #include "base/list.h"
 #include "base/log.h"
+#include "io/loop.h"
 
 #include <event2/event_struct.h>
 #include <socketserver/server.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -19,17 +21,19 @@ struct sks_listener {
 	struct sks_list link;
 	int fd;
 	int type;              /* SOCK_STREAM or SOCK_DGRAM */
+	int shares_port;       /* bound with SO_REUSEPORT: it can have twins */
 	char *path;            /* of a Unix socket's file that is ours; else NULL */
 	dev_t dev;
 	ino_t ino;
 
 	/* For accept.c: */
-	struct sks_worker *worker;
+	struct sks_worker *worker; /* whose loop it is on */
+	struct sks_message arrival; /* carries it there */
 	struct event ev;       /* input */
 	struct event retry;    /* after descriptors or memory ran out */
 	int armed;
 	int backoff_ms;        /* 0: all is well */
-	int *quota;            /* how many may still be taken; NULL: no limit */
+	atomic_int *quota;     /* how many may still be taken; -1: no limit */
 	int (*is_full)(struct sks_listener *); /* must it pause? */
 	struct sks_worker *(*pick)(struct sks_listener *); /* who gets the next one? */
 	void (*failed)(struct sks_listener *, int error);
@@ -44,6 +48,13 @@ struct sks_listener {
  */
 int sks_listener_open(const char *address, const struct sks_options *options,
     struct sks_list *listeners);
+
+/*
+ * Another socket on the address of one that shares its port: the kernel spreads
+ * what comes over all of them. NULL, errno and one line in the log.
+ */
+struct sks_listener *sks_listener_twin(const struct sks_listener *listener,
+    const struct sks_options *options);
 
 /* Closes it and removes its socket file if that is still ours. */
 void sks_listener_close(struct sks_listener *listener);

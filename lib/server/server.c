@@ -70,6 +70,13 @@ pick(struct sks_listener *l)
 	return best;
 }
 
+/* With a listener of its own a worker keeps what it takes. */
+static struct sks_worker *
+pick_own(struct sks_listener *l)
+{
+	return l->worker;
+}
+
 static int
 lacks_room(const struct sks_server *server, struct sks_listener *l)
 {
@@ -84,7 +91,7 @@ is_full(struct sks_listener *l)
 {
 	struct sks_server *server = l->worker->owner;
 
-	if (server->state != SKS_SERVING || (l->quota != NULL && *l->quota <= 0))
+	if (server->state != SKS_SERVING || server->quota == 0)
 		return 1;
 	if (!lacks_room(server, l))
 		return 0;
@@ -93,22 +100,32 @@ is_full(struct sks_listener *l)
 	return lacks_room(server, l);
 }
 
+/* The listeners on a worker's loop. */
+static struct sks_list *
+listeners_of(struct sks_worker *worker)
+{
+	struct sks_server *server = worker->owner;
+
+	return worker == first(server) ? &server->listeners : &worker->listeners;
+}
+
+/* This and the next two: on the worker's own thread. */
 static void
-stop_listening(struct sks_server *server)
+stop_listening(struct sks_worker *worker)
 {
 	struct sks_list *link, *after;
 
-	sks_list_each (link, after, &server->listeners)
+	sks_list_each (link, after, listeners_of(worker))
 		sks_accept_stop(listener_of(link));
 }
 
 /* Also after a pause: room has become free. */
 static int
-start_listening(struct sks_server *server)
+start_listening(struct sks_worker *worker)
 {
 	struct sks_list *link, *after;
 
-	sks_list_each (link, after, &server->listeners)
+	sks_list_each (link, after, listeners_of(worker))
 		if (sks_accept_start(listener_of(link)) == -1)
 			return -1;
 	return 0;
@@ -116,10 +133,32 @@ start_listening(struct sks_server *server)
 
 /* While it serves: rather busy than deaf, so where that fails it is tried at every turn. */
 static void
-listen_again(struct sks_server *server)
+listen_again(struct sks_worker *worker)
 {
-	if (start_listening(server) == -1)
-		sks_loop_wake(first(server)->loop);
+	if (start_listening(worker) == -1)
+		sks_loop_wake(worker->loop);
+}
+
+static void
+wake_others(struct sks_server *server, const struct sks_worker *me)
+{
+	int i;
+
+	for (i = 0; i < server->service.options.workers; i++)
+		if (&server->workers[i] != me)
+			sks_loop_wake(server->workers[i].loop);
+}
+
+/* May another worker have one more in its hands, although nothing is open? */
+static int
+others_accept(const struct sks_server *server)
+{
+	int i;
+
+	for (i = 1; i < server->service.options.workers; i++)
+		if (atomic_load(&server->workers[i].accepts))
+			return 1;
+	return 0;
 }
 
 /* -- the end of a run -- */
@@ -130,9 +169,11 @@ become_idle(struct sks_server *server, int error)
 	event_del(&server->limit);
 	event_del(&server->tick);
 	sks_loop_shut(first(server)->loop);
-	stop_listening(server);
+	stop_listening(first(server));
 	server->state = SKS_IDLE;
 	server->result = error;
+	if (server->service.options.reuse_port)
+		wake_others(server, first(server)); /* they have listeners to stop, too */
 	atomic_store(&server->service.shared->draining, 0);
 	atomic_store(&server->service.shared->stop, 0);
 	if (server->dispatching)
@@ -144,10 +185,14 @@ become_idle(struct sks_server *server, int error)
 static void
 check_empty(struct sks_server *server)
 {
-	if (count_open(server) > 0)
+	/* Looked at in this order: see claim() of accept.c. */
+	int used_up = server->dispatching && server->quota == 0;
+
+	if (server->state == SKS_IDLE || (server->state == SKS_SERVING && !used_up))
 		return;
-	if (server->state >= SKS_DRAINING ||
-	    (server->state == SKS_SERVING && server->dispatching && server->quota == 0))
+	if (server->state != SKS_SERVING && others_accept(server))
+		return;
+	if (count_open(server) == 0)
 		become_idle(server, server->result);
 }
 
@@ -197,7 +242,7 @@ drain(struct sks_server *server)
 	server->state = SKS_DRAINING;
 	atomic_store(&server->service.shared->draining, 1);
 	atomic_store(&server->wants_word, 1);
-	stop_listening(server);
+	stop_listening(first(server));
 	rc = set_limit(server, server->service.options.drain_ms);
 	order_all(server, SKS_ORDER_DRAIN);
 	check_empty(server);
@@ -217,11 +262,38 @@ on_woken(struct sks_worker *worker)
 			server->result = ECANCELED; /* of sks_handle_request */
 		drain(server);
 	}
+	if (server->state == SKS_SERVING && server->alive == 0) {
+		server->result = server->listen_error;
+		drain(server);
+	}
 	if (server->state == SKS_SERVING)
-		listen_again(server);
+		listen_again(worker);
 	check_empty(server);
 	if (stop >= 2 && server->state == SKS_DRAINING)
 		cancel(server);
+}
+
+/*
+ * Another worker's loop was woken: as the state has changed, or there is room.
+ * It says that it accepts before it looks at the state, so that either it
+ * sees the end of the run, or that end waits for it.
+ */
+static void
+on_other_woken(struct sks_worker *worker)
+{
+	struct sks_server *server = worker->owner;
+
+	if (sks_list_empty(&worker->listeners))
+		return;
+	atomic_store(&worker->accepts, 1);
+	if (server->state == SKS_SERVING) {
+		listen_again(worker);
+		return;
+	}
+	stop_listening(worker);
+	atomic_store(&worker->accepts, 0);
+	if (server->state != SKS_IDLE)
+		sks_loop_wake(first(server)->loop);
 }
 
 static void
@@ -265,15 +337,21 @@ static void
 tell(struct sks_worker *worker)
 {
 	struct sks_server *server = worker->owner;
+	const struct sks_options *o = &server->service.options;
 
-	if (worker != first(server)) {
-		if (atomic_exchange(&server->wants_word, server->service.shared->draining))
+	/* Where only the first accepts only the others have to tell. */
+	if (o->workers > 1 && (worker != first(server) || o->reuse_port) &&
+	    (atomic_exchange(&server->wants_word, server->service.shared->draining) ||
+		server->quota == 0)) {
+		if (o->reuse_port)
+			wake_others(server, worker);
+		else
 			sks_loop_wake(first(server)->loop);
-		return;
 	}
 	if (server->state == SKS_SERVING)
-		listen_again(server);
-	check_empty(server);
+		listen_again(worker);
+	if (worker == first(server))
+		check_empty(server);
 }
 
 static void
@@ -286,14 +364,11 @@ static void
 on_listener_failed(struct sks_listener *failed, int error)
 {
 	struct sks_server *server = failed->worker->owner;
-	struct sks_list *link, *after;
 
 	sks_logf("listener %d: %s", failed->fd, strerror(error));
-	sks_list_each (link, after, &server->listeners)
-		if (!listener_of(link)->dead)
-			return;
-	server->result = error;
-	drain(server);
+	server->listen_error = error;
+	if (atomic_fetch_sub(&server->alive, 1) == 1)
+		sks_loop_wake(first(server)->loop); /* it was the last */
 }
 
 /* -- a run -- */
@@ -315,21 +390,17 @@ begin(struct sks_server *server, int quota)
 {
 	struct sks_loop *loop = first(server)->loop;
 	const struct sks_options *o = &server->service.options;
-	struct sks_list *link, *after;
-	int alive = 0;
 
 	if (server->state != SKS_IDLE) {
 		errno = EALREADY;
 		return -1;
 	}
-	sks_list_each (link, after, &server->listeners) {
-		listener_of(link)->quota = quota > 0 ? &server->quota : NULL;
-		alive += !listener_of(link)->dead;
-	}
-	if (alive == 0) {
+	if (server->alive == 0) {
 		errno = EINVAL;
 		return -1;
 	}
+	if (sks_loop_open(loop) == -1)
+		return -1;
 	sks_loop_enter(loop);
 	server->quota = quota;
 	server->result = 0;
@@ -339,13 +410,13 @@ begin(struct sks_server *server, int quota)
 		on_woken(first(server));
 		return 0;
 	}
-	if (start_workers(server) == -1 || sks_loop_open(loop) == -1 ||
+	if (start_workers(server) == -1 ||
 	    (o->on_tick != NULL && o->tick_ms > 0 &&
 		sks_loop_add(&server->tick, o->tick_ms) == -1) ||
-	    start_listening(server) == -1) {
+	    start_listening(first(server)) == -1) {
 		int error = errno;
 
-		stop_listening(server);
+		stop_listening(first(server));
 		sks_loop_shut(loop);
 		event_del(&server->tick);
 		server->state = SKS_IDLE;
@@ -354,6 +425,8 @@ begin(struct sks_server *server, int quota)
 	}
 	(void)sks_watchdog_start(&server->watchdog); /* without it, loops report afterwards */
 	sks_loop_wake(loop); /* for a shutdown that came meanwhile */
+	if (o->reuse_port)
+		wake_others(server, first(server)); /* to listen, too */
 	return 0;
 }
 
@@ -488,7 +561,7 @@ init_workers(struct sks_server *server)
 			return -1;
 		worker->owner = server;
 		worker->released = tell;
-		worker->woken = i == 0 ? on_woken : NULL;
+		worker->woken = i == 0 ? on_woken : on_other_woken;
 		worker->executor->on_room = on_room;
 		worker->executor->in_child = in_child;
 		worker->executor->arg = worker;
@@ -529,25 +602,100 @@ fail:
 	return NULL;
 }
 
+static void
+attach(struct sks_listener *l, struct sks_worker *worker)
+{
+	struct sks_server *server = worker->owner;
+
+	l->is_full = is_full;
+	l->pick = l->shares_port && server->service.options.workers > 1 ? pick_own : pick;
+	l->failed = on_listener_failed;
+	l->quota = &server->quota;
+	sks_accept_attach(l, worker);
+	atomic_fetch_add(&server->alive, 1);
+}
+
+/* On the loop of the worker that it is for. */
+static void
+listener_arrives(struct sks_message *message)
+{
+	struct sks_listener *l = sks_container_of(message, struct sks_listener, arrival);
+
+	sks_list_append(&l->worker->listeners, &l->link);
+}
+
+/* One more for each of the other workers. They wait for it in a list until all are there. */
+static int
+open_twins(struct sks_server *server, const struct sks_list *opened, struct sks_list *twins)
+{
+	struct sks_list *link, *after;
+	struct sks_listener *twin;
+	int i;
+
+	sks_list_each (link, after, opened) {
+		for (i = 1; listener_of(link)->shares_port && i < server->service.options.workers; i++) {
+			twin = sks_listener_twin(listener_of(link), &server->service.options);
+			if (twin == NULL)
+				return -1;
+			twin->worker = &server->workers[i];
+			sks_list_append(twins, &twin->link);
+		}
+	}
+	return 0;
+}
+
+/* Gives each to its worker, which may be running. */
+static void
+hand_out(struct sks_server *server, struct sks_list *twins)
+{
+	struct sks_list *link;
+
+	while ((link = sks_list_pop(twins)) != NULL) {
+		struct sks_listener *twin = listener_of(link);
+
+		attach(twin, twin->worker);
+		twin->arrival.run = listener_arrives;
+		if (twin->worker->has_thread)
+			sks_loop_post(twin->worker->loop, &twin->arrival);
+		else
+			listener_arrives(&twin->arrival);
+	}
+	if (server->state == SKS_SERVING)
+		wake_others(server, first(server));
+}
+
+static void
+close_listeners(struct sks_list *listeners)
+{
+	struct sks_list *link;
+
+	while ((link = sks_list_pop(listeners)) != NULL)
+		sks_listener_close(listener_of(link));
+}
+
 int
 sks_server_listen(struct sks_server *server, const char *address)
 {
-	struct sks_list opened;
+	struct sks_list opened, twins;
 	struct sks_list *link, *after;
+	int error;
 
 	sks_list_init(&opened);
+	sks_list_init(&twins);
 	if (sks_listener_open(address, &server->service.options, &opened) == -1)
 		return -1;
-	sks_list_each (link, after, &opened) {
-		struct sks_listener *l = listener_of(link);
-
-		l->is_full = is_full;
-		l->pick = pick;
-		l->failed = on_listener_failed;
-		sks_accept_attach(l, first(server));
+	if (open_twins(server, &opened, &twins) == -1) {
+		error = errno;
+		close_listeners(&twins);
+		close_listeners(&opened);
+		errno = error;
+		return -1;
 	}
+	sks_list_each (link, after, &opened)
+		attach(listener_of(link), first(server));
 	sks_list_move_all(&server->listeners, &opened);
-	return server->state == SKS_SERVING ? start_listening(server) : 0;
+	hand_out(server, &twins);
+	return server->state == SKS_SERVING ? start_listening(first(server)) : 0;
 }
 
 /* Ends every request, and the workers' threads. */
@@ -572,7 +720,6 @@ abandon(struct sks_server *server)
 void
 sks_server_free(struct sks_server *server)
 {
-	struct sks_list *link;
 	int i;
 
 	if (server == NULL)
@@ -580,9 +727,10 @@ sks_server_free(struct sks_server *server)
 	if (server->is_ready)
 		abandon(server);
 	sks_watchdog_end(&server->watchdog);
-	while ((link = sks_list_pop(&server->listeners)) != NULL) {
-		sks_accept_stop(listener_of(link));
-		sks_listener_close(listener_of(link));
+	for (i = 0; server->is_ready && i < server->service.options.workers; i++) {
+		sks_loop_take_inbox(server->workers[i].loop); /* a listener on its way */
+		stop_listening(&server->workers[i]);
+		close_listeners(listeners_of(&server->workers[i]));
 	}
 	for (i = 0; server->workers != NULL && i < server->service.options.workers; i++)
 		sks_worker_free(&server->workers[i]);

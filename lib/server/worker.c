@@ -135,6 +135,7 @@ sks_worker_init(struct sks_worker *worker, struct sks_service *service, struct e
 
 	sks_list_init(&worker->parked);
 	sks_list_init(&worker->lingering);
+	sks_list_init(&worker->listeners);
 	worker->service = service;
 	worker->loop = sks_loop_new(base);
 	if (worker->loop == NULL)

@@ -3,9 +3,11 @@
  * worker.h - one loop of a server, with the requests that live on it.
  *
  * The first worker runs in the host's thread; it has the listeners and hands
- * what it takes to the worker with the fewest requests. Others have a thread
- * each, from the first run of the server until it is freed. They are told what
- * to do by an order, a number that their own thread acts upon.
+ * what it takes to the worker with the fewest requests. With reuse_port each
+ * worker has a listener of its own for the port, and keeps what it takes.
+ * Others than the first have a thread each, from the first run of the server
+ * until it is freed. They are told what to do by an order, a number that their
+ * own thread acts upon.
  */
 #ifndef SKS_SERVER_WORKER_H
 #define SKS_SERVER_WORKER_H
@@ -29,6 +31,8 @@ struct sks_worker {
 	struct sks_service *service;
 	struct sks_list parked;    /* connections between exchanges */
 	struct sks_list lingering; /* connections being flushed and closed */
+	struct sks_list listeners; /* those of its own, unless it is the first */
+	atomic_int accepts;        /* it may take something from them; 0 is its own word only */
 	atomic_int open;           /* requests of all kinds, on their way to it too */
 	atomic_int order;
 	int obeyed;                /* the last order acted upon */

@@ -10,12 +10,13 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Processes are the last: see ACC_ONE_MEMORY, and ACC_TWO_LOOPS. */
+/* Processes are the last: see ACC_ONE_MEMORY and what follows it. */
 const struct acc_mode acc_modes[] = {
 	{ "fibers", SKS_FIBERS, 0, 0, 1 },
 	{ "serial", SKS_SERIAL, 0, 1, 1 },
 	{ "threads", SKS_THREADS, 0, 0, 1 },
 	{ "fibers on 2 loops", SKS_FIBERS, 2, 0, 1 },
+	{ "fibers on 2 loops that listen", SKS_FIBERS, 2, 0, 1, 1 },
 	{ "processes", SKS_PROCESSES, 0, 0, 0 },
 };
 const int acc_nmodes = (int)(sizeof(acc_modes) / sizeof(acc_modes[0]));
@@ -74,6 +75,7 @@ acc_options(const struct acc_mode *mode, const struct sks_options *options)
 
 	o.mode = mode->mode;
 	o.workers = mode->workers;
+	o.reuse_port |= mode->reuse_port;
 	if (o.block_warn_ms == 0) /* a slow machine, or valgrind, is not what is tested */
 		o.block_warn_ms = SKS_OFF;
 	return o;

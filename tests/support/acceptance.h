@@ -25,6 +25,7 @@ struct acc_mode {
 	int workers;
 	int one_at_a_time; /* a request waits until the one before has ended */
 	int one_memory;    /* handlers see what other handlers wrote */
+	int reuse_port;    /* each loop has a listener of its own, for TCP and UDP */
 };
 
 extern const struct acc_mode acc_modes[];
@@ -39,7 +40,8 @@ enum acc_transport { ACC_TCP, ACC_UNIX, ACC_UDP, ACC_UNIX_DGRAM };
 #define ACC_MODES acc_nmodes
 
 /* Of one mode, for acc_tcp(). */
-#define ACC_TWO_LOOPS (acc_nmodes - 2)
+#define ACC_TWO_LOOPS (acc_nmodes - 3)
+#define ACC_TWO_LISTENERS (acc_nmodes - 2)
 #define ACC_PROCESSES (acc_nmodes - 1)
 
 /*

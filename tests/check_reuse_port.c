@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_reuse_port.c - with options.reuse_port and several loops each loop
+ * has a listening socket of its own for TCP and UDP, and serves what the kernel
+ * gives it. (That all else stays as it is the other suites show: it is one of
+ * their modes.)
+ */
+#include "acceptance.h"
+
+#include "base/sys.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CLIENTS 64
+
+static pthread_t first_loop;
+
+/* Which loop was it? */
+static int
+tell_loop(struct sks_request *req)
+{
+	char *line = sks_gets(req->rfile);
+
+	(void)line;
+	return sks_puts(req->wfile, pthread_equal(pthread_self(), first_loop) ? "1\n" : "2\n");
+}
+
+static const struct sks_handler telling = { .handle = tell_loop };
+
+/* Which of two loops said so. */
+static int
+ask_loop(const struct acc *acc)
+{
+	char answer[2];
+	int fd = acc_client(acc);
+
+	peer_puts(fd, "which\n");
+	ck_assert_int_eq(peer_recv(fd, answer, 2), 2);
+	close(fd);
+	return answer[0] - '1';
+}
+
+START_TEST(each_loop_takes_some)
+{
+	int taken[2] = { 0 }, i;
+	struct acc acc;
+
+	acc_all(&acc, ACC_TWO_LISTENERS * 4 + _i, &telling, NULL);
+	acc_start(&acc);
+	first_loop = acc.thread;
+	for (i = 0; i < CLIENTS; i++)
+		taken[ask_loop(&acc)]++;
+	ck_assert_int_eq(taken[0] + taken[1], CLIENTS);
+	/* Nobody is there at once: a loop that hands out would have kept all for itself. */
+	if (acc.transport == ACC_TCP || acc.transport == ACC_UDP)
+		ck_assert(taken[0] > 0 && taken[1] > 0);
+	else
+		ck_assert_int_ge(taken[0], CLIENTS / 2);
+	acc_free(&acc);
+}
+END_TEST
+
+START_TEST(a_port_of_its_own_choice_is_one_for_all)
+{
+	struct sks_options options = { .reuse_port = 1, .workers = 4 };
+	int before = open_descriptors(), made, fd;
+	struct sks_server *server;
+	char address[64];
+
+	server = sks_server_new(&telling, &options);
+	made = open_descriptors();
+	ck_assert_int_eq(sks_server_listen(server, "127.0.0.1:0"), 0);
+	ck_assert_int_eq(open_descriptors(), made + 4);
+	ck_assert_ptr_nonnull(sks_server_address(server, 0, address, sizeof(address)));
+	ck_assert_int_ge(sks_server_fileno(server, 0), 0);
+	ck_assert_int_eq(sks_server_fileno(server, 1), -1); /* it is one listener */
+	ck_assert_int_eq(sks_server_listen(server, address), 0);
+	ck_assert_int_eq(open_descriptors(), made + 8);
+	sks_server_free(server);
+	ck_assert_int_eq(open_descriptors(), before);
+	fd = peer_try(address);
+	ck_assert_int_eq(fd, -1);
+	ck_assert_int_eq(errno, ECONNREFUSED);
+}
+END_TEST
+
+/* Without the option a second server is refused, also by one that has it. */
+START_TEST(both_must_want_it)
+{
+	struct sks_options options = { .reuse_port = 1 };
+	struct sks_server *two;
+	struct acc acc;
+
+	acc_tcp(&acc, 0, &telling, NULL);
+	two = sks_server_new(&telling, &options);
+	ck_assert_int_eq(sks_server_listen(two, acc.address), -1);
+	ck_assert_int_eq(errno, EADDRINUSE);
+	sks_server_free(two);
+	acc_free(&acc);
+}
+END_TEST
+
+/* All or none, whichever of the sockets cannot be had. */
+START_TEST(a_socket_that_cannot_be_had_is_told)
+{
+	static const char *const rules[] = { "socket:EMFILE:2", "bind:EADDRINUSE:2", "listen:ENOBUFS:2",
+		"getsockname:ENOBUFS:1", "setsockopt:ENOPROTOOPT:%5", "malloc:ENOMEM:3" };
+	struct sks_options options = { .reuse_port = 1, .workers = 2 };
+	struct sks_server *server = sks_server_new(&telling, &options);
+	int before = open_descriptors();
+	size_t i;
+
+	for (i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+		ck_assert_int_eq(sks_fault(rules[i]), 0);
+		if (sks_server_listen(server, "127.0.0.1:0") == -1) {
+			ck_assert_int_eq(open_descriptors(), before);
+			ck_assert_int_ge(log_lines(), 1);
+		}
+		sks_fault_clear();
+		before = open_descriptors();
+	}
+	ck_assert_int_eq(sks_server_listen(server, "127.0.0.1:0"), 0);
+	sks_server_free(server);
+}
+END_TEST
+
+/* sks_handle_request() takes one, on whichever loop it comes. */
+START_TEST(one_request_is_one_on_any_loop)
+{
+	struct acc acc;
+	int fd[8], i;
+
+	acc_all(&acc, ACC_TWO_LISTENERS * 4 + _i, &acc_script, NULL);
+	for (i = 0; i < 8; i++) {
+		fd[i] = acc_client(&acc);
+		peer_puts(fd[i], "echo\nd\n");
+		if (acc_is_stream(&acc))
+			peer_half_close(fd[i]);
+	}
+	for (i = 1; i <= 8; i++) {
+		ck_assert_int_eq(sks_handle_request(acc.server, 0), 0);
+		ck_assert_int_eq(seen->finishes, i);
+	}
+	for (i = 0; i < 8; i++) {
+		peer_expect(fd[i], "echo\n");
+		close(fd[i]);
+	}
+	acc_free(&acc);
+}
+END_TEST
+
+/* Each loop may find room for the last one at the same time. */
+START_TEST(max_connections_is_for_all_loops)
+{
+	struct sks_options options = { .max_connections = 4 };
+	int fd[CLIENTS], i;
+	struct acc acc;
+
+	acc_tcp(&acc, ACC_TWO_LISTENERS, &acc_script, &options);
+	acc_start(&acc);
+	for (i = 0; i < CLIENTS; i++) {
+		fd[i] = acc_client(&acc);
+		peer_puts(fd[i], "echo\nd\n");
+		peer_half_close(fd[i]);
+		ck_assert_uint_le(acc_stats(&acc).active, 5);
+	}
+	for (i = 0; i < CLIENTS; i++) {
+		peer_expect(fd[i], "echo\n");
+		peer_expect_eof(fd[i]);
+	}
+	acc_free(&acc);
+	ck_assert_int_eq(seen->finishes, CLIENTS);
+}
+END_TEST
+
+/* Added while the server runs, from its own thread. */
+static void
+listen_once(struct sks_server *server, void *data)
+{
+	if (atomic_fetch_add(&seen->ticks, 1) == 0)
+		atomic_store(&seen->note, sks_server_listen(server, data) == 0 ? 1 : -1);
+}
+
+START_TEST(listens_on_while_it_runs)
+{
+	char address[] = "127.0.0.1:0";
+	struct sks_options options = { .on_tick = listen_once, .tick_ms = 1, .data = address };
+	int taken[2] = { 0 }, i;
+	struct acc acc;
+
+	acc_tcp(&acc, ACC_TWO_LISTENERS, &telling, &options);
+	acc_start(&acc);
+	first_loop = acc.thread;
+	ck_eventually(atomic_load(&seen->note) != 0);
+	ck_assert_int_eq(seen->note, 1);
+	ck_assert_ptr_nonnull(sks_server_address(acc.server, 1, acc.address, sizeof(acc.address)));
+	for (i = 0; i < CLIENTS; i++)
+		taken[ask_loop(&acc)]++;
+	ck_assert(taken[0] > 0 && taken[1] > 0);
+	acc_free(&acc);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("reuse_port");
+	TCase *tc = tcase_create("reuse_port");
+
+	tcase_add_checked_fixture(tc, acc_setup, acc_teardown);
+	tcase_set_timeout(tc, 60);
+	tcase_add_loop_test(tc, each_loop_takes_some, 0, 4);
+	tcase_add_test(tc, a_port_of_its_own_choice_is_one_for_all);
+	tcase_add_test(tc, both_must_want_it);
+	tcase_add_test(tc, a_socket_that_cannot_be_had_is_told);
+	tcase_add_loop_test(tc, one_request_is_one_on_any_loop, 0, 4);
+	tcase_add_test(tc, max_connections_is_for_all_loops);
+	tcase_add_test(tc, listens_on_while_it_runs);
+	suite_add_tcase(suite, tc);
+	return run_suite(suite);
+}
