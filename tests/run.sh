@@ -206,9 +206,10 @@ thread_sanitizer() {
 		# The children of processes mode come from a process with threads.
 		export TSAN_OPTIONS=die_after_fork=0:second_deadlock_stack=1
 		export CK_TIMEOUT_MULTIPLIER=5
-		# It holds signals back until a call that it knows to block, and the
-		# programs are told to end by signals at every moment.
-		echo "  left out: examples: ThreadSanitizer delays their signals"
+		# It holds signals back until a call that it knows to block, and loses
+		# one that comes while a thread makes its list of those, at the first
+		# such call. The programs are told to end at every moment.
+		echo "  left out: examples: ThreadSanitizer delays or loses their signals"
 		# shellcheck disable=SC2086
 		build "$1" -Db_sanitize=thread -Db_lundef=false &&
 		    suites --no-suite structure --no-suite programs ${launch:+--wrapper "$launch"}

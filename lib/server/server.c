@@ -399,9 +399,9 @@ begin(struct sks_server *server, int quota)
 		errno = EINVAL;
 		return -1;
 	}
+	sks_loop_enter(loop);
 	if (sks_loop_open(loop) == -1)
 		return -1;
-	sks_loop_enter(loop);
 	server->quota = quota;
 	server->result = 0;
 	server->state = SKS_SERVING;
