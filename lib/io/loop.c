@@ -317,9 +317,10 @@ sks_loop_post(struct sks_loop *loop, struct sks_message *message)
 	first = loop->inbox == NULL;
 	message->next = loop->inbox;
 	loop->inbox = message;
-	pthread_mutex_unlock(&loop->inbox_lock);
+	/* Under the lock: once it is read, nothing may keep the loop from being freed. */
 	if (first)
 		sks_loop_wake(loop);
+	pthread_mutex_unlock(&loop->inbox_lock);
 }
 
 void

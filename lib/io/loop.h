@@ -47,6 +47,7 @@ struct sks_loop {
 	struct event turn;          /* zero timer: jobs and ready tasks are due */
 	int turn_set;
 	int running_jobs;
+	size_t held;                /* fibers that nothing but a message can wake */
 	_Atomic pthread_t thread;   /* others ask whether it is they */
 	struct sks_buf_pool bufs;
 	struct sks_watch_set watches;

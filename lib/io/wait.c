@@ -74,6 +74,27 @@ sks_wait_until(int64_t moment)
 	return rc;
 }
 
+int
+sks_wait_word(int64_t deadline)
+{
+	const struct sks_task *task = sks_task_current();
+
+	return refused(task) ? -1 : sks_wait_parked(sks_min64(deadline, task->deadline));
+}
+
+int
+sks_wait_may(void)
+{
+	const struct sks_task *task = sks_task_current();
+
+	if (refused(task))
+		return -1;
+	if (task->deadline == SKS_NEVER || sks_clock_ms() < task->deadline)
+		return 0;
+	errno = ETIMEDOUT;
+	return -1;
+}
+
 void
 sks_wait_turn(void)
 {

@@ -35,8 +35,15 @@ void sks_wait_turn(void);           /* lets other fibers and events go first */
 #define SKS_FAIR_LINES 1024
 void sks_wait_fair(struct sks_task *task);
 
-/* Parks the current fiber until sks_wait_end() or the deadline. Never on a thread. */
+/*
+ * Fibers only. Parks the current one until sks_wait_end() or the deadline (0,
+ * or -1 as above); sks_wait_parked() leaves out what all waits begin with.
+ */
+int sks_wait_word(int64_t deadline);
 int sks_wait_parked(int64_t deadline);
+
+/* For calls that begin by waiting for their turn: 0, or -1 when no wait may begin any more. */
+int sks_wait_may(void);
 
 /*
  * Ends a fiber's wait with this error (0: none), on its loop's thread. Does
