@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * socketserver/fiber.h - what sequential code needs beside streams: to sleep,
- * to yield, to wait for a descriptor, to hold a lock across a wait.
+ * to yield, to wait for a descriptor, to call what blocks, to hold a lock
+ * across a wait.
  *
  * Each call works on a fiber, where it parks and lets the loop go on, and
  * outside of one, where it blocks the thread. Each flushes first what this
@@ -33,6 +34,26 @@ SKS_API void sks_yield(void);
  * may wait for an fd, and none for the fd of a request's own streams.
  */
 SKS_API int sks_wait_fd(int fd, int events, int timeout_ms);
+
+/*
+ * Runs a function that blocks (a database client, a file on a slow disk, a
+ * long computation) on a helper thread, while the fiber is parked; on a thread
+ * or in a child process it is simply called. Python: asyncio.to_thread().
+ *
+ * 0: run has been called and has returned; what it found is in what arg points
+ * to (its errno is lost). Once it has begun the caller waits for its end, also
+ * when it is cancelled or its deadline passes meanwhile, so arg may point to
+ * the caller's stack.
+ * -1: it has not been called and never will be: ECANCELED or ETIMEDOUT when
+ * that came first, EAGAIN when too much waits for a thread or none can be had,
+ * ENOMEM.
+ *
+ * The process has 32 such threads, made when they are needed, and 1024 calls
+ * may wait for one. They run with all signals blocked, and end after ten idle
+ * seconds or with the last server. Calls of the library that wait block the
+ * helper thread there, and know nothing of the caller's deadline.
+ */
+SKS_API int sks_offload(void (*run)(void *arg), void *arg);
 
 struct sks_mutex;
 

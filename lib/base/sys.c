@@ -31,7 +31,8 @@
 	X(event_add) X(event_assign) X(event_new) X(event_base_new) X(event_base_loop)          \
 	X(event_base_new_with_config) X(event_config_new) X(event_base_init_common_timeout)     \
 	X(event_del) X(event_base_once) X(evsignal_new) X(sendfile) X(splice) X(pipe2)          \
-	X(timerfd_create) X(signalfd) X(memfd_create) X(prctl) X(sched_setaffinity) X(getrandom)
+	X(timerfd_create) X(signalfd) X(memfd_create) X(prctl) X(sched_setaffinity) X(getrandom)  \
+	X(gethostbyaddr_r)
 
 enum fault_call {
 	CALL_none, /* so that an empty slot is all zeroes */

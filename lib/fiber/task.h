@@ -41,6 +41,7 @@ struct sks_task {
 	const char *name;         /* the handler's, for reports; may be NULL */
 	const struct sockaddr *peer; /* whom it serves, for reports; may be NULL */
 	unsigned int peer_len;
+	int gai_error;            /* EAI_ code of its last look-up of a name; 0: none */
 };
 
 extern _Thread_local struct sks_task *sks_task_now

@@ -15,6 +15,7 @@
 #include "base/sys.h"
 #include "fiber/fiber.h"
 #include "fiber/overflow.h"
+#include "io/crew.h"
 
 #include <errno.h>
 #include <socketserver/fiber.h>
@@ -111,6 +112,12 @@ sks_loop_settle(struct sks_loop *loop)
 		sks_loop_resume(sks_list_entry(link, struct sks_task, ready));
 }
 
+int
+sks_loop_is_settled(const struct sks_loop *loop)
+{
+	return sks_list_empty(&loop->ready) && sks_list_empty(&loop->jobs);
+}
+
 static void
 on_input(evutil_socket_t fd, short what, void *arg)
 {
@@ -195,6 +202,7 @@ sks_loop_new(struct event_base *base)
 	sks_list_init(&loop->ready);
 	sks_list_init(&loop->jobs);
 	pthread_mutex_init(&loop->inbox_lock, NULL);
+	sks_crew_hold();
 	loop->thread = pthread_self();
 	loop->own_base = base == NULL;
 	loop->wake_fd = sks_sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -234,6 +242,7 @@ sks_loop_free(struct sks_loop *loop)
 	}
 	if (loop->wake_fd != -1)
 		close(loop->wake_fd);
+	sks_crew_release();
 	pthread_mutex_destroy(&loop->inbox_lock);
 	sks_buf_pool_drain(&loop->bufs);
 	sks_sys_free(loop->scratch);

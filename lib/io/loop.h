@@ -83,6 +83,7 @@ void sks_loop_stop(struct sks_loop *loop);
 
 /* Runs jobs and ready tasks now, without waiting for events. */
 void sks_loop_settle(struct sks_loop *loop);
+int sks_loop_is_settled(const struct sks_loop *loop); /* there are none */
 
 /* Runs the messages that are there; never waits. */
 void sks_loop_take_inbox(struct sks_loop *loop);

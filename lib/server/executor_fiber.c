@@ -83,10 +83,16 @@ abort_calls(struct sks_executor *executor)
 	}
 }
 
+/* Helper threads have to come to their end: then there is nothing to do but to wait for one. */
 static void
 await(struct sks_executor *executor)
 {
+	struct fiber_executor *fe = sks_container_of(executor, struct fiber_executor, base);
+
 	sks_loop_settle(executor->loop);
+	if (executor->running > 0 && executor->loop->held == sks_fiber_pool_live(fe->pool) &&
+	    sks_loop_is_settled(executor->loop))
+		sks_loop_read_inbox(executor->loop);
 }
 
 static void
