@@ -11,6 +11,7 @@
 #include <socketserver/export.h>
 #include <socketserver/fiber.h>
 #include <socketserver/request.h>
+#include <socketserver/resolve.h>
 #include <socketserver/server.h>
 #include <socketserver/stream.h>
 
