@@ -14,5 +14,6 @@
 #include <socketserver/resolve.h>
 #include <socketserver/server.h>
 #include <socketserver/stream.h>
+#include <socketserver/task.h>
 
 #endif

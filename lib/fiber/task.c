@@ -9,7 +9,9 @@ static _Thread_local struct sks_task thread_task;
 void
 sks_task_init(struct sks_task *task)
 {
-	*task = (struct sks_task){ .deadline = INT64_MAX };
+	*task = (struct sks_task){ 0 };
+	sks_task_limit(task, INT64_MAX, INT64_MAX);
+	sks_list_init(&task->children);
 	sks_list_init(&task->dirty);
 	sks_list_init(&task->ready);
 }

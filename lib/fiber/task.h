@@ -22,7 +22,10 @@ struct sks_loop;
 struct sks_cancel {
 	atomic_int on;
 	int fd; /* an eventfd, readable from then on */
+	const struct sks_cancel *up; /* which ends them too; NULL: none */
 };
+
+#define SKS_CANCEL_MOST 16 /* of them above each other */
 
 struct sks_task {
 	struct sks_fiber *fiber;  /* NULL: this task is a thread */
@@ -36,11 +39,16 @@ struct sks_task {
 	unsigned int calls;       /* fairness budget used since it was last resumed: */
 	unsigned int lines;       /* system calls, buffered lines, */
 	size_t bytes;             /* bytes moved */
+	int shares;               /* it and other threads may have streams in common */
 	/* from here on, what not every wait touches */
 	struct sks_list ready;    /* link in the loop's list of fibers to resume */
+	int64_t limit;            /* the deadline is the earlier of its exchange's, by */
+	int64_t scope;            /* sks_deadline(), and of its innermost sks_timeout */
 	const char *name;         /* the handler's, for reports; may be NULL */
 	const struct sockaddr *peer; /* whom it serves, for reports; may be NULL */
 	unsigned int peer_len;
+	struct sks_list children; /* struct sks_child: started by it and not joined */
+	int nesting;              /* handlers that it runs inside of each other, less one */
 	int gai_error;            /* EAI_ code of its last look-up of a name; 0: none */
 };
 
@@ -59,8 +67,22 @@ sks_task_current(void)
 static inline int
 sks_task_is_cancelled(const struct sks_task *task)
 {
-	return atomic_load_explicit(&task->cancelled, memory_order_relaxed) ||
-	    (task->cancel != NULL && atomic_load_explicit(&task->cancel->on, memory_order_relaxed));
+	const struct sks_cancel *cancel = task->cancel;
+
+	if (atomic_load_explicit(&task->cancelled, memory_order_relaxed))
+		return 1;
+	while (cancel != NULL && !atomic_load_explicit(&cancel->on, memory_order_relaxed))
+		cancel = cancel->up;
+	return cancel != NULL;
+}
+
+/* Its two time limits, each a moment or INT64_MAX; the earlier one counts. */
+static inline void
+sks_task_limit(struct sks_task *task, int64_t limit, int64_t scope)
+{
+	task->limit = limit;
+	task->scope = scope;
+	task->deadline = limit < scope ? limit : scope;
 }
 
 /* A fresh task: nothing dirty, no deadline, not cancelled. */

@@ -64,16 +64,34 @@ sks_rfile_close(struct sks_rfile *r)
 	sks_buf_release(&r->buf, r->pool);
 }
 
+/* A turn for others, who must not read meanwhile. */
+static void
+take_turn(struct sks_rfile *r)
+{
+	r->busy = 1;
+	sks_wait_fair(sks_task_current());
+	r->busy = 0;
+}
+
+/* What every call begins with, and ends with unless that failed. */
 static int
 begin(struct sks_rfile *r)
 {
+	if (sks_stream_claim(sks_task_current(), &r->claimed) == -1)
+		return -1;
 	if (r->busy) {
 		errno = EBUSY;
 		return -1;
 	}
 	sks_rfile_restore(r);
-	sks_wait_fair(sks_task_current());
+	take_turn(r);
 	return 0;
+}
+
+static void
+end(struct sks_rfile *r)
+{
+	sks_stream_release(sks_task_current(), &r->claimed);
 }
 
 /* Waits for input, having flushed. 0, or -1; ETIMEDOUT is worth one more try. */
@@ -85,7 +103,7 @@ await(struct sks_rfile *r, struct patience *p, int want)
 
 	r->busy = 1;
 	sks_flush_dirty();
-	if (r->twin != NULL && r->twin->error != 0) {
+	if (r->twin != NULL && !sks_task_current()->shares && r->twin->error != 0) {
 		r->busy = 0;
 		errno = r->twin->error;
 		return -1;
@@ -161,7 +179,7 @@ get(struct sks_rfile *r, struct patience *p, void *into, size_t n)
 				errno = ETIMEDOUT;
 				return -1;
 			}
-			want = r->tr->want;
+			want = r->tr->want != 0 ? r->tr->want : SKS_READ;
 		}
 		r->dry = 0;
 		if (into == NULL)
@@ -202,7 +220,7 @@ hand_out(struct sks_rfile *r, size_t n, char **block)
  * what is left; -1.
  */
 static int
-find(struct sks_rfile *r, int end, size_t max, size_t *n)
+find(struct sks_rfile *r, int last, size_t max, size_t *n)
 {
 	struct patience p = { 0 };
 	size_t seen = 0;
@@ -213,7 +231,7 @@ find(struct sks_rfile *r, int end, size_t max, size_t *n)
 
 		if (have > seen) {
 			unsigned char *first = r->buf.base + r->buf.start;
-			unsigned char *at = memchr(first + seen, end, have - seen);
+			unsigned char *at = memchr(first + seen, last, have - seen);
 
 			if (at != NULL) {
 				*n = (size_t)(at - first) + 1;
@@ -232,15 +250,12 @@ find(struct sks_rfile *r, int end, size_t max, size_t *n)
 	}
 }
 
-/* One frame for all of it: see flush_at_once() in wfile.c. */
-__attribute__((flatten)) ssize_t
-sks_readuntil(struct sks_rfile *r, int end, size_t max, char **block)
+static inline ssize_t
+read_until(struct sks_rfile *r, int last, size_t max, char **block)
 {
 	size_t n;
 
-	if (begin(r) == -1)
-		return -1;
-	switch (find(r, end, max != 0 ? max : r->max_line, &n)) {
+	switch (find(r, last, max != 0 ? max : r->max_line, &n)) {
 	case -1:
 		return -1;
 	case 0:
@@ -251,13 +266,30 @@ sks_readuntil(struct sks_rfile *r, int end, size_t max, char **block)
 	return hand_out(r, n, block);
 }
 
+/* One frame for all of it: see flush_at_once() in wfile.c. */
+__attribute__((flatten)) ssize_t
+sks_readuntil(struct sks_rfile *r, int last, size_t max, char **block)
+{
+	ssize_t n;
+
+	if (begin(r) == -1)
+		return -1;
+	n = read_until(r, last, max, block);
+	end(r);
+	return n;
+}
+
 /* A line that is in the buffer already, as most are where clients pipeline, takes the short way. */
 ssize_t
 sks_readline(struct sks_rfile *r, char **line)
 {
-	size_t have = sks_min(sks_buf_length(&r->buf), r->max_line);
+	const struct sks_task *task = sks_task_current();
+	size_t have;
 
-	if (have > 0 && !r->busy && sks_task_current()->lines < SKS_FAIR_LINES) {
+	if (task->shares)
+		return sks_readuntil(r, '\n', 0, line);
+	have = sks_min(sks_buf_length(&r->buf), r->max_line);
+	if (have > 0 && !r->busy && task->lines < SKS_FAIR_LINES) {
 		unsigned char *first = r->buf.base + r->buf.start;
 		unsigned char *at;
 
@@ -288,14 +320,12 @@ sks_gets(struct sks_rfile *r)
 	return line;
 }
 
-int
-sks_skipline(struct sks_rfile *r)
+static int
+skip_line(struct sks_rfile *r)
 {
 	struct patience p = { 0 };
 	size_t step = 0;
 
-	if (begin(r) == -1)
-		return -1;
 	for (;;) {
 		size_t n = sks_buf_length(&r->buf);
 		ssize_t got;
@@ -316,13 +346,25 @@ sks_skipline(struct sks_rfile *r)
 			step = 0;
 			p.phase = UNSET;
 		}
-		sks_wait_fair(sks_task_current());
+		take_turn(r);
 		got = get(r, &p, NULL, 0);
 		if (got < 0)
 			return -1;
 		if (got == 0)
 			return p.begun;
 	}
+}
+
+int
+sks_skipline(struct sks_rfile *r)
+{
+	int rc;
+
+	if (begin(r) == -1)
+		return -1;
+	rc = skip_line(r);
+	end(r);
+	return rc;
 }
 
 /* What is buffered, up to n bytes. */
@@ -362,20 +404,21 @@ ssize_t
 sks_read(struct sks_rfile *r, void *buf, size_t n)
 {
 	struct patience p = { 0 };
+	ssize_t got;
 
 	if (begin(r) == -1)
 		return -1;
-	return n == 0 ? 0 : read_some(r, &p, buf, n);
+	got = n == 0 ? 0 : read_some(r, &p, buf, n);
+	end(r);
+	return got;
 }
 
-ssize_t
-sks_readn(struct sks_rfile *r, void *buf, size_t n)
+static ssize_t
+read_all(struct sks_rfile *r, void *buf, size_t n)
 {
 	struct patience p = { 0 };
 	size_t done = 0, step = 0;
 
-	if (begin(r) == -1)
-		return -1;
 	while (done < n) {
 		ssize_t got = read_some(r, &p, (char *)buf + done, n - done);
 
@@ -390,18 +433,28 @@ sks_readn(struct sks_rfile *r, void *buf, size_t n)
 			step = 0;
 			p.phase = UNSET;
 		}
-		sks_wait_fair(sks_task_current());
+		take_turn(r);
 	}
 	return (ssize_t)done;
 }
 
 ssize_t
-sks_peek(struct sks_rfile *r, size_t n, char **bytes)
+sks_readn(struct sks_rfile *r, void *buf, size_t n)
 {
-	struct patience p = { 0 };
+	ssize_t got;
 
 	if (begin(r) == -1)
 		return -1;
+	got = read_all(r, buf, n);
+	end(r);
+	return got;
+}
+
+static ssize_t
+peek(struct sks_rfile *r, size_t n, char **bytes)
+{
+	struct patience p = { 0 };
+
 	if (n > sks_max(r->max_line, PEEK_MAX)) {
 		errno = EMSGSIZE;
 		return -1;
@@ -418,14 +471,24 @@ sks_peek(struct sks_rfile *r, size_t n, char **bytes)
 	return (ssize_t)sks_buf_length(&r->buf);
 }
 
-int
-sks_copy(struct sks_rfile *r, struct sks_wfile *w, int64_t n)
+ssize_t
+sks_peek(struct sks_rfile *r, size_t n, char **bytes)
+{
+	ssize_t have;
+
+	if (begin(r) == -1)
+		return -1;
+	have = peek(r, n, bytes);
+	end(r);
+	return have;
+}
+
+static int
+copy(struct sks_rfile *r, struct sks_wfile *w, int64_t n)
 {
 	struct patience p = { 0 };
 	size_t step = 0;
 
-	if (begin(r) == -1)
-		return -1;
 	while (n != 0) {
 		size_t have = sks_buf_length(&r->buf);
 		int rc;
@@ -459,13 +522,25 @@ sks_copy(struct sks_rfile *r, struct sks_wfile *w, int64_t n)
 			step = 0;
 			p.phase = UNSET;
 		}
-		sks_wait_fair(sks_task_current());
+		take_turn(r);
 	}
 	if (n > 0) {
 		errno = ENODATA;
 		return -1;
 	}
 	return 0;
+}
+
+int
+sks_copy(struct sks_rfile *r, struct sks_wfile *w, int64_t n)
+{
+	int rc;
+
+	if (begin(r) == -1)
+		return -1;
+	rc = copy(r, w, n);
+	end(r);
+	return rc;
 }
 
 int

@@ -10,6 +10,7 @@
 #include "io/outbox.h"
 #include "io/transport.h"
 
+#include <errno.h>
 #include <socketserver/stream.h>
 
 struct sks_watch;
@@ -38,6 +39,7 @@ struct sks_rfile {
 	int eof;
 	int error;
 	int busy;
+	atomic_int claimed;         /* busy, where several threads may read */
 };
 
 struct sks_wfile {
@@ -52,7 +54,29 @@ struct sks_wfile {
 	int partial;                /* of the first message in buf something is sent */
 	int error;
 	int busy;
+	atomic_int claimed;         /* busy, where several threads may write */
 };
+
+/*
+ * One reader and one writer at a time, also between threads that share a
+ * request (task->shares): a claim for the length of a call. Everywhere else
+ * `busy` is enough, which costs nothing. 0, or -1 and EBUSY.
+ */
+static inline int
+sks_stream_claim(const struct sks_task *task, atomic_int *claimed)
+{
+	if (!task->shares || atomic_exchange(claimed, 1) == 0)
+		return 0;
+	errno = EBUSY;
+	return -1;
+}
+
+static inline void
+sks_stream_release(const struct sks_task *task, atomic_int *claimed)
+{
+	if (task->shares)
+		atomic_store(claimed, 0);
+}
 
 /* Zeroed streams with these limits; the caller sets what else they have. */
 void sks_rfile_init(struct sks_rfile *r, struct sks_transport *tr, const struct sks_times *times,

@@ -10,7 +10,6 @@
 #include "base/sys.h"
 
 #include <errno.h>
-#include <socketserver/fiber.h>
 
 static void
 count(struct sks_traffic *traffic, int out, ssize_t n)
@@ -28,7 +27,6 @@ plain_read(struct sks_transport *tr, void *buf, size_t n)
 	do {
 		got = sks_sys_recv(tr->fd, buf, n, MSG_DONTWAIT);
 	} while (got == -1 && errno == EINTR);
-	tr->want = SKS_READ;
 	count(tr->traffic, 0, got);
 	return got;
 }
@@ -54,7 +52,6 @@ plain_write(struct sks_transport *tr, const struct iovec *iov, int n)
 		else
 			sent = send_pieces(tr->fd, iov, n);
 	} while (sent == -1 && errno == EINTR);
-	tr->want = SKS_WRITE;
 	count(tr->traffic, 1, sent);
 	return sent;
 }

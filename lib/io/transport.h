@@ -35,7 +35,7 @@ struct sks_transport {
 	const struct sks_transport_ops *ops;
 	struct sks_traffic *traffic; /* may be NULL */
 	int fd;
-	int want;
+	int want; /* 0: the natural one, SKS_READ to read and SKS_WRITE to write */
 };
 
 extern const struct sks_transport_ops sks_plain_transport;

@@ -10,20 +10,38 @@
 #include <poll.h>
 #include <socketserver/fiber.h>
 
+/* What else ends a wait of the current task. How many. */
+static nfds_t
+add_cancels(struct pollfd *p)
+{
+	const struct sks_cancel *cancel;
+	nfds_t n = 0;
+
+	for (cancel = sks_task_current()->cancel; cancel != NULL; cancel = cancel->up)
+		p[n++] = (struct pollfd){ .fd = cancel->fd, .events = POLLIN };
+	return n;
+}
+
+static int
+is_any(const struct pollfd *p, nfds_t n)
+{
+	while (n > 0 && p[n - 1].revents == 0)
+		n--;
+	return n > 0;
+}
+
 int
 sks_wait_poll_any(int fd, int events, int64_t deadline)
 {
-	struct sks_task *task = sks_task_current();
-	struct pollfd p[2] = {
+	struct pollfd p[1 + SKS_CANCEL_MOST] = {
 		{ .fd = fd, .events = (short)((events & SKS_READ ? POLLIN : 0) |
 			(events & SKS_WRITE ? POLLOUT : 0)) },
-		/* poll passes over -1 */
-		{ .fd = task->cancel != NULL ? task->cancel->fd : -1, .events = POLLIN },
 	};
+	nfds_t fds = 1 + add_cancels(p + 1);
 	int n, got;
 
 	do {
-		n = sks_sys_poll(p, 2, sks_clock_left(deadline));
+		n = sks_sys_poll(p, fds, sks_clock_left(deadline));
 	} while ((n == -1 && errno == EINTR) || (n == 0 && sks_clock_left(deadline) != 0));
 	if (n == -1)
 		return -1;
@@ -31,7 +49,7 @@ sks_wait_poll_any(int fd, int events, int64_t deadline)
 		errno = ETIMEDOUT;
 		return -1;
 	}
-	if (p[1].revents != 0) {
+	if (is_any(p + 1, fds - 1)) {
 		errno = ECANCELED;
 		return -1;
 	}

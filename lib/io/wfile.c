@@ -210,7 +210,8 @@ send_all(struct sks_wfile *w, const void *more, size_t n, int wait)
 		return -1;
 	}
 	w->busy = 1;
-	sks_list_remove(&w->dirty);
+	if (!sks_list_empty(&w->dirty)) /* shared by threads, it is on no list, and not touched */
+		sks_list_remove(&w->dirty);
 	if (outbox_of(w) != NULL && !w->partial)
 		rc = send_posted(w, outbox_of(w), wait);
 	if (rc == 0 && (w->partial || sks_outbox_is_empty(outbox_of(w))))
@@ -300,14 +301,27 @@ sks_wfile_try_flush(struct sks_wfile *w)
 	return w->tr == NULL ? 0 : send_all(w, NULL, 0, 0);
 }
 
-int
-sks_flush(struct sks_wfile *w)
+static int
+flush(struct sks_wfile *w)
 {
 	if (w->tr == NULL) {
 		errno = w->error;
 		return w->error != 0 ? -1 : 0;
 	}
 	return send_all(w, NULL, 0, 1);
+}
+
+int
+sks_flush(struct sks_wfile *w)
+{
+	struct sks_task *task = sks_task_current();
+	int rc;
+
+	if (sks_stream_claim(task, &w->claimed) == -1)
+		return -1;
+	rc = flush(w);
+	sks_stream_release(task, &w->claimed);
+	return rc;
 }
 
 /* Before bytes are added: is there room for n, after sending what there is? */
@@ -334,23 +348,16 @@ begin(struct sks_wfile *w, size_t n)
 static void
 added(struct sks_wfile *w, size_t n)
 {
+	struct sks_task *task = sks_task_current();
+
 	w->buf.end += n;
-	if (sks_list_empty(&w->dirty) && w->tr != NULL)
-		sks_list_append(&sks_task_current()->dirty, &w->dirty);
+	if (sks_list_empty(&w->dirty) && w->tr != NULL && !task->shares)
+		sks_list_append(&task->dirty, &w->dirty);
 }
 
-int
-sks_write(struct sks_wfile *w, const void *buf, size_t n)
+static int
+write_bytes(struct sks_wfile *w, const void *buf, size_t n)
 {
-	if (n == 0)
-		return begin(w, 0);
-	/* The short way: more bytes into a buffer that has some already. */
-	if (!sks_list_empty(&w->dirty) && w->error == 0 && !w->busy &&
-	    n <= w->buf.cap - w->buf.end && sks_buf_length(&w->buf) + n <= w->max_output) {
-		memcpy(w->buf.base + w->buf.end, buf, n);
-		w->buf.end += n;
-		return 0;
-	}
 	if (w->tr != NULL && (n >= DIRECT_SIZE || n > w->max_output)) {
 		if (begin(w, 0) == -1)
 			return -1;
@@ -363,14 +370,52 @@ sks_write(struct sks_wfile *w, const void *buf, size_t n)
 	return 0;
 }
 
+/*
+ * Where several threads write nothing is left for a later flush: the list of
+ * what a task has to flush is its own.
+ */
+static int
+end_shared(struct sks_wfile *w, int rc)
+{
+	if (rc == 0)
+		rc = flush(w);
+	sks_stream_release(sks_task_current(), &w->claimed);
+	return rc;
+}
+
+static int
+write_shared(struct sks_wfile *w, const void *buf, size_t n)
+{
+	if (sks_stream_claim(sks_task_current(), &w->claimed) == -1)
+		return -1;
+	return end_shared(w, write_bytes(w, buf, n));
+}
+
+int
+sks_write(struct sks_wfile *w, const void *buf, size_t n)
+{
+	if (n == 0)
+		return sks_task_current()->shares ? 0 : begin(w, 0);
+	/* The short way: more bytes into a buffer that has some already. */
+	if (!sks_list_empty(&w->dirty) && w->error == 0 && !w->busy &&
+	    n <= w->buf.cap - w->buf.end && sks_buf_length(&w->buf) + n <= w->max_output) {
+		memcpy(w->buf.base + w->buf.end, buf, n);
+		w->buf.end += n;
+		return 0;
+	}
+	if (sks_task_current()->shares)
+		return write_shared(w, buf, n);
+	return write_bytes(w, buf, n);
+}
+
 int
 sks_puts(struct sks_wfile *w, const char *string)
 {
 	return sks_write(w, string, strlen(string));
 }
 
-int
-sks_printf(struct sks_wfile *w, const char *format, ...)
+static int SKS_PRINTF(2, 0)
+print(struct sks_wfile *w, const char *format, va_list args)
 {
 	size_t room = PRINT_ROOM;
 
@@ -380,7 +425,7 @@ sks_printf(struct sks_wfile *w, const char *format, ...)
 
 		if (begin(w, 0) == -1 || sks_buf_reserve(&w->buf, w->pool, room) == -1)
 			return -1;
-		va_start(ap, format);
+		va_copy(ap, args);
 		n = vsnprintf((char *)w->buf.base + w->buf.end, room + 1, format, ap);
 		va_end(ap);
 		if (n < 0)
@@ -401,6 +446,21 @@ sks_printf(struct sks_wfile *w, const char *format, ...)
 		}
 		room = (size_t)n;
 	}
+}
+
+int
+sks_printf(struct sks_wfile *w, const char *format, ...)
+{
+	struct sks_task *task = sks_task_current();
+	va_list args;
+	int rc;
+
+	if (sks_stream_claim(task, &w->claimed) == -1)
+		return -1;
+	va_start(args, format);
+	rc = print(w, format, args);
+	va_end(args);
+	return task->shares ? end_shared(w, rc) : rc;
 }
 
 int

@@ -7,6 +7,7 @@
 
 #include "base/addr.h"
 #include "base/clock.h"
+#include "io/child.h"
 
 #include <errno.h>
 #include <string.h>
@@ -52,11 +53,13 @@ int
 sks_call_exchange(struct sks_call *call)
 {
 	const struct sks_handler *h = &call->service->handler;
+	struct sks_task *task = sks_task_current();
 	int rc;
 
 	if (!call->set_up) {
 		errno = 0;
 		if (h->setup != NULL && h->setup(&call->req) == -1) {
+			sks_children_end(task);
 			sks_call_report(call, errno);
 			return -1;
 		}
@@ -64,9 +67,10 @@ sks_call_exchange(struct sks_call *call)
 	}
 	errno = 0;
 	rc = h->handle(&call->req);
+	sks_children_end(task);
 	if (rc == -1)
 		sks_call_report(call, errno);
-	sks_task_current()->deadline = SKS_NEVER;
+	sks_task_limit(task, SKS_NEVER, SKS_NEVER);
 	return rc == -1 || rc == SKS_KEEP ? rc : SKS_DONE;
 }
 
@@ -85,9 +89,11 @@ sks_call_finish(struct sks_call *call)
 	call->set_up = 0;
 	if (h->finish == NULL)
 		return;
-	task->deadline = sks_clock_after(call->hurried || call->service->hurry ? 0 : call->service->options.linger_ms);
+	sks_task_limit(task, sks_clock_after(call->hurried || call->service->hurry ?
+		0 : call->service->options.linger_ms), SKS_NEVER);
 	h->finish(&call->req);
-	task->deadline = SKS_NEVER;
+	sks_children_end(task);
+	sks_task_limit(task, SKS_NEVER, SKS_NEVER);
 }
 
 char *
@@ -99,8 +105,10 @@ sks_peer(const struct sks_request *req, char *buf, size_t size)
 void
 sks_deadline(struct sks_request *req, int ms)
 {
+	struct sks_task *task = sks_task_current();
+
 	if (!sks_call_of(req)->finishing)
-		sks_task_current()->deadline = sks_clock_after(ms > 0 ? ms : -1);
+		sks_task_limit(task, sks_clock_after(ms > 0 ? ms : -1), task->scope);
 }
 
 int

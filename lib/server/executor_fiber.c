@@ -6,6 +6,7 @@
  */
 #include "base/sys.h"
 #include "fiber/fiber.h"
+#include "io/child.h"
 #include "io/wait.h"
 #include "server/executor.h"
 
@@ -62,8 +63,10 @@ cancel(struct sks_executor *executor)
 	sks_list_each (link, after, &executor->active) {
 		struct sks_call *call = sks_list_entry(link, struct sks_call, link);
 
-		if (!call->finishing)
+		if (!call->finishing) {
 			sks_wait_cancel(call->task);
+			sks_children_cancel(call->task);
+		}
 	}
 }
 
@@ -77,8 +80,9 @@ abort_calls(struct sks_executor *executor)
 		struct sks_call *call = sks_list_entry(link, struct sks_call, link);
 
 		if (call->finishing) {
-			call->task->deadline = 0;
+			sks_task_limit(call->task, 0, call->task->scope);
 			sks_wait_end(call->task, ETIMEDOUT);
+			sks_children_cancel(call->task);
 		}
 	}
 }

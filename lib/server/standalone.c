@@ -51,6 +51,35 @@ free_call(struct sks_call *call)
 	sks_sys_free(call);
 }
 
+/*
+ * A handler may run another one here, on its own task: then the limits and
+ * children of the outer one are none of the inner one's.
+ */
+struct outer {
+	int64_t limit;
+	int64_t scope;
+	struct sks_cancel *cancel;
+};
+
+static struct outer
+enter_handler(void)
+{
+	struct sks_task *task = sks_task_current();
+
+	task->nesting++;
+	return (struct outer){ task->limit, task->scope, task->cancel };
+}
+
+static void
+leave_handler(const struct outer *outer)
+{
+	struct sks_task *task = sks_task_current();
+
+	task->nesting--;
+	sks_task_limit(task, outer->limit, outer->scope);
+	task->cancel = outer->cancel;
+}
+
 static void
 keep_quiet(struct sks_request *req, int error)
 {
@@ -67,6 +96,7 @@ sks_handle_bytes(const struct sks_handler *handler, const void *in, size_t n, ch
 	struct sks_times *times;
 	struct sks_rfile r;
 	struct sks_wfile w;
+	struct outer outer;
 	int rc, error;
 
 	if (out != NULL)
@@ -87,11 +117,13 @@ sks_handle_bytes(const struct sks_handler *handler, const void *in, size_t n, ch
 	r.buf.end = n;
 	call->req.rfile = &r;
 	call->req.wfile = &w;
+	outer = enter_handler();
 	do {
 		rc = sks_call_exchange(call);
 		error = errno;
 	} while (rc == SKS_KEEP && !sks_eof(&r));
 	sks_call_finish(call);
+	leave_handler(&outer);
 
 	if (out != NULL) {
 		*out = sks_sys_malloc(sks_buf_length(&w.buf) + 1);
@@ -122,6 +154,7 @@ serve(struct sks_call *call, struct sks_transport *tr)
 	struct sks_service *service = call->service;
 	struct sks_rfile r;
 	struct sks_wfile w;
+	struct outer outer = enter_handler();
 	char *first;
 	int rc = SKS_KEEP, error = 0;
 
@@ -146,6 +179,7 @@ serve(struct sks_call *call, struct sks_transport *tr)
 	sks_rfile_restore(&r);
 	sks_rfile_close(&r);
 	sks_wfile_close(&w);
+	leave_handler(&outer);
 	errno = error;
 	return rc == -1 ? -1 : 0;
 }

@@ -1,0 +1,714 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_tasks.c - children: they run beside who started them, can be joined
+ * and cancelled, and are gone when their handler returns.
+ */
+#include "acceptance.h"
+#include "rig.h"
+
+#include "base/clock.h"
+#include "base/sys.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FOR_EVER (3600 * 1000)
+
+/* -- children of a fiber, and of a thread -- */
+
+static int
+give_back(void *arg)
+{
+	return *(int *)arg;
+}
+
+static int
+sleep_and_give_back(void *arg)
+{
+	sks_sleep(1 + *(int *)arg % 3);
+	return *(int *)arg;
+}
+
+/* Notes what ended its sleep. */
+static int
+sleep_for_ever(void *arg)
+{
+	int error = sks_sleep(FOR_EVER) == -1 ? errno : 0;
+
+	if (arg != NULL)
+		atomic_store((atomic_int *)arg, error);
+	return error;
+}
+
+static void
+start_and_join(void *arg)
+{
+	int number = 42, result = 0;
+	struct sks_child *child = sks_go(give_back, &number);
+
+	(void)arg;
+	ck_assert_ptr_nonnull(child);
+	ck_assert_int_eq(sks_join(child, &result), 0);
+	ck_assert_int_eq(result, 42);
+	child = sks_go(give_back, &number);
+	ck_assert_ptr_nonnull(child);
+	ck_assert_int_eq(sks_join(child, NULL), 0);
+	sks_cancel(NULL);
+}
+
+START_TEST(join_tells_what_run_returned)
+{
+	rig_run_on(_i, start_and_join, NULL);
+}
+END_TEST
+
+static void
+start_many(void *arg)
+{
+	struct sks_child *child[20];
+	int number[20], result, i;
+
+	(void)arg;
+	for (i = 0; i < 20; i++) {
+		number[i] = i;
+		child[i] = sks_go(sleep_and_give_back, &number[i]);
+		ck_assert_ptr_nonnull(child[i]);
+	}
+	for (i = 0; i < 20; i++) {
+		int at = i * 7 % 20;
+
+		ck_assert_int_eq(sks_join(child[at], &result), 0);
+		ck_assert_int_eq(result, at);
+	}
+}
+
+START_TEST(many_are_joined_in_any_order)
+{
+	rig_run_on(_i, start_many, NULL);
+}
+END_TEST
+
+static void
+start_and_cancel(void *arg)
+{
+	atomic_int error = 0;
+	struct sks_child *child = sks_go(sleep_for_ever, &error);
+	int result = 0;
+
+	(void)arg;
+	ck_assert_ptr_nonnull(child);
+	ck_assert_int_eq(sks_sleep(1), 0);
+	sks_cancel(child);
+	sks_cancel(child);
+	ck_assert_int_eq(sks_sleep(1), 0); /* it alone is cancelled */
+	ck_assert_int_eq(sks_join(child, &result), 0);
+	ck_assert_int_eq(result, ECANCELED);
+	ck_assert_int_eq(error, ECANCELED);
+	child = sks_go(sleep_for_ever, NULL);
+	ck_assert_ptr_nonnull(child);
+	sks_cancel(child); /* before it ever ran */
+	ck_assert_int_eq(sks_join(child, &result), 0);
+	ck_assert_int_eq(result, ECANCELED);
+}
+
+START_TEST(cancel_ends_its_waits)
+{
+	rig_run_on(_i, start_and_cancel, NULL);
+}
+END_TEST
+
+static void
+join_in_vain(void *arg)
+{
+	struct sks_child *child = sks_go(sleep_for_ever, NULL);
+	struct sks_timeout timeout;
+	int result = 0;
+
+	(void)arg;
+	ck_assert_ptr_nonnull(child);
+	sks_timeout_begin(&timeout, 5);
+	errno = 0;
+	ck_assert_int_eq(sks_join(child, &result), -1);
+	ck_assert_int_eq(errno, ETIMEDOUT);
+	ck_assert_int_eq(sks_timeout_end(&timeout), 1);
+	sks_cancel(child);
+	ck_assert_int_eq(sks_join(child, &result), 0);
+	ck_assert_int_eq(result, ECANCELED);
+}
+
+START_TEST(join_has_an_end_and_may_be_tried_again)
+{
+	rig_run_on(_i, join_in_vain, NULL);
+}
+END_TEST
+
+static int
+start_another(void *arg)
+{
+	return sks_go(sleep_for_ever, arg) != NULL ? sleep_for_ever(NULL) : -1;
+}
+
+static int
+start_another_and_leave(void *arg)
+{
+	return sks_go(sleep_for_ever, arg) != NULL ? sks_sleep(1) : -1;
+}
+
+static void
+have_grandchildren(void *arg)
+{
+	atomic_int error = 0;
+	struct sks_child *child = sks_go(start_another, &error);
+	int result = 0;
+
+	(void)arg;
+	ck_assert_ptr_nonnull(child);
+	ck_assert_int_eq(sks_sleep(2), 0);
+	sks_cancel(child);
+	ck_assert_int_eq(sks_join(child, &result), 0);
+	ck_assert_int_eq(result, ECANCELED);
+	ck_assert_int_eq(error, ECANCELED);
+	error = 0;
+	child = sks_go(start_another_and_leave, &error);
+	ck_assert_ptr_nonnull(child);
+	ck_assert_int_eq(sks_join(child, &result), 0);
+	ck_assert_int_eq(result, 0);
+	ck_assert_int_eq(error, ECANCELED); /* it was waited for */
+}
+
+START_TEST(children_of_children_end_with_them)
+{
+	rig_run_on(_i, have_grandchildren, NULL);
+}
+END_TEST
+
+static void
+limit_a_child(void *arg)
+{
+	struct sks_timeout timeout;
+	struct sks_child *child;
+	int result = 0;
+
+	(void)arg;
+	sks_timeout_begin(&timeout, 5);
+	child = sks_go(sleep_for_ever, NULL);
+	(void)sks_timeout_end(&timeout);
+	ck_assert_ptr_nonnull(child);
+	ck_assert_int_eq(sks_join(child, &result), 0);
+	ck_assert_int_eq(result, ETIMEDOUT);
+}
+
+START_TEST(limits_hold_for_the_child_too)
+{
+	rig_run_on(_i, limit_a_child, NULL);
+}
+END_TEST
+
+static int
+join_my_brother(void *arg)
+{
+	return sks_join(arg, NULL) == -1 ? errno : 0;
+}
+
+static void
+join_anothers(void *arg)
+{
+	struct sks_child *one = sks_go(sleep_for_ever, NULL);
+	struct sks_child *two = sks_go(join_my_brother, one);
+	int result;
+
+	(void)arg;
+	ck_assert(one != NULL && two != NULL);
+	ck_assert_int_eq(sks_join(two, &result), 0);
+	ck_assert_int_eq(result, EINVAL);
+	sks_cancel(one);
+	ck_assert_int_eq(sks_join(one, NULL), 0);
+}
+
+START_TEST(only_its_parent_joins_it)
+{
+	rig_run_on(_i, join_anothers, NULL);
+}
+END_TEST
+
+static void
+start_without_means(void *arg)
+{
+	struct sks_child *child;
+	int number = 1;
+
+	(void)arg;
+	ck_assert_int_eq(sks_fault("malloc:ENOMEM:1"), 0);
+	errno = 0;
+	ck_assert_ptr_null(sks_go(give_back, &number));
+	ck_assert_int_eq(errno, ENOMEM);
+	if (sks_task_current()->fiber == NULL) {
+		ck_assert_int_eq(sks_fault("pthread_create:EAGAIN:1,eventfd:EMFILE:2"), 0);
+		errno = 0;
+		ck_assert_ptr_null(sks_go(give_back, &number));
+		ck_assert_int_eq(errno, EAGAIN);
+		errno = 0;
+		ck_assert_ptr_null(sks_go(give_back, &number));
+		ck_assert_int_eq(errno, EMFILE);
+		child = sks_go(give_back, &number);
+		ck_assert_ptr_nonnull(child);
+		ck_assert_int_eq(sks_fault("eventfd:EMFILE:1"), 0);
+		errno = 0;
+		ck_assert_int_eq(sks_join(child, NULL), -1);
+		ck_assert_int_eq(errno, EMFILE);
+		ck_assert_int_eq(sks_join(child, NULL), 0);
+	}
+	ck_assert_int_eq(sks_task_current()->shares, 0);
+}
+
+START_TEST(without_means_there_is_no_child)
+{
+	rig_run_on(_i, start_without_means, NULL);
+}
+END_TEST
+
+static int
+descend(void *arg)
+{
+	int result = 0, level = *(int *)arg + 1;
+	struct sks_child *child = level > 40 ? NULL : sks_go(descend, &level);
+
+	if (child == NULL)
+		return level - 1;
+	return sks_join(child, &result) == 0 ? result : -1;
+}
+
+static void
+nest_deeply(void *arg)
+{
+	int level = 0;
+
+	ck_assert_int_eq(descend(&level), *(int *)arg ? 40 : 16);
+}
+
+START_TEST(nesting_is_bounded_on_threads)
+{
+	rig_run_on(_i, nest_deeply, &_i);
+}
+END_TEST
+
+/* -- children of handlers -- */
+
+static int
+write_three(void *arg)
+{
+	struct sks_request *req = arg;
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		if (sks_printf(req->wfile, "tick %d\n", i) == -1 || sks_sleep(1) == -1)
+			return -1;
+	}
+	return sks_puts(req->wfile, "last\n"); /* nobody flushes it */
+}
+
+/* It reads while the child writes. */
+static int
+read_beside_a_writer(struct sks_request *req)
+{
+	struct sks_child *child = sks_go(write_three, req);
+	char *line;
+	int result = -1;
+
+	if (child == NULL)
+		return -1;
+	line = sks_gets(req->rfile);
+	if (line == NULL || strcmp(line, "go on") != 0 || sks_join(child, &result) == -1)
+		return -1;
+	return sks_printf(req->wfile, "joined %d\n", result);
+}
+
+START_TEST(one_reads_while_the_other_writes)
+{
+	static const struct sks_handler handler = { .handle = read_beside_a_writer };
+	struct acc acc;
+	int fd;
+
+	acc_streams(&acc, _i, &handler, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_expect(fd, "tick 0\ntick 1\ntick 2\nlast\n"); /* at its end, while the parent still reads */
+	peer_puts(fd, "go on\n");
+	peer_expect(fd, "joined 0\n");
+	peer_expect_eof(fd);
+	acc_free(&acc);
+}
+END_TEST
+
+static int
+note_cancel(void *arg)
+{
+	struct sks_request *req = arg;
+
+	(void)req;
+	if (sks_sleep(FOR_EVER) == -1 && errno == ECANCELED)
+		atomic_fetch_add(&seen->note, 1);
+	return 0;
+}
+
+/* Its client says what it returns: d, k or f; "s": a setup that fails. */
+static int
+leave_children(struct sks_request *req)
+{
+	char *line = sks_gets(req->rfile);
+
+	atomic_fetch_add(&seen->handles, 1);
+	if (line == NULL)
+		return SKS_DONE;
+	if (sks_go(note_cancel, req) == NULL || sks_go(note_cancel, req) == NULL)
+		return -1;
+	sks_sleep(1);
+	sks_printf(req->wfile, "%s\n", line);
+	errno = EPROTO;
+	return line[0] == 'k' ? SKS_KEEP : line[0] == 'f' ? -1 : SKS_DONE;
+}
+
+static void
+finish_after_children(struct sks_request *req)
+{
+	sks_printf(req->wfile, "%d ended before\n", (int)seen->note);
+	if (sks_go(note_cancel, req) == NULL)
+		sks_puts(req->wfile, "no child\n");
+}
+
+static const struct sks_handler leaving = {
+	.name = "leaving", .handle = leave_children, .finish = finish_after_children,
+};
+
+START_TEST(what_is_not_joined_ends_with_handle)
+{
+	struct sks_options options = { .on_error = acc_on_error };
+	struct acc acc;
+	int fd;
+
+	acc_tcp(&acc, _i, &leaving, &options);
+	acc_start(&acc);
+	acc_ask(&acc, "d\n", "d\n2 ended before\n");
+	ck_eventually(seen->note == 3); /* finish's own */
+	fd = acc_client(&acc);
+	peer_puts(fd, "k\n");
+	peer_expect(fd, "k\n");
+	ck_eventually(seen->note == 5); /* parked: no child is left */
+	peer_puts(fd, "f\n");
+	peer_expect(fd, "f\n7 ended before\n");
+	peer_expect_eof(fd);
+	ck_eventually(seen->note == 8);
+	ck_assert_int_eq(seen->errors, 1);
+	ck_assert_int_eq(seen->last_error, EPROTO);
+	acc_free(&acc);
+}
+END_TEST
+
+static int
+fail_setup(struct sks_request *req)
+{
+	if (sks_go(note_cancel, req) == NULL)
+		return -1;
+	errno = EPROTO;
+	return -1;
+}
+
+START_TEST(also_with_a_setup_that_fails)
+{
+	static const struct sks_handler handler = { .setup = fail_setup, .handle = acc_echo_line };
+	struct sks_options options = { .on_error = acc_on_error };
+	struct acc acc;
+	int fd;
+
+	acc_tcp(&acc, _i, &handler, &options);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_expect_gone(fd);
+	ck_eventually(seen->errors == 1);
+	ck_assert_int_eq(seen->last_error, EPROTO);
+	ck_assert_int_eq(seen->note, 1);
+	acc_free(&acc);
+}
+END_TEST
+
+/* Who is refused says so: only then there is something to read for the other. */
+static int
+try_to_read(struct sks_request *req)
+{
+	char byte;
+
+	if (sks_read(req->rfile, &byte, 1) == 1)
+		return 0;
+	sks_printf(req->wfile, "%s\n", strerror(errno));
+	return 1;
+}
+
+static int
+read_too(void *arg)
+{
+	return try_to_read(arg);
+}
+
+static int
+read_twice_at_once(struct sks_request *req)
+{
+	struct sks_child *child = sks_go(read_too, req);
+	int refused, result = 0;
+
+	if (child == NULL)
+		return -1;
+	refused = try_to_read(req); /* on threads the child may be first */
+	if (sks_join(child, &result) == -1)
+		return -1;
+	return sks_printf(req->wfile, "%d refused\n", refused + result);
+}
+
+START_TEST(a_second_reader_is_refused)
+{
+	static const struct sks_handler handler = { .handle = read_twice_at_once };
+	struct acc acc;
+	int fd;
+
+	acc_tcp(&acc, _i, &handler, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_expect(fd, strerror(EBUSY));
+	peer_puts(fd, "x");
+	peer_expect(fd, "\n1 refused\n");
+	peer_expect_eof(fd);
+	acc_free(&acc);
+}
+END_TEST
+
+#define LINES 200
+
+/* Whole lines from two writers; who finds it busy tries again. */
+static int
+write_lines(struct sks_request *req, char who)
+{
+	char line[64];
+	int i;
+
+	memset(line, who, sizeof(line));
+	line[sizeof(line) - 1] = '\n';
+	for (i = 0; i < LINES; i++) {
+		while (sks_write(req->wfile, line, sizeof(line)) == -1) {
+			if (errno != EBUSY)
+				return -1;
+			sks_yield();
+		}
+	}
+	return 0;
+}
+
+static int
+write_b(void *arg)
+{
+	return write_lines(arg, 'b');
+}
+
+static int
+write_at_once(struct sks_request *req)
+{
+	struct sks_child *child = sks_go(write_b, req);
+	int result = -1;
+
+	if (child == NULL || write_lines(req, 'a') == -1 || sks_join(child, &result) == -1)
+		return -1;
+	return result;
+}
+
+START_TEST(two_writers_never_mix_their_writes)
+{
+	static const struct sks_handler handler = { .handle = write_at_once };
+	struct acc acc;
+	char *all, line[65];
+	size_t n;
+	int fd, i, count[2] = { 0 };
+
+	acc_streams(&acc, _i, &handler, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	all = peer_read_all(fd, &n);
+	close(fd);
+	ck_assert_uint_eq(n, 2 * LINES * 64);
+	for (i = 0; i < 2 * LINES; i++) {
+		char who = all[i * 64];
+
+		memset(line, who, 63);
+		line[63] = '\n';
+		ck_assert_mem_eq(all + i * 64, line, 64);
+		count[who == 'b']++;
+	}
+	ck_assert_int_eq(count[0], LINES);
+	ck_assert_int_eq(count[1], LINES);
+	free(all);
+	acc_free(&acc);
+}
+END_TEST
+
+static int
+wait_with_a_child(struct sks_request *req)
+{
+	struct sks_child *child = sks_go(note_cancel, req);
+
+	if (child == NULL)
+		return -1;
+	sks_puts(req->wfile, "waits\n");
+	if (sks_join(child, NULL) == -1)
+		atomic_store(&seen->waited, errno);
+	return SKS_DONE;
+}
+
+static const struct sks_handler waiting = { .name = "waiting", .handle = wait_with_a_child };
+
+START_TEST(a_shutdown_cancels_children_too)
+{
+	struct sks_options options = { .drain_ms = 1 };
+	struct acc acc;
+	int fd;
+
+	acc_tcp(&acc, _i, &waiting, &options);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_expect(fd, "waits\n");
+	sks_server_shutdown(acc.server);
+	peer_expect_eof(fd);
+	acc_join(&acc);
+	ck_assert_int_eq(acc.rc, 0);
+	ck_assert_int_eq(seen->note, 1);
+	/* Either was first: the parent's wait ended, or the child which it waited for. */
+	ck_assert(seen->waited == ECANCELED || seen->waited == 0);
+	acc_free(&acc);
+}
+END_TEST
+
+START_TEST(free_ends_children_too)
+{
+	struct sks_options options = { .base = event_base_new() };
+	struct acc acc;
+	int fd;
+
+	acc_tcp(&acc, _i, &waiting, &options);
+	ck_assert_int_eq(sks_server_start(acc.server), 0);
+	fd = acc_client(&acc);
+	while (peer_is_silent(fd))
+		event_base_loop(options.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	acc_free(&acc);
+	ck_assert_int_eq(seen->note, 1);
+	close(fd);
+	event_base_free(options.base);
+}
+END_TEST
+
+static int
+sleep_for_ever_in_child(void *arg)
+{
+	(void)arg;
+	return sleep_for_ever(NULL);
+}
+
+static int
+limit_the_exchange(struct sks_request *req)
+{
+	struct sks_child *child;
+	int result = 0;
+
+	sks_deadline(req, 20);
+	child = sks_go(sleep_for_ever_in_child, NULL);
+	if (child == NULL)
+		return -1;
+	sks_deadline(req, SKS_OFF);
+	if (sks_join(child, &result) == -1)
+		return -1;
+	return sks_printf(req->wfile, "%s\n", strerror(result));
+}
+
+START_TEST(the_deadline_of_the_exchange_holds_for_children)
+{
+	static const struct sks_handler handler = { .handle = limit_the_exchange };
+	struct acc acc;
+	int fd;
+
+	acc_tcp(&acc, _i, &handler, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_expect(fd, strerror(ETIMEDOUT));
+	peer_expect(fd, "\n");
+	peer_expect_eof(fd);
+	acc_free(&acc);
+}
+END_TEST
+
+/* A handler run by a handler has children of its own, and leaves the outer one's alone. */
+static int
+have_one_too(struct sks_request *req)
+{
+	return sks_go(note_cancel, req) != NULL ? sks_puts(req->wfile, "inner") : -1;
+}
+
+static int
+handle_inside(struct sks_request *req)
+{
+	static const struct sks_handler inner = { .handle = have_one_too };
+	struct sks_child *child = sks_go(note_cancel, req);
+	char *out = NULL;
+	int rc = sks_handle_bytes(&inner, "", 0, &out, NULL);
+
+	if (child == NULL || rc == -1)
+		return -1;
+	sks_printf(req->wfile, "%s, %d ended\n", out, (int)seen->note);
+	free(out);
+	sks_cancel(child);
+	if (sks_join(child, NULL) == -1)
+		return -1;
+	return sks_printf(req->wfile, "%d ended\n", (int)seen->note);
+}
+
+START_TEST(a_handler_inside_of_another_ends_its_own)
+{
+	static const struct sks_handler handler = { .handle = handle_inside };
+	struct acc acc;
+	int fd;
+
+	acc_tcp(&acc, _i, &handler, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_expect(fd, "inner, 1 ended\n2 ended\n");
+	peer_expect_eof(fd);
+	acc_free(&acc);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("tasks");
+	TCase *tc = tcase_create("tasks");
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, acc_setup, acc_teardown);
+	tcase_add_loop_test(tc, join_tells_what_run_returned, 0, 2);
+	tcase_add_loop_test(tc, many_are_joined_in_any_order, 0, 2);
+	tcase_add_loop_test(tc, cancel_ends_its_waits, 0, 2);
+	tcase_add_loop_test(tc, join_has_an_end_and_may_be_tried_again, 0, 2);
+	tcase_add_loop_test(tc, children_of_children_end_with_them, 0, 2);
+	tcase_add_loop_test(tc, limits_hold_for_the_child_too, 0, 2);
+	tcase_add_loop_test(tc, only_its_parent_joins_it, 0, 2);
+	tcase_add_loop_test(tc, without_means_there_is_no_child, 0, 2);
+	tcase_add_loop_test(tc, nesting_is_bounded_on_threads, 0, 2);
+	tcase_add_loop_test(tc, one_reads_while_the_other_writes, 0, ACC_STREAMS + 1);
+	tcase_add_loop_test(tc, what_is_not_joined_ends_with_handle, 0, ACC_MODES);
+	tcase_add_loop_test(tc, also_with_a_setup_that_fails, 0, ACC_MODES + 1);
+	tcase_add_loop_test(tc, a_second_reader_is_refused, 0, ACC_MODES + 1);
+	tcase_add_loop_test(tc, two_writers_never_mix_their_writes, 0, ACC_STREAMS + 1);
+	tcase_add_loop_test(tc, a_shutdown_cancels_children_too, 0, ACC_MODES + 1);
+	tcase_add_loop_test(tc, free_ends_children_too, 0, ACC_MODES);
+	tcase_add_loop_test(tc, the_deadline_of_the_exchange_holds_for_children, 0, ACC_MODES + 1);
+	tcase_add_loop_test(tc, a_handler_inside_of_another_ends_its_own, 0, ACC_MODES + 1);
+	suite_add_tcase(s, tc);
+	return run_suite(s);
+}
