@@ -8,6 +8,7 @@
 #ifndef SOCKETSERVER_H
 #define SOCKETSERVER_H
 
+#include <socketserver/channel.h>
 #include <socketserver/export.h>
 #include <socketserver/fiber.h>
 #include <socketserver/request.h>

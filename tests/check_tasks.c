@@ -605,9 +605,13 @@ START_TEST(free_ends_children_too)
 END_TEST
 
 static int
-sleep_for_ever_in_child(void *arg)
+try_to_extend(void *arg)
 {
-	(void)arg;
+	struct sks_request *req = arg;
+	struct sks_timeout timeout;
+
+	sks_deadline(req, FOR_EVER);
+	sks_timeout_begin(&timeout, FOR_EVER);
 	return sleep_for_ever(NULL);
 }
 
@@ -618,7 +622,7 @@ limit_the_exchange(struct sks_request *req)
 	int result = 0;
 
 	sks_deadline(req, 20);
-	child = sks_go(sleep_for_ever_in_child, NULL);
+	child = sks_go(try_to_extend, req);
 	if (child == NULL)
 		return -1;
 	sks_deadline(req, SKS_OFF);

@@ -65,10 +65,11 @@ static void
 run_child(struct sks_child *child, struct sks_task *task)
 {
 	struct sks_waiter *joiner;
+	int64_t scope = task->scope;
 	int result = child->run(child->arg);
 
 	sks_children_end(task);
-	sks_task_limit(task, task->limit, SKS_NEVER);
+	sks_task_limit(task, task->limit, scope);
 	leave_dirty(child, task);
 	pthread_mutex_lock(&child->lock);
 	child->task = NULL;
@@ -103,7 +104,8 @@ thread_main(void *arg)
 static void
 inherit(struct sks_task *task, const struct sks_task *parent)
 {
-	sks_task_limit(task, parent->deadline, SKS_NEVER);
+	/* As if in a scope of the parent's: what the child sets extends nothing. */
+	sks_task_limit(task, SKS_NEVER, parent->deadline);
 	task->name = parent->name;
 	task->peer = parent->peer;
 	task->peer_len = parent->peer_len;

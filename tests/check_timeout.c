@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_timeout.c - a limit over several calls: it ends every wait in it, and
+ * none outside of it.
+ */
+#include "acceptance.h"
+#include "rig.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define FOR_EVER (3600 * 1000)
+
+/* It must answer ETIMEDOUT. */
+static void
+expires(int rc)
+{
+	int error = errno;
+
+	ck_assert_int_eq(rc, -1);
+	ck_assert_int_eq(error, ETIMEDOUT);
+}
+
+static void
+wait_in_all_ways(void *arg)
+{
+	struct sks_mutex *mutex = sks_mutex_new();
+	struct sks_timeout timeout;
+	struct rig_link link;
+	char *line;
+	int i;
+
+	(void)arg;
+	rig_link_open(&link);
+	ck_assert_int_eq(sks_mutex_lock(mutex), 0);
+	sks_timeout_begin(&timeout, 5);
+	expires(sks_sleep(FOR_EVER));
+	for (i = 0; i < 2; i++) { /* from then on at once */
+		expires(sks_sleep(FOR_EVER));
+		expires(sks_wait_fd(link.fd, SKS_READ, 0));
+		expires((int)sks_readline(&link.r, &line));
+	}
+	ck_assert_int_eq(sks_rfile_error(&link.r), 0);
+	ck_assert_int_eq(sks_timeout_end(&timeout), 1);
+	ck_assert_int_eq(sks_sleep(1), 0); /* and no more */
+	ck_assert_int_eq(sks_task_current()->deadline, SKS_NEVER);
+	rig_say(&link, "a line\n", 7);
+	ck_assert_int_eq(sks_readline(&link.r, &line), 7);
+	ck_assert_int_eq(sks_mutex_unlock(mutex), 0);
+	sks_mutex_free(mutex);
+	rig_link_close(&link);
+}
+
+START_TEST(every_wait_in_it_ends)
+{
+	rig_run_on(_i, wait_in_all_ways, NULL);
+}
+END_TEST
+
+static void
+be_in_time(void *arg)
+{
+	struct sks_timeout timeout, none;
+
+	(void)arg;
+	sks_timeout_begin(&timeout, FOR_EVER);
+	ck_assert_int_eq(sks_sleep(1), 0);
+	ck_assert_int_eq(sks_timeout_end(&timeout), 0);
+	sks_timeout_begin(&none, SKS_OFF);
+	ck_assert_int_eq(sks_sleep(1), 0);
+	ck_assert_int_eq(sks_timeout_end(&none), 0);
+	sks_timeout_begin(&none, 0);
+	ck_assert_int_eq(sks_sleep(1), 0);
+	ck_assert_int_eq(sks_timeout_end(&none), 0);
+	ck_assert_int_eq(sks_task_current()->deadline, SKS_NEVER);
+}
+
+START_TEST(who_is_in_time_notices_nothing)
+{
+	rig_run_on(_i, be_in_time, NULL);
+}
+END_TEST
+
+static void
+nest(void *arg)
+{
+	struct sks_timeout outer, inner;
+
+	(void)arg;
+	sks_timeout_begin(&outer, FOR_EVER);
+	sks_timeout_begin(&inner, 3);
+	expires(sks_sleep(FOR_EVER));
+	ck_assert_int_eq(sks_timeout_end(&inner), 1);
+	ck_assert_int_eq(sks_sleep(1), 0);
+	ck_assert_int_eq(sks_timeout_end(&outer), 0);
+
+	sks_timeout_begin(&outer, 3);
+	sks_timeout_begin(&inner, FOR_EVER); /* extends nothing */
+	expires(sks_sleep(FOR_EVER));
+	ck_assert_int_eq(sks_timeout_end(&inner), 0);
+	expires(sks_sleep(FOR_EVER));
+	ck_assert_int_eq(sks_timeout_end(&outer), 1);
+	ck_assert_int_eq(sks_sleep(1), 0);
+}
+
+START_TEST(an_inner_one_never_extends_an_outer_one)
+{
+	rig_run_on(_i, nest, NULL);
+}
+END_TEST
+
+/* Its client says which of the two comes first. */
+static int
+limit_both(struct sks_request *req)
+{
+	char *line = sks_gets(req->rfile);
+	struct sks_timeout timeout;
+	int expired, waited, after;
+
+	if (line == NULL)
+		return -1;
+	switch (line[0]) {
+	case 'd': /* the exchange's, set before */
+		sks_deadline(req, 5);
+		sks_timeout_begin(&timeout, FOR_EVER);
+		break;
+	case 'i': /* the same, set inside */
+		sks_timeout_begin(&timeout, FOR_EVER);
+		sks_deadline(req, 5);
+		break;
+	case 't': /* the scope; the exchange's is taken away inside */
+		sks_deadline(req, 1);
+		sks_timeout_begin(&timeout, 5);
+		sks_deadline(req, SKS_OFF);
+		break;
+	default: /* left open to the end of handle */
+		sks_timeout_begin(&timeout, 1);
+		return SKS_KEEP;
+	}
+	waited = sks_sleep(FOR_EVER) == -1 ? errno : 0;
+	expired = sks_timeout_end(&timeout);
+	after = sks_sleep(2) == -1 ? errno : 0;
+	sks_deadline(req, SKS_OFF);
+	return sks_printf(req->wfile, "%s %d %s\n", waited == ETIMEDOUT ? "limit" : "none", expired,
+	    after == ETIMEDOUT ? "limit" : "none") == -1 ? -1 : SKS_KEEP;
+}
+
+START_TEST(it_holds_beside_the_deadline_of_the_exchange)
+{
+	static const struct sks_handler handler = { .handle = limit_both };
+	struct acc acc;
+	int fd;
+
+	acc_tcp(&acc, _i, &handler, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "d\n");
+	peer_expect(fd, "limit 0 limit\n");
+	peer_puts(fd, "i\n");
+	peer_expect(fd, "limit 0 limit\n");
+	peer_puts(fd, "t\n");
+	peer_expect(fd, "limit 1 none\n");
+	peer_puts(fd, "open\nd\n"); /* the next exchange begins without it */
+	peer_expect(fd, "limit 0 limit\n");
+	close(fd);
+	acc_free(&acc);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("timeout");
+	TCase *tc = tcase_create("timeout");
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, acc_setup, acc_teardown);
+	tcase_add_loop_test(tc, every_wait_in_it_ends, 0, 2);
+	tcase_add_loop_test(tc, who_is_in_time_notices_nothing, 0, 2);
+	tcase_add_loop_test(tc, an_inner_one_never_extends_an_outer_one, 0, 2);
+	tcase_add_loop_test(tc, it_holds_beside_the_deadline_of_the_exchange, 0, ACC_MODES + 1);
+	suite_add_tcase(s, tc);
+	return run_suite(s);
+}
