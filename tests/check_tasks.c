@@ -207,6 +207,29 @@ START_TEST(limits_hold_for_the_child_too)
 }
 END_TEST
 
+static void
+cancel_and_join_late(void *arg)
+{
+	struct sks_child *child = sks_go(sleep_for_ever, NULL);
+	struct sks_timeout timeout;
+	int result = 0;
+
+	(void)arg;
+	ck_assert_ptr_nonnull(child);
+	sks_timeout_begin(&timeout, 1);
+	ck_assert_int_eq(sks_sleep(FOR_EVER), -1);
+	sks_cancel(child);
+	ck_assert_int_eq(sks_join(child, &result), 0);
+	ck_assert_int_eq(sks_timeout_end(&timeout), 1);
+	ck_assert(result == ECANCELED || result == ETIMEDOUT);
+}
+
+START_TEST(who_has_no_time_left_can_still_cancel_and_join)
+{
+	rig_run_on(_i, cancel_and_join_late, NULL);
+}
+END_TEST
+
 static int
 join_my_brother(void *arg)
 {
@@ -237,6 +260,7 @@ END_TEST
 static void
 start_without_means(void *arg)
 {
+	struct sks_timeout timeout;
 	struct sks_child *child;
 	int number = 1;
 
@@ -255,11 +279,14 @@ start_without_means(void *arg)
 		ck_assert_int_eq(errno, EMFILE);
 		child = sks_go(give_back, &number);
 		ck_assert_ptr_nonnull(child);
-		ck_assert_int_eq(sks_fault("eventfd:EMFILE:1"), 0);
+		ck_assert_int_eq(sks_fault("eventfd:EMFILE:1+"), 0);
+		sks_timeout_begin(&timeout, FOR_EVER);
 		errno = 0;
 		ck_assert_int_eq(sks_join(child, NULL), -1);
 		ck_assert_int_eq(errno, EMFILE);
+		sks_cancel(child);
 		ck_assert_int_eq(sks_join(child, NULL), 0);
+		sks_timeout_end(&timeout);
 	}
 	ck_assert_int_eq(sks_task_current()->shares, 0);
 }
@@ -701,6 +728,7 @@ main(void)
 	tcase_add_loop_test(tc, join_has_an_end_and_may_be_tried_again, 0, 2);
 	tcase_add_loop_test(tc, children_of_children_end_with_them, 0, 2);
 	tcase_add_loop_test(tc, limits_hold_for_the_child_too, 0, 2);
+	tcase_add_loop_test(tc, who_has_no_time_left_can_still_cancel_and_join, 0, 2);
 	tcase_add_loop_test(tc, only_its_parent_joins_it, 0, 2);
 	tcase_add_loop_test(tc, without_means_there_is_no_child, 0, 2);
 	tcase_add_loop_test(tc, nesting_is_bounded_on_threads, 0, 2);

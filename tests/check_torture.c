@@ -148,6 +148,64 @@ sleep_and_echo(struct sks_request *req)
 	return sks_wait_fd(req->fd, SKS_WRITE, 1000) == -1 ? -1 : 0;
 }
 
+/* What sequential code needs beside streams, each with an error for whatever fails. */
+static int
+send_two(void *arg)
+{
+	int i;
+
+	for (i = 0; i < 2; i++)
+		if (sks_channel_send(arg, &i) == -1)
+			return -1;
+	return 0;
+}
+
+static void
+set_one(void *arg)
+{
+	*(int *)arg = 1;
+}
+
+static int
+recv_two(struct sks_channel *channel)
+{
+	struct sks_child *child = sks_go(send_two, channel);
+	int i, item, rc = 0, result = -1;
+
+	if (child == NULL)
+		return -1;
+	for (i = 0; i < 2 && rc == 0; i++)
+		rc = sks_channel_recv(channel, &item) == 1 ? 0 : -1;
+	if (rc == -1 || sks_join(child, &result) == -1) {
+		sks_cancel(child);
+		(void)sks_join(child, NULL);
+	}
+	return rc == 0 && result == 0 ? 0 : -1;
+}
+
+static int
+use_tasks(struct sks_request *req)
+{
+	struct sks_channel *channel = NULL;
+	struct sks_timeout timeout;
+	struct addrinfo *list = NULL;
+	char line[16];
+	ssize_t n = sks_read(req->rfile, line, sizeof(line));
+	int one = 0, rc = -1;
+
+	if (n <= 0)
+		return (int)n;
+	sks_timeout_begin(&timeout, 10000);
+	if ((channel = sks_channel_new(sizeof(int), 1)) != NULL && recv_two(channel) == 0 &&
+	    sks_offload(set_one, &one) == 0 && one == 1 &&
+	    sks_getaddrinfo("localhost", "80", NULL, &list, 10000) == 0)
+		rc = sks_write(req->wfile, line, (size_t)n);
+	if (list != NULL)
+		freeaddrinfo(list);
+	sks_channel_free(channel);
+	return rc;
+}
+
 /* A room of those who are connected: what one says, all others get by a post. */
 static struct sks_request *room[8];
 static struct sks_mutex *room_lock;
@@ -500,6 +558,9 @@ static const struct scenario scenarios[] = {
 	    { .mode = SKS_THREADS }, .client = talk, .threads = 1 },
 	{ "threads udp", "udp:127.0.0.1:0", { .handle = rig_echo_lines }, { .mode = SKS_THREADS },
 	    .client = talk_briefly, .threads = 1 },
+	{ "tasks", "127.0.0.1:0", { .handle = use_tasks }, .client = talk, .threads = 1 },
+	{ "tasks on threads", "127.0.0.1:0", { .handle = use_tasks }, { .mode = SKS_THREADS },
+	    .client = talk, .threads = 1 },
 	{ "workers", "127.0.0.1:0", { .handle = rig_echo_lines }, { .workers = 2 }, .client = talk,
 	    .threads = 1 },
 	/* One line each: the child has the client's end too, and would never see it close. */

@@ -23,6 +23,10 @@ SKS_BEGIN_DECLS
  * finish, and before a connection is parked by SKS_KEEP), and a child's own
  * when it returns. Outside of a server, a thread must join all it has started.
  *
+ * What run uses must live until it has ended: of what lies in the frame of
+ * handle itself, only children may be told that handle joins. sks_cancel() and
+ * then sks_join() always does that, whatever else has happened.
+ *
  * A child may use the streams of its request, one reader and one writer at a
  * time: else EBUSY, also between threads, where that may strike two short calls
  * as well, so share an sks_mutex. What it has written is flushed before its
@@ -45,7 +49,8 @@ SKS_API struct sks_child *sks_go(int (*run)(void *arg), void *arg) SKS_MUST_CHEC
  * Waits for its end. 0: *result, which may be NULL, is what run returned, and
  * the handle is gone. -1, and the child goes on and may be joined again:
  * ETIMEDOUT, ECANCELED (of the caller), ENOMEM, EMFILE, ENFILE; EINVAL when it
- * is not a child of this task.
+ * is not a child of this task. A child that was cancelled by sks_cancel() is
+ * waited for in any case, since it ends as soon as it waits.
  */
 SKS_API int sks_join(struct sks_child *child, int *result);
 

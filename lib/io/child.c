@@ -30,6 +30,7 @@ struct sks_child {
 	int (*run)(void *arg);
 	void *arg;
 	int nesting;                /* the parent's, when it was started */
+	int cancelled;              /* by its parent: it will end soon */
 	pthread_mutex_t lock;       /* over the next four */
 	struct sks_task *task;      /* NULL: it has ended */
 	struct sks_waiter *joiner;
@@ -217,13 +218,12 @@ sks_go(int (*run)(void *arg), void *arg)
 
 /* -- the end -- */
 
-/* It has ended, or is about to leave its thread. */
+/* It has ended, and its thread was joined. */
 static void
 bury(struct sks_child *child)
 {
 	sks_list_remove(&child->link);
 	if (is_thread(child)) {
-		pthread_join(child->thread, NULL);
 		child->parent->shares--;
 		sks_sys_close(child->cancel.fd);
 	}
@@ -275,6 +275,31 @@ await_end(struct sks_child *child)
 	return rc;
 }
 
+/* Whatever happens meanwhile. */
+static void
+hold_for_end(struct sks_child *child)
+{
+	struct sks_waiter w;
+
+	if (is_thread(child)) {
+		pthread_join(child->thread, NULL);
+		return;
+	}
+	(void)sks_waiter_init(&w); /* needs nothing on a fiber */
+	if (ask_to_be_told(child, &w))
+		sks_waiter_hold(&w);
+}
+
+/* Is there nothing that could end the wait, or must it not end? */
+static int
+is_for_certain(const struct sks_child *child)
+{
+	const struct sks_task *task = child->parent;
+
+	return child->cancelled ||
+	    (is_thread(child) && task->cancel == NULL && task->deadline == SKS_NEVER);
+}
+
 int
 sks_join(struct sks_child *child, int *result)
 {
@@ -283,25 +308,13 @@ sks_join(struct sks_child *child, int *result)
 		return -1;
 	}
 	sks_flush_dirty();
-	if (await_end(child) == -1)
+	if (!is_for_certain(child) && await_end(child) == -1)
 		return -1;
+	hold_for_end(child);
 	if (result != NULL)
 		*result = child->result;
 	bury(child);
 	return 0;
-}
-
-/* Whatever happens meanwhile. */
-static void
-hold_for_end(struct sks_child *child)
-{
-	struct sks_waiter w;
-
-	if (is_thread(child)) /* which bury() waits for */
-		return;
-	(void)sks_waiter_init(&w); /* needs nothing on a fiber */
-	if (ask_to_be_told(child, &w))
-		sks_waiter_hold(&w);
 }
 
 void
@@ -309,6 +322,7 @@ sks_cancel(struct sks_child *child)
 {
 	if (child == NULL)
 		return;
+	child->cancelled = 1;
 	if (is_thread(child))
 		sks_cancel_set(&child->cancel, 1);
 	else if (child->task != NULL) {
