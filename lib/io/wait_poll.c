@@ -33,13 +33,12 @@ is_any(const struct pollfd *p, nfds_t n)
 int
 sks_wait_poll_any(int fd, int events, int64_t deadline)
 {
-	struct pollfd p[1 + SKS_CANCEL_MOST] = {
-		{ .fd = fd, .events = (short)((events & SKS_READ ? POLLIN : 0) |
-			(events & SKS_WRITE ? POLLOUT : 0)) },
-	};
+	struct pollfd p[1 + SKS_CANCEL_MOST];
 	nfds_t fds = 1 + add_cancels(p + 1);
 	int n, got;
 
+	p[0] = (struct pollfd){ .fd = fd, .events = (short)((events & SKS_READ ? POLLIN : 0) |
+		(events & SKS_WRITE ? POLLOUT : 0)) }; /* poll passes over -1 */
 	do {
 		n = sks_sys_poll(p, fds, sks_clock_left(deadline));
 	} while ((n == -1 && errno == EINTR) || (n == 0 && sks_clock_left(deadline) != 0));
