@@ -138,7 +138,14 @@ answer_late_ones(void)
 
 /* -- a place where it is the name server -- */
 
-static char place[] = "/tmp/sks-names-XXXXXX";
+static char place[32];
+
+static int
+make_place(void)
+{
+	snprintf(place, sizeof(place), "/tmp/sks-names-XXXXXX");
+	return mkdtemp(place) != NULL ? 0 : -1;
+}
 
 static int
 put_file(const char *over, const char *text)
@@ -151,7 +158,7 @@ put_file(const char *over, const char *text)
 	file = fopen(path, "w");
 	if (file == NULL || fputs(text, file) == EOF || fclose(file) == EOF)
 		return -1;
-	return mount(path, over, NULL, MS_BIND, NULL);
+	return mount(path, over, "none", MS_BIND, NULL);
 }
 
 static int
@@ -160,8 +167,8 @@ enter_place(const char *address, const char *options)
 	char text[128];
 
 	snprintf(text, sizeof(text), "nameserver %s\noptions %s\n", address, options);
-	if (unshare(CLONE_NEWNS) == -1 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == -1 ||
-	    mkdtemp(place) == NULL || mount("none", place, "tmpfs", 0, NULL) == -1)
+	if (unshare(CLONE_NEWNS) == -1 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == -1 ||
+	    mount("none", place, "tmpfs", 0, NULL) == -1)
 		return -1;
 	if (put_file("/etc/resolv.conf", text) == -1 ||
 	    put_file("/etc/nsswitch.conf", "hosts: files dns\nservices: files\n") == -1 ||
@@ -210,6 +217,7 @@ start_dns(const char *options)
 	before = threads();
 	dns.fd = bind_name_server(address, sizeof(address));
 	ck_assert_int_ne(dns.fd, -1);
+	ck_assert_int_eq(make_place(), 0);
 	ck_assert_int_eq(enter_place(address, options), 0);
 	dns.wake = eventfd(0, EFD_CLOEXEC);
 	ck_assert_int_eq(pthread_create(&dns.thread, NULL, serve_names, NULL), 0);
@@ -232,8 +240,11 @@ no_place(void)
 {
 	char address[32];
 	int status = 0, fd;
-	pid_t pid = fork();
+	pid_t pid;
 
+	if (make_place() == -1)
+		return "there is no directory for it";
+	pid = fork();
 	if (pid == 0) {
 		fd = bind_name_server(address, sizeof(address));
 		if (fd == -1)

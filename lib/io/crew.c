@@ -74,14 +74,24 @@ unlock_all(void)
 	pthread_mutex_unlock(&users_lock);
 }
 
+/* Their condition variables are left as they are: to destroy one waits for who waits for it. */
+static void
+forget(struct sks_list *threads)
+{
+	struct sks_list *link;
+
+	while ((link = sks_list_pop(threads)) != NULL)
+		sks_sys_free(sks_list_entry(link, struct thread, link));
+}
+
 static void
 forget_all(void)
 {
 	size_t i;
 
 	for (i = 0; i < SKS_ARRAY_LEN(crews); i++) {
-		sks_list_init(&crews[i]->idle);
-		sks_list_init(&crews[i]->busy);
+		forget(&crews[i]->idle);
+		forget(&crews[i]->busy);
 		sks_list_init(&crews[i]->queue);
 		crews[i]->threads = 0;
 		crews[i]->queued = 0;
@@ -307,9 +317,9 @@ sks_crew_hold(void)
 static void
 stop_threads(struct sks_list *threads, struct sks_list *stopped)
 {
-	struct sks_list *link;
+	struct sks_list *link, *after;
 
-	while ((link = sks_list_pop(threads)) != NULL) {
+	sks_list_each (link, after, threads) {
 		struct thread *thread = sks_list_entry(link, struct thread, link);
 
 		if (thread->work != NULL && thread->work->abandoned) {
@@ -318,6 +328,7 @@ stop_threads(struct sks_list *threads, struct sks_list *stopped)
 		}
 		thread->stop = 1;
 		pthread_cond_signal(&thread->wake);
+		sks_list_remove(&thread->link);
 		sks_list_append(stopped, &thread->link);
 	}
 }
