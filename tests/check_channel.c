@@ -388,8 +388,8 @@ main(void)
 	tcase_add_loop_test(tc, senders_get_room_the_close_or_a_cancellation, 0, 2);
 	tcase_add_test(tc, a_thread_needs_a_descriptor_to_wait);
 	tcase_add_loop_test(tc, nothing_is_lost_or_doubled, 0, 2);
-	tcase_add_loop_test(tc, handlers_loops_and_threads_share_one, 0, ACC_MODES);
-	tcase_add_loop_test(tc, a_shutdown_ends_the_wait, 0, ACC_MODES + 1);
+	tcase_add_loop_test(tc, handlers_loops_and_threads_share_one, 0, ACC_ONE_MEMORY(ACC_MODES));
+	tcase_add_loop_test(tc, a_shutdown_ends_the_wait, 0, ACC_MODES);
 	suite_add_tcase(s, tc);
 	return run_suite(s);
 }

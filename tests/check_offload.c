@@ -451,7 +451,7 @@ START_TEST(forks_beside_helper_threads)
 	int fd, i;
 
 	acc_tcp(&fibers, 0, &offloading, NULL);
-	acc_tcp(&processes, acc_nmodes, &offloading, NULL);
+	acc_tcp(&processes, ACC_PROCESSES, &offloading, NULL);
 	acc_start(&fibers);
 	acc_ask(&fibers, "", "asks\nhello from afar\n");
 	acc_start(&processes);
@@ -557,10 +557,10 @@ main(void)
 	tcase_add_test(tc, the_queue_is_bounded);
 	tcase_add_test(tc, without_a_thread_it_has_not_run);
 	tcase_add_test(tc, one_thread_serves_all_when_there_are_no_more);
-	tcase_add_loop_test(tc, serves_in_every_mode, 0, ACC_MODES + 1);
+	tcase_add_loop_test(tc, serves_in_every_mode, 0, ACC_MODES);
 	tcase_add_test(tc, forks_beside_helper_threads);
 	tcase_add_test(tc, free_waits_for_what_has_begun);
-	tcase_add_loop_test(tc, a_shutdown_is_heard_after_it, 0, ACC_MODES);
+	tcase_add_loop_test(tc, a_shutdown_is_heard_after_it, 0, ACC_ONE_MEMORY(ACC_MODES));
 	suite_add_tcase(s, tc);
 	return run_suite(s);
 }

@@ -732,15 +732,15 @@ main(void)
 	tcase_add_loop_test(tc, only_its_parent_joins_it, 0, 2);
 	tcase_add_loop_test(tc, without_means_there_is_no_child, 0, 2);
 	tcase_add_loop_test(tc, nesting_is_bounded_on_threads, 0, 2);
-	tcase_add_loop_test(tc, one_reads_while_the_other_writes, 0, ACC_STREAMS + 1);
-	tcase_add_loop_test(tc, what_is_not_joined_ends_with_handle, 0, ACC_MODES);
-	tcase_add_loop_test(tc, also_with_a_setup_that_fails, 0, ACC_MODES + 1);
-	tcase_add_loop_test(tc, a_second_reader_is_refused, 0, ACC_MODES + 1);
-	tcase_add_loop_test(tc, two_writers_never_mix_their_writes, 0, ACC_STREAMS + 1);
-	tcase_add_loop_test(tc, a_shutdown_cancels_children_too, 0, ACC_MODES + 1);
-	tcase_add_loop_test(tc, free_ends_children_too, 0, ACC_MODES);
-	tcase_add_loop_test(tc, the_deadline_of_the_exchange_holds_for_children, 0, ACC_MODES + 1);
-	tcase_add_loop_test(tc, a_handler_inside_of_another_ends_its_own, 0, ACC_MODES + 1);
+	tcase_add_loop_test(tc, one_reads_while_the_other_writes, 0, ACC_STREAMS);
+	tcase_add_loop_test(tc, what_is_not_joined_ends_with_handle, 0, ACC_ONE_MEMORY(ACC_MODES));
+	tcase_add_loop_test(tc, also_with_a_setup_that_fails, 0, ACC_MODES);
+	tcase_add_loop_test(tc, a_second_reader_is_refused, 0, ACC_MODES);
+	tcase_add_loop_test(tc, two_writers_never_mix_their_writes, 0, ACC_STREAMS);
+	tcase_add_loop_test(tc, a_shutdown_cancels_children_too, 0, ACC_MODES);
+	tcase_add_loop_test(tc, free_ends_children_too, 0, ACC_ONE_MEMORY(ACC_MODES));
+	tcase_add_loop_test(tc, the_deadline_of_the_exchange_holds_for_children, 0, ACC_MODES);
+	tcase_add_loop_test(tc, a_handler_inside_of_another_ends_its_own, 0, ACC_MODES);
 	suite_add_tcase(s, tc);
 	return run_suite(s);
 }
