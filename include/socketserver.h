@@ -14,6 +14,7 @@
 #include <socketserver/request.h>
 #include <socketserver/resolve.h>
 #include <socketserver/server.h>
+#include <socketserver/socket.h>
 #include <socketserver/stream.h>
 #include <socketserver/task.h>
 

@@ -87,6 +87,13 @@ SKS_API ssize_t sks_readn(struct sks_rfile *rfile, void *buf, size_t n) SKS_MUST
  */
 SKS_API ssize_t sks_peek(struct sks_rfile *rfile, size_t n, char **bytes) SKS_MUST_CHECK;
 
+/*
+ * Of a client's datagrams (socket.h): lets go of the one that rfile holds, read
+ * or not, and the next read takes another. Never waits. 0, or -1: EINVAL when
+ * these are no such datagrams, EBUSY.
+ */
+SKS_API int sks_next_datagram(struct sks_rfile *rfile);
+
 /* 1 when the end of input was met and everything before it was read; never waits. */
 SKS_API int sks_eof(const struct sks_rfile *rfile);
 

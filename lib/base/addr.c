@@ -413,23 +413,35 @@ copy_list(struct sks_addr *addrs, const struct addrinfo *list)
 	return n;
 }
 
-static struct sks_addr *
-resolve_name(const struct sks_endpoint *ep, int passive, size_t *n, const char **why)
+struct sks_addr *
+sks_addr_list(const struct addrinfo *list, size_t *n, const char **why)
 {
-	struct addrinfo *list = look_up(ep, ep->host, NULL, passive, why), *ai;
+	const struct addrinfo *ai;
 	struct sks_addr *addrs = NULL;
 	size_t most = 0;
 
 	for (ai = list; ai != NULL; ai = ai->ai_next)
 		most++;
-	if (most > 0 && (addrs = new_addresses(most, why)) != NULL &&
-	    (*n = copy_list(addrs, list)) == 0) {
-		sks_sys_free(addrs);
-		addrs = NULL;
-		fail(EAI_NONAME, why);
-	}
-	if (list != NULL)
-		freeaddrinfo(list);
+	if (most > 0 && (addrs = new_addresses(most, why)) == NULL)
+		return NULL;
+	*n = copy_list(addrs, list);
+	if (*n > 0)
+		return addrs;
+	sks_sys_free(addrs);
+	fail(EAI_NONAME, why);
+	return NULL;
+}
+
+static struct sks_addr *
+resolve_name(const struct sks_endpoint *ep, int passive, size_t *n, const char **why)
+{
+	struct addrinfo *list = look_up(ep, ep->host, NULL, passive, why);
+	struct sks_addr *addrs;
+
+	if (list == NULL)
+		return NULL;
+	addrs = sks_addr_list(list, n, why);
+	freeaddrinfo(list);
 	return addrs;
 }
 

@@ -55,6 +55,13 @@ int sks_scheme_type(enum sks_scheme scheme);
 struct sks_addr *sks_endpoint_resolve(const struct sks_endpoint *ep, int passive, size_t *n,
     const char **why);
 
+/*
+ * The IPv4 and IPv6 addresses of a getaddrinfo(3) list, as above. NULL: ENOENT
+ * when it has none, ENOMEM, and *why.
+ */
+struct addrinfo;
+struct sks_addr *sks_addr_list(const struct addrinfo *list, size_t *n, const char **why);
+
 /* Would that need neither a name server nor a file, and so not block? */
 int sks_endpoint_is_direct(const struct sks_endpoint *ep);
 

@@ -15,6 +15,7 @@
 #include "io/stream.h"
 
 #include "base/clock.h"
+#include "base/util.h"
 #include "io/wait.h"
 
 #include <errno.h>
@@ -105,7 +106,7 @@ await(struct sks_rfile *r, struct patience *p, int want)
 	sks_flush_dirty();
 	if (r->twin != NULL && !sks_task_current()->shares && r->twin->error != 0) {
 		r->busy = 0;
-		errno = r->twin->error;
+		(void)sks_wfile_failed(r->twin);
 		return -1;
 	}
 	if (p->phase != phase) {
@@ -138,6 +139,42 @@ pull(struct sks_rfile *r, void *into, size_t n)
 	return got;
 }
 
+/* Reads into the buffer, as much as comes at once. */
+static ssize_t
+pull_more(struct sks_rfile *r)
+{
+	size_t room = sks_buf_length(&r->buf) == 0 ? FILL_SIZE : FILL_MORE;
+	ssize_t got;
+
+	if (sks_buf_reserve(&r->buf, r->pool, room) == -1)
+		return -1;
+	got = pull(r, r->buf.base + r->buf.end, r->buf.cap - r->buf.end);
+	if (got > 0)
+		r->buf.end += (size_t)got;
+	return got;
+}
+
+/*
+ * Takes one datagram, whole; behind it is an end. What went wrong with one, as
+ * a port that nobody listens on, says nothing of the next.
+ */
+static ssize_t
+pull_datagram(struct sks_rfile *r)
+{
+	ssize_t got = r->tr->ops->next_size(r->tr);
+
+	sks_task_current()->calls++;
+	if (got == -1 || sks_buf_reserve(&r->buf, r->pool, sks_max((size_t)got, 1)) == -1)
+		return -1;
+	got = pull(r, r->buf.base + r->buf.end, r->buf.cap - r->buf.end);
+	r->error = 0;
+	r->dry = 0;
+	r->eof = got >= 0;
+	if (got > 0)
+		r->buf.end += (size_t)got;
+	return got;
+}
+
 /*
  * Gets more input, into the buffer (into is NULL) or the caller's memory.
  * 1..n, 0 at the end of input, or -1.
@@ -160,17 +197,12 @@ get(struct sks_rfile *r, struct patience *p, void *into, size_t n)
 		if (!r->dry) {
 			ssize_t got;
 
-			if (into != NULL)
+			if (sks_transport_is_datagram(r->tr))
+				got = pull_datagram(r);
+			else if (into != NULL)
 				got = pull(r, into, n);
-			else {
-				size_t room = sks_buf_length(&r->buf) == 0 ? FILL_SIZE : FILL_MORE;
-
-				if (sks_buf_reserve(&r->buf, r->pool, room) == -1)
-					return -1;
-				got = pull(r, r->buf.base + r->buf.end, r->buf.cap - r->buf.end);
-				if (got > 0)
-					r->buf.end += (size_t)got;
-			}
+			else
+				got = pull_more(r);
 			if (got >= 0 || errno != EAGAIN) {
 				p->begun |= got > 0;
 				return got;
@@ -387,7 +419,7 @@ read_some(struct sks_rfile *r, struct patience *p, void *buf, size_t n)
 	ssize_t got;
 
 	if (sks_buf_length(&r->buf) == 0) {
-		if (n >= DIRECT_SIZE) {
+		if (n >= DIRECT_SIZE && !sks_transport_is_datagram(r->tr)) {
 			got = get(r, p, buf, n);
 			if (got > 0)
 				r->taken += (uint64_t)got;
@@ -541,6 +573,21 @@ sks_copy(struct sks_rfile *r, struct sks_wfile *w, int64_t n)
 	rc = copy(r, w, n);
 	end(r);
 	return rc;
+}
+
+int
+sks_next_datagram(struct sks_rfile *r)
+{
+	if (!sks_transport_is_datagram(r->tr)) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (begin(r) == -1)
+		return -1;
+	sks_buf_release(&r->buf, r->pool);
+	r->eof = 0;
+	end(r);
+	return 0;
 }
 
 int

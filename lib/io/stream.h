@@ -52,7 +52,7 @@ struct sks_wfile {
 	int write_ms;
 	size_t max_output;
 	int partial;                /* of the first message in buf something is sent */
-	int error;
+	atomic_int error;           /* a reader of the twin, who may be another thread, looks at it */
 	int busy;
 	atomic_int claimed;         /* busy, where several threads may write */
 };
@@ -90,11 +90,20 @@ void sks_rfile_restore(struct sks_rfile *r);
 /* Sends what it can without waiting. 0 also when bytes are left; -1 when the direction broke. */
 int sks_wfile_try_flush(struct sks_wfile *w);
 
+/*
+ * Is the direction broken? Then errno says why. The failure of a datagram is
+ * told once, to whoever asks first: it breaks nothing.
+ */
+int sks_wfile_failed(struct sks_wfile *w);
+
 /* Gives memory back and leaves the list of its task; unsent bytes are lost. */
 void sks_wfile_close(struct sks_wfile *w);
 void sks_rfile_close(struct sks_rfile *r);
 
 /* The flush rule: sends what the current task has written. Failures stick to the streams. */
 void sks_flush_dirty(void);
+
+/* The same for a task that ends: what could not be sent is no longer its business. */
+void sks_flush_end(void);
 
 #endif

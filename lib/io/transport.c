@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The plain transport: a connected stream socket.
+ * The plain transports: a connected stream or datagram socket.
  *
  * MSG_DONTWAIT makes it independent of the descriptor's O_NONBLOCK, which is
  * shared with whoever inherited the socket.
@@ -66,4 +66,22 @@ const struct sks_transport_ops sks_plain_transport = {
 	.read = plain_read,
 	.write = plain_write,
 	.shutdown = plain_shutdown,
+};
+
+static ssize_t
+datagram_size(struct sks_transport *tr)
+{
+	ssize_t n;
+
+	do {
+		n = sks_sys_recv(tr->fd, NULL, 0, MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC);
+	} while (n == -1 && errno == EINTR);
+	return n;
+}
+
+const struct sks_transport_ops sks_datagram_transport = {
+	.read = plain_read,
+	.write = plain_write,
+	.shutdown = plain_shutdown,
+	.next_size = datagram_size,
 };

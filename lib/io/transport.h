@@ -10,6 +10,7 @@
 #define SKS_IO_TRANSPORT_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -23,6 +24,11 @@ struct sks_transport_ops {
 	ssize_t (*write)(struct sks_transport *, const struct iovec *iov, int n);
 	/* No more bytes will be written; the peer reads an end. Errors are ignored. */
 	void (*shutdown)(struct sks_transport *);
+	/*
+	 * NULL where bytes flow. Of datagrams, which go one by one: how many bytes
+	 * the next one has, that a read has room for it, or -1 as read.
+	 */
+	ssize_t (*next_size)(struct sks_transport *);
 };
 
 /* Payload bytes that went through; one for many transports. */
@@ -39,5 +45,14 @@ struct sks_transport {
 };
 
 extern const struct sks_transport_ops sks_plain_transport;
+
+/* A connected datagram socket: each read takes one whole, each write sends one. */
+extern const struct sks_transport_ops sks_datagram_transport;
+
+static inline int
+sks_transport_is_datagram(const struct sks_transport *tr)
+{
+	return tr != NULL && tr->ops->next_size != NULL;
+}
 
 #endif

@@ -27,6 +27,14 @@ int sks_wait_readable(int fd, struct sks_watch *watch, int64_t deadline);
 int sks_wait_writable(int fd, int64_t deadline);
 int sks_wait_any(int fd, int events, int64_t deadline);
 int sks_wait_until(int64_t moment); /* 0 when the moment came */
+
+/*
+ * The same for many: n entries as of poll(2), with room for SKS_CANCEL_MOST
+ * more behind them. How many have revents, or -1 as above. An entry whose descriptor is
+ * closed while a fiber waits is not noticed, as by epoll(7).
+ */
+struct pollfd;
+int sks_wait_many(struct pollfd *fds, size_t n, int64_t deadline);
 void sks_wait_turn(void);           /* lets other fibers and events go first */
 
 /* One client with much to say must not keep the loop from the others: a turn, when it is due. */
@@ -61,9 +69,10 @@ void sks_wait_cancel(struct sks_task *task);
 int sks_cancel_init(struct sks_cancel *cancel);
 void sks_cancel_set(struct sks_cancel *cancel, int on);
 
-/* The two kinds; wait.c picks one. */
+/* The two kinds; wait.c and wait_many.c pick one. */
 int sks_wait_event_readable(struct sks_task *task, struct sks_watch *watch, int64_t deadline);
 int sks_wait_event_any(int fd, int events, int64_t deadline);
 int sks_wait_poll_any(int fd, int events, int64_t deadline);
+int sks_wait_poll_many(struct pollfd *fds, size_t n, int64_t deadline);
 
 #endif

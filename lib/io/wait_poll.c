@@ -31,27 +31,35 @@ is_any(const struct pollfd *p, nfds_t n)
 }
 
 int
-sks_wait_poll_any(int fd, int events, int64_t deadline)
+sks_wait_poll_many(struct pollfd *fds, size_t n, int64_t deadline)
 {
-	struct pollfd p[1 + SKS_CANCEL_MOST];
-	nfds_t fds = 1 + add_cancels(p + 1);
-	int n, got;
+	nfds_t cancels = add_cancels(fds + n);
+	int got;
 
-	p[0] = (struct pollfd){ .fd = fd, .events = (short)((events & SKS_READ ? POLLIN : 0) |
-		(events & SKS_WRITE ? POLLOUT : 0)) }; /* poll passes over -1 */
 	do {
-		n = sks_sys_poll(p, fds, sks_clock_left(deadline));
-	} while ((n == -1 && errno == EINTR) || (n == 0 && sks_clock_left(deadline) != 0));
-	if (n == -1)
-		return -1;
-	if (n == 0) {
+		got = sks_sys_poll(fds, n + cancels, sks_clock_left(deadline));
+	} while ((got == -1 && errno == EINTR) || (got == 0 && sks_clock_left(deadline) != 0));
+	if (got == 0)
 		errno = ETIMEDOUT;
-		return -1;
-	}
-	if (is_any(p + 1, fds - 1)) {
+	else if (got > 0 && is_any(fds + n, cancels)) {
 		errno = ECANCELED;
 		return -1;
 	}
+	return got > 0 ? got : -1;
+}
+
+int
+sks_wait_poll_any(int fd, int events, int64_t deadline)
+{
+	/* poll passes over -1 */
+	struct pollfd p[1 + SKS_CANCEL_MOST] = {
+		{ .fd = fd, .events = (short)((events & SKS_READ ? POLLIN : 0) |
+			(events & SKS_WRITE ? POLLOUT : 0)) },
+	};
+	int got;
+
+	if (sks_wait_poll_many(p, 1, deadline) == -1)
+		return -1;
 	if (p[0].revents & POLLNVAL) {
 		errno = EBADF;
 		return -1;

@@ -45,6 +45,26 @@ sks_wfile_close(struct sks_wfile *w)
 	sks_buf_release(&w->buf, w->pool);
 }
 
+/* Does each flush send one datagram? */
+static int
+is_datagram(const struct sks_wfile *w)
+{
+	return sks_transport_is_datagram(w->tr);
+}
+
+int
+sks_wfile_failed(struct sks_wfile *w)
+{
+	int error = w->error;
+
+	if (error == 0)
+		return 0;
+	errno = error;
+	if (is_datagram(w)) /* the next one may go */
+		w->error = 0;
+	return 1;
+}
+
 /* One direction of bytes that send_all works through. */
 struct block {
 	struct sks_buf *buf;
@@ -201,10 +221,8 @@ send_all(struct sks_wfile *w, const void *more, size_t n, int wait)
 	struct block own = { &w->buf, more, n };
 	int rc = 0;
 
-	if (w->error != 0) {
-		errno = w->error;
+	if (sks_wfile_failed(w))
 		return -1;
-	}
 	if (w->busy) {
 		errno = EBUSY;
 		return -1;
@@ -220,6 +238,8 @@ send_all(struct sks_wfile *w, const void *more, size_t n, int wait)
 		rc = end_sending(w, outbox_of(w), rc, block_length(&own) == 0, wait);
 	if (rc == -1 && errno != ECANCELED && errno != ENOMEM)
 		w->error = errno;
+	if (w->error != 0 && is_datagram(w)) /* it is lost; the next must not be joined to it */
+		sks_buf_consume(&w->buf, sks_buf_length(&w->buf));
 	if (sks_buf_length(&w->buf) == 0)
 		sks_buf_release(&w->buf, w->pool);
 	w->busy = 0;
@@ -239,7 +259,7 @@ flush_at_once(struct sks_task *task, struct sks_wfile *w)
 	struct iovec iov = { w->buf.base + w->buf.start, n };
 	ssize_t sent;
 
-	if (w->error != 0 || w->busy || outbox_of(w) != NULL || n == 0)
+	if (w->error != 0 || w->busy || outbox_of(w) != NULL || n == 0 || is_datagram(w))
 		return 0;
 	sent = w->tr->ops->write(w->tr, &iov, 1);
 	task->calls++;
@@ -295,6 +315,16 @@ sks_flush_dirty(void)
 	flush_all(dirty);
 }
 
+void
+sks_flush_end(void)
+{
+	struct sks_list *dirty = &sks_task_current()->dirty;
+
+	sks_flush_dirty();
+	while (sks_list_pop(dirty) != NULL)
+		;
+}
+
 int
 sks_wfile_try_flush(struct sks_wfile *w)
 {
@@ -304,11 +334,16 @@ sks_wfile_try_flush(struct sks_wfile *w)
 static int
 flush(struct sks_wfile *w)
 {
+	int rc;
+
 	if (w->tr == NULL) {
 		errno = w->error;
 		return w->error != 0 ? -1 : 0;
 	}
-	return send_all(w, NULL, 0, 1);
+	rc = send_all(w, NULL, 0, 1);
+	if (rc == -1)
+		(void)sks_wfile_failed(w); /* told now */
+	return rc;
 }
 
 int
@@ -328,17 +363,15 @@ sks_flush(struct sks_wfile *w)
 static int
 begin(struct sks_wfile *w, size_t n)
 {
-	if (w->error != 0) {
-		errno = w->error;
+	if (sks_wfile_failed(w))
 		return -1;
-	}
 	if (w->busy) {
 		errno = EBUSY;
 		return -1;
 	}
 	if (sks_buf_length(&w->buf) + n <= w->max_output)
 		return 0;
-	if (w->tr == NULL) {
+	if (w->tr == NULL || is_datagram(w)) {
 		errno = EMSGSIZE;
 		return -1;
 	}
@@ -358,7 +391,7 @@ added(struct sks_wfile *w, size_t n)
 static int
 write_bytes(struct sks_wfile *w, const void *buf, size_t n)
 {
-	if (w->tr != NULL && (n >= DIRECT_SIZE || n > w->max_output)) {
+	if (w->tr != NULL && !is_datagram(w) && (n >= DIRECT_SIZE || n > w->max_output)) {
 		if (begin(w, 0) == -1)
 			return -1;
 		return send_all(w, buf, n, 1);
@@ -433,7 +466,7 @@ print(struct sks_wfile *w, const char *format, va_list args)
 		if ((size_t)n <= room) {
 			/* The text stands in the buffer; is it allowed to stay? */
 			if (sks_buf_length(&w->buf) + (size_t)n > w->max_output) {
-				if (w->tr == NULL) {
+				if (w->tr == NULL || is_datagram(w)) {
 					errno = EMSGSIZE;
 					return -1;
 				}

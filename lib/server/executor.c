@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/executor.h"
 
+#include "base/clock.h"
 #include "base/sys.h"
+#include "io/stream.h"
+
 #include <errno.h>
 
 #define RETRY_MS 50
@@ -35,6 +38,18 @@ sks_executor_free(struct sks_executor *executor)
 	event_del(&executor->retry);
 	sks_list_remove(&executor->give_up.link);
 	executor->ops->free(executor);
+}
+
+void
+sks_executor_run(struct sks_call *call)
+{
+	struct sks_task *task = sks_task_current();
+
+	call->ops->run(call);
+	if (sks_list_empty(&task->dirty))
+		return;
+	task->deadline = sks_clock_after(call->service->options.linger_ms);
+	sks_flush_end();
 }
 
 int

@@ -81,6 +81,9 @@ int sks_executor_is_full(const struct sks_executor *executor);
 /* 1 when others wait for the place of a call that runs. */
 int sks_executor_is_contended(const struct sks_executor *executor);
 
+/* On the task: runs the call, and sends what it has written to clients of its own. */
+void sks_executor_run(struct sks_call *call);
+
 /* A call was run: on the loop's own stack. */
 void sks_executor_done(struct sks_call *call);
 

@@ -28,7 +28,7 @@ run(void *arg)
 {
 	struct sks_call *call = arg;
 
-	call->ops->run(call);
+	sks_executor_run(call);
 	/* On the loop's stack, once this fiber is back in its pool. */
 	sks_list_init(&call->job.link);
 	call->job.run = run_done;

@@ -123,7 +123,7 @@ run_child(struct sks_executor *executor, struct sks_call *call, const sigset_t *
 	reset_signals(mask);
 	if (stop.fd == -1)
 		task->cancel = NULL;
-	call->ops->run(call);
+	sks_executor_run(call);
 	leave(call->failed ? EXIT_FAILURE : EXIT_SUCCESS, NULL);
 	abort();
 }

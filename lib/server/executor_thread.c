@@ -53,7 +53,7 @@ run_call(struct thread_executor *pool, struct sks_call *call)
 	task->name = call->service->handler.name;
 	task->peer = call->req.peer;
 	task->peer_len = call->req.peer_len;
-	call->ops->run(call);
+	sks_executor_run(call);
 	call->message.run = end_call;
 }
 

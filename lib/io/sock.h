@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sock.h - the inside of a socket object (socketserver/socket.h).
+ *
+ * Its descriptor is held by the object while it is open, by each call that
+ * waits, and by streams; who lets go last closes it. So closing it under a
+ * fiber that waits gives no descriptor number away that is still in use.
+ */
+#ifndef SKS_IO_SOCK_H
+#define SKS_IO_SOCK_H
+
+#include "fiber/task.h"
+
+#include <socketserver/socket.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct sks_socket {
+	int fd;                      /* -1: closed, and nobody holds it */
+	int closed;                  /* for its owner */
+	int orphan;                  /* the owner has freed it; who lets go last frees the memory */
+	int timeout_ms;
+	atomic_int holds;
+	struct sks_task *waiting[2]; /* for input, for room; NULL: nobody */
+};
+
+/* Makes zeroed memory a socket that owns fd. */
+void sks_sock_init(struct sks_socket *s, int fd);
+
+/* A new socket that owns fd. NULL: ENOMEM, and fd is closed. */
+struct sks_socket *sks_sock_wrap(int fd);
+
+/* For streams that go on when the owner closes. drop may free the object. */
+void sks_sock_hold(struct sks_socket *s);
+void sks_sock_drop(struct sks_socket *s);
+
+/* At the beginning of each call: 0, or -1 and EBADF when it is closed. A turn, when one is due. */
+int sks_sock_begin(struct sks_socket *s);
+
+/* How long a call may still wait; zero it before. */
+struct sks_sock_wait {
+	int64_t deadline;  /* 0: none yet */
+	int expired;
+	int pause_ms;
+};
+
+/*
+ * After a call that failed: waits for the event when that was EAGAIN, or does
+ * nothing when it was EINTR. 0: try again. -1 and errno; then *s may be gone.
+ */
+int sks_sock_retry(struct sks_socket *s, struct sks_sock_wait *wait, int event);
+
+/*
+ * The same where the kernel has no event for it: a Unix socket's queue at the
+ * other end is full, and we are not connected to it. Sleeps for a moment.
+ */
+int sks_sock_pause(struct sks_socket *s, struct sks_sock_wait *wait);
+
+#endif

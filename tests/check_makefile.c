@@ -1,0 +1,782 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_makefile.c - the streams of clients: of sks_connect() and of
+ * sks_makefile(), over connections and datagrams; in a thread (loop test 0)
+ * and on a fiber (1), and in handlers of every mode.
+ */
+#include "acceptance.h"
+#include "base/sys.h"
+#include "base/util.h"
+#include "rig.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ck_fails(call, error)                     \
+	do {                                      \
+		errno = 0;                        \
+		ck_assert_int_eq((call), -1);     \
+		ck_assert_int_eq(errno, (error)); \
+	} while (0)
+
+static struct sks_conn *
+connected(const char *address)
+{
+	struct sks_conn *conn = sks_connect(address, 0);
+
+	ck_assert_msg(conn != NULL, "%s: %s", address, strerror(errno));
+	return conn;
+}
+
+static void
+expect_line(struct sks_conn *conn, const char *text)
+{
+	char *line = sks_gets(conn->rfile);
+
+	ck_assert_msg(line != NULL, "%s", strerror(errno));
+	ck_assert_str_eq(line, text);
+}
+
+static void
+expect_end(struct sks_conn *conn)
+{
+	errno = -1;
+	ck_assert_ptr_null(sks_gets(conn->rfile));
+	ck_assert_int_eq(errno, 0);
+}
+
+/* -- makefile -- */
+
+static void
+make_files(void *arg)
+{
+	struct sks_socket *pair[2];
+	struct sks_conn *r, *w, *rw;
+	char byte;
+	int fd;
+
+	(void)arg;
+	ck_assert_int_eq(sks_socket_pair(SOCK_STREAM, pair), 0);
+	r = sks_makefile(pair[0], "r");
+	w = sks_makefile(pair[0], "w");
+	rw = sks_makefile(pair[1], "rw");
+	ck_assert(r != NULL && w != NULL && rw != NULL);
+	ck_assert(r->rfile != NULL && r->wfile == NULL && r->socket == pair[0]);
+	ck_assert(w->rfile == NULL && w->wfile != NULL);
+	ck_assert_int_eq(sks_puts(w->wfile, "there\n"), 0);
+	ck_assert_int_eq(sks_flush(w->wfile), 0);
+	expect_line(rw, "there");
+	ck_assert_int_eq(sks_printf(rw->wfile, "and %s\n", "back"), 0);
+	ck_assert_int_eq(sks_flush(rw->wfile), 0);
+	expect_line(r, "and back");
+
+	/* Closed for its owner; the streams go on, and the last closes it. */
+	fd = sks_socket_fileno(pair[0]);
+	ck_fails(sks_socket_detach(pair[0]), EBUSY);
+	ck_assert_int_eq(sks_socket_close(pair[0]), 0);
+	ck_fails(sks_socket_send(pair[0], "x", 1, 0), EBADF);
+	ck_assert_int_eq(sks_puts(w->wfile, "still here\n"), 0);
+	ck_assert_int_eq(sks_conn_close(w), 0); /* which flushes */
+	expect_line(rw, "still here");
+	ck_assert_int_ne(fcntl(fd, F_GETFD), -1);
+	ck_assert_int_eq(sks_conn_close(r), 0);
+	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
+	expect_end(rw);
+	sks_socket_free(pair[0]);
+
+	/* And the other way: the socket outlives its streams. */
+	ck_assert_int_eq(sks_conn_close(rw), 0);
+	ck_assert_int_eq(sks_socket_recv(pair[1], &byte, 1, 0), 0);
+	sks_socket_free(pair[1]);
+	ck_assert_int_eq(sks_conn_close(NULL), 0);
+}
+
+START_TEST(streams_and_socket_end_in_any_order)
+{
+	rig_run_on(_i, make_files, NULL);
+}
+END_TEST
+
+static void
+free_first(void *arg)
+{
+	struct sks_socket *pair[2];
+	struct sks_conn *conn;
+
+	(void)arg;
+	ck_assert_int_eq(sks_socket_pair(SOCK_STREAM, pair), 0);
+	conn = sks_makefile(pair[0], "rw");
+	sks_socket_free(pair[0]);
+	ck_assert_int_eq(sks_socket_send(pair[1], "x\n", 2, 0), 2);
+	expect_line(conn, "x");
+	ck_assert_int_eq(sks_conn_close(conn), 0);
+	sks_socket_free(pair[1]);
+}
+
+START_TEST(a_freed_socket_lives_as_long_as_its_streams)
+{
+	rig_run_on(_i, free_first, NULL);
+}
+END_TEST
+
+START_TEST(modes_and_sockets_that_make_no_files)
+{
+	static const char *const modes[] = { "", "wr", "rwr", "rb", "x", "w+" };
+	struct sks_socket *pair[2];
+	size_t i;
+
+	ck_assert_int_eq(sks_socket_pair(SOCK_STREAM, pair), 0);
+	for (i = 0; i < SKS_ARRAY_LEN(modes); i++) {
+		errno = 0;
+		ck_assert_ptr_null(sks_makefile(pair[0], modes[i]));
+		ck_assert_int_eq(errno, EINVAL);
+	}
+	sks_socket_settimeout(pair[0], 0);
+	ck_assert_ptr_null(sks_makefile(pair[0], "rw"));
+	ck_assert_int_eq(errno, EINVAL);
+	sks_socket_settimeout(pair[0], 1);
+	sks_fault("malloc:ENOMEM");
+	ck_assert_ptr_null(sks_makefile(pair[0], "rw"));
+	ck_assert_int_eq(errno, ENOMEM);
+	sks_fault_clear();
+	sks_socket_free(pair[0]);
+	sks_socket_free(pair[1]);
+	ck_assert_int_eq(sks_socket_pair(SOCK_SEQPACKET, pair), 0);
+	ck_assert_ptr_null(sks_makefile(pair[0], "rw"));
+	ck_assert_int_eq(errno, EINVAL);
+	sks_socket_free(pair[0]);
+	sks_socket_free(pair[1]);
+}
+END_TEST
+
+static void
+lose_output(void *arg)
+{
+	static char block[200000];
+	struct sks_socket *pair[2];
+	struct sks_conn *conn;
+
+	(void)arg;
+	ck_assert_int_eq(sks_socket_pair(SOCK_STREAM, pair), 0);
+	conn = sks_makefile(pair[0], "w");
+	ck_assert_int_eq(sks_puts(conn->wfile, "lost"), 0);
+	sks_socket_free(pair[1]);
+	ck_fails(sks_conn_close(conn), EPIPE);
+	sks_socket_free(pair[0]);
+
+	/* Nobody reads: close waits no longer than the time limit. */
+	ck_assert_int_eq(sks_socket_pair(SOCK_STREAM, pair), 0);
+	sks_socket_settimeout(pair[0], 0);
+	while (sks_socket_send(pair[0], block, sizeof(block), 0) > 0)
+		;
+	sks_socket_settimeout(pair[0], 20);
+	conn = sks_makefile(pair[0], "rw");
+	ck_assert_int_eq(sks_puts(conn->wfile, "lost"), 0);
+	ck_fails(sks_conn_close(conn), ETIMEDOUT);
+	conn = sks_makefile(pair[0], "rw");
+	ck_assert_ptr_null(sks_gets(conn->rfile));
+	ck_assert_int_eq(errno, ETIMEDOUT);
+	ck_assert_int_eq(sks_conn_close(conn), 0);
+	sks_socket_free(pair[0]);
+	sks_socket_free(pair[1]);
+}
+
+START_TEST(closing_tells_what_lost_output)
+{
+	rig_run_on(_i, lose_output, NULL);
+}
+END_TEST
+
+static void
+read_a_line(void *arg)
+{
+	struct sks_conn *conn = arg;
+
+	ck_assert_ptr_null(sks_gets(conn->rfile));
+	ck_assert_int_eq(errno, 0);
+}
+
+static void
+close_in_use(void *arg)
+{
+	struct sks_socket *pair[2];
+	struct sks_conn *conn;
+
+	(void)arg;
+	ck_assert_int_eq(sks_socket_pair(SOCK_STREAM, pair), 0);
+	conn = sks_makefile(pair[0], "rw");
+	rig_go(rig_here(), read_a_line, conn);
+	sks_yield();
+	ck_fails(sks_conn_close(conn), EBUSY);
+	ck_assert_int_eq(sks_socket_shutdown(conn->socket, SHUT_RD), 0);
+	while (rig_here()->live > 1)
+		sks_yield();
+	ck_assert_int_eq(sks_conn_close(conn), 0);
+	sks_socket_free(pair[0]);
+	sks_socket_free(pair[1]);
+}
+
+START_TEST(streams_in_use_are_not_closed)
+{
+	rig_run_on(1, close_in_use, NULL);
+}
+END_TEST
+
+/* -- both directions at once, from two tasks -- */
+
+#define LINES 20000
+
+static void
+write_lines(void *arg)
+{
+	struct sks_conn *conn = arg;
+	int i;
+
+	for (i = 0; i < LINES; i++)
+		ck_assert_int_eq(sks_printf(conn->wfile, "line %d\n", i), 0);
+	ck_assert_int_eq(sks_flush(conn->wfile), 0);
+	ck_assert_int_eq(sks_socket_shutdown(conn->socket, SHUT_WR), 0);
+}
+
+static void *
+write_lines_in_thread(void *arg)
+{
+	write_lines(arg);
+	return NULL;
+}
+
+static void
+read_lines(struct sks_conn *conn)
+{
+	char text[32];
+	int i;
+
+	for (i = 0; i < LINES; i++) {
+		snprintf(text, sizeof(text), "line %d", i);
+		expect_line(conn, text);
+	}
+	expect_end(conn);
+}
+
+static void
+talk_both_ways(void *arg)
+{
+	struct sks_conn *conn = connected(arg);
+	pthread_t thread;
+
+	if (rig_here() != NULL) {
+		rig_go(rig_here(), write_lines, conn);
+		read_lines(conn);
+	} else {
+		ck_assert_int_eq(pthread_create(&thread, NULL, write_lines_in_thread, conn), 0);
+		read_lines(conn);
+		pthread_join(thread, NULL);
+	}
+	ck_assert_int_eq(sks_conn_close(conn), 0);
+}
+
+static int
+echo_all(struct sks_request *req)
+{
+	return sks_copy(req->rfile, req->wfile, -1);
+}
+
+START_TEST(one_task_writes_while_another_reads)
+{
+	struct acc acc;
+
+	acc_streams(&acc, _i / 2, &(struct sks_handler){ .handle = echo_all }, NULL);
+	acc_start(&acc);
+	rig_run_on(_i % 2, talk_both_ways, acc.address);
+	acc_free(&acc);
+}
+END_TEST
+
+/* -- datagrams -- */
+
+/* A server of datagrams, as the address of a client. */
+static void
+serve_datagrams(struct acc *acc, char address[200], int transport, const struct sks_handler *handler)
+{
+	acc_datagrams(acc, transport, handler, NULL);
+	acc_start(acc);
+	snprintf(address, 200, "%s%.160s", acc->transport == ACC_UDP ? "udp:" : "unix-dgram:",
+	    acc->address + (acc->transport == ACC_UDP ? 0 : strlen("unix:")));
+}
+
+static void
+exchange_datagrams(void *arg)
+{
+	struct sks_conn *conn = connected(arg);
+	static char big[30000], got[30000];
+	char *line;
+
+	/* A question is one datagram however many calls wrote it. */
+	ck_assert_int_eq(sks_puts(conn->wfile, "one\n"), 0);
+	ck_assert_int_eq(sks_puts(conn->wfile, "two\n"), 0);
+	ck_assert_int_eq(sks_puts(conn->wfile, "three"), 0);
+	ck_assert_int_eq(sks_readline(conn->rfile, &line), 4);
+	expect_line(conn, "two");
+	ck_assert(!sks_eof(conn->rfile));
+	expect_line(conn, "three");
+	ck_assert(sks_eof(conn->rfile));
+	expect_end(conn);
+	expect_end(conn); /* and so on */
+	ck_assert_int_eq(sks_next_datagram(conn->rfile), 0);
+
+	/* What is left of one goes with it. */
+	ck_assert_int_eq(sks_puts(conn->wfile, "a\nb\nc\n"), 0);
+	expect_line(conn, "a");
+	ck_assert_int_eq(sks_next_datagram(conn->rfile), 0);
+	ck_assert_int_eq(sks_puts(conn->wfile, "d\n"), 0);
+	ck_assert_int_eq(sks_flush(conn->wfile), 0);
+	ck_assert_int_eq(sks_puts(conn->wfile, "e\n"), 0);
+	expect_line(conn, "d");
+	expect_end(conn);
+	ck_assert_int_eq(sks_next_datagram(conn->rfile), 0);
+	expect_line(conn, "e");
+	ck_assert_int_eq(sks_next_datagram(conn->rfile), 0);
+
+	/* Larger than what a stream reads at once. */
+	memset(big, 'x', sizeof(big));
+	ck_assert_int_eq(sks_write(conn->wfile, big, sizeof(big)), 0);
+	ck_assert_int_eq(sks_readn(conn->rfile, got, sizeof(got)), sizeof(got));
+	ck_assert_mem_eq(got, big, sizeof(big));
+	ck_assert_int_eq(sks_next_datagram(conn->rfile), 0);
+	ck_assert_int_eq(sks_write(conn->wfile, big, sizeof(big)), 0);
+	ck_assert_int_eq(sks_read(conn->rfile, got, sizeof(got)), sizeof(got));
+	ck_assert_int_eq(sks_read(conn->rfile, got, sizeof(got)), 0);
+	ck_assert_int_eq(sks_conn_close(conn), 0);
+}
+
+START_TEST(a_flush_is_a_datagram_and_a_read_takes_one)
+{
+	char address[200];
+	struct acc acc;
+
+	serve_datagrams(&acc, address, _i / 2, &(struct sks_handler){ .handle = echo_all });
+	rig_run_on(_i % 2, exchange_datagrams, address);
+	acc_free(&acc);
+}
+END_TEST
+
+static void
+send_too_much(void *arg)
+{
+	static char block[300000];
+	struct sks_conn *conn = connected(arg);
+	size_t largest = 65507;
+	int size;
+
+	if (strncmp(arg, "unix", 4) == 0) {
+		ck_assert_int_eq(sks_socket_get_option(conn->socket, SOL_SOCKET, SO_SNDBUF, &size), 0);
+		largest = (size_t)size - 32;
+		ck_assert_uint_lt(largest, sizeof(block));
+	}
+	ck_fails(sks_write(conn->wfile, block, largest + 1), EMSGSIZE);
+	ck_assert_int_eq(sks_puts(conn->wfile, "kept\n"), 0);
+	ck_fails(sks_write(conn->wfile, block, largest - 4), EMSGSIZE);
+	ck_fails(sks_printf(conn->wfile, "%*d", (int)largest, 1), EMSGSIZE);
+	expect_line(conn, "kept");
+	ck_assert_int_eq(sks_next_datagram(conn->rfile), 0);
+	/* As large as can be is not too large. (The server does not take it all.) */
+	ck_assert_int_eq(sks_write(conn->wfile, block, largest), 0);
+	ck_assert_int_eq(sks_flush(conn->wfile), 0);
+	ck_assert_int_eq(sks_conn_close(conn), 0);
+}
+
+static int
+answer_short(struct sks_request *req)
+{
+	char *line = sks_gets(req->rfile);
+
+	return line == NULL ? -1 : sks_printf(req->wfile, "%s\n", line);
+}
+
+START_TEST(a_datagram_that_is_too_large_is_emsgsize)
+{
+	char address[200];
+	struct acc acc;
+
+	serve_datagrams(&acc, address, _i / 2, &(struct sks_handler){ .handle = answer_short });
+	rig_run_on(_i % 2, send_too_much, address);
+	acc_free(&acc);
+}
+END_TEST
+
+/* A port that nobody has, until somebody does. */
+static void
+ask_nobody(void *arg)
+{
+	struct sockaddr_storage addr;
+	struct sks_socket *server = sks_socket_new(AF_INET, SOCK_DGRAM, 0);
+	struct sks_conn *conn;
+	socklen_t len = sizeof(addr);
+	char address[100] = "udp:", buf[16];
+	int i;
+
+	(void)arg;
+	ck_assert_int_eq(sks_address("127.0.0.1:0", &addr, &len), 0);
+	ck_assert_int_eq(sks_socket_bind(server, (struct sockaddr *)&addr, len), 0);
+	ck_assert_int_eq(sks_socket_getsockname(server, (struct sockaddr *)&addr, &len), 0);
+	sks_address_text((struct sockaddr *)&addr, len, address + 4, sizeof(address) - 4);
+	sks_socket_free(server);
+	conn = connected(address);
+	for (i = 0; i < 2; i++) {
+		ck_assert_int_eq(sks_puts(conn->wfile, "anybody?\n"), 0);
+		ck_assert_ptr_null(sks_gets(conn->rfile));
+		ck_assert_int_eq(errno, ECONNREFUSED);
+	}
+	/* Told by a flush: the datagram that met it is dropped, and the next goes alone. */
+	ck_assert_int_eq(sks_puts(conn->wfile, "anybody?\n"), 0);
+	ck_assert_int_eq(sks_flush(conn->wfile), 0);
+	ck_assert_int_eq(sks_puts(conn->wfile, "dropped\n"), 0);
+	ck_fails(sks_flush(conn->wfile), ECONNREFUSED);
+
+	server = sks_socket_new(AF_INET, SOCK_DGRAM, 0);
+	ck_assert_int_eq(sks_socket_bind(server, (struct sockaddr *)&addr, len), 0);
+	ck_assert_int_eq(sks_puts(conn->wfile, "now?\n"), 0);
+	ck_assert_int_eq(sks_flush(conn->wfile), 0);
+	ck_assert_int_eq(sks_wfile_error(conn->wfile), 0);
+	ck_assert_int_eq(sks_socket_recvfrom(server, buf, sizeof(buf), 0, (struct sockaddr *)&addr,
+	    &len, NULL), 5);
+	ck_assert_mem_eq(buf, "now?\n", 5);
+	/* An empty answer is an end at once. */
+	ck_assert_int_eq(sks_socket_sendto(server, "", 0, 0, (struct sockaddr *)&addr, len), 0);
+	ck_assert_int_eq(sks_socket_sendto(server, "yes\n", 4, 0, (struct sockaddr *)&addr, len), 4);
+	expect_end(conn);
+	ck_assert_int_eq(sks_next_datagram(conn->rfile), 0);
+	expect_line(conn, "yes");
+	ck_assert_int_eq(sks_conn_close(conn), 0);
+	sks_socket_free(server);
+}
+
+START_TEST(a_refused_datagram_breaks_nothing)
+{
+	rig_run_on(_i, ask_nobody, NULL);
+}
+END_TEST
+
+/* A flush by a wait has nobody to tell; the read that waits tells. */
+static void
+lose_a_datagram(void *arg)
+{
+	struct sks_socket *pair[2];
+	struct sks_conn *conn;
+
+	(void)arg;
+	ck_assert_int_eq(sks_socket_pair(SOCK_DGRAM, pair), 0);
+	sks_socket_settimeout(pair[0], 20);
+	conn = sks_makefile(pair[0], "rw");
+	sks_fault("send:EMSGSIZE");
+	ck_assert_int_eq(sks_puts(conn->wfile, "x"), 0);
+	ck_assert_ptr_null(sks_gets(conn->rfile));
+	ck_assert_int_eq(errno, EMSGSIZE);
+	ck_assert_ptr_null(sks_gets(conn->rfile));
+	ck_assert_int_eq(errno, ETIMEDOUT);
+	ck_assert_int_eq(sks_puts(conn->wfile, "y"), 0);
+	ck_assert_int_eq(sks_conn_close(conn), 0);
+	sks_socket_free(pair[0]);
+	sks_fault_clear();
+	conn = sks_makefile(pair[1], "r");
+	expect_line(conn, "y");
+	ck_assert_int_eq(sks_conn_close(conn), 0);
+	sks_socket_free(pair[1]);
+}
+
+START_TEST(a_lost_datagram_is_told_once)
+{
+	rig_run_on(_i, lose_a_datagram, NULL);
+}
+END_TEST
+
+static int
+ask_for_next(struct sks_request *req)
+{
+	ck_assert_int_eq(sks_next_datagram(req->rfile), -1);
+	return errno == EINVAL ? sks_puts(req->wfile, "EINVAL\n") : -1;
+}
+
+START_TEST(only_datagrams_of_clients_have_a_next)
+{
+	struct acc acc;
+
+	acc_all(&acc, _i, &(struct sks_handler){ .handle = ask_for_next }, NULL);
+	acc_start(&acc);
+	acc_ask(&acc, "x\n", "EINVAL\n");
+	acc_free(&acc);
+}
+END_TEST
+
+/* -- handlers that are clients -- */
+
+static char upstream[200];
+
+/* Asks the upstream for each line. */
+static int
+relay(struct sks_request *req)
+{
+	struct sks_conn *conn = sks_connect(upstream, 5000);
+	char *line;
+	int rc = 0;
+
+	if (conn == NULL)
+		return -1;
+	while (rc == 0 && (line = sks_gets(req->rfile)) != NULL) {
+		rc = sks_printf(conn->wfile, "<%s>\n", line);
+		line = rc == 0 ? sks_gets(conn->rfile) : NULL;
+		rc = line != NULL ? sks_printf(req->wfile, "%s\n", line) : -1;
+	}
+	if (sks_conn_close(conn) == -1)
+		rc = -1;
+	return rc;
+}
+
+static void
+relay_in(int mode)
+{
+	static const struct sks_handler echo = { .handle = rig_echo_lines };
+	static const struct sks_handler relays = { .name = "relay", .handle = relay };
+	struct acc back, front;
+	int fd[3], i;
+
+	acc_all(&back, 0, &echo, NULL);
+	acc_start(&back);
+	snprintf(upstream, sizeof(upstream), "%s", back.address);
+	acc_all(&front, mode, &relays, NULL);
+	acc_start(&front);
+	for (i = 0; i < 3; i++) {
+		fd[i] = acc_client(&front);
+		peer_puts(fd[i], "one\n");
+		peer_expect(fd[i], "<one>\n");
+		if (front.mode->one_at_a_time || !acc_is_stream(&front)) {
+			close(fd[i]);
+			fd[i] = -1;
+		}
+	}
+	for (i = 0; i < 3; i++) {
+		if (fd[i] == -1)
+			continue;
+		peer_puts(fd[i], "two\nthree\n");
+		peer_expect(fd[i], "<two>\n<three>\n");
+		peer_half_close(fd[i]);
+		peer_expect_eof(fd[i]);
+	}
+	acc_free(&front);
+	acc_free(&back);
+	ck_assert_int_eq(log_lines(), 0);
+}
+
+START_TEST(a_handler_is_a_client_in_every_mode)
+{
+	relay_in(_i);
+}
+END_TEST
+
+START_TEST(a_handler_is_a_client_in_a_child)
+{
+	relay_in(ACC_PROCESSES(_i));
+}
+END_TEST
+
+/* The client is kept between exchanges, and nobody flushes it. */
+static int
+pass_on(struct sks_request *req)
+{
+	struct sks_conn **kept = req->state;
+	char *line = sks_gets(req->rfile);
+
+	if (line == NULL)
+		return -1;
+	if (*kept == NULL && (*kept = sks_connect(upstream, 5000)) == NULL)
+		return -1;
+	if (sks_printf((*kept)->wfile, "%s\n", line) == -1)
+		return -1;
+	return line[0] == 'q' ? SKS_DONE : SKS_KEEP;
+}
+
+static void
+hang_up(struct sks_request *req)
+{
+	struct sks_conn **kept = req->state;
+
+	sks_conn_close(*kept);
+}
+
+START_TEST(what_a_handler_wrote_to_its_client_goes_when_it_returns)
+{
+	static const struct sks_handler passes = {
+		.handle = pass_on,
+		.finish = hang_up,
+		.state_size = sizeof(struct sks_conn *),
+	};
+	struct sks_socket *server = sks_socket_new(AF_INET, SOCK_STREAM, 0), *client;
+	struct sockaddr_storage addr;
+	struct sks_conn *conn;
+	struct acc front;
+	socklen_t len;
+	int fd, i;
+
+	ck_assert_int_eq(sks_address("127.0.0.1:0", &addr, &len), 0);
+	ck_assert_int_eq(sks_socket_bind(server, (struct sockaddr *)&addr, len), 0);
+	ck_assert_int_eq(sks_socket_listen(server, 1), 0);
+	ck_assert_int_eq(sks_socket_getsockname(server, (struct sockaddr *)&addr, &len), 0);
+	sks_address_text((struct sockaddr *)&addr, len, upstream, sizeof(upstream));
+	acc_tcp(&front, _i, &passes, NULL);
+	acc_start(&front);
+	fd = acc_client(&front);
+	peer_puts(fd, "one\n");
+	client = sks_socket_accept(server, NULL, NULL);
+	conn = sks_makefile(client, "r");
+	expect_line(conn, "one");
+	for (i = 0; i < 20; i++) { /* on whichever fiber or thread */
+		peer_puts(fd, "more\n");
+		expect_line(conn, "more");
+	}
+	peer_puts(fd, "quit\n");
+	expect_line(conn, "quit");
+	expect_end(conn);
+	peer_expect_eof(fd);
+	sks_conn_close(conn);
+	sks_socket_free(client);
+	sks_socket_free(server);
+	acc_free(&front);
+}
+END_TEST
+
+/* -- nuisances -- */
+
+static const char *const nuisances[] = {
+	"recv:EINTR:%2,send:EINTR:%2,poll:EINTR:%2",
+	"recv:EAGAIN:%2,send:EAGAIN:%2",
+	"recv:short=1,send:short=1,sendmsg:short=1",
+};
+
+static void
+be_pestered(void *arg)
+{
+	struct sks_conn *conn;
+	char text[32];
+	int i;
+
+	sks_fault(nuisances[*(int *)arg]);
+	conn = connected(upstream);
+	for (i = 0; i < 5; i++) {
+		ck_assert_int_eq(sks_printf(conn->wfile, "line %d\n", i), 0);
+		snprintf(text, sizeof(text), "line %d", i);
+		expect_line(conn, text);
+	}
+	ck_assert_int_eq(sks_conn_close(conn), 0);
+	sks_fault_clear();
+}
+
+START_TEST(interruptions_and_short_counts_change_nothing)
+{
+	static const struct sks_handler echo = { .handle = rig_echo_lines };
+	int which = _i / 2;
+	struct acc back;
+
+	acc_all(&back, 0, &echo, NULL);
+	acc_start(&back);
+	snprintf(upstream, sizeof(upstream), "%s", back.address);
+	rig_run_on(_i % 2, be_pestered, &which);
+	acc_free(&back);
+}
+END_TEST
+
+/* Each allocation of an exchange in turn. Whatever comes of it, nothing leaks. */
+static void
+exchange_without_memory(void *arg)
+{
+	int k, good = 0;
+
+	for (k = 1; good < 2; k++) {
+		struct sks_conn *conn;
+		char rule[32], *line = NULL;
+		unsigned long hits;
+
+		ck_assert_int_lt(k, 100);
+		snprintf(rule, sizeof(rule), "malloc:ENOMEM:%d", k);
+		sks_fault(rule);
+		conn = sks_connect(arg, 5000);
+		if (conn != NULL) {
+			if (sks_puts(conn->wfile, "question\n") == 0)
+				line = sks_gets(conn->rfile);
+			ck_assert(line != NULL || errno == ENOMEM);
+			(void)sks_conn_close(conn);
+		} else
+			ck_assert_int_eq(errno, ENOMEM);
+		hits = sks_fault_hits();
+		sks_fault_clear();
+		if (hits == 0) {
+			ck_assert_ptr_nonnull(line);
+			good++;
+		}
+	}
+}
+
+/* Only this program's side fails: the server is plain. */
+static void *
+echo_plainly(void *arg)
+{
+	int listener = *(int *)arg, fd;
+	char buf[64];
+	ssize_t n;
+
+	while ((fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) != -1) {
+		while ((n = recv(fd, buf, sizeof(buf), 0)) > 0)
+			(void)!send(fd, buf, (size_t)n, MSG_NOSIGNAL);
+		close(fd);
+	}
+	return NULL;
+}
+
+START_TEST(without_memory_a_client_fails_and_leaks_nothing)
+{
+	struct sockaddr_storage addr;
+	socklen_t len;
+	pthread_t thread;
+	char address[160];
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	ck_assert_int_eq(sks_address("127.0.0.1:0", &addr, &len), 0);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, len), 0);
+	ck_assert_int_eq(listen(fd, 5), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
+	sks_address_text((struct sockaddr *)&addr, len, address, sizeof(address));
+	ck_assert_int_eq(pthread_create(&thread, NULL, echo_plainly, &fd), 0);
+	rig_run_on(_i, exchange_without_memory, address);
+	shutdown(fd, SHUT_RDWR);
+	pthread_join(thread, NULL);
+	close(fd);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("makefile");
+	TCase *tc = tcase_create("makefile");
+
+	tcase_add_checked_fixture(tc, acc_setup, acc_teardown);
+	tcase_set_timeout(tc, 60);
+	tcase_add_loop_test(tc, streams_and_socket_end_in_any_order, 0, 2);
+	tcase_add_loop_test(tc, a_freed_socket_lives_as_long_as_its_streams, 0, 2);
+	tcase_add_test(tc, modes_and_sockets_that_make_no_files);
+	tcase_add_loop_test(tc, closing_tells_what_lost_output, 0, 2);
+	tcase_add_test(tc, streams_in_use_are_not_closed);
+	tcase_add_loop_test(tc, one_task_writes_while_another_reads, 0, 4);
+	tcase_add_loop_test(tc, a_flush_is_a_datagram_and_a_read_takes_one, 0, 4);
+	tcase_add_loop_test(tc, a_datagram_that_is_too_large_is_emsgsize, 0, 4);
+	tcase_add_loop_test(tc, a_refused_datagram_breaks_nothing, 0, 2);
+	tcase_add_loop_test(tc, a_lost_datagram_is_told_once, 0, 2);
+	tcase_add_loop_test(tc, only_datagrams_of_clients_have_a_next, 0, 4);
+	tcase_add_loop_test(tc, a_handler_is_a_client_in_every_mode, 0, ACC_ALL);
+	tcase_add_loop_test(tc, a_handler_is_a_client_in_a_child, 0, 4);
+	tcase_add_loop_test(tc, what_a_handler_wrote_to_its_client_goes_when_it_returns, 0, ACC_MODES);
+	tcase_add_loop_test(tc, interruptions_and_short_counts_change_nothing, 0, 6);
+	tcase_add_loop_test(tc, without_memory_a_client_fails_and_leaks_nothing, 0, 2);
+	suite_add_tcase(s, tc);
+	return run_suite(s);
+}

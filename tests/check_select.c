@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_select.c - waiting for any of many descriptors; in a thread (loop
+ * test 0) and on a fiber (1).
+ */
+#include "base/sys.h"
+#include "base/util.h"
+#include "harness.h"
+#include "rig.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#define ck_fails(call, error)                     \
+	do {                                      \
+		errno = 0;                        \
+		ck_assert_int_eq((call), -1);     \
+		ck_assert_int_eq(errno, (error)); \
+	} while (0)
+
+static void
+pair_of(struct sks_socket *pair[2])
+{
+	ck_assert_int_eq(sks_socket_pair(SOCK_STREAM, pair), 0);
+}
+
+static void
+free_pair(struct sks_socket *pair[2])
+{
+	sks_socket_free(pair[0]);
+	sks_socket_free(pair[1]);
+}
+
+/* Writes to a socket after a moment. */
+static void
+write_later(void *arg)
+{
+	ck_assert_int_eq(sks_sleep(5), 0);
+	ck_assert_int_eq(sks_socket_send(arg, "x", 1, 0), 1);
+}
+
+static void *
+write_later_in_thread(void *arg)
+{
+	write_later(arg);
+	return NULL;
+}
+
+static pthread_t writer;
+
+static void
+begin_writer(struct sks_socket *s)
+{
+	if (rig_here() != NULL)
+		rig_go(rig_here(), write_later, s);
+	else
+		ck_assert_int_eq(pthread_create(&writer, NULL, write_later_in_thread, s), 0);
+}
+
+static void
+end_writer(void)
+{
+	if (rig_here() == NULL)
+		pthread_join(writer, NULL);
+}
+
+/* -- what is ready -- */
+
+static void
+look(void *arg)
+{
+	struct sks_socket *pair[2];
+	struct sks_selectable set[3];
+	char byte;
+
+	(void)arg;
+	pair_of(pair);
+	set[0] = (struct sks_selectable){ .socket = pair[0], .want = SKS_READ, .ready = -1 };
+	set[1] = (struct sks_selectable){ .socket = pair[0], .want = SKS_WRITE, .ready = -1 };
+	set[2] = (struct sks_selectable){ .socket = pair[1], .want = 0, .ready = -1 };
+	ck_assert_int_eq(sks_select(set, 3, SKS_OFF), 1);
+	ck_assert(set[0].ready == 0 && set[1].ready == SKS_WRITE && set[2].ready == 0);
+	ck_assert_int_eq(sks_select(set, 1, 0), 0);
+	ck_assert_int_eq(set[0].ready, 0);
+	ck_assert_int_eq(sks_socket_send(pair[1], "x", 1, 0), 1);
+	ck_assert_int_eq(sks_select(set, 2, SKS_OFF), 2);
+	ck_assert(set[0].ready == SKS_READ && set[1].ready == SKS_WRITE);
+	set[0].want = SKS_READ | SKS_WRITE;
+	ck_assert_int_eq(sks_select(set, 1, SKS_OFF), 1);
+	ck_assert_int_eq(set[0].ready, SKS_READ | SKS_WRITE);
+
+	/* An end is readable, and an error is whatever was wanted. */
+	set[0] = (struct sks_selectable){ .socket = pair[1], .want = SKS_READ };
+	set[1] = (struct sks_selectable){ .fd = sks_socket_fileno(pair[1]), .want = SKS_WRITE };
+	sks_socket_close(pair[0]);
+	ck_assert_int_eq(sks_select(set, 2, SKS_OFF), 2);
+	ck_assert(set[0].ready == SKS_READ && set[1].ready == SKS_WRITE);
+	ck_assert_int_eq(sks_socket_recv(pair[1], &byte, 1, 0), -1); /* it had unread input */
+	free_pair(pair);
+}
+
+START_TEST(tells_what_is_ready)
+{
+	rig_run_on(_i, look, NULL);
+}
+END_TEST
+
+static void
+wait_long(void *arg)
+{
+	struct sks_socket *a[2], *b[2];
+	struct sks_selectable set[4];
+	int64_t before;
+
+	(void)arg;
+	pair_of(a);
+	pair_of(b);
+	set[0] = (struct sks_selectable){ .socket = a[0], .want = SKS_READ };
+	set[1] = (struct sks_selectable){ .socket = b[0], .want = SKS_READ };
+	set[2] = (struct sks_selectable){ .socket = b[0], .want = SKS_READ | SKS_EXCEPT };
+	set[3] = (struct sks_selectable){ .socket = a[0], .want = SKS_EXCEPT };
+	before = rig_now();
+	ck_assert_int_eq(sks_select(set, 4, 20), 0);
+	ck_assert_int_ge(rig_now() - before, 19 * 1000000);
+	begin_writer(b[1]);
+	ck_assert_int_eq(sks_select(set, 4, SKS_OFF), 2);
+	ck_assert(set[0].ready == 0 && set[1].ready == SKS_READ && set[2].ready == SKS_READ);
+	end_writer();
+	/* One alone. */
+	begin_writer(a[1]);
+	ck_assert_int_eq(sks_select(set, 1, 20000), 1);
+	end_writer();
+	/* None at all is a sleep. */
+	before = rig_now();
+	ck_assert_int_eq(sks_select(NULL, 0, 10), 0);
+	ck_assert_int_ge(rig_now() - before, 9 * 1000000);
+	ck_assert_int_eq(sks_select(NULL, 0, 0), 0);
+	free_pair(a);
+	free_pair(b);
+}
+
+START_TEST(waits_for_the_first_or_the_time)
+{
+	rig_run_on(_i, wait_long, NULL);
+}
+END_TEST
+
+/* Urgent data is the exceptional condition. */
+static void
+except(void *arg)
+{
+	struct rig_link l;
+	struct sks_selectable set[2];
+
+	(void)arg;
+	rig_link_open_tcp(&l);
+	set[0] = (struct sks_selectable){ .fd = l.fd, .want = SKS_EXCEPT };
+	set[1] = (struct sks_selectable){ .fd = l.fd, .want = SKS_READ };
+	ck_assert_int_eq(sks_select(set, 2, 10), 0);
+	ck_assert_int_eq(send(l.peer, "!", 1, MSG_OOB), 1);
+	ck_assert_int_eq(sks_select(set, 1, SKS_OFF), 1);
+	ck_assert_int_eq(set[0].ready, SKS_EXCEPT);
+	rig_link_close(&l);
+}
+
+START_TEST(tells_exceptional_conditions)
+{
+	rig_run_on(_i, except, NULL);
+}
+END_TEST
+
+static void
+look_at_streams(void *arg)
+{
+	struct sks_socket *pair[2];
+	struct sks_selectable set[2];
+	struct sks_conn *conn;
+
+	(void)arg;
+	pair_of(pair);
+	conn = sks_makefile(pair[0], "rw");
+	set[0] = (struct sks_selectable){ .rfile = conn->rfile, .want = SKS_READ };
+	set[1] = (struct sks_selectable){ .socket = pair[0], .want = SKS_READ };
+	ck_assert_int_eq(sks_select(set, 1, 0), 0);
+	ck_assert_int_eq(sks_socket_sendall(pair[1], "one\ntwo\n", 8, 0), 0);
+	ck_assert_int_eq(sks_select(set, 2, SKS_OFF), 2);
+	ck_assert_str_eq(sks_gets(conn->rfile), "one");
+	/* The socket is empty, but the next line is here. */
+	ck_assert_int_eq(sks_select(set, 2, SKS_OFF), 1);
+	ck_assert(set[0].ready == SKS_READ && set[1].ready == 0);
+	set[0].want = SKS_READ | SKS_WRITE;
+	ck_assert_int_eq(sks_select(set, 2, SKS_OFF), 1);
+	ck_assert_int_eq(set[0].ready, SKS_READ | SKS_WRITE);
+	ck_assert_str_eq(sks_gets(conn->rfile), "two");
+	set[0].want = SKS_READ;
+	ck_assert_int_eq(sks_select(set, 2, 10), 0);
+	/* What was written goes before a wait. */
+	ck_assert_int_eq(sks_puts(conn->wfile, "x"), 0);
+	set[1].socket = pair[1];
+	ck_assert_int_eq(sks_select(set, 2, SKS_OFF), 1);
+	ck_assert_int_eq(set[1].ready, SKS_READ);
+	sks_conn_close(conn);
+	free_pair(pair);
+}
+
+START_TEST(buffered_input_is_ready)
+{
+	rig_run_on(_i, look_at_streams, NULL);
+}
+END_TEST
+
+static void
+look_at_others(void *arg)
+{
+	struct sks_selectable set[2];
+	FILE *file = tmpfile();
+	int ends[2];
+
+	(void)arg;
+	ck_assert_ptr_nonnull(file);
+	ck_assert_int_eq(pipe(ends), 0);
+	set[0] = (struct sks_selectable){ .fd = fileno(file), .want = SKS_READ | SKS_WRITE };
+	set[1] = (struct sks_selectable){ .fd = ends[0], .want = SKS_READ };
+	ck_assert_int_eq(sks_select(set, 2, SKS_OFF), 1);
+	ck_assert_int_eq(set[0].ready, SKS_READ | SKS_WRITE);
+	set[0].want = SKS_EXCEPT; /* which a file never has, and which no epoll takes */
+	ck_assert_int_eq(sks_select(set, 2, 10), 0);
+	close(ends[1]);
+	ck_assert_int_eq(sks_select(set, 2, SKS_OFF), 1);
+	close(ends[0]);
+	fclose(file);
+}
+
+START_TEST(files_are_ready_and_pipes_wait)
+{
+	rig_run_on(_i, look_at_others, NULL);
+}
+END_TEST
+
+static void
+look_wrongly(void *arg)
+{
+	struct sks_socket *pair[2];
+	struct sks_selectable set[2];
+	int fd;
+
+	(void)arg;
+	pair_of(pair);
+	fd = sks_socket_fileno(pair[1]);
+	set[0] = (struct sks_selectable){ .socket = pair[0], .want = SKS_WRITE };
+	set[1] = (struct sks_selectable){ .socket = pair[1], .want = SKS_READ };
+	sks_socket_close(pair[1]);
+	ck_fails(sks_select(set, 2, SKS_OFF), EBADF);
+	set[1] = (struct sks_selectable){ .fd = fd, .want = SKS_READ };
+	ck_fails(sks_select(set, 2, SKS_OFF), EBADF);
+	set[1].fd = -1;
+	ck_fails(sks_select(set, 2, SKS_OFF), EBADF);
+	set[1].want = 0; /* passed over */
+	ck_assert_int_eq(sks_select(set, 2, SKS_OFF), 1);
+	set[1].want = 8;
+	ck_fails(sks_select(set, 2, SKS_OFF), EINVAL);
+	free_pair(pair);
+}
+
+START_TEST(what_is_closed_is_ebadf)
+{
+	rig_run_on(_i, look_wrongly, NULL);
+}
+END_TEST
+
+/* -- many -- */
+
+static size_t
+as_many_as_allowed(size_t most)
+{
+	struct rlimit limit;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = limit.rlim_max;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	return limit.rlim_cur < most + 100 ? (size_t)limit.rlim_cur - 100 : most;
+}
+
+static void
+wait_for_many(void *arg)
+{
+	size_t n = as_many_as_allowed(is_slow() ? 2000 : 15000), i;
+	struct sks_selectable *set = calloc(n, sizeof(*set));
+	struct sks_socket *pair[2];
+
+	(void)arg;
+	ck_assert_ptr_nonnull(set);
+	ck_assert_uint_gt(n, 1024);
+	pair_of(pair);
+	for (i = 0; i < n; i++) {
+		set[i].fd = fcntl(sks_socket_fileno(pair[0]), F_DUPFD_CLOEXEC, 0);
+		ck_assert_int_ne(set[i].fd, -1);
+		set[i].want = SKS_READ;
+	}
+	ck_assert_int_eq(sks_select(set, n, 1), 0);
+	begin_writer(pair[1]);
+	ck_assert_int_gt(sks_select(set, n, SKS_OFF), 0); /* it may come amid the look at all of them */
+	end_writer();
+	ck_assert_int_eq(sks_select(set, n, SKS_OFF), (int)n);
+	for (i = 0; i < n; i++) {
+		ck_assert_int_eq(set[i].ready, SKS_READ);
+		close(set[i].fd);
+	}
+	free(set);
+	free_pair(pair);
+}
+
+START_TEST(there_may_be_many_thousands)
+{
+	rig_run_on(_i, wait_for_many, NULL);
+}
+END_TEST
+
+/* Two fibers wait for much the same at once. */
+static int rounds;
+
+static void
+take_turns(void *arg)
+{
+	struct sks_socket **pair = arg;
+	struct sks_selectable set[2] = {
+		{ .socket = pair[0], .want = SKS_READ },
+		{ .socket = pair[1], .want = SKS_READ },
+	};
+	char byte;
+
+	while (rounds < 100) {
+		ck_assert_int_gt(sks_select(set, 2, SKS_OFF), 0);
+		if (set[0].ready && sks_socket_recv(pair[0], &byte, 1, MSG_DONTWAIT) == 1) {
+			if (++rounds >= 100)
+				break;
+			ck_assert_int_eq(sks_socket_send(pair[0], "x", 1, 0), 1);
+		}
+		if (set[1].ready && sks_socket_recv(pair[1], &byte, 1, MSG_DONTWAIT) == 1)
+			ck_assert_int_eq(sks_socket_send(pair[1], "x", 1, 0), 1);
+	}
+	(void)sks_socket_shutdown(pair[0], SHUT_RDWR);
+}
+
+static void
+share(void *arg)
+{
+	struct sks_socket *pair[2];
+	int i;
+
+	(void)arg;
+	pair_of(pair);
+	for (i = 0; i < 3; i++)
+		rig_go(rig_here(), take_turns, pair);
+	ck_assert_int_eq(sks_socket_send(pair[1], "x", 1, 0), 1);
+	while (rig_here()->live > 1)
+		sks_yield();
+	free_pair(pair);
+}
+
+START_TEST(several_fibers_may_wait_for_the_same)
+{
+	rig_run_on(1, share, NULL);
+}
+END_TEST
+
+/* Each has a socket of its own, and one that all wait for. */
+static void
+wait_for_the_bell(void *arg)
+{
+	struct sks_socket **bell = arg, *own[2];
+	struct sks_selectable set[2];
+
+	pair_of(own);
+	set[0] = (struct sks_selectable){ .socket = own[0], .want = SKS_READ };
+	set[1] = (struct sks_selectable){ .socket = bell[0], .want = SKS_READ };
+	ck_assert_int_eq(sks_select(set, 2, SKS_OFF), 1);
+	ck_assert_int_eq(set[1].ready, SKS_READ);
+	free_pair(own);
+}
+
+static void
+ring_the_bell(void *arg)
+{
+	struct sks_socket *bell[2];
+	int i;
+
+	(void)arg;
+	(void)as_many_as_allowed(5000);
+	pair_of(bell);
+	for (i = 0; i < 1200; i++)
+		rig_go(rig_here(), wait_for_the_bell, bell);
+	sks_yield();
+	ck_assert_int_eq(sks_socket_send(bell[1], "x", 1, 0), 1);
+	while (rig_here()->live > 1)
+		sks_yield();
+	free_pair(bell);
+}
+
+START_TEST(more_than_a_thousand_fibers_may_wait_for_one)
+{
+	rig_run_on(1, ring_the_bell, NULL);
+}
+END_TEST
+
+/* -- how a wait ends otherwise -- */
+
+static void
+select_in_vain(void *arg)
+{
+	struct sks_socket **pair = arg;
+	struct sks_selectable set[2] = {
+		{ .socket = pair[0], .want = SKS_READ },
+		{ .socket = pair[1], .want = SKS_READ },
+	};
+
+	ck_fails(sks_select(set, 2, SKS_OFF), ECANCELED);
+	ck_fails(sks_select(set, 2, 0), ECANCELED);
+}
+
+static void
+cancel(void *arg)
+{
+	struct sks_socket *pair[2];
+	struct sks_selectable set;
+	struct sks_task *task;
+
+	(void)arg;
+	pair_of(pair);
+	task = rig_go(rig_here(), select_in_vain, pair);
+	sks_yield();
+	sks_wait_cancel(task);
+	while (rig_here()->live > 1)
+		sks_yield();
+	set = (struct sks_selectable){ .socket = pair[0], .want = SKS_READ };
+	sks_task_current()->deadline = 1; /* not the call's own time: no 0 */
+	ck_fails(sks_select(&set, 1, SKS_OFF), ETIMEDOUT);
+	free_pair(pair);
+}
+
+START_TEST(a_cancelled_task_and_a_deadline_end_it)
+{
+	rig_run_on(1, cancel, NULL);
+}
+END_TEST
+
+static void
+run_out(void *arg)
+{
+	static const char *const rules[] = {
+		"epoll_create1:EMFILE", "epoll_ctl:ENOSPC:2", "event_add:ENOMEM:10", "malloc:ENOMEM:2",
+		"poll:ENOMEM:2",
+	};
+	static const int errors[] = { EMFILE, ENOSPC, ENOMEM, ENOMEM, ENOMEM };
+	struct sks_selectable set[20] = { 0 };
+	struct sks_socket *pair[2];
+	size_t i;
+
+	pair_of(pair);
+	for (i = 0; i < 20; i++)
+		set[i] = (struct sks_selectable){ .socket = pair[i % 2],
+			.want = SKS_READ | SKS_EXCEPT };
+	sks_fault("malloc:ENOMEM");
+	ck_fails(sks_select(set, 20, SKS_OFF), ENOMEM);
+	sks_fault_clear();
+	for (i = *(int *)arg ? 0 : 4; i < SKS_ARRAY_LEN(rules); i++) {
+		if (i == 4 && *(int *)arg)
+			begin_writer(pair[0]);
+		sks_fault(rules[i]);
+		ck_fails(sks_select(set, 20, SKS_OFF), errors[i]);
+		sks_fault_clear();
+	}
+	sks_fault("poll:EINTR:%2");
+	ck_assert_int_eq(sks_select(set, 20, 5), *(int *)arg ? 10 : 0);
+	free_pair(pair);
+}
+
+START_TEST(what_runs_out_leaks_nothing)
+{
+	rig_run_on(_i, run_out, &_i);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("select");
+	TCase *tc = tcase_create("select");
+
+	tcase_add_checked_fixture(tc, rig_setup, no_leaks_teardown);
+	tcase_set_timeout(tc, 60);
+	tcase_add_loop_test(tc, tells_what_is_ready, 0, 2);
+	tcase_add_loop_test(tc, waits_for_the_first_or_the_time, 0, 2);
+	tcase_add_loop_test(tc, tells_exceptional_conditions, 0, 2);
+	tcase_add_loop_test(tc, buffered_input_is_ready, 0, 2);
+	tcase_add_loop_test(tc, files_are_ready_and_pipes_wait, 0, 2);
+	tcase_add_loop_test(tc, what_is_closed_is_ebadf, 0, 2);
+	tcase_add_loop_test(tc, there_may_be_many_thousands, 0, 2);
+	tcase_add_test(tc, several_fibers_may_wait_for_the_same);
+	tcase_add_test(tc, more_than_a_thousand_fibers_may_wait_for_one);
+	tcase_add_test(tc, a_cancelled_task_and_a_deadline_end_it);
+	tcase_add_loop_test(tc, what_runs_out_leaks_nothing, 0, 2);
+	suite_add_tcase(s, tc);
+	return run_suite(s);
+}
