@@ -533,8 +533,7 @@ relay(struct sks_request *req)
 	return rc;
 }
 
-static void
-relay_in(int mode)
+START_TEST(a_handler_is_a_client_in_every_mode)
 {
 	static const struct sks_handler echo = { .handle = rig_echo_lines };
 	static const struct sks_handler relays = { .name = "relay", .handle = relay };
@@ -544,7 +543,7 @@ relay_in(int mode)
 	acc_all(&back, 0, &echo, NULL);
 	acc_start(&back);
 	snprintf(upstream, sizeof(upstream), "%s", back.address);
-	acc_all(&front, mode, &relays, NULL);
+	acc_all(&front, _i, &relays, NULL);
 	acc_start(&front);
 	for (i = 0; i < 3; i++) {
 		fd[i] = acc_client(&front);
@@ -566,17 +565,6 @@ relay_in(int mode)
 	acc_free(&front);
 	acc_free(&back);
 	ck_assert_int_eq(log_lines(), 0);
-}
-
-START_TEST(a_handler_is_a_client_in_every_mode)
-{
-	relay_in(_i);
-}
-END_TEST
-
-START_TEST(a_handler_is_a_client_in_a_child)
-{
-	relay_in(ACC_PROCESSES(_i));
 }
 END_TEST
 
@@ -773,8 +761,8 @@ main(void)
 	tcase_add_loop_test(tc, a_lost_datagram_is_told_once, 0, 2);
 	tcase_add_loop_test(tc, only_datagrams_of_clients_have_a_next, 0, 4);
 	tcase_add_loop_test(tc, a_handler_is_a_client_in_every_mode, 0, ACC_ALL);
-	tcase_add_loop_test(tc, a_handler_is_a_client_in_a_child, 0, 4);
-	tcase_add_loop_test(tc, what_a_handler_wrote_to_its_client_goes_when_it_returns, 0, ACC_MODES);
+	tcase_add_loop_test(tc, what_a_handler_wrote_to_its_client_goes_when_it_returns, 0,
+	    ACC_ONE_MEMORY(ACC_MODES));
 	tcase_add_loop_test(tc, interruptions_and_short_counts_change_nothing, 0, 6);
 	tcase_add_loop_test(tc, without_memory_a_client_fails_and_leaks_nothing, 0, 2);
 	suite_add_tcase(s, tc);

@@ -27,7 +27,7 @@
 
 #define READ_SIZE 16384
 
-struct sks_conn {
+struct sks_connection {
 	/* What each message touches, together. */
 	struct sks_watch watch;
 	struct sks_transport transport;
@@ -55,21 +55,21 @@ struct sks_conn {
 	/* the peer's address and the handler's state follow */
 };
 
-static struct sks_conn *
+static struct sks_connection *
 conn_of(struct sks_call *call)
 {
-	return sks_container_of(call, struct sks_conn, call);
+	return sks_container_of(call, struct sks_connection, call);
 }
 
 static void
-move_to(struct sks_conn *c, struct sks_list *state)
+move_to(struct sks_connection *c, struct sks_list *state)
 {
 	sks_list_remove(&c->call.link);
 	sks_list_append(state, &c->call.link);
 }
 
 static void
-leave_parked(struct sks_conn *c)
+leave_parked(struct sks_connection *c)
 {
 	sks_watch_forget(&c->watch);
 	c->parked = 0;
@@ -78,7 +78,7 @@ leave_parked(struct sks_conn *c)
 
 /* A line is never longer than 1 GiB, so 32 bits hold what was not read of one. */
 static void
-keep_input(struct sks_conn *c, struct sks_buf *buf)
+keep_input(struct sks_connection *c, struct sks_buf *buf)
 {
 	c->in.base = buf->base;
 	c->in.start = (uint32_t)buf->start;
@@ -88,7 +88,7 @@ keep_input(struct sks_conn *c, struct sks_buf *buf)
 }
 
 static struct sks_buf
-take_input(struct sks_conn *c)
+take_input(struct sks_connection *c)
 {
 	struct sks_buf buf = { c->in.base, c->in.start, c->in.end, c->in.cap };
 
@@ -98,7 +98,7 @@ take_input(struct sks_conn *c)
 }
 
 static void
-drop_input(struct sks_conn *c)
+drop_input(struct sks_connection *c)
 {
 	struct sks_buf buf = take_input(c);
 
@@ -109,7 +109,7 @@ drop_input(struct sks_conn *c)
 static void
 let_go(struct sks_call *call)
 {
-	struct sks_conn *c = conn_of(call);
+	struct sks_connection *c = conn_of(call);
 
 	sks_watch_close(&c->watch);
 	sks_outbox_free(c->outbox);
@@ -121,7 +121,7 @@ let_go(struct sks_call *call)
 }
 
 static void
-close_now(struct sks_conn *c)
+close_now(struct sks_connection *c)
 {
 	struct sks_worker *worker = c->worker;
 
@@ -139,7 +139,7 @@ close_now(struct sks_conn *c)
 /* -- lingering -- */
 
 static void
-close_lingering(struct sks_conn *c)
+close_lingering(struct sks_connection *c)
 {
 	sks_count(&c->worker->service->lingering, -1);
 	close_now(c);
@@ -148,7 +148,7 @@ close_lingering(struct sks_conn *c)
 static void
 on_drain(struct sks_watch *watch, int error)
 {
-	struct sks_conn *c = sks_container_of(watch, struct sks_conn, watch);
+	struct sks_connection *c = sks_container_of(watch, struct sks_connection, watch);
 	unsigned char *scratch = sks_loop_scratch(c->worker->loop);
 
 	while (error == 0 && scratch != NULL && c->drained < SKS_LINGER_BYTES) {
@@ -169,7 +169,7 @@ on_drain(struct sks_watch *watch, int error)
 }
 
 static void
-shut_down(struct sks_conn *c)
+shut_down(struct sks_connection *c)
 {
 	struct sks_service *service = c->worker->service;
 
@@ -187,7 +187,7 @@ shut_down(struct sks_conn *c)
 static void
 on_outbox_idle(void *arg)
 {
-	struct sks_conn *c = arg;
+	struct sks_connection *c = arg;
 	int error;
 
 	if (!c->flushing)
@@ -202,13 +202,13 @@ on_outbox_idle(void *arg)
 
 /* Do tasks run beside the loop? Then an outbox is there from the beginning. */
 static int
-is_threaded(const struct sks_conn *c)
+is_threaded(const struct sks_connection *c)
 {
 	return c->worker->service->options.mode == SKS_THREADS;
 }
 
 static struct sks_outbox *
-need_outbox(struct sks_conn *c)
+need_outbox(struct sks_connection *c)
 {
 	struct sks_service *service = c->worker->service;
 
@@ -221,7 +221,7 @@ need_outbox(struct sks_conn *c)
 
 /* The handler is through: from here on the loop brings the connection to its end. */
 static void
-linger(struct sks_conn *c)
+linger(struct sks_connection *c)
 {
 	move_to(c, &c->worker->lingering);
 	c->lingering = 1;
@@ -239,7 +239,7 @@ linger(struct sks_conn *c)
 /* -- on the task -- */
 
 static void
-attach(struct sks_conn *c, struct sks_rfile *r, struct sks_wfile *w)
+attach(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w)
 {
 	struct sks_service *service = c->worker->service;
 	struct sks_buf_pool *pool = sks_task_current()->fiber != NULL ? &c->worker->loop->bufs : NULL;
@@ -259,7 +259,7 @@ attach(struct sks_conn *c, struct sks_rfile *r, struct sks_wfile *w)
 
 /* Sends what it can at once and leaves the rest to the loop. 0, or -1: some is lost. */
 static int
-leave_output(struct sks_conn *c, struct sks_wfile *w)
+leave_output(struct sks_connection *c, struct sks_wfile *w)
 {
 	if (sks_wfile_try_flush(w) == -1)
 		return -1;
@@ -278,7 +278,7 @@ leave_output(struct sks_conn *c, struct sks_wfile *w)
 
 /* Leaves to the connection what outlives the exchange. */
 static void
-detach(struct sks_conn *c, struct sks_rfile *r, struct sks_wfile *w)
+detach(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w)
 {
 	sks_rfile_restore(r);
 	c->times = (struct sks_times){ r->idle_ms, r->read_ms, w->write_ms };
@@ -293,7 +293,7 @@ detach(struct sks_conn *c, struct sks_rfile *r, struct sks_wfile *w)
 
 /* A resident call is parked on its task: until the peer, or the server, wants something. */
 static int
-may_rest(struct sks_conn *c, struct sks_rfile *r, struct sks_wfile *w)
+may_rest(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w)
 {
 	struct sks_executor *executor = c->call.executor;
 
@@ -305,7 +305,7 @@ may_rest(struct sks_conn *c, struct sks_rfile *r, struct sks_wfile *w)
 
 /* May handle be called again at once? */
 static int
-goes_on(struct sks_conn *c, struct sks_rfile *r, struct sks_wfile *w)
+goes_on(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w)
 {
 	char *first;
 
@@ -319,7 +319,7 @@ goes_on(struct sks_conn *c, struct sks_rfile *r, struct sks_wfile *w)
 static void
 run(struct sks_call *call)
 {
-	struct sks_conn *c = conn_of(call);
+	struct sks_connection *c = conn_of(call);
 	_Alignas(64) struct sks_rfile r;
 	_Alignas(64) struct sks_wfile w;
 	int rc = SKS_DONE;
@@ -347,7 +347,7 @@ run(struct sks_call *call)
 /* -- between exchanges -- */
 
 static void
-submit(struct sks_conn *c)
+submit(struct sks_connection *c)
 {
 	sks_list_remove(&c->call.link); /* the executor's from here on */
 	sks_executor_submit(c->worker->executor, &c->call); /* c may be gone after this */
@@ -355,7 +355,7 @@ submit(struct sks_conn *c)
 
 /* The peer is gone (eof, broken), or said nothing for too long, or the server stops. */
 static void
-end_parked(struct sks_conn *c)
+end_parked(struct sks_connection *c)
 {
 	if (c->parked)
 		leave_parked(c);
@@ -376,7 +376,7 @@ end_parked(struct sks_conn *c)
 static void
 on_parked(struct sks_watch *watch, int error)
 {
-	struct sks_conn *c = sks_container_of(watch, struct sks_conn, watch);
+	struct sks_connection *c = sks_container_of(watch, struct sks_connection, watch);
 	struct sks_buf in = { 0 };
 	ssize_t n;
 
@@ -405,7 +405,7 @@ on_parked(struct sks_watch *watch, int error)
 }
 
 static void
-park(struct sks_conn *c)
+park(struct sks_connection *c)
 {
 	move_to(c, &c->worker->parked);
 	c->parked = 1;
@@ -417,7 +417,7 @@ park(struct sks_conn *c)
 static void
 ended(struct sks_call *call)
 {
-	struct sks_conn *c = conn_of(call);
+	struct sks_connection *c = conn_of(call);
 
 	if (c->transport.fd == -1) /* a child had it */
 		close_now(c);
@@ -453,13 +453,13 @@ static const struct sks_call_ops conn_ops = {
 
 /* -- from outside -- */
 
-static struct sks_conn *
+static struct sks_connection *
 new_conn(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen_t len)
 {
 	struct sks_service *service = worker->service;
 	size_t align = service->handler.state_size > 0 ? _Alignof(max_align_t) : 1;
-	size_t state_at = (sizeof(struct sks_conn) + len + align - 1) / align * align;
-	struct sks_conn *c = sks_sys_calloc(1, state_at + service->handler.state_size);
+	size_t state_at = (sizeof(struct sks_connection) + len + align - 1) / align * align;
+	struct sks_connection *c = sks_sys_calloc(1, state_at + service->handler.state_size);
 	struct sks_request *req;
 
 	if (c == NULL)
@@ -501,7 +501,7 @@ static void
 open_here(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen_t len)
 {
 	struct sks_service *service = worker->service;
-	struct sks_conn *c = new_conn(worker, fd, peer, len);
+	struct sks_connection *c = new_conn(worker, fd, peer, len);
 
 	if (c != NULL && is_threaded(c) && need_outbox(c) == NULL) {
 		sks_sys_free(c);
@@ -580,7 +580,7 @@ sks_conn_end_queued(struct sks_call *call)
 }
 
 static void
-close_others(struct sks_list *state, const struct sks_conn *mine)
+close_others(struct sks_list *state, const struct sks_connection *mine)
 {
 	struct sks_list *link, *after;
 
@@ -596,7 +596,7 @@ close_others(struct sks_list *state, const struct sks_conn *mine)
 void
 sks_conn_close_others(struct sks_worker *worker, const struct sks_call *call)
 {
-	const struct sks_conn *mine = call->datagram ? NULL : conn_of((struct sks_call *)call);
+	const struct sks_connection *mine = call->datagram ? NULL : conn_of((struct sks_call *)call);
 
 	close_others(&worker->parked, mine);
 	close_others(&worker->executor->queue, mine);
@@ -619,13 +619,13 @@ sks_conn_abort_idle(struct sks_worker *worker)
 
 struct post {
 	struct sks_message message;
-	struct sks_conn *conn;
+	struct sks_connection *conn;
 	size_t n;
 	unsigned char bytes[];
 };
 
 static int
-post_here(struct sks_conn *c, const void *buf, size_t n)
+post_here(struct sks_connection *c, const void *buf, size_t n)
 {
 	struct sks_wfile *w;
 
@@ -645,7 +645,7 @@ post_here(struct sks_conn *c, const void *buf, size_t n)
 
 /* Room for n bytes, or -1 and ENOBUFS. From any thread. */
 static int
-reserve(struct sks_conn *c, size_t n)
+reserve(struct sks_connection *c, size_t n)
 {
 	size_t max = sks_min(c->worker->service->options.max_output, UINT32_MAX / 2);
 
@@ -658,7 +658,7 @@ reserve(struct sks_conn *c, size_t n)
 }
 
 static int
-post_reserved(struct sks_conn *c, const void *buf, size_t n)
+post_reserved(struct sks_connection *c, const void *buf, size_t n)
 {
 	if (post_here(c, buf, n) == 0)
 		return 0;
@@ -670,7 +670,7 @@ static void
 deliver(struct sks_message *message)
 {
 	struct post *post = sks_container_of(message, struct post, message);
-	struct sks_conn *c = post->conn;
+	struct sks_connection *c = post->conn;
 
 	(void)post_reserved(c, post->bytes, post->n); /* the connection is ending: as if it had */
 	sks_sys_free(post);
@@ -679,7 +679,7 @@ deliver(struct sks_message *message)
 }
 
 static int
-post_there(struct sks_conn *c, const void *buf, size_t n)
+post_there(struct sks_connection *c, const void *buf, size_t n)
 {
 	struct post *post = sks_sys_malloc(sizeof(*post) + n);
 
@@ -700,7 +700,7 @@ int
 sks_post(struct sks_request *req, const void *buf, size_t n)
 {
 	struct sks_call *call = sks_call_of(req);
-	struct sks_conn *c;
+	struct sks_connection *c;
 
 	if (call->datagram || req->server == NULL ||
 	    call->service->options.mode == SKS_PROCESSES) {

@@ -14,7 +14,7 @@
 
 #include <sys/socket.h>
 
-struct sks_conn;
+struct sks_connection;
 
 /*
  * Takes over an accepted, non-blocking descriptor, also when it fails. From the
