@@ -11,6 +11,7 @@
 #include <socketserver/channel.h>
 #include <socketserver/export.h>
 #include <socketserver/fiber.h>
+#include <socketserver/plugin.h>
 #include <socketserver/request.h>
 #include <socketserver/resolve.h>
 #include <socketserver/server.h>
