@@ -13,6 +13,7 @@
 #ifndef SKS_BASE_SYS_H
 #define SKS_BASE_SYS_H
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
@@ -22,6 +23,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -82,6 +84,16 @@
 	    clock_gettime(clock, ts)) \
 	X(int, -1, unlink, (const char *path), unlink(path)) \
 	X(int, -1, lstat, (const char *path, struct stat *st), lstat(path, st)) \
+	X(int, -1, fstat, (int fd, struct stat *st), fstat(fd, st)) \
+	X(ssize_t, -1, pread, (int fd, void *buf, size_t n, off_t at), pread(fd, buf, n, at)) \
+	X(char *, NULL, realpath, (const char *path, char *buf), realpath(path, buf)) \
+	X(char *, NULL, getcwd, (char *buf, size_t size), getcwd(buf, size)) \
+	X(int, -1, scandir, (const char *path, struct dirent ***list, \
+	    int (*filter)(const struct dirent *), \
+	    int (*compare)(const struct dirent **, const struct dirent **)), \
+	    scandir(path, list, filter, compare)) \
+	X(int, -1, setrlimit, (int what, const struct rlimit *limit), \
+	    setrlimit((__rlimit_resource_t)what, limit)) \
 	X(int, -1, fchmod, (int fd, mode_t mode), fchmod(fd, mode)) \
 	X(pid_t, -1, fork, (void), fork()) \
 	X(int, -1, pidfd_open, (pid_t pid, unsigned int flags), \

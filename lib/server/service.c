@@ -144,24 +144,37 @@ fill_defaults(struct sks_options *o)
 	return 0;
 }
 
+static int
+refuse_newer(void)
+{
+	sks_logf("handler or options of a newer version than this library's");
+	errno = E2BIG;
+	return -1;
+}
+
+int
+sks_options_copy(struct sks_options *to, const struct sks_options *from, size_t size)
+{
+	static const struct sks_options none;
+
+	if (from == NULL) {
+		*to = none;
+		return 0;
+	}
+	return copy_known(to, sizeof(*to), from, size) == -1 ? refuse_newer() : 0;
+}
+
 int
 sks_service_init(struct sks_service *service, const struct sks_handler *handler,
     size_t handler_size, const struct sks_options *options, size_t options_size)
 {
-	static const struct sks_options none;
 	struct sks_options *o = &service->options;
 	struct sks_handler *h = &service->handler;
 
-	if (options == NULL) {
-		options = &none;
-		options_size = sizeof(none);
-	}
-	if (copy_known(h, sizeof(*h), handler, handler_size) == -1 ||
-	    copy_known(o, sizeof(*o), options, options_size) == -1) {
-		sks_logf("handler or options of a newer version than this library's");
-		errno = E2BIG;
+	if (copy_known(h, sizeof(*h), handler, handler_size) == -1)
+		return refuse_newer();
+	if (sks_options_copy(o, options, options_size) == -1)
 		return -1;
-	}
 	if (h->handle == NULL) {
 		sks_logf("handler: handle is missing");
 		errno = EINVAL;

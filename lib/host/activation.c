@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The protocol of sd_listen_fds(3), by hand: descriptors from 3 on, LISTEN_FDS
+ * of them, for the process LISTEN_PID, with the names LISTEN_FDNAMES, colon
+ * separated. libsystemd would be a library more for a page of code.
+ *
+ * The environment is read at each use and left as it is, since it belongs to
+ * the process. What a program that we start sees in it is for another pid.
+ */
+#include "host/activation.h"
+
+#include "base/log.h"
+#include "base/sys.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <socketserver/host.h>
+
+#define FIRST 3
+#define UNNAMED "unknown" /* as sd_listen_fds_with_names(3) says */
+
+struct passed {
+	int n;             /* how many, from FIRST on */
+	const char *names; /* NULL: all are UNNAMED */
+};
+
+static int
+refuse(int error, const char *variable, const char *text, const char *why)
+{
+	sks_logf("%s=%s: %s", variable, text, why);
+	errno = error;
+	return -1;
+}
+
+/* A positive number and nothing else; else -1. */
+static long
+number(const char *text)
+{
+	char *end;
+	long n;
+
+	errno = 0;
+	n = strtol(text, &end, 10);
+	return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0 && n > 0 ? n : -1;
+}
+
+static int
+count_names(const char *names)
+{
+	int n = 1;
+
+	for (; *names != '\0'; names++)
+		n += *names == ':';
+	return n;
+}
+
+/* Must not be inherited by children; and so each is seen to be open. */
+static int
+close_on_exec(int n)
+{
+	int i, flags;
+
+	for (i = 0; i < n; i++) {
+		flags = sks_sys_fcntl(FIRST + i, F_GETFD);
+		if (flags == -1 || sks_sys_fcntl(FIRST + i, F_SETFD, flags | FD_CLOEXEC) == -1) {
+			int error = errno;
+
+			sks_logf("LISTEN_FDS=%d: descriptor %d: %s", n, FIRST + i, strerror(error));
+			errno = error;
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int
+read_environment(struct passed *p)
+{
+	const char *pid = secure_getenv("LISTEN_PID"), *fds = secure_getenv("LISTEN_FDS");
+	char text[32];
+	long n;
+
+	if (pid == NULL || fds == NULL) {
+		sks_logf("systemd: no sockets were passed (LISTEN_FDS, LISTEN_PID)");
+		errno = ENOENT;
+		return -1;
+	}
+	if (number(pid) == -1)
+		return refuse(EINVAL, "LISTEN_PID", pid, "not a process");
+	if (number(pid) != (long)getpid()) {
+		snprintf(text, sizeof(text), "not for this one, %d", (int)getpid());
+		return refuse(ENOENT, "LISTEN_PID", pid, text);
+	}
+	n = number(fds);
+	if (n == -1 || n > INT_MAX - FIRST)
+		return refuse(EINVAL, "LISTEN_FDS", fds, "not a number of sockets");
+	p->n = (int)n;
+	p->names = secure_getenv("LISTEN_FDNAMES");
+	if (close_on_exec(p->n) == -1)
+		return -1;
+	if (p->names != NULL && count_names(p->names) != p->n)
+		return refuse(EINVAL, "LISTEN_FDNAMES", p->names, "not a name for each of LISTEN_FDS");
+	return 0;
+}
+
+/* Is the i-th of that name? "" is all. */
+static int
+is_named(const struct passed *p, int i, const char *name)
+{
+	const char *own = p->names != NULL ? p->names : UNNAMED;
+
+	if (*name == '\0')
+		return 1;
+	for (; p->names != NULL && i > 0; i--)
+		own = strchr(own, ':') + 1;
+	return strcspn(own, ":") == strlen(name) && strncmp(own, name, strlen(name)) == 0;
+}
+
+static int
+is_taken(const struct sks_server *server, int fd)
+{
+	unsigned int i;
+	int other;
+
+	for (i = 0; (other = sks_server_fileno(server, i)) != -1; i++)
+		if (other == fd)
+			return 1;
+	return 0;
+}
+
+/* Before anything is taken: is it a socket that a server can listen on, and this one does not? */
+static int
+check_socket(const struct sks_server *server, int fd, const char *address)
+{
+	int type, listening = 0;
+	socklen_t len = sizeof(type);
+	const char *why = NULL;
+
+	if (sks_sys_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == -1) {
+		int error = errno;
+
+		sks_logf("listen on %s: %s", address, strerror(error));
+		errno = error;
+		return -1;
+	}
+	len = sizeof(listening);
+	sks_sys_getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len);
+	if (type != SOCK_DGRAM && (type != SOCK_STREAM || !listening))
+		why = "neither a listening stream socket nor a datagram socket";
+	else if (is_taken(server, fd))
+		why = "it is listened on already";
+	if (why == NULL)
+		return 0;
+	sks_logf("listen on %s: %s", address, why);
+	errno = EINVAL;
+	return -1;
+}
+
+int
+sks_activation_listen(struct sks_server *server, const char *name,
+    int (*check)(int fd, const char *address, void *arg), void *arg)
+{
+	struct passed p;
+	char address[32];
+	int i, n = 0;
+
+	if (name == NULL)
+		name = "";
+	if (read_environment(&p) == -1)
+		return -1;
+	for (i = 0; i < p.n; i++) {
+		if (!is_named(&p, i, name))
+			continue;
+		n++;
+		snprintf(address, sizeof(address), "fd:%d", FIRST + i);
+		if (check_socket(server, FIRST + i, address) == -1 ||
+		    (check != NULL && check(FIRST + i, address, arg) == -1))
+			return -1;
+	}
+	if (n == 0) {
+		sks_logf("systemd:%s: no socket of that name was passed (LISTEN_FDNAMES=%s)", name,
+		    p.names != NULL ? p.names : "");
+		errno = ENOENT;
+		return -1;
+	}
+	for (i = 0; i < p.n; i++) {
+		if (!is_named(&p, i, name))
+			continue;
+		snprintf(address, sizeof(address), "fd:%d", FIRST + i);
+		if (sks_server_listen(server, address) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+int
+sks_listen_inherited(struct sks_server *server, const char *name)
+{
+	return sks_activation_listen(server, name, NULL, NULL);
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A plugin, for people: what it does, where and how it may run, its options.
+ */
+#include "host/module.h"
+#include "host/option.h"
+
+#include "base/sys.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const modes[] = { "fibers", "serial", "threads", "processes" };
+#define MODES 4
+
+static void
+print_serves(FILE *to, const struct sks_plugin *p)
+{
+	static const char *const kinds[] = { "", "streams", "datagrams", "streams and datagrams" };
+
+	fprintf(to, "serves: %s\n", kinds[p->serves]);
+	if (p->serves & SKS_DATAGRAMS)
+		fprintf(to, "        UDP only where asked for: its senders can be forged, and\n"
+			    "        replies then go to somebody else\n");
+	if (p->port != 0)
+		fprintf(to, "port:   %d\n", p->port);
+}
+
+static void
+print_modes(FILE *to, const struct sks_plugin *p)
+{
+	const char *before = "modes:  ";
+	int i;
+
+	for (i = 0; i < MODES; i++) {
+		if (p->refuses & SKS_REFUSES(i))
+			continue;
+		fprintf(to, "%s%s%s", before, modes[i], i == p->mode ? " (default)" : "");
+		before = ", ";
+	}
+	fputc('\n', to);
+	if (p->refuses == 0)
+		return;
+	before = "        not ";
+	for (i = 0; i < MODES; i++) {
+		if (!(p->refuses & SKS_REFUSES(i)))
+			continue;
+		fprintf(to, "%s%s", before, modes[i]);
+		before = ", ";
+	}
+	fprintf(to, "%s%s\n", p->refuses_why != NULL ? ": " : "",
+	    p->refuses_why != NULL ? p->refuses_why : "");
+}
+
+static void
+print_bounds(FILE *to, const struct sks_plugin_option *o)
+{
+	int64_t min, max;
+	char text[32];
+
+	if (o->min == 0 && o->max == 0)
+		return;
+	sks_option_bounds(o, &min, &max);
+	fprintf(to, max == INT64_MAX ? ", at least %s" : ", %s",
+	    sks_option_format(o, min, text, sizeof(text)));
+	if (max != INT64_MAX)
+		fprintf(to, " to %s", sks_option_format(o, max, text, sizeof(text)));
+	if (!sks_option_is_number(o))
+		fprintf(to, " bytes long");
+}
+
+static void
+print_option(FILE *to, const struct sks_plugin_option *o)
+{
+	fprintf(to, "  %s=%s\n        %s (%s", o->name, o->value != NULL ? o->value : "",
+	    o->help != NULL ? o->help : "", sks_option_type(o));
+	print_bounds(to, o);
+	fprintf(to, "%s)\n", o->required ? ", must be set" : "");
+}
+
+char *
+sks_plugin_describe(const struct sks_module *m)
+{
+	char *text = NULL;
+	size_t size, i;
+	FILE *to;
+
+	to = sks_sys_fault_point("malloc") == -1 ? NULL : open_memstream(&text, &size);
+	if (to == NULL)
+		return NULL;
+	fprintf(to, "%s: %s\nfile:   %s\n", m->plugin.name, m->plugin.summary, m->path);
+	print_serves(to, &m->plugin);
+	print_modes(to, &m->plugin);
+	if (m->noptions == 0)
+		fprintf(to, "options: none\n");
+	else
+		fprintf(to, "options, with their defaults:\n");
+	for (i = 0; i < m->noptions; i++)
+		print_option(to, &m->options[i]);
+	if (fclose(to) == 0)
+		return text;
+	free(text);
+	return NULL;
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A plugin's life in its host: loaded, its options set, initialised, serving,
+ * ended.
+ *
+ * RTLD_NOW, so that a missing symbol is an error at the start and not the end
+ * of the daemon when a client first needs it. RTLD_LOCAL, so that two plugins
+ * may use the same names. Never dlclose(3): a plugin may have threads, atexit
+ * functions and pointers in the libraries that it uses, and what is saved is a
+ * few pages once in the life of a daemon.
+ */
+#include "host/elf.h"
+#include "host/module.h"
+#include "host/search.h"
+#include "host/trust.h"
+
+#include "base/log.h"
+#include "base/sys.h"
+#include "server/service.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define WHY 320
+
+static int
+complain(const char *path, const char *why)
+{
+	int error = errno;
+
+	sks_logf("plugin %s: %s", path, why);
+	errno = error;
+	return -1;
+}
+
+static int
+check_open_file(int fd, const char *path)
+{
+	char text[WHY];
+	const char *why;
+
+	if (sks_trust_file(fd, path, text, sizeof(text)) == -1)
+		return complain(path, text);
+	if (sks_elf_check(fd, &why) == -1)
+		return complain(path, why != NULL ? why : strerror(errno));
+	return 0;
+}
+
+static int
+check_file(const char *path)
+{
+	int fd, rc, error;
+
+	/* A FIFO without a writer is not to be waited for. */
+	fd = sks_sys_open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	if (fd == -1)
+		return complain(path, strerror(errno));
+	rc = check_open_file(fd, path);
+	error = errno;
+	sks_sys_close(fd);
+	errno = error;
+	return rc;
+}
+
+/* dlerror(3) often begins with the path, which our line has already. */
+static const char *
+loader_error(const char *path)
+{
+	const char *text = dlerror();
+	size_t n = strlen(path);
+
+	if (text == NULL)
+		return "it can not be loaded";
+	return strncmp(text, path, n) == 0 && text[n] == ':' ? text + n + 1 + (text[n + 1] == ' ') :
+								text;
+}
+
+/* The descriptor of the file at path. */
+static const void *
+open_library(const char *path)
+{
+	const void *descriptor;
+	void *library;
+
+	library = sks_sys_fault_point("dlopen") == -1 ? NULL : dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	if (library == NULL) {
+		errno = ENOEXEC;
+		complain(path, loader_error(path));
+		return NULL;
+	}
+	descriptor = sks_sys_fault_point("dlsym") == -1 ? NULL : dlsym(library, SKS_PLUGIN_SYMBOL);
+	if (descriptor == NULL) {
+		errno = ENOEXEC;
+		complain(path, "it is no plugin: it has no " SKS_PLUGIN_SYMBOL " (see SKS_PLUGIN)");
+	}
+	return descriptor;
+}
+
+static int
+read_descriptor(struct sks_module *m)
+{
+	const void *descriptor = open_library(m->path);
+	char why[WHY];
+
+	if (descriptor == NULL)
+		return -1;
+	if (sks_descriptor_read(descriptor, &m->plugin, &m->noptions, why, sizeof(why)) == -1)
+		return complain(m->path, why);
+	m->options = (struct sks_plugin_option *)m->plugin.options;
+	return 0;
+}
+
+static int
+make_config(struct sks_module *m)
+{
+	m->kept = sks_sys_calloc(m->noptions + 1, sizeof(*m->kept));
+	m->given = sks_sys_calloc(m->noptions + 1, sizeof(*m->given));
+	if (m->plugin.config_size > 0)
+		m->config = sks_sys_calloc(1, m->plugin.config_size);
+	if (m->kept == NULL || m->given == NULL || (m->plugin.config_size > 0 && m->config == NULL))
+		return complain(m->path, strerror(errno));
+	return sks_module_set_defaults(m);
+}
+
+struct sks_module *
+sks_plugin_load(const char *name)
+{
+	char *path = sks_search_plugin(name);
+	struct sks_module *m;
+	int error;
+
+	if (path == NULL)
+		return NULL;
+	m = sks_sys_calloc(1, sizeof(*m));
+	if (m == NULL) {
+		complain(path, strerror(errno));
+		free(path);
+		errno = ENOMEM;
+		return NULL;
+	}
+	m->path = path;
+	if (check_file(path) == 0 && read_descriptor(m) == 0 && make_config(m) == 0)
+		return m;
+	error = errno;
+	sks_plugin_free(m);
+	errno = error;
+	return NULL;
+}
+
+void
+sks_plugin_free(struct sks_module *m)
+{
+	size_t i;
+
+	if (m == NULL)
+		return;
+	if (m->is_ready && m->plugin.exit != NULL)
+		m->plugin.exit(m->data);
+	for (i = 0; m->kept != NULL && i < m->noptions; i++)
+		free(m->kept[i]);
+	sks_sys_free(m->kept);
+	sks_sys_free(m->given);
+	sks_sys_free(m->config);
+	sks_sys_free(m->options);
+	free(m->path);
+	sks_sys_free(m);
+}
+
+int
+sks_plugin_init(struct sks_module *m)
+{
+	int error;
+
+	if (m->is_ready)
+		return 0;
+	if (sks_module_check_options(m) == -1)
+		return -1;
+	m->data = m->config;
+	if (m->plugin.init != NULL) {
+		m->data = NULL;
+		errno = 0;
+		if (m->plugin.init(m->config, &m->data) == -1) {
+			error = errno;
+			sks_logf("%s: init: %s", m->plugin.name,
+			    error != 0 ? strerror(error) : "failed");
+			errno = error;
+			return -1;
+		}
+	}
+	m->is_ready = 1;
+	return 0;
+}
+
+/* -- servers -- */
+
+static const char *const mode_names[] = { "fibers", "serial", "threads", "processes" };
+
+static int
+check_mode(const struct sks_module *m, int mode)
+{
+	const struct sks_plugin *p = &m->plugin;
+
+	if (mode < SKS_FIBERS || mode > SKS_PROCESSES || !(p->refuses & SKS_REFUSES(mode)))
+		return 0; /* what is no mode the server will tell */
+	sks_logf("%s: not in the mode %s%s%s", p->name, mode_names[mode],
+	    p->refuses_why != NULL ? ": " : "", p->refuses_why != NULL ? p->refuses_why : "");
+	errno = EINVAL;
+	return -1;
+}
+
+struct sks_server *
+sks_plugin_server_new_abi(struct sks_module *m, const struct sks_options *options,
+    size_t options_size)
+{
+	struct sks_options o;
+
+	if (sks_options_copy(&o, options, options_size) == -1 || check_mode(m, o.mode) == -1 ||
+	    sks_plugin_init(m) == -1)
+		return NULL;
+	o.data = m->data;
+	return sks_server_new_abi(&m->plugin.handler, sizeof(m->plugin.handler), &o, sizeof(o));
+}
+
+const char *
+sks_plugin_name(const struct sks_module *m)
+{
+	return m->plugin.name;
+}
+
+const char *
+sks_plugin_summary(const struct sks_module *m)
+{
+	return m->plugin.summary;
+}
+
+const char *
+sks_plugin_file(const struct sks_module *m)
+{
+	return m->path;
+}
+
+int
+sks_plugin_mode(const struct sks_module *m)
+{
+	return m->plugin.mode;
+}
+
+int
+sks_plugin_serves(const struct sks_module *m)
+{
+	return m->plugin.serves;
+}
+
+int
+sks_plugin_port(const struct sks_module *m)
+{
+	return m->plugin.port;
+}

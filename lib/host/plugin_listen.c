@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Listening for a plugin: only on what it serves, and also on inherited sockets.
+ */
+#include "host/activation.h"
+#include "host/module.h"
+
+#include "base/addr.h"
+#include "base/log.h"
+#include "base/sys.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define SYSTEMD "systemd:"
+
+static int
+check_type(const struct sks_module *m, int type, const char *address)
+{
+	int kind = type == SOCK_DGRAM ? SKS_DATAGRAMS : SKS_STREAMS;
+
+	if (m->plugin.serves & kind)
+		return 0;
+	sks_logf("%s: listen on %s: it does not serve %s", m->plugin.name, address,
+	    kind == SKS_DATAGRAMS ? "datagrams" : "streams");
+	errno = EINVAL;
+	return -1;
+}
+
+/* What is wrong with the descriptor, listening will tell. */
+static int
+check_fd(int fd, const char *address, void *arg)
+{
+	int type = 0;
+	socklen_t len = sizeof(type);
+
+	if (sks_sys_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == -1)
+		return 0;
+	return check_type(arg, type, address);
+}
+
+int
+sks_plugin_listen(struct sks_module *m, struct sks_server *server, const char *address)
+{
+	struct sks_endpoint ep;
+	const char *why;
+
+	if (strncmp(address, SYSTEMD, strlen(SYSTEMD)) == 0)
+		return sks_activation_listen(server, address + strlen(SYSTEMD), check_fd, m);
+	if (sks_endpoint_parse(&ep, address, &why) == 0 &&
+	    (ep.scheme == SKS_FD ? check_fd(ep.fd, address, m) :
+				   check_type(m, sks_scheme_type(ep.scheme), address)) == -1)
+		return -1;
+	return sks_server_listen(server, address);
+}

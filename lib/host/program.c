@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a daemon does around its servers, at its start and at its end. All of
+ * it changes or tells something of the process, so the rest of the library
+ * does none of it by itself.
+ */
+#include "base/log.h"
+#include "base/sys.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include <socketserver/host.h>
+
+#define OTHER_FILES 16 /* beside the connections: standard ones, listeners, epoll */
+
+int
+sks_fill_standard_files(void)
+{
+	int fd;
+
+	do {
+		fd = sks_sys_open("/dev/null", O_RDWR);
+		if (fd == -1)
+			return -1;
+	} while (fd <= STDERR_FILENO);
+	sks_sys_close(fd);
+	return 0;
+}
+
+int
+sks_raise_open_files(int connections)
+{
+	rlim_t need = (rlim_t)connections + OTHER_FILES;
+	struct rlimit limit, all = { need, need };
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == -1 || limit.rlim_cur >= need)
+		return connections;
+	if (limit.rlim_max < need && sks_sys_setrlimit(RLIMIT_NOFILE, &all) == 0)
+		return connections; /* only with privileges */
+	limit.rlim_cur = limit.rlim_max < need ? limit.rlim_max : need;
+	if (sks_sys_setrlimit(RLIMIT_NOFILE, &limit) == -1)
+		getrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur >= need)
+		return connections;
+	sks_logf("%d connections need %llu open files, but only %llu are allowed: accepting fewer",
+	    connections, (unsigned long long)need, (unsigned long long)limit.rlim_cur);
+	return limit.rlim_cur > OTHER_FILES ? (int)limit.rlim_cur - OTHER_FILES : 1;
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Finding plugins by name: in the folders of SOCKETSERVER_HANDLERS, then where
+ * the stock handlers were installed. Not beside the program: who runs a copy
+ * or a link of it from elsewhere would get other code.
+ */
+#include "host/search.h"
+
+#include "base/log.h"
+#include "base/sys.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <socketserver/host.h>
+
+#define VARIABLE "SOCKETSERVER_HANDLERS"
+#define SUFFIX ".so"
+#define SUFFIX_LEN (sizeof(SUFFIX) - 1)
+
+/* The folders in their order; names and their text are one block of memory. */
+struct folders {
+	char **names;
+	size_t n;
+};
+
+static int
+folders_init(struct folders *f)
+{
+	const char *first = secure_getenv(VARIABLE), *c;
+	size_t len, most = 2;
+	char *text, *name;
+
+	if (first == NULL)
+		first = "";
+	for (c = first; *c != '\0'; c++)
+		most += *c == ':';
+	len = (size_t)(c - first);
+	f->n = 0;
+	f->names = sks_sys_malloc(most * sizeof(*f->names) + len + 1 + sizeof(SKS_HANDLERS_DIR));
+	if (f->names == NULL)
+		return -1;
+	text = (char *)(f->names + most);
+	memcpy(text, first, len);
+	text[len] = ':';
+	memcpy(text + len + 1, SKS_HANDLERS_DIR, sizeof(SKS_HANDLERS_DIR));
+	while ((name = strsep(&text, ":")) != NULL)
+		if (*name != '\0')
+			f->names[f->n++] = name;
+	return 0;
+}
+
+static void
+folders_free(struct folders *f)
+{
+	sks_sys_free(f->names);
+}
+
+/* The length of name without ".so". */
+static size_t
+stem(const char *name)
+{
+	size_t n = strlen(name);
+
+	if (n > SUFFIX_LEN && strcmp(name + n - SUFFIX_LEN, SUFFIX) == 0)
+		return n - SUFFIX_LEN;
+	return n;
+}
+
+/* folder/name.so, in memory of its own. */
+static char *
+file_in(const char *folder, const char *name)
+{
+	size_t n = strlen(folder), m = stem(name);
+	char *path = sks_sys_malloc(n + 1 + m + SUFFIX_LEN + 1);
+
+	if (path == NULL)
+		return NULL;
+	memcpy(path, folder, n);
+	path[n] = '/';
+	memcpy(path + n + 1, name, m);
+	memcpy(path + n + 1 + m, SUFFIX, SUFFIX_LEN + 1);
+	return path;
+}
+
+static int
+is_absent(int error)
+{
+	return error == ENOENT || error == ENOTDIR;
+}
+
+static char *
+by_path(const char *path)
+{
+	char *found = sks_sys_realpath(path, NULL);
+
+	if (found == NULL)
+		sks_logf("plugin %s: %s", path, is_absent(errno) ? "not found" : strerror(errno));
+	return found;
+}
+
+/* NULL: ENOENT in none, or the error of the first that has it. */
+static char *
+in_folders(const struct folders *f, const char *name)
+{
+	char *path, *found;
+	size_t i;
+
+	for (i = 0; i < f->n; i++) {
+		path = file_in(f->names[i], name);
+		if (path == NULL)
+			return NULL;
+		found = sks_sys_realpath(path, NULL);
+		if (found == NULL && !is_absent(errno))
+			sks_logf("plugin %s: %s", path, strerror(errno));
+		sks_sys_free(path);
+		if (found != NULL || !is_absent(errno))
+			return found;
+	}
+	errno = ENOENT;
+	return NULL;
+}
+
+static char *
+by_name(const char *name)
+{
+	const char *variable = secure_getenv(VARIABLE);
+	struct folders f;
+	char *found;
+	int error;
+
+	if (folders_init(&f) == -1)
+		return NULL;
+	found = in_folders(&f, name);
+	error = errno;
+	folders_free(&f);
+	if (found == NULL && error == ENOENT)
+		sks_logf("plugin %s: not found in %s%s%s", name, variable != NULL ? variable : "",
+		    variable != NULL ? ":" : "", SKS_HANDLERS_DIR);
+	errno = error;
+	return found;
+}
+
+char *
+sks_search_plugin(const char *name)
+{
+	if (name == NULL || *name == '\0') {
+		sks_logf("plugin: no name");
+		errno = EINVAL;
+		return NULL;
+	}
+	return strchr(name, '/') != NULL ? by_path(name) : by_name(name);
+}
+
+/* -- listing -- */
+
+static int
+is_plugin_file(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.' && stem(entry->d_name) < strlen(entry->d_name);
+}
+
+/* Has one of the first n folders a file of that name, too? */
+static int
+is_hidden(const struct folders *f, size_t n, const char *name)
+{
+	int found = 0;
+
+	while (n-- > 0 && !found) {
+		char *path = file_in(f->names[n], name);
+
+		found = path != NULL && access(path, F_OK) == 0;
+		sks_sys_free(path);
+	}
+	return found;
+}
+
+/* One entry of folder i. */
+static int
+tell(const struct folders *f, size_t i, char *name,
+    int (*found)(const char *name, const char *path, void *arg), void *arg)
+{
+	char *path;
+	int rc;
+
+	if (is_hidden(f, i, name))
+		return 0;
+	path = file_in(f->names[i], name);
+	if (path == NULL)
+		return -1;
+	name[stem(name)] = '\0';
+	rc = found(name, path, arg);
+	sks_sys_free(path);
+	return rc;
+}
+
+static int
+each_in(const struct folders *f, size_t i,
+    int (*found)(const char *name, const char *path, void *arg), void *arg)
+{
+	struct dirent **entries;
+	int k, rc = 0, n;
+
+	n = sks_sys_scandir(f->names[i], &entries, is_plugin_file, alphasort);
+	if (n == -1)
+		return errno == ENOMEM ? -1 : 0;
+	for (k = 0; k < n; k++) {
+		if (rc == 0)
+			rc = tell(f, i, entries[k]->d_name, found, arg);
+		free(entries[k]);
+	}
+	free(entries);
+	return rc;
+}
+
+int
+sks_plugin_each(int (*found)(const char *name, const char *path, void *arg), void *arg)
+{
+	struct folders f;
+	int rc = 0;
+	size_t i;
+
+	if (folders_init(&f) == -1)
+		return -1;
+	for (i = 0; i < f.n && rc == 0; i++)
+		rc = each_in(&f, i, found, arg);
+	folders_free(&f);
+	return rc;
+}
