@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * discard (RFC 863): reads everything and answers nothing. A datagram needs
+ * nothing done to it; a stream is read in pieces and parked in between.
+ */
+#include <socketserver.h>
+
+static int
+discard(struct sks_request *req)
+{
+	char piece[4096];
+	ssize_t n;
+
+	if (sks_is_datagram(req))
+		return SKS_DONE;
+	n = sks_read(req->rfile, piece, sizeof(piece));
+	return n > 0 ? SKS_KEEP : (int)n; /* 0: the peer is done; -1: errno says why */
+}
+
+SKS_PLUGIN(
+    .name = "discard",
+    .summary = "reads everything and answers nothing (RFC 863)",
+    .handler = { .handle = discard, .client_first = 1 },
+    .port = 9009);

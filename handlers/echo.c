@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * echo (RFC 862): sends back what it gets, over streams and datagrams.
+ *
+ * A stream has no lines here: each piece is sent back as it came, so that any
+ * bytes and an input without end take no memory. Between two pieces the
+ * connection is parked and costs a few hundred bytes.
+ *
+ * Two echo services that are made to talk to each other by one datagram with a
+ * forged sender would do so for ever. So datagrams from ports below 1024, where
+ * such services are, get no answer, as inetd(8) does it.
+ */
+#include <netinet/in.h>
+#include <socketserver.h>
+
+static int
+is_from_a_service(const struct sks_request *req)
+{
+	union {
+		const struct sockaddr *any;
+		const struct sockaddr_in *in;
+		const struct sockaddr_in6 *in6;
+	} peer = { req->peer };
+
+	if (req->peer_len == 0)
+		return 0;
+	if (peer.any->sa_family == AF_INET)
+		return ntohs(peer.in->sin_port) < IPPORT_RESERVED;
+	return peer.any->sa_family == AF_INET6 && ntohs(peer.in6->sin6_port) < IPPORT_RESERVED;
+}
+
+static int
+echo(struct sks_request *req)
+{
+	char piece[16384];
+	ssize_t n;
+
+	if (sks_is_datagram(req))
+		return is_from_a_service(req) ? SKS_DONE : sks_copy(req->rfile, req->wfile, -1);
+	n = sks_read(req->rfile, piece, sizeof(piece));
+	if (n <= 0)
+		return (int)n; /* 0: the peer is done; -1: errno says why */
+	return sks_write(req->wfile, piece, (size_t)n) == 0 ? SKS_KEEP : -1;
+}
+
+SKS_PLUGIN(
+    .name = "echo",
+    .summary = "sends back what it gets (RFC 862)",
+    .handler = { .handle = echo, .client_first = 1 },
+    .port = 7007);

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * socketserverd: serves one handler, a plugin, where it is told to.
+ *
+ * What is here is the command line and the order of things. All that another
+ * daemon would want too is in the library: socketserver/host.h.
+ */
+#include <err.h>
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <socketserver/host.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define USAGE 2 /* the exit code of a wrong use */
+
+struct settings {
+	const char *handler;
+	const char **addresses; /* of --listen, up to a NULL */
+	const char **options;   /* of -o, up to a NULL */
+	int mode_given;
+	int check;
+	struct sks_options server;
+};
+
+static const char *const modes[] = {
+	[SKS_FIBERS] = "fibers",
+	[SKS_SERIAL] = "serial",
+	[SKS_THREADS] = "threads",
+	[SKS_PROCESSES] = "processes",
+};
+
+/* The options that are numbers, read as those of plugins are. */
+static const struct sks_plugin_option numbers[] = {
+	{ .name = "workers", .type = SKS_OPTION_INTEGER, .max = 1024,
+	    SKS_OPTION_AT(struct sks_options, workers) },
+	{ .name = "max-connections", .type = SKS_OPTION_INTEGER, .min = 1, .max = 10000000,
+	    SKS_OPTION_AT(struct sks_options, max_connections) },
+	{ .name = "timeout", .type = SKS_OPTION_DURATION,
+	    SKS_OPTION_AT(struct sks_options, timeout_ms) },
+	{ .name = "idle", .type = SKS_OPTION_DURATION,
+	    SKS_OPTION_AT(struct sks_options, idle_ms) },
+};
+
+enum { WORKERS, MAX_CONNECTIONS, TIMEOUT, IDLE, /* as in numbers */
+	CHECK, DESCRIBE, HELP, LIST, LISTEN, MODE, VERSION };
+
+static const struct option table[] = {
+	{ "check", no_argument, NULL, CHECK },
+	{ "describe", required_argument, NULL, DESCRIBE },
+	{ "help", no_argument, NULL, HELP },
+	{ "idle", required_argument, NULL, IDLE },
+	{ "list-handlers", no_argument, NULL, LIST },
+	{ "listen", required_argument, NULL, LISTEN },
+	{ "max-connections", required_argument, NULL, MAX_CONNECTIONS },
+	{ "mode", required_argument, NULL, MODE },
+	{ "option", required_argument, NULL, 'o' },
+	{ "timeout", required_argument, NULL, TIMEOUT },
+	{ "version", no_argument, NULL, VERSION },
+	{ "workers", required_argument, NULL, WORKERS },
+	{ 0 },
+};
+
+/* -- what only tells something -- */
+
+static void
+help(void)
+{
+	printf("usage: socketserverd [OPTIONS] HANDLER\n\n"
+	       "Serves a handler: a name (see --list-handlers), or the path of its file with a\n"
+	       "slash. Names are looked for in the folders of $SOCKETSERVER_HANDLERS, then where\n"
+	       "the stock handlers were installed.\n\n"
+	       "  --listen ADDRESS     where to serve, any number of times: [tcp:]host:port, :port,\n"
+	       "                       [::1]:port, udp:host:port, unix:/path, unix-dgram:/path,\n"
+	       "                       unix:@name, fd:N, systemd: or systemd:NAME for the sockets\n"
+	       "                       of LISTEN_FDS (the handler's own port, localhost only)\n"
+	       "  -o NAME=VALUE        an option of the handler (see --describe)\n"
+	       "  --mode MODE          fibers, serial, threads, processes (the handler's own)\n"
+	       "  --workers N          event loops, each on a thread (1); 0: one for each core\n"
+	       "  --max-connections N  open at once; more wait (10000, or half the open files)\n"
+	       "  --timeout TIME       of a slow client, as 500ms, 30s, 5m (30s); 0: none\n"
+	       "  --idle TIME          of a silent client (60s); 0: none\n"
+	       "  --check              loads, reads all options, binds, and ends\n"
+	       "  --list-handlers      the handlers that are found, and what they do\n"
+	       "  --describe HANDLER   what it serves, its modes and options\n"
+	       "  --version, --help\n\n"
+	       "SIGINT or SIGTERM ends it: running requests may go on for 10 seconds, a second\n"
+	       "signal ends them at once. SIGHUP is reserved. Exit codes: 0, 1 for an error, 2 for\n"
+	       "a wrong use.\n");
+}
+
+static int
+describe(const char *handler)
+{
+	struct sks_module *module = sks_plugin_load(handler);
+	char *text;
+
+	if (module == NULL)
+		return EXIT_FAILURE;
+	text = sks_plugin_describe(module);
+	sks_plugin_free(module);
+	if (text == NULL) {
+		warn("describe");
+		return EXIT_FAILURE;
+	}
+	fputs(text, stdout);
+	free(text);
+	return EXIT_SUCCESS;
+}
+
+/* One that can not be loaded has said why, and the others are told all the same. */
+static int
+list_one(const char *name, const char *path, void *arg)
+{
+	struct sks_module *module = sks_plugin_load(path);
+
+	if (module != NULL)
+		printf("%-16s %s\n", name, sks_plugin_summary(module));
+	else
+		*(int *)arg = EXIT_FAILURE;
+	sks_plugin_free(module);
+	return 0;
+}
+
+static int
+list(void)
+{
+	int status = EXIT_SUCCESS;
+
+	if (sks_plugin_each(list_one, &status) == -1) {
+		warn("list");
+		return EXIT_FAILURE;
+	}
+	return status;
+}
+
+/* What is written last must have been taken. */
+static _Noreturn void
+leave(int status)
+{
+	if (fflush(stdout) == EOF || ferror(stdout))
+		err(EXIT_FAILURE, "standard output");
+	exit(status);
+}
+
+/* -- the command line -- */
+
+static void
+append(const char **to, const char *text)
+{
+	while (*to != NULL)
+		to++;
+	*to = text;
+}
+
+static int
+mode(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < COUNT(modes); i++)
+		if (strcmp(modes[i], name) == 0)
+			return (int)i;
+	errx(USAGE, "--mode: %s: not a mode (fibers, serial, threads, processes)", name);
+}
+
+static void
+number(struct sks_options *o, int which, const char *text)
+{
+	char why[160], *kept;
+
+	if (sks_option_parse(&numbers[which], text, o, &kept, why, sizeof(why)) == -1)
+		errx(USAGE, "--%s: %s", numbers[which].name, why);
+	if (which == WORKERS && o->workers == 0)
+		o->workers = SKS_AUTO;
+	if (which == TIMEOUT && o->timeout_ms == 0)
+		o->timeout_ms = SKS_OFF;
+	if (which == IDLE && o->idle_ms == 0)
+		o->idle_ms = SKS_OFF;
+}
+
+static void
+take(struct settings *s, int option, const char *value)
+{
+	switch (option) {
+	case WORKERS:
+	case MAX_CONNECTIONS:
+	case TIMEOUT:
+	case IDLE:
+		number(&s->server, option, value);
+		break;
+	case CHECK:
+		s->check = 1;
+		break;
+	case LISTEN:
+		append(s->addresses, value);
+		break;
+	case MODE:
+		s->server.mode = mode(value);
+		s->mode_given = 1;
+		break;
+	case 'o':
+		append(s->options, value);
+		break;
+	case DESCRIBE:
+		leave(describe(value));
+	case LIST:
+		leave(list());
+	case HELP:
+		help();
+		leave(EXIT_SUCCESS);
+	case VERSION:
+		printf("socketserverd %s\n", sks_version());
+		leave(EXIT_SUCCESS);
+	default:
+		exit(USAGE); /* getopt_long has said why */
+	}
+}
+
+static void
+parse(struct settings *s, int argc, char **argv)
+{
+	int option;
+
+	s->addresses = calloc((size_t)argc + 2, sizeof(*s->addresses)); /* and the default, and NULL */
+	s->options = calloc((size_t)argc + 1, sizeof(*s->options));
+	if (s->addresses == NULL || s->options == NULL)
+		err(EXIT_FAILURE, "command line");
+	while ((option = getopt_long(argc, argv, "o:", table, NULL)) != -1)
+		take(s, option, optarg);
+	if (optind == argc)
+		errx(USAGE, "which handler? (see --help and --list-handlers)");
+	if (optind + 1 < argc)
+		errx(USAGE, "one handler, please: %s is too much", argv[optind + 1]);
+	s->handler = argv[optind];
+	if (s->server.max_connections > 0)
+		s->server.max_connections = sks_raise_open_files(s->server.max_connections);
+}
+
+/* -- serving -- */
+
+static struct sks_server *serving;
+
+/* sks_server_shutdown() is one of the few calls that a signal handler may make. */
+static void
+on_stop(int signo)
+{
+	(void)signo;
+	sks_server_shutdown(serving);
+}
+
+/* Never waits for a standard error that nobody reads. */
+static void
+on_hangup(int signo)
+{
+	static const char line[] = "socketserver: SIGHUP: reserved, nothing is loaded anew\n";
+	struct pollfd to = { .fd = STDERR_FILENO, .events = POLLOUT };
+	int error = errno;
+
+	(void)signo;
+	if (poll(&to, 1, 0) == 1 && to.revents == POLLOUT && write(STDERR_FILENO, line,
+		sizeof(line) - 1) == -1)
+		to.revents = 0; /* there is nobody to tell */
+	errno = error;
+}
+
+static void
+catch_signal(int signo, void (*handler)(int))
+{
+	struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESTART };
+
+	sigaction(signo, &action, NULL);
+}
+
+static void
+default_address(struct settings *s, const struct sks_module *module, char *buf, size_t size)
+{
+	if (s->addresses[0] != NULL)
+		return;
+	if (sks_plugin_port(module) == 0 || !(sks_plugin_serves(module) & SKS_STREAMS))
+		errx(USAGE, "%s: where? (--listen ADDRESS)", sks_plugin_name(module));
+	snprintf(buf, size, "localhost:%d", sks_plugin_port(module));
+	append(s->addresses, buf);
+}
+
+static int
+set_options(struct sks_module *module, const char *const *options)
+{
+	for (; *options != NULL; options++)
+		if (sks_plugin_set(module, *options) == -1)
+			return -1;
+	return 0;
+}
+
+static int
+listen_on(struct sks_module *module, const char *const *addresses)
+{
+	for (; *addresses != NULL; addresses++)
+		if (sks_plugin_listen(module, serving, *addresses) == -1)
+			return -1;
+	return 0;
+}
+
+/*
+ * options.stop_signals makes the library catch the stop signals while it
+ * serves. One may come before that, so there is a handler of our own, too.
+ */
+static int
+serve(void)
+{
+	int rc;
+
+	catch_signal(SIGINT, on_stop);
+	catch_signal(SIGTERM, on_stop);
+	catch_signal(SIGHUP, on_hangup);
+	sks_log_addresses(serving);
+	rc = sks_serve_forever(serving);
+	if (rc == -1 && errno == ETIMEDOUT)
+		warnx("some requests did not end in time and were cut off");
+	else if (rc == -1)
+		warn("serve");
+	catch_signal(SIGINT, SIG_IGN);
+	catch_signal(SIGTERM, SIG_IGN);
+	sks_log_statistics(serving);
+	return rc;
+}
+
+static int
+run(struct settings *s)
+{
+	struct sks_module *module = sks_plugin_load(s->handler);
+	char address[32];
+	int rc = -1;
+
+	if (module != NULL && set_options(module, s->options) == 0) {
+		default_address(s, module, address, sizeof(address));
+		if (!s->mode_given)
+			s->server.mode = sks_plugin_mode(module);
+		serving = sks_plugin_server_new(module, &s->server);
+	}
+	if (serving != NULL && listen_on(module, s->addresses) == 0)
+		rc = s->check ? 0 : serve();
+	sks_server_free(serving);
+	sks_plugin_free(module);
+	return rc;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct settings settings = { .server = { .stop_signals = 1 } };
+	int rc;
+
+	if (sks_fill_standard_files() == -1)
+		return EXIT_FAILURE;
+	parse(&settings, argc, argv);
+	rc = run(&settings);
+	free(settings.addresses);
+	free(settings.options);
+	return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
