@@ -221,18 +221,16 @@ parse_boolean(const struct sks_plugin_option *option, const char *text, void *co
 	return refuse(why, size, text, types[option->type].wrong);
 }
 
-/* The two joined, in memory of their own. */
+/* before and text in one, in memory of its own. */
 static char *
-join(const char *folder, const char *text)
+join(const char *before, size_t n, const char *text)
 {
-	size_t n = strlen(folder), m = strlen(text);
-	char *joined = sks_sys_malloc(n + m + 2);
+	size_t m = strlen(text);
+	char *joined = sks_sys_malloc(n + m + 1);
 
 	if (joined == NULL)
 		return NULL;
-	memcpy(joined, folder, n);
-	if (n > 0)
-		joined[n++] = '/';
+	memcpy(joined, before, n);
 	memcpy(joined + n, text, m + 1);
 	return joined;
 }
@@ -242,13 +240,17 @@ static char *
 absolute(const char *path)
 {
 	char *folder, *joined;
+	size_t n;
 
 	if (*path == '/')
-		return join("", path);
+		return join("", 0, path);
 	folder = sks_sys_getcwd(NULL, 0);
 	if (folder == NULL)
 		return NULL;
-	joined = join(strcmp(folder, "/") == 0 ? "" : folder, path);
+	n = strlen(folder);
+	if (folder[n - 1] != '/')
+		folder[n++] = '/'; /* where its NUL was: join takes the length */
+	joined = join(folder, n, path);
 	free(folder);
 	return joined;
 }
@@ -263,7 +265,7 @@ parse_text(const struct sks_plugin_option *option, const char *text, void *confi
 		return refuse(why, size, text, types[option->type].wrong);
 	if (!is_within(option, (int64_t)strlen(text)))
 		return refuse_bounds(option, text, why, size);
-	copy = option->type == SKS_OPTION_PATH ? absolute(text) : join("", text);
+	copy = option->type == SKS_OPTION_PATH ? absolute(text) : join("", 0, text);
 	if (copy == NULL) {
 		snprintf(why, size, "%.64s: %s", text, strerror(errno));
 		return -1;

@@ -96,9 +96,11 @@ by_path(const char *path)
 {
 	char *found = sks_sys_realpath(path, NULL);
 
-	if (found == NULL)
-		sks_logf("plugin %s: %s", path, is_absent(errno) ? "not found" : strerror(errno));
-	return found;
+	if (found != NULL)
+		return found;
+	errno = is_absent(errno) ? ENOENT : errno;
+	sks_logf("plugin %s: %s", path, errno == ENOENT ? "not found" : strerror(errno));
+	return NULL;
 }
 
 /* NULL: ENOENT in none, or the error of the first that has it. */

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_activation.c - sockets passed by a service manager: LISTEN_FDS and its
+ * kin, right and wrong. Each test is a process of its own, where descriptors
+ * from 3 on are free to be taken.
+ */
+#include "harness.h"
+#include "peer.h"
+
+#include "base/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <socketserver/host.h>
+
+#define MOST 5
+
+static struct sks_server *server;
+
+static int
+hello(struct sks_request *req)
+{
+	return sks_puts(req->wfile, "hello");
+}
+
+/* In place of passed sockets between tests, so that nothing else gets their numbers. */
+static void
+fill_numbers(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC), i;
+
+	for (i = 0; i < MOST; i++)
+		if (null != 3 + i)
+			dup2(null, 3 + i);
+	if (null >= 3 + MOST)
+		close(null);
+}
+
+static void
+set_up(void)
+{
+	int i;
+
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDNAMES");
+	log_keep();
+	server = sks_server_new(&(struct sks_handler){ .handle = hello }, NULL);
+	ck_assert_ptr_nonnull(server);
+	for (i = 0; i < MOST; i++)
+		close(3 + i);
+}
+
+static void
+tear_down(void)
+{
+	sks_server_free(server);
+	fill_numbers();
+	log_forget();
+	sks_set_log(NULL, NULL);
+}
+
+/* A socket at that number, without FD_CLOEXEC, as a service manager passes it. */
+static void
+pass(int fd, int type, int listening)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	int made = socket(AF_INET, type, 0);
+
+	ck_assert_int_ne(made, -1);
+	if (made != fd) {
+		ck_assert_int_eq(dup2(made, fd), fd);
+		close(made);
+	}
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&in, sizeof(in)), 0);
+	if (listening)
+		ck_assert_int_eq(listen(fd, 5), 0);
+}
+
+static void
+environment(const char *fds, const char *names)
+{
+	char pid[32];
+
+	snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	setenv("LISTEN_PID", pid, 1);
+	setenv("LISTEN_FDS", fds, 1);
+	if (names != NULL)
+		setenv("LISTEN_FDNAMES", names, 1);
+}
+
+static void
+listens_on(const char *name, int first, int n)
+{
+	int i;
+
+	ck_assert_msg(sks_listen_inherited(server, name) == 0, "%s: %s", name, strerror(errno));
+	for (i = 0; i < n; i++) {
+		ck_assert_int_eq(sks_server_fileno(server, (unsigned int)i), first + i);
+		ck_assert_int_eq(fcntl(first + i, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+	}
+	ck_assert_int_eq(sks_server_fileno(server, (unsigned int)n), -1);
+}
+
+static void
+refused(const char *name, int error, const char *words)
+{
+	int lines = log_lines();
+
+	errno = 0;
+	ck_assert_msg(sks_listen_inherited(server, name) == -1, "it was taken");
+	ck_assert_msg(errno == error, "%s", strerror(errno));
+	ck_assert_int_eq(log_lines(), lines + 1);
+	ck_assert_msg(log_count(words) > 0, "nothing of: %s", words);
+	ck_assert_int_eq(sks_server_fileno(server, 0), -1);
+}
+
+START_TEST(all_that_were_passed_are_listened_on)
+{
+	char address[64];
+	int fd;
+
+	pass(3, SOCK_STREAM, 1);
+	pass(4, SOCK_DGRAM, 0);
+	environment("2", NULL);
+	listens_on(NULL, 3, 2);
+	fd = peer_connect(sks_server_address(server, 0, address, sizeof(address)));
+	peer_half_close(fd); /* no lingering */
+	ck_assert_int_eq(sks_handle_request(server, 10000), 0);
+	peer_expect(fd, "hello");
+	peer_expect_eof(fd);
+}
+END_TEST
+
+START_TEST(those_of_a_name_are_listened_on)
+{
+	pass(3, SOCK_STREAM, 1);
+	pass(4, SOCK_STREAM, 1);
+	pass(5, SOCK_STREAM, 1);
+	environment("3", "a:web:web");
+	refused("we", ENOENT, "systemd:we: no socket of that name was passed");
+	refused("web:web", ENOENT, "no socket of that name");
+	listens_on("web", 4, 2);
+	ck_assert_int_eq(fcntl(3, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC); /* nor do others inherit it */
+	ck_assert_int_eq(sks_listen_inherited(server, "a"), 0);
+	ck_assert_int_eq(sks_server_fileno(server, 2), 3);
+}
+END_TEST
+
+START_TEST(without_names_all_are_unknown)
+{
+	pass(3, SOCK_STREAM, 1);
+	environment("1", NULL);
+	refused("web", ENOENT, "no socket of that name");
+	listens_on("unknown", 3, 1);
+}
+END_TEST
+
+START_TEST(the_same_is_not_taken_twice)
+{
+	pass(3, SOCK_STREAM, 1);
+	pass(4, SOCK_STREAM, 1);
+	environment("2", "a:b");
+	listens_on("a", 3, 1);
+	ck_assert_int_eq(sks_listen_inherited(server, ""), -1);
+	ck_assert_int_eq(errno, EINVAL);
+	ck_assert_int_eq(log_count("listen on fd:3: it is listened on already"), 1);
+	ck_assert_int_eq(sks_server_fileno(server, 1), -1);
+}
+END_TEST
+
+START_TEST(none_is_said)
+{
+	refused("", ENOENT, "systemd: no sockets were passed");
+	setenv("LISTEN_FDS", "1", 1);
+	refused("", ENOENT, "systemd: no sockets were passed");
+}
+END_TEST
+
+START_TEST(those_of_another_process_are_left_alone)
+{
+	pass(3, SOCK_STREAM, 1);
+	environment("1", NULL);
+	setenv("LISTEN_PID", "1", 1);
+	refused("", ENOENT, "LISTEN_PID=1: not for this one");
+	ck_assert_int_eq(fcntl(3, F_GETFD) & FD_CLOEXEC, 0);
+	setenv("LISTEN_PID", "", 1);
+	refused("", EINVAL, "LISTEN_PID=: not a process");
+	setenv("LISTEN_PID", "-1", 1);
+	refused("", EINVAL, "LISTEN_PID=-1: not a process");
+}
+END_TEST
+
+START_TEST(a_wrong_number_is_refused)
+{
+	static const char *const wrong[] = { "", "0", "-1", "x", "1x", " 1", "99999999999999999999",
+		"2147483647" };
+
+	pass(3, SOCK_STREAM, 1);
+	environment(wrong[_i], NULL);
+	refused("", EINVAL, "not a number of sockets");
+}
+END_TEST
+
+START_TEST(more_than_there_are_is_refused)
+{
+	static const char *const wrong[] = { "2", "1000000000" };
+
+	pass(3, SOCK_STREAM, 1);
+	environment(wrong[_i], NULL);
+	refused("", EBADF, "descriptor 4: Bad file descriptor");
+}
+END_TEST
+
+START_TEST(names_must_be_as_many)
+{
+	pass(3, SOCK_STREAM, 1);
+	environment("1", "a:b");
+	refused("a", EINVAL, "LISTEN_FDNAMES=a:b: not a name for each of LISTEN_FDS");
+}
+END_TEST
+
+START_TEST(what_is_no_listening_socket_is_refused)
+{
+	pass(3, SOCK_STREAM, 1);
+	environment("2", "good:bad");
+	pass(4, SOCK_STREAM, 0);
+	refused("", EINVAL, "listen on fd:4: neither a listening stream socket nor a datagram socket");
+	close(4);
+	ck_assert_int_eq(open("/dev/null", O_RDONLY), 4);
+	refused("", ENOTSOCK, "listen on fd:4: Socket operation on non-socket");
+	listens_on("good", 3, 1);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("activation");
+	TCase *tc = tcase_create("activation");
+
+	fill_numbers(); /* before Check opens files of its own */
+	tcase_add_checked_fixture(tc, no_leaks_setup, no_leaks_teardown);
+	tcase_add_checked_fixture(tc, set_up, tear_down);
+	tcase_add_test(tc, all_that_were_passed_are_listened_on);
+	tcase_add_test(tc, those_of_a_name_are_listened_on);
+	tcase_add_test(tc, without_names_all_are_unknown);
+	tcase_add_test(tc, the_same_is_not_taken_twice);
+	tcase_add_test(tc, none_is_said);
+	tcase_add_test(tc, those_of_another_process_are_left_alone);
+	tcase_add_loop_test(tc, a_wrong_number_is_refused, 0, 8);
+	tcase_add_loop_test(tc, more_than_there_are_is_refused, 0, 2);
+	tcase_add_test(tc, names_must_be_as_many);
+	tcase_add_test(tc, what_is_no_listening_socket_is_refused);
+	suite_add_tcase(suite, tc);
+	return run_suite(suite);
+}
