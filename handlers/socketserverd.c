@@ -259,7 +259,7 @@ on_stop(int signo)
 static void
 on_hangup(int signo)
 {
-	static const char line[] = "socketserver: SIGHUP: reserved, nothing is loaded anew\n";
+	static const char line[] = "socketserver: SIGHUP: reserved for reload, and nothing else for now\n";
 	struct pollfd to = { .fd = STDERR_FILENO, .events = POLLOUT };
 	int error = errno;
 

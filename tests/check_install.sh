@@ -1,7 +1,7 @@
 #!/bin/sh
-# What a user installs: the library and its properties as a file, and programs
-# built against it by pkg-config, shared and static, in C and C++, and as a
-# meson subproject.
+# What a user installs: the library and its properties as a file, programs built
+# against it by pkg-config, shared and static, in C and C++, the daemon and a
+# plugin, and all as a meson subproject.
 #
 # usage: check_install.sh SOURCE_DIR BUILD_DIR
 set -u
@@ -70,7 +70,7 @@ same "the version in the file's name" "libsocketserver.so.$(package --modversion
     "$(basename "$(readlink -f "$library")")"
 none "needs libevent_core and the C library only" \
     "$(sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' dynamic |
-	grep -v -E '^(libevent(_core)?-|libc\.|libm\.|libpthread\.|ld-linux|ld-musl)')"
+	grep -v -E '^(libevent(_core)?-|libc\.|libdl\.|libm\.|libpthread\.|ld-linux|ld-musl)')"
 none "no search path for libraries" "$(grep -E 'RPATH|RUNPATH' dynamic)"
 none "no text relocations" "$(grep TEXTREL dynamic)"
 same "the stack is not executable" "RW" "$(awk '$1 == "GNU_STACK" { print $(NF - 1) }' segments)"
@@ -180,6 +180,76 @@ case $(cc -print-file-name=libevent_core.a) in
 	    cc -static -o static user.c $(package --cflags --static --libs) && answers static ;;
 *)	skip "a static program by pkg-config" "libevent has no static library here" ;;
 esac
+
+# ---- the daemon, and a plugin ----
+
+daemon=$(find "$root" -name socketserverd -type f)
+handlers=$libdir/socketserver/handlers
+same "all handlers are installed" "$(cd "$build/handlers" && find . -name '*.so' | sort)" \
+    "$(cd "$handlers" && find . -name '*.so' | sort)"
+
+# None of them has the library, so that there is one of it in a process.
+for handler in "$handlers"/*.so; do
+	same "$(basename "$handler") needs no libsocketserver" "0" "$(needs_ours "$handler")"
+done
+same "socketserverd needs libsocketserver.so.0" "1" "$(needs_ours "$daemon")"
+
+# hosted ARGUMENT...: what the installed daemon says
+hosted() {
+	LD_LIBRARY_PATH=$libdir SOCKETSERVER_HANDLERS=$PWD/own:$handlers "$daemon" "$@" 2>&1
+}
+
+same "socketserverd runs" "socketserverd $version" "$(hosted --version)"
+same "it looks where handlers get installed" \
+    "socketserver: plugin x: not found in ${handlers#"$root"}" \
+    "$(LD_LIBRARY_PATH=$libdir "$daemon" x 2>&1)"
+mkdir -m 755 own
+cat >mine.c <<'C'
+#include <socketserver.h>
+
+static int mine(struct sks_request *req)
+{
+	return sks_puts(req->wfile, "mine\n");
+}
+
+SKS_PLUGIN(.name = "mine", .summary = "a handler of my own", .handler = { .handle = mine });
+C
+cat >theirs.cc <<'C'
+#include <socketserver.h>
+
+struct config {
+	int n;
+};
+
+static const sks_plugin_option options[] = {
+	{ .name = "n", .help = "how many", .value = "1", .type = SKS_OPTION_INTEGER,
+	    SKS_OPTION_AT(config, n) },
+	{ },
+};
+
+static int theirs(sks_request *req)
+{
+	return sks_puts(req->wfile, "theirs\n");
+}
+
+SKS_PLUGIN(.name = "theirs", .summary = "a handler in C++", .handler = { .handle = theirs },
+    .options = options, .config_size = sizeof(config));
+C
+# shellcheck disable=SC2046
+run "a plugin in one line" \
+    cc -Wall -Wextra -Werror -shared -fPIC -o own/mine.so mine.c $(package --cflags) &&
+    same "it is loaded" "" "$(hosted --check mine --listen 127.0.0.1:0)"
+if ! command -v g++ >/dev/null; then
+	skip "a plugin in C++" "there is no g++"
+else
+	# shellcheck disable=SC2046
+	run "a plugin in C++" g++ -std=c++20 -Wall -Wextra -Werror -Wno-missing-field-initializers \
+	    -shared -fPIC -o own/theirs.so theirs.cc $(package --cflags) &&
+	    same "it is loaded" "" "$(hosted --check theirs -o n=2 --listen 127.0.0.1:0)"
+fi
+rm -f own/*.so
+same "the installed handlers are listed" "$(cd "$handlers" && find . -name '*.so' | wc -l)" \
+    "$(hosted --list-handlers | wc -l)"
 
 # ---- as a subproject ----
 
