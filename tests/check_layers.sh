@@ -75,6 +75,20 @@ none "an executor does not know server.h" \
     "$(awk '$1 ~ /^server\/executor/ && $3 ~ /server\.h"/ { print "lib/" $1 ":" $2 }' \
     "$tmp/includes")"
 
+# What users are shown has nothing that they have not.
+breaches=$(cd .. && for file in examples/*.[ch] handlers/*.[ch]; do
+	[ -f "$file" ] || continue
+	sed -n 's/^[[:space:]]*#[[:space:]]*include[[:space:]]*["<]\([^">]*\)[">].*/\1/p' "$file" |
+	    while read -r header; do
+		[ ! -f "lib/$header" ] || echo "$file includes $header"
+	done
+	sed -n 's/^[[:space:]]*#[[:space:]]*include[[:space:]]*"\([^"]*\)".*/\1/p' "$file" |
+	    while read -r header; do
+		[ -f "${file%/*}/$header" ] || echo "$file includes \"$header\""
+	done
+done)
+none "examples and handlers include public headers only" "$breaches"
+
 # ---- calls ----
 
 # CALLER CALLEE SYMBOL, files as meson names their objects: io_loop.c.o is io/loop.c

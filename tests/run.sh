@@ -209,7 +209,7 @@ thread_sanitizer() {
 		# It holds signals back until a call that it knows to block, and loses
 		# one that comes while a thread makes its list of those, at the first
 		# such call. The programs are told to end at every moment.
-		echo "  left out: examples: ThreadSanitizer delays or loses their signals"
+		echo "  left out: examples, socketserverd: ThreadSanitizer delays or loses their signals"
 		# shellcheck disable=SC2086
 		build "$1" -Db_sanitize=thread -Db_lundef=false &&
 		    suites --no-suite structure --no-suite programs ${launch:+--wrapper "$launch"}
@@ -230,7 +230,7 @@ thread_sanitizer gcc
 
 not_for_valgrind() {
 	case $1 in
-	examples) echo "a script; its programs run under the sanitizers" ;;
+	examples|socketserverd) echo "a script; its programs run under the sanitizers" ;;
 	headers|install|layers|symbols|readme) echo "looks at files" ;;
 	torture) echo "starts hundreds of servers; it looks for leaks with AddressSanitizer" ;;
 	*) return 1 ;;
@@ -253,6 +253,22 @@ elif build gcc; then
 	suites "$@" --wrapper "valgrind -q --error-exitcode=99 --leak-check=full \
 --show-leak-kinds=definite --errors-for-leak-kinds=definite --fair-sched=yes"
 	unset CK_TIMEOUT_MULTIPLIER
+fi
+took
+
+# ---- fuzzing, for a moment ----
+
+title fuzz "texts that nobody thought of, 10 seconds for each reader of texts"
+if ! command -v clang >/dev/null; then
+	skip "there is no clang"
+else
+	timeout 300 sh tests/fuzz/run.sh build-ci/fuzz 10 >"$log" 2>&1 </dev/null
+	code=$?
+	sed 's/^/  /' "$log"
+	passed=$((passed + $(grep -c '^ok - ' "$log")))
+	if [ $code -ne 0 ]; then
+		fail "exit code $code"
+	fi
 fi
 took
 
