@@ -3,18 +3,16 @@
 
 #include <err.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
+
+#include <socketserver/host.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define USAGE 2        /* the exit code of a wrong use */
-#define OTHER_FILES 16 /* open files beside the connections: standard ones, listeners, epoll */
+#define USAGE 2 /* the exit code of a wrong use */
 
 static const struct {
 	const char *name;
@@ -84,40 +82,6 @@ mode(const char *name)
 	errx(USAGE, "--mode: '%s' is not a mode (see --help)", name);
 }
 
-/* As many open files as that many connections need, or as many as may be. */
-static void
-raise_open_files(int *connections)
-{
-	rlim_t need = (rlim_t)*connections + OTHER_FILES;
-	struct rlimit limit, all = { need, need };
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == -1 || limit.rlim_cur >= need)
-		return;
-	if (limit.rlim_max < need && setrlimit(RLIMIT_NOFILE, &all) == 0)
-		return; /* only root may do that */
-	limit.rlim_cur = limit.rlim_max < need ? limit.rlim_max : need;
-	if (setrlimit(RLIMIT_NOFILE, &limit) == -1)
-		getrlimit(RLIMIT_NOFILE, &limit);
-	if (limit.rlim_cur >= need)
-		return;
-	warnx("--max-connections %d needs %llu open files, but only %llu are allowed: accepting fewer",
-	    *connections, (unsigned long long)need, (unsigned long long)limit.rlim_cur);
-	*connections = limit.rlim_cur > OTHER_FILES ? (int)limit.rlim_cur - OTHER_FILES : 1;
-}
-
-/* Where 0, 1 or 2 is closed a socket would get that number, and output would go there. */
-static void
-fill_standard_files(void)
-{
-	int fd;
-
-	do
-		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd >= 0)
-		close(fd);
-}
-
 static void
 take(struct options *o, int option, const char *value)
 {
@@ -157,7 +121,8 @@ parse_options(int argc, char **argv, struct options *o)
 	struct option known[COUNT(table)];
 	int option;
 
-	fill_standard_files();
+	if (sks_fill_standard_files() == -1)
+		err(1, "/dev/null");
 	memcpy(known, table, sizeof(known));
 	if (o->keep == NULL)
 		known[COUNT(table) - 2] = (struct option){ 0 };
@@ -168,5 +133,5 @@ parse_options(int argc, char **argv, struct options *o)
 	if (optind < argc)
 		o->address = argv[optind];
 	if (o->server.max_connections > 0)
-		raise_open_files(&o->server.max_connections);
+		o->server.max_connections = sks_raise_open_files(o->server.max_connections);
 }

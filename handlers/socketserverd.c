@@ -358,7 +358,7 @@ main(int argc, char **argv)
 	int rc;
 
 	if (sks_fill_standard_files() == -1)
-		return EXIT_FAILURE;
+		err(EXIT_FAILURE, "/dev/null");
 	parse(&settings, argc, argv);
 	rc = run(&settings);
 	free(settings.addresses);

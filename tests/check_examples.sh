@@ -515,7 +515,7 @@ case $most in
 	must_start 3 echo_server --max-connections 9999999 tcp:127.0.0.1:0
 	stop 3 TERM
 	same "--max-connections above the limit is said" "0 1" \
-	    "$code $(echo "$error" | grep -c 'needs 10000015 open files')" ;;
+	    "$code $(echo "$error" | grep -c 'need 10000015 open files')" ;;
 esac
 
 files=7

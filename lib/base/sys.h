@@ -93,7 +93,7 @@
 	    int (*compare)(const struct dirent **, const struct dirent **)), \
 	    scandir(path, list, filter, compare)) \
 	X(int, -1, setrlimit, (int what, const struct rlimit *limit), \
-	    setrlimit((__rlimit_resource_t)what, limit)) \
+	    setrlimit(what, limit)) \
 	X(int, -1, fchmod, (int fd, mode_t mode), fchmod(fd, mode)) \
 	X(pid_t, -1, fork, (void), fork()) \
 	X(int, -1, pidfd_open, (pid_t pid, unsigned int flags), \

@@ -20,14 +20,15 @@
 int
 sks_fill_standard_files(void)
 {
-	int fd;
+	int fd, opened;
 
-	do {
-		fd = sks_sys_open("/dev/null", O_RDWR);
-		if (fd == -1)
+	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (sks_sys_fcntl(fd, F_GETFD) != -1)
+			continue;
+		opened = sks_sys_open("/dev/null", O_RDWR); /* the lowest number that is free */
+		if (opened == -1)
 			return -1;
-	} while (fd <= STDERR_FILENO);
-	sks_sys_close(fd);
+	}
 	return 0;
 }
 
