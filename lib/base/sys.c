@@ -27,7 +27,8 @@
 
 /* Calls of others that lib/ announces with sks_sys_fault_point(). */
 #define FAULT_POINTS(X)                                                                         \
-	X(open) X(fcntl) X(dlopen) X(dlsym) X(getrlimit) X(sigaction) X(sigaltstack) X(kill)    \
+	X(open) X(fcntl) X(dlopen) X(dlsym) X(getrlimit) X(setrlimit) X(sigaction)              \
+	X(sigaltstack) X(kill)                                                                  \
 	X(event_add) X(event_assign) X(event_new) X(event_base_new) X(event_base_loop)          \
 	X(event_base_new_with_config) X(event_config_new) X(event_base_init_common_timeout)     \
 	X(event_del) X(event_base_once) X(evsignal_new) X(sendfile) X(splice) X(pipe2)          \

@@ -23,7 +23,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -92,8 +91,6 @@
 	    int (*filter)(const struct dirent *), \
 	    int (*compare)(const struct dirent **, const struct dirent **)), \
 	    scandir(path, list, filter, compare)) \
-	X(int, -1, setrlimit, (int what, const struct rlimit *limit), \
-	    setrlimit(what, limit)) \
 	X(int, -1, fchmod, (int fd, mode_t mode), fchmod(fd, mode)) \
 	X(pid_t, -1, fork, (void), fork()) \
 	X(int, -1, pidfd_open, (pid_t pid, unsigned int flags), \
@@ -140,9 +137,14 @@
 	X(void *, NULL, realloc, (void *old, size_t size), realloc(old, size))
 /* clang-format on */
 
-/* Macros, because these two take a third argument or none: libc's own checks stay. */
+/*
+ * Macros, because the first two take a third argument or none: libc's own
+ * checks stay; and libcs differ in the type of the third's first argument.
+ */
 #define sks_sys_open(...) (sks_sys_fault_point("open") == -1 ? -1 : open(__VA_ARGS__))
 #define sks_sys_fcntl(...) (sks_sys_fault_point("fcntl") == -1 ? -1 : fcntl(__VA_ARGS__))
+#define sks_sys_setrlimit(...) \
+	(sks_sys_fault_point("setrlimit") == -1 ? -1 : setrlimit(__VA_ARGS__))
 
 #ifndef SKS_FAULTS
 
