@@ -72,27 +72,27 @@ static const struct option table[] = {
 static void
 help(void)
 {
-	printf("usage: socketserverd [OPTIONS] HANDLER\n\n"
-	       "Serves a handler: a name (see --list-handlers), or the path of its file with a\n"
-	       "slash. Names are looked for in the folders of $SOCKETSERVER_HANDLERS, then where\n"
-	       "the stock handlers were installed.\n\n"
-	       "  --listen ADDRESS     where to serve, any number of times: [tcp:]host:port, :port,\n"
-	       "                       [::1]:port, udp:host:port, unix:/path, unix-dgram:/path,\n"
-	       "                       unix:@name, fd:N, systemd: or systemd:NAME for the sockets\n"
-	       "                       of LISTEN_FDS (the handler's own port, localhost only)\n"
-	       "  -o NAME=VALUE        an option of the handler (see --describe)\n"
-	       "  --mode MODE          fibers, serial, threads, processes (the handler's own)\n"
-	       "  --workers N          event loops, each on a thread (1); 0: one for each core\n"
-	       "  --max-connections N  open at once; more wait (10000, or half the open files)\n"
-	       "  --timeout TIME       of a slow client, as 500ms, 30s, 5m (30s); 0: none\n"
-	       "  --idle TIME          of a silent client (60s); 0: none\n"
-	       "  --check              loads, reads all options, binds, and ends\n"
-	       "  --list-handlers      the handlers that are found, and what they do\n"
-	       "  --describe HANDLER   what it serves, its modes and options\n"
-	       "  --version, --help\n\n"
-	       "SIGINT or SIGTERM ends it: running requests may go on for 10 seconds, a second\n"
-	       "signal ends them at once. SIGHUP is reserved. Exit codes: 0, 1 for an error, 2 for\n"
-	       "a wrong use.\n");
+	fputs("usage: socketserverd [OPTIONS] HANDLER\n\n"
+	    "Serves a handler: a name (see --list-handlers), or the path of its file with a\n"
+	    "slash. Names are looked for in the folders of $SOCKETSERVER_HANDLERS, then where\n"
+	    "the stock handlers were installed.\n\n"
+	    "  --listen ADDRESS     where to serve, any number of times: [tcp:]host:port, :port,\n"
+	    "                       [::1]:port, udp:host:port, unix:/path, unix-dgram:/path,\n"
+	    "                       unix:@name, fd:N, systemd: or systemd:NAME for the sockets\n"
+	    "                       of LISTEN_FDS (the handler's own port, localhost only)\n"
+	    "  -o NAME=VALUE        an option of the handler (see --describe)\n"
+	    "  --mode MODE          fibers, serial, threads, processes (the handler's own)\n"
+	    "  --workers N          event loops, each on a thread (1); 0: one for each core\n"
+	    "  --max-connections N  open at once; more wait (10000, or half the open files)\n"
+	    "  --timeout TIME       of a slow client, as 500ms, 30s, 5m (30s); 0: none\n"
+	    "  --idle TIME          of a silent client (60s); 0: none\n"
+	    "  --check              loads, reads all options, binds, and ends\n"
+	    "  --list-handlers      the handlers that are found, and what they do\n"
+	    "  --describe HANDLER   what it serves, its modes and options\n"
+	    "  --version, --help\n\n"
+	    "SIGINT or SIGTERM ends it: running requests may go on for 10 seconds, a second\n"
+	    "signal ends them at once. SIGHUP is reserved. Exit codes: 0, 1 for an error, 2\n"
+	    "for a wrong use.\n", stdout);
 }
 
 static int
@@ -228,7 +228,8 @@ parse(struct settings *s, int argc, char **argv)
 {
 	int option;
 
-	s->addresses = calloc((size_t)argc + 2, sizeof(*s->addresses)); /* and the default, and NULL */
+	/* Room for the default, and for NULL. */
+	s->addresses = calloc((size_t)argc + 2, sizeof(*s->addresses));
 	s->options = calloc((size_t)argc + 1, sizeof(*s->options));
 	if (s->addresses == NULL || s->options == NULL)
 		err(EXIT_FAILURE, "command line");
@@ -259,7 +260,8 @@ on_stop(int signo)
 static void
 on_hangup(int signo)
 {
-	static const char line[] = "socketserver: SIGHUP: reserved for reload, and nothing else for now\n";
+	static const char line[] =
+	    "socketserver: SIGHUP: reserved for reload, and nothing else for now\n";
 	struct pollfd to = { .fd = STDERR_FILENO, .events = POLLOUT };
 	int error = errno;
 

@@ -231,7 +231,8 @@ START_TEST(what_is_no_listening_socket_is_refused)
 	pass(3, SOCK_STREAM, 1);
 	environment("2", "good:bad");
 	pass(4, SOCK_STREAM, 0);
-	refused("", EINVAL, "listen on fd:4: neither a listening stream socket nor a datagram socket");
+	refused("", EINVAL, "listen on fd:4: neither a listening stream socket nor a datagram "
+			    "socket");
 	close(4);
 	ck_assert_int_eq(open("/dev/null", O_RDONLY), 4);
 	refused("", ENOTSOCK, "listen on fd:4: Socket operation on non-socket");

@@ -576,8 +576,10 @@ END_TEST
 START_TEST(a_mode_it_refuses_is_refused_with_the_reason)
 {
 	static const int modes[] = { SKS_SERIAL, SKS_PROCESSES };
-	static const char *const words[] = { "hooks: not in the mode serial: it counts in one memory",
-		"hooks: not in the mode processes: it counts in one memory" };
+	static const char *const words[] = {
+		"hooks: not in the mode serial: it counts in one memory",
+		"hooks: not in the mode processes: it counts in one memory",
+	};
 	struct sks_module *module = must_load(copy("hooks"));
 	struct sks_options options = { .mode = modes[_i] };
 

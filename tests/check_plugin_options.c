@@ -38,7 +38,7 @@ static char why[SKS_OPTION_WHY];
 static int
 parse(const struct sks_plugin_option *option, const char *text, char **kept)
 {
-	config = (struct config){ .before = GUARD, .value = { .wide = (int64_t)GUARD }, .after = GUARD };
+	config = (struct config){ GUARD, { .wide = (int64_t)GUARD }, GUARD };
 	strcpy(why, "nothing was said");
 	errno = 0;
 	return sks_option_parse(option, text, &config, kept, why, sizeof(why));
@@ -85,8 +85,8 @@ refuses(const struct sks_plugin_option *option, const char *text, const char *wo
 START_TEST(a_number_is_all_of_the_text)
 {
 	static const struct sks_plugin_option wide = { .type = SKS_OPTION_INTEGER, WIDE };
-	static const char *const none[] = { "", " ", "5x", "x5", " 5", "5 ", "+5", "--5", "-", "0x10",
-		"5.0", "1e3", "5\n", "1k" };
+	static const char *const none[] = { "", " ", "5x", "x5", " 5", "5 ", "+5", "--5", "-",
+		"0x10", "5.0", "1e3", "5\n", "1k" };
 	size_t i;
 
 	becomes(&wide, "0", 0);
@@ -150,7 +150,8 @@ END_TEST
 START_TEST(a_size_has_a_suffix)
 {
 	static const struct sks_plugin_option size = { .type = SKS_OPTION_SIZE, WIDE };
-	static const char *const none[] = { "", "k", "1m", "1g", "1kB", "1KiB", "1 k", "1kk", "1T", "x" };
+	static const char *const none[] = { "", "k", "1m", "1g", "1kB", "1KiB", "1 k", "1kk", "1T",
+		"x" };
 	size_t i;
 
 	becomes(&size, "0", 0);
@@ -172,7 +173,8 @@ END_TEST
 START_TEST(a_duration_has_a_suffix)
 {
 	static const struct sks_plugin_option duration = { .type = SKS_OPTION_DURATION, WIDE };
-	static const char *const none[] = { "", "5", "s", "5S", "5sec", "1d", "1.5s", "5 s", "0x", "00d" };
+	static const char *const none[] = { "", "5", "s", "5S", "5sec", "1d", "1.5s", "5 s", "0x",
+		"00d" };
 	size_t i;
 
 	becomes(&duration, "0", 0);

@@ -102,7 +102,8 @@ read_environment(struct passed *p)
 	if (close_on_exec(p->n) == -1)
 		return -1;
 	if (p->names != NULL && count_names(p->names) != p->n)
-		return refuse(EINVAL, "LISTEN_FDNAMES", p->names, "not a name for each of LISTEN_FDS");
+		return refuse(EINVAL, "LISTEN_FDNAMES", p->names,
+		    "not a name for each of LISTEN_FDS");
 	return 0;
 }
 

@@ -49,5 +49,6 @@ sks_log_statistics(const struct sks_server *server)
 	sks_server_stats(server, &s);
 	sks_logf("%s: stopped: %" PRIu64 " connections, %" PRIu64 " datagrams, %" PRIu64 " failed, "
 		 "%" PRIu64 " bytes in, %" PRIu64 " bytes out",
-	    server->service.handler.name, s.accepted, s.datagrams, s.failed, s.bytes_in, s.bytes_out);
+	    server->service.handler.name, s.accepted, s.datagrams, s.failed, s.bytes_in,
+	    s.bytes_out);
 }

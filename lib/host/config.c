@@ -80,12 +80,14 @@ sks_plugin_set(struct sks_module *m, const char *assignment)
 		return -1;
 	}
 	for (i = 0; i < m->noptions; i++)
-		if (strlen(m->options[i].name) == n && memcmp(m->options[i].name, assignment, n) == 0)
+		if (strlen(m->options[i].name) == n &&
+		    memcmp(m->options[i].name, assignment, n) == 0)
 			break;
 	if (i == m->noptions)
 		return refuse_unknown(m, assignment, n);
 	if (assignment[n] != '=') {
-		sks_logf("%s: option %s: no value (%s=...)", m->plugin.name, assignment, assignment);
+		sks_logf("%s: option %s: no value (%s=...)", m->plugin.name, assignment,
+		    assignment);
 		errno = EINVAL;
 		return -1;
 	}

@@ -58,7 +58,8 @@ check_version(const struct sks_plugin *p, char *why, size_t size)
 	if (p->major == SKS_PLUGIN_MAJOR && p->minor <= SKS_PLUGIN_MINOR)
 		return 0;
 	age = p->major < SKS_PLUGIN_MAJOR ? "too old" : "too new";
-	snprintf(why, size, "%s: built for version %u.%u of plugins, this library takes %d.0 to %d.%d",
+	snprintf(why, size,
+	    "%s: built for version %u.%u of plugins, this library takes %d.0 to %d.%d",
 	    age, p->major, p->minor, SKS_PLUGIN_MAJOR, SKS_PLUGIN_MAJOR, SKS_PLUGIN_MINOR);
 	errno = ENOEXEC;
 	return -1;
@@ -96,7 +97,8 @@ check_members(const struct sks_plugin *p, char *why, size_t size)
 		wrong = "it has no summary";
 	else if (p->handler.handle == NULL)
 		wrong = "its handler has no handle";
-	else if (p->mode < SKS_FIBERS || p->mode > SKS_PROCESSES || p->refuses & SKS_REFUSES(p->mode))
+	else if (p->mode < SKS_FIBERS || p->mode > SKS_PROCESSES ||
+	    p->refuses & SKS_REFUSES(p->mode))
 		wrong = "the mode it suggests is none, or one it refuses";
 	else if (p->serves < 0 || p->serves > (SKS_STREAMS | SKS_DATAGRAMS))
 		wrong = "it serves neither streams nor datagrams";

@@ -27,7 +27,8 @@ struct suffix {
 
 /* In falling order, for printing; the last one is for a bare number. */
 static const struct suffix sizes[] = {
-	{ "G", 1 << 30 }, { "M", 1 << 20 }, { "k", 1 << 10 }, { "K", 1 << 10 }, { "", 1 }, { NULL, 0 }
+	{ "G", 1 << 30 }, { "M", 1 << 20 }, { "k", 1 << 10 }, { "K", 1 << 10 }, { "", 1 },
+	{ NULL, 0 }
 };
 static const struct suffix times[] = {
 	{ "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 }, { NULL, 0 }
