@@ -273,6 +273,7 @@ parse_text(const struct sks_plugin_option *option, const char *text, void *confi
 	}
 	memcpy((char *)config + option->offset, &copy, sizeof(copy));
 	*kept = copy;
+	sks_sys_give_away(copy);
 	return 0;
 }
 
