@@ -1,0 +1,536 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reading RESP.
+ *
+ * A command is read where it lies, in the rfile's buffer: of sixteen that were
+ * sent at once none is copied, and the buffer is asked for once. Only one that
+ * is larger than the rfile shows at a time is gathered in memory of its own.
+ * Reading line by line was the alternative; it is shorter, but costs three
+ * calls and a copy for each argument.
+ *
+ * The same parser goes over both. It can stop anywhere and says how much it
+ * needs to go on, so that a command costs the same in one piece and in many.
+ */
+#include "resp.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OWN_FIRST 65536
+#define LENGTH_MAX 24 /* "$", a length, and the line's end */
+
+static int
+bad(struct resp_reader *r, const char *problem)
+{
+	snprintf(r->problem, sizeof(r->problem), "%s", problem);
+	errno = EPROTO;
+	return -1;
+}
+
+/* -- the parser: 1 done, 0 more is needed, -1 -- */
+
+/* A length's line, "*3\r\n", at r->at. Sets *length and where the next line begins. */
+static int
+parse_length(struct resp_reader *r, const char *bytes, size_t n, size_t max, size_t *length,
+    size_t *next)
+{
+	const char *problem = bytes[r->at] == '*' ? "invalid multibulk length" :
+	    "invalid bulk length";
+	size_t first = r->at + 1, i, value = 0;
+
+	for (i = first; i < n && bytes[i] >= '0' && bytes[i] <= '9'; i++) {
+		value = value * 10 + (size_t)(bytes[i] - '0');
+		if (value > max || i - first >= LENGTH_MAX - 4)
+			return bad(r, problem);
+	}
+	if (i == n || (bytes[i] == '\r' && i > first && i + 1 == n)) {
+		r->need = 0;
+		return 0;
+	}
+	if (i == first || bytes[i] != '\r' || bytes[i + 1] != '\n')
+		return bad(r, problem);
+	*length = value;
+	*next = i + 2;
+	return 1;
+}
+
+/* For one more argument. */
+static int
+reserve_args(struct resp_reader *r)
+{
+	size_t old = r->args == r->few ? 0 : r->args_room * sizeof(*r->args);
+	size_t new = 2 * r->args_room * sizeof(*r->args);
+	struct resp_span *args;
+
+	if (r->nargs < r->args_room)
+		return 0;
+	if (budget_take(r->limits->budget, new - old) == -1)
+		return -1;
+	args = realloc(old == 0 ? NULL : r->args, new);
+	if (args == NULL) {
+		budget_give(r->limits->budget, new - old);
+		return -1;
+	}
+	if (old == 0)
+		memcpy(args, r->few, sizeof(r->few));
+	r->args = args;
+	r->args_room *= 2;
+	return 0;
+}
+
+static int
+add_arg(struct resp_reader *r, size_t start, size_t len)
+{
+	if (reserve_args(r) == -1)
+		return -1;
+	r->args[r->nargs++] = (struct resp_span){ (uint32_t)start, (uint32_t)len };
+	return 0;
+}
+
+/* A bulk string, "$3\r\nfoo\r\n", at r->at. */
+static int
+parse_bulk(struct resp_reader *r, const char *bytes, size_t n)
+{
+	size_t len, start, end;
+	int rc;
+
+	if (r->at == n) {
+		r->need = 0;
+		return 0;
+	}
+	if (bytes[r->at] != '$') {
+		char c = bytes[r->at];
+
+		snprintf(r->problem, sizeof(r->problem), "expected '$', got '%c'",
+		    c >= ' ' && c <= '~' ? c : '?');
+		errno = EPROTO;
+		return -1;
+	}
+	rc = parse_length(r, bytes, n, r->limits->max_bulk, &len, &start);
+	if (rc != 1)
+		return rc;
+	end = start + len;
+	if (end + 2 > r->limits->max_command)
+		return bad(r, "command is too large");
+	if (end + 2 > n) {
+		r->need = end + 2;
+		return 0;
+	}
+	if (bytes[end] != '\r' || bytes[end + 1] != '\n')
+		return bad(r, "bulk string without its end");
+	if (add_arg(r, start, len) == -1)
+		return -1;
+	r->at = end + 2;
+	return 1;
+}
+
+static int
+parse(struct resp_reader *r, const char *bytes, size_t n)
+{
+	int rc;
+
+	if (!r->begun) {
+		rc = parse_length(r, bytes, n, RESP_MAX_ARGS, &r->left, &r->at);
+		if (rc != 1)
+			return rc;
+		r->begun = 1;
+	}
+	for (; r->left > 0; r->left--) {
+		rc = parse_bulk(r, bytes, n);
+		if (rc != 1)
+			return rc;
+	}
+	return 1;
+}
+
+/* -- where the bytes come from: 1, 0 at the end of input, -1 -- */
+
+/* Takes the commands that were read off the rfile, which has no call for just that. */
+static int
+take_off(struct resp_reader *r)
+{
+	char gone[1024];
+
+	while (r->taken > 0) {
+		size_t n = r->taken < sizeof(gone) ? r->taken : sizeof(gone);
+
+		if (sks_readn(r->rfile, gone, n) == -1)
+			return -1;
+		r->taken -= n;
+	}
+	r->shown = NULL;
+	r->shown_len = 0;
+	return 0;
+}
+
+/* At least n bytes, or what there is when n is 0. */
+static int
+look(struct resp_reader *r, size_t n)
+{
+	ssize_t got;
+
+	if (take_off(r) == -1)
+		return -1;
+	got = sks_peek(r->rfile, n, &r->shown);
+	if (got == -1) {
+		r->shown = NULL;
+		return -1;
+	}
+	r->shown_len = (size_t)got;
+	return r->shown_len > 0 && r->shown_len >= n;
+}
+
+/* Room for more bytes, of which there will be no more than max in all. */
+static int
+reserve_own(struct resp_reader *r, size_t more, size_t max)
+{
+	size_t room = r->own_room > 0 ? 2 * r->own_room : OWN_FIRST;
+	char *own;
+
+	if (more <= r->own_room - r->own_len)
+		return 0;
+	if (room > max)
+		room = max;
+	if (room < r->own_len + more)
+		room = r->own_len + more;
+	if (budget_take(r->limits->budget, room - r->own_room) == -1)
+		return -1;
+	own = realloc(r->own, room);
+	if (own == NULL) {
+		budget_give(r->limits->budget, room - r->own_room);
+		return -1;
+	}
+	r->own = own;
+	r->own_room = room;
+	return 0;
+}
+
+/* Gathers n more bytes, with memory for as many again as have come. */
+static int
+gather(struct resp_reader *r, size_t n)
+{
+	size_t max = r->own_len + n;
+
+	while (r->own_len < max) {
+		size_t step = max - r->own_len;
+		ssize_t got;
+
+		if (reserve_own(r, 1, max) == -1)
+			return -1;
+		if (step > r->own_room - r->own_len)
+			step = r->own_room - r->own_len;
+		got = sks_readn(r->rfile, r->own + r->own_len, step);
+		if (got == -1)
+			return -1;
+		r->own_len += (size_t)got;
+		if ((size_t)got < step)
+			return 0;
+	}
+	return 1;
+}
+
+static int
+gather_line(struct resp_reader *r)
+{
+	char *line;
+	ssize_t n = sks_readuntil(r->rfile, '\n', LENGTH_MAX, &line);
+
+	if (n == -1 && errno == EMSGSIZE) /* no length is so long; parse_length() finds why */
+		return gather(r, LENGTH_MAX);
+	if (n <= 0)
+		return (int)n;
+	if (reserve_own(r, (size_t)n, SIZE_MAX) == -1)
+		return -1;
+	memcpy(r->own + r->own_len, line, (size_t)n);
+	r->own_len += (size_t)n;
+	return 1;
+}
+
+/* More bytes of the command, n of which were not enough. */
+static int
+more(struct resp_reader *r, size_t n)
+{
+	size_t want = r->need > 0 ? r->need : n + 1;
+
+	if (r->own_len == 0) {
+		if (want <= r->limits->max_shown)
+			return look(r, want);
+		if (take_off(r) == -1)
+			return -1;
+		return gather(r, n);
+	}
+	return r->need > 0 ? gather(r, r->need - r->own_len) : gather_line(r);
+}
+
+static int
+read_array(struct resp_reader *r)
+{
+	for (;;) {
+		const char *bytes = r->own_len > 0 ? r->own : r->shown + r->taken;
+		size_t n = r->own_len > 0 ? r->own_len : r->shown_len - r->taken;
+		int rc = parse(r, bytes, n);
+
+		if (rc == 1) {
+			if (r->own_len == 0)
+				r->taken += r->at;
+			r->base = bytes;
+		}
+		if (rc != 0)
+			return rc;
+		rc = more(r, n);
+		if (rc == 0) /* cut off; or it would lie there as the begin of a command */
+			r->taken = r->shown_len;
+		if (rc != 1)
+			return rc;
+	}
+}
+
+/* -- a line of words -- */
+
+static int
+is_blank(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static int
+hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+		return (c | 0x20) - 'a' + 10;
+	return -1;
+}
+
+/* What stands for \n, \x41 and so on at *p, behind the backslash. */
+static char
+escaped(const char **p, const char *end)
+{
+	static const char from[] = "nrtba", to[] = "\n\r\t\b\a";
+	const char *c = *p, *known;
+
+	if (end - c >= 3 && c[0] == 'x' && hex(c[1]) >= 0 && hex(c[2]) >= 0) {
+		*p += 3;
+		return (char)(hex(c[1]) * 16 + hex(c[2]));
+	}
+	*p += 1;
+	known = *c != '\0' ? strchr(from, *c) : NULL;
+	return known != NULL ? to[known - from] : *c;
+}
+
+/* The inside of quotes at *p, to *to. 0, or -1: it does not end, or not where a word does. */
+static int
+unquote(const char **p, const char *end, char quote, char **to)
+{
+	const char *c = *p;
+
+	for (;;) {
+		if (c == end)
+			return -1;
+		if (*c == quote)
+			break;
+		if (*c == '\\' && quote == '"' && end - c > 1) {
+			c++;
+			*(*to)++ = escaped(&c, end);
+		} else if (*c == '\\' && quote == '\'' && end - c > 1 && c[1] == '\'') {
+			*(*to)++ = '\'';
+			c += 2;
+		} else
+			*(*to)++ = *c++;
+	}
+	*p = c + 1;
+	return *p == end || is_blank(**p) ? 0 : -1;
+}
+
+/* Words become shorter only, so they are put where they stand. */
+static int
+split(struct resp_reader *r, char *line, size_t n)
+{
+	const char *p = line, *end = line + n;
+
+	for (;;) {
+		char *first, *to;
+
+		while (p < end && is_blank(*p))
+			p++;
+		if (p == end)
+			return 1;
+		first = to = line + (p - line);
+		while (p < end && !is_blank(*p)) {
+			char c = *p++;
+
+			if (c != '"' && c != '\'')
+				*to++ = c;
+			else if (unquote(&p, end, c, &to) == -1)
+				return bad(r, "unbalanced quotes in request");
+		}
+		if (add_arg(r, (size_t)(first - line), (size_t)(to - first)) == -1)
+			return -1;
+	}
+}
+
+static int
+read_words(struct resp_reader *r)
+{
+	char *line;
+	ssize_t n;
+
+	if (take_off(r) == -1)
+		return -1;
+	n = sks_readuntil(r->rfile, '\n', r->limits->max_shown, &line);
+	if (n == -1 && errno == EMSGSIZE)
+		return bad(r, "too big inline request");
+	if (n == -1)
+		return -1;
+	if (n == 0 || line[n - 1] != '\n') /* cut off; it was not meant to be run */
+		return 0;
+	r->base = line;
+	return split(r, line, (size_t)n);
+}
+
+/* -- commands -- */
+
+void
+resp_open(struct resp_reader *r, struct sks_rfile *rfile, const struct resp_limits *limits)
+{
+	r->rfile = rfile;
+	r->limits = limits;
+	r->args = r->few;
+	r->args_room = RESP_FEW_ARGS;
+	r->shown = r->own = NULL;
+	r->shown_len = r->taken = r->own_len = r->own_room = 0;
+}
+
+/* The command that was read last is over. */
+static void
+forget(struct resp_reader *r)
+{
+	r->nargs = 0;
+	r->at = 0;
+	r->begun = 0;
+	if (r->args != r->few) {
+		free(r->args);
+		budget_give(r->limits->budget, r->args_room * sizeof(*r->args));
+		r->args = r->few;
+		r->args_room = RESP_FEW_ARGS;
+	}
+	if (r->own != NULL) {
+		free(r->own);
+		budget_give(r->limits->budget, r->own_room);
+		r->own = NULL;
+		r->own_len = r->own_room = 0;
+	}
+}
+
+void
+resp_close(struct resp_reader *r)
+{
+	forget(r);
+	(void)take_off(r);
+}
+
+int
+resp_wait(struct resp_reader *r)
+{
+	return look(r, 1) == -1 ? -1 : 0;
+}
+
+int
+resp_read(struct resp_reader *r)
+{
+	int rc;
+
+	do { /* an empty line and an empty array are nothing */
+		forget(r);
+		if (r->taken == r->shown_len) {
+			rc = look(r, 0);
+			if (rc != 1)
+				return rc;
+		}
+		rc = r->shown[r->taken] == '*' ? read_array(r) : read_words(r);
+	} while (rc == 1 && r->nargs == 0);
+	return rc;
+}
+
+/* -- replies -- */
+
+#define HEAD_MAX 24
+#define AT_ONCE 256
+
+/* "$12\r\n"; how long it is. */
+static size_t
+head(char *to, char type, uint64_t n)
+{
+	char digits[20], *first = digits + sizeof(digits);
+	size_t len;
+
+	do
+		*--first = (char)('0' + n % 10);
+	while ((n /= 10) > 0);
+	len = (size_t)(digits + sizeof(digits) - first);
+	to[0] = type;
+	memcpy(to + 1, first, len);
+	to[1 + len] = '\r';
+	to[2 + len] = '\n';
+	return len + 3;
+}
+
+int
+resp_line(struct sks_wfile *w, const char *text)
+{
+	char line[AT_ONCE];
+	size_t n = strlen(text);
+
+	if (n > sizeof(line) - 2)
+		n = sizeof(line) - 2;
+	memcpy(line, text, n);
+	line[n] = '\r';
+	line[n + 1] = '\n';
+	return sks_write(w, line, n + 2);
+}
+
+int
+resp_number(struct sks_wfile *w, int64_t number)
+{
+	char line[HEAD_MAX + 1];
+	size_t n;
+
+	if (number >= 0)
+		return sks_write(w, line, head(line, ':', (uint64_t)number));
+	n = head(line + 1, '-', 0 - (uint64_t)number);
+	line[0] = ':';
+	return sks_write(w, line, n + 1);
+}
+
+int
+resp_bulk(struct sks_wfile *w, const void *bytes, size_t n)
+{
+	char all[AT_ONCE];
+	size_t len = head(all, '$', n);
+
+	if (len + n + 2 <= sizeof(all)) {
+		memcpy(all + len, bytes, n);
+		memcpy(all + len + n, "\r\n", 2);
+		return sks_write(w, all, len + n + 2);
+	}
+	if (sks_write(w, all, len) == -1 || sks_write(w, bytes, n) == -1)
+		return -1;
+	return sks_write(w, "\r\n", 2);
+}
+
+int
+resp_null(struct sks_wfile *w)
+{
+	return sks_write(w, "$-1\r\n", 5);
+}
+
+int
+resp_array(struct sks_wfile *w, size_t n)
+{
+	char line[HEAD_MAX];
+
+	return sks_write(w, line, head(line, '*', n));
+}
