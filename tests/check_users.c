@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_users.c - the users handler: who is on its list, in each mode.
+ */
+#include "acceptance.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+extern const struct sks_plugin sks_plugin_descriptor;
+
+#define plugin sks_plugin_descriptor
+
+static void *users;
+
+static void
+setup(void)
+{
+	acc_setup();
+	ck_assert_int_eq(plugin.init(NULL, &users), 0);
+}
+
+static void
+teardown(void)
+{
+	plugin.exit(users);
+	acc_teardown();
+}
+
+static void
+open_server(struct acc *acc, int i)
+{
+	struct sks_options options = { .data = users };
+
+	acc_streams(acc, i, &plugin.handler, &options);
+	acc_start(acc);
+}
+
+/* A client that has a name, and so stays. */
+static int
+come(const struct acc *acc, const char *name)
+{
+	char text[64];
+	int fd = acc_client(acc);
+
+	snprintf(text, sizeof(text), "name %s\r\n", name);
+	peer_puts(fd, text);
+	snprintf(text, sizeof(text), "you are %s\r\n", name);
+	peer_expect(fd, text);
+	return fd;
+}
+
+/* What one is told who asks this and goes. */
+static char *
+ask(const struct acc *acc, const char *question)
+{
+	int fd = acc_client(acc);
+	char *text;
+	size_t n;
+
+	peer_puts(fd, question);
+	text = peer_read_all(fd, &n);
+	close(fd);
+	return text;
+}
+
+static void
+expect_answer(const struct acc *acc, const char *question, const char *answer)
+{
+	char *text = ask(acc, question);
+
+	ck_assert_str_eq(text, answer);
+	free(text);
+}
+
+static int
+count(const char *text, const char *what)
+{
+	int n = 0;
+
+	for (; (text = strstr(text, what)) != NULL; text += strlen(what))
+		n++;
+	return n;
+}
+
+/* How many lines are told, and how many of them end with this. */
+static int
+lines(const struct acc *acc, const char *end, int *all)
+{
+	char *text = ask(acc, "\r\n");
+	int n = count(text, end);
+
+	*all = count(text, "\r\n");
+	ck_assert_int_eq(count(text, "  since 20"), *all);
+	free(text);
+	return n;
+}
+
+START_TEST(lists_those_who_are_here)
+{
+	struct acc acc;
+	int a, b, all;
+
+	open_server(&acc, _i);
+	ck_assert_int_eq(lines(&acc, "  asked 1\r\n", &all), 1); /* the one who asks */
+	ck_assert_int_eq(all, 1);
+	a = come(&acc, "anna");
+	b = come(&acc, "ben");
+	ck_assert_int_eq(lines(&acc, "  asked 1  anna\r\n", &all), 1);
+	ck_assert_int_eq(all, 3);
+	peer_puts(a, "nobody\r\n");
+	peer_expect(a, "nobody\r\n"); /* and it stays */
+	ck_assert_int_eq(lines(&acc, "  asked 2  anna\r\n", &all), 1);
+	close(a);
+	ck_eventually((lines(&acc, "anna", &all), all == 2));
+	peer_reset(b);
+	ck_eventually((lines(&acc, "ben", &all), all == 1));
+	acc_free(&acc);
+}
+END_TEST
+
+/* It waits for its first line without a handler, but it is here. */
+START_TEST(lists_those_who_are_silent)
+{
+	int fd[8], i, all;
+	struct acc acc;
+
+	open_server(&acc, _i);
+	for (i = 0; i < 8; i++)
+		fd[i] = acc_client(&acc);
+	ck_eventually(acc_stats(&acc).parked == 8);
+	ck_assert_int_eq(lines(&acc, "  asked 0\r\n", &all), 8);
+	ck_assert_int_eq(all, 9);
+	for (i = 0; i < 8; i++)
+		close(fd[i]);
+	acc_free(&acc);
+}
+END_TEST
+
+START_TEST(answers_as_a_finger_service)
+{
+	struct acc acc;
+	char *text;
+	int a;
+
+	open_server(&acc, _i);
+	a = come(&acc, "anna");
+	text = ask(&acc, "anna\r\n");
+	ck_assert_int_eq(count(text, "\r\n"), 1);
+	ck_assert_int_eq(count(text, "  anna\r\n"), 1);
+	free(text);
+	text = ask(&acc, "/W anna\n");
+	ck_assert_int_eq(count(text, "  anna\r\n"), 1);
+	free(text);
+	text = ask(&acc, "/w\r\n");
+	ck_assert_int_eq(count(text, "\r\n"), 2);
+	free(text);
+	expect_answer(&acc, "ben\r\n", "nobody\r\n");
+	expect_answer(&acc, "anna@elsewhere\r\n", "finger forwarding service denied\r\n");
+	expect_answer(&acc, "an\033na\r\n", "no such name\r\n");
+	peer_puts(a, "name an na\r\n");
+	peer_expect(a, "a name is 1 to 31 letters, digits, - _ .\r\n");
+	peer_puts(a, "name 12345678901234567890123456789012\r\nname \r\n");
+	peer_expect(a, "a name is 1 to 31 letters, digits, - _ .\r\n");
+	peer_expect(a, "a name is 1 to 31 letters, digits, - _ .\r\n");
+	peer_puts(a, "name 1234567890123456789012345678901\r\n");
+	peer_expect(a, "you are 1234567890123456789012345678901\r\n");
+	expect_answer(&acc, "anna\r\n", "nobody\r\n");
+	close(a);
+	acc_free(&acc);
+}
+END_TEST
+
+/* To a datagram as much as fits a packet; and it is no connection. */
+START_TEST(answers_datagrams)
+{
+	char reply[2000], address[128], *text;
+	struct sks_options options = { .data = users };
+	int fd[40], i, ask_fd;
+	struct acc acc;
+	ssize_t n;
+
+	acc_tcp(&acc, _i, &plugin.handler, &options);
+	ck_assert_int_eq(sks_server_listen(acc.server, "udp:127.0.0.1:0"), 0);
+	acc_start(&acc);
+	sks_server_address(acc.server, 1, address, sizeof(address));
+	ask_fd = peer_datagram(address, NULL);
+	peer_puts(ask_fd, "\r\n");
+	peer_expect(ask_fd, "nobody\r\n");
+	for (i = 0; i < 40; i++)
+		fd[i] = come(&acc, "anna");
+	peer_puts(ask_fd, "x");
+	n = peer_recv(ask_fd, reply, sizeof(reply) - 1);
+	ck_assert_int_gt(n, 1200);
+	ck_assert_int_le(n, 1400);
+	reply[n] = '\0';
+	i = count(reply, "anna\r\n");
+	text = strstr(reply, "\r\nand ");
+	ck_assert_ptr_nonnull(text);
+	ck_assert_int_eq(atoi(text + 6) + i, 40);
+	for (i = 0; i < 40; i++)
+		close(fd[i]);
+	close(ask_fd);
+	acc_free(&acc);
+}
+END_TEST
+
+/* Those who come and go at once leave nothing behind. */
+START_TEST(list_is_empty_after_a_storm)
+{
+	struct acc acc;
+	int i, k, all;
+
+	open_server(&acc, _i);
+	for (k = 0; k < 10; k++) {
+		int fd[20];
+
+		for (i = 0; i < 20; i++) {
+			fd[i] = acc_client(&acc);
+			if (i % 3 == 0)
+				peer_puts(fd[i], i % 2 == 0 ? "\r\n" : "name x\r\n");
+		}
+		for (i = 0; i < 20; i++)
+			close(fd[(i * 7) % 20]);
+	}
+	ck_eventually((lines(&acc, "x\r\n", &all), all == 1));
+	acc_free(&acc);
+}
+END_TEST
+
+/* A shutdown with everybody still there: each finish finds the list as it should be. */
+START_TEST(shutdown_takes_everybody_off)
+{
+	struct acc acc;
+	int fd[20], i;
+
+	open_server(&acc, _i);
+	for (i = 0; i < 20; i++)
+		fd[i] = come(&acc, "anna");
+	sks_server_shutdown(acc.server);
+	for (i = 0; i < 20; i++)
+		peer_expect_gone(fd[i]);
+	acc_join(&acc);
+	ck_assert_int_eq(acc.rc, 0);
+	acc_free(&acc);
+}
+END_TEST
+
+START_TEST(says_what_it_can_not_do)
+{
+	ck_assert_int_eq(plugin.refuses, SKS_REFUSES(SKS_PROCESSES));
+	ck_assert_ptr_nonnull(plugin.refuses_why);
+	ck_assert_int_eq(plugin.serves, 0);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("users");
+	TCase *tc = tcase_create("users");
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_loop_test(tc, lists_those_who_are_here, 0, ACC_STREAMS);
+	tcase_add_loop_test(tc, lists_those_who_are_silent, 0, ACC_STREAMS);
+	tcase_add_loop_test(tc, answers_as_a_finger_service, 0, ACC_STREAMS);
+	tcase_add_loop_test(tc, answers_datagrams, 0, ACC_MODES);
+	tcase_add_loop_test(tc, list_is_empty_after_a_storm, 0, ACC_STREAMS);
+	tcase_add_loop_test(tc, shutdown_takes_everybody_off, 0, ACC_STREAMS);
+	tcase_add_test(tc, says_what_it_can_not_do);
+	suite_add_tcase(suite, tc);
+	return run_suite(suite);
+}
