@@ -48,5 +48,7 @@ if ! why=$(echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(vo
 fi
 
 target option lib/host/option.c
+# shellcheck disable=SC2046
+target resp handlers/resp.c $(find lib/base lib/fiber lib/io -name '*.[cS]') -levent_core -pthread -lm
 
 report_end
