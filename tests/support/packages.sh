@@ -25,6 +25,7 @@ packages_has() {
 	libevent-dev) pkg-config --exists 'libevent_core >= 2.1.8' ;;
 	check) pkg-config --exists 'check >= 0.15' ;;
 	iproute2) command -v ip ;;
+	redis-tools) command -v redis-cli && command -v redis-benchmark ;;
 	*) command -v "$1" ;;
 	esac >/dev/null 2>&1
 }
