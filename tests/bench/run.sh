@@ -9,9 +9,10 @@
 
 usage() {
 	cat <<-'END'
-	usage: run.sh [--quick] [--modes] BUILD_DIR [PAIRS]
+	usage: run.sh [--quick] [--modes | --kv] BUILD_DIR [PAIRS]
 	  --quick   short form: fewer messages, 3 pairs, 2,000 held connections
 	  --modes   compare echo_server --mode threads and --mode processes too
+	  --kv      compare the kv handler with redis-server, and nothing else (kv.sh)
 	  PAIRS     of each comparison (5)
 	environment: SERVER_CPUS, LOAD_CPUS (the first two cores allowed), ECHO_SERVER (the program)
 	END
@@ -201,11 +202,12 @@ two_cores() {
 		} }' | cut -d' ' -f1,2
 }
 
-quick= modes= build= pairs=
+quick= modes= kv= build= pairs=
 for argument; do
 	case $argument in
 	--quick) quick=1 ;;
 	--modes) modes=1 ;;
+	--kv) kv=1 ;;
 	-h|--help) usage; exit 0 ;;
 	-*) usage >&2; exit 2 ;;
 	*)	if [ -z "$build" ]; then
@@ -219,6 +221,8 @@ for argument; do
 done
 [ -n "$build" ] || { usage >&2; exit 2; }
 [ -d "$build" ] || fail "no build directory $build"
+here=$(cd "$(dirname "$0")" && pwd) || exit 1
+[ -z "$kv" ] || exec sh "$here/kv.sh" ${quick:+--quick} "$build" ${pairs:+"$pairs"}
 case ${pairs:-1} in
 *[!0-9]*|0*) fail "PAIRS must be a number from 1, not $pairs" ;;
 esac
@@ -232,7 +236,6 @@ for program in "$ours" "$bench/load" "$bench/epoll_echo" "$bench/thread_echo" \
     "$bench/fork_echo"; do
 	need "$program"
 done
-here=$(cd "$(dirname "$0")" && pwd) || exit 1
 # python3 itself, without a wrapper before it: its process is what is measured
 python=$(python3 -c 'import sys; print(sys.executable)') || fail "python3 does not run"
 
