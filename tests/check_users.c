@@ -264,12 +264,13 @@ main(void)
 	TCase *tc = tcase_create("users");
 
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_loop_test(tc, lists_those_who_are_here, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, lists_those_who_are_silent, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, answers_as_a_finger_service, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, answers_datagrams, 0, ACC_MODES);
-	tcase_add_loop_test(tc, list_is_empty_after_a_storm, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, shutdown_takes_everybody_off, 0, ACC_STREAMS);
+	/* users lists nobody else in a process of its own */
+	tcase_add_loop_test(tc, lists_those_who_are_here, 0, ACC_ONE_MEMORY(ACC_STREAMS));
+	tcase_add_loop_test(tc, lists_those_who_are_silent, 0, ACC_ONE_MEMORY(ACC_STREAMS));
+	tcase_add_loop_test(tc, answers_as_a_finger_service, 0, ACC_ONE_MEMORY(ACC_STREAMS));
+	tcase_add_loop_test(tc, answers_datagrams, 0, ACC_ONE_MEMORY(ACC_MODES));
+	tcase_add_loop_test(tc, list_is_empty_after_a_storm, 0, ACC_ONE_MEMORY(ACC_STREAMS));
+	tcase_add_loop_test(tc, shutdown_takes_everybody_off, 0, ACC_ONE_MEMORY(ACC_STREAMS));
 	tcase_add_test(tc, says_what_it_can_not_do);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
