@@ -83,7 +83,9 @@ static const size_t class_size[SKS_BUF_CLASSES] = { 256, 2048, 16384 };
 static size_t
 class_for(size_t size)
 {
-	return (size_t)(size > class_size[0]) + (size > class_size[1]) + (size > class_size[2]);
+	if (size > class_size[1])
+		return size > class_size[2] ? SKS_BUF_CLASSES : 2;
+	return size > class_size[0] ? 1 : 0;
 }
 
 /* The size of the piece that holds size bytes, or 0 when none can. */
@@ -100,20 +102,28 @@ piece_size(size_t size)
 	return cap;
 }
 
+/* NULL: none is idle. */
 static unsigned char *
-piece_get(struct sks_buf_pool *pool, size_t cap)
+idle_get(struct sks_buf_pool *pool, size_t class)
 {
-	size_t class = class_for(cap);
 	struct sks_buf_idle *idle;
 
 	if (pool == NULL || class == SKS_BUF_CLASSES || pool->idle[class] == NULL)
-		return sks_sys_malloc(cap + 1);
+		return NULL;
 	idle = pool->idle[class];
 	pool->idle[class] = idle->next;
 	pool->idle_count[class]--;
 	if (__builtin_expect(on_valgrind, 0))
-		tell_valgrind_used(idle, cap);
+		tell_valgrind_used(idle, class_size[class]);
 	return (unsigned char *)idle;
+}
+
+static unsigned char *
+piece_get(struct sks_buf_pool *pool, size_t cap)
+{
+	unsigned char *piece = idle_get(pool, class_for(cap));
+
+	return piece != NULL ? piece : sks_sys_malloc(cap + 1);
 }
 
 static void
@@ -154,8 +164,8 @@ move_to(struct sks_buf *buf, struct sks_buf_pool *pool, size_t cap)
 	return 0;
 }
 
-int
-sks_buf_grow(struct sks_buf *buf, struct sks_buf_pool *pool, size_t room)
+static int
+grow_slowly(struct sks_buf *buf, struct sks_buf_pool *pool, size_t room)
 {
 	size_t length = sks_buf_length(buf), cap;
 
@@ -171,6 +181,19 @@ sks_buf_grow(struct sks_buf *buf, struct sks_buf_pool *pool, size_t room)
 		return -1;
 	}
 	return move_to(buf, pool, cap);
+}
+
+int
+sks_buf_grow(struct sks_buf *buf, struct sks_buf_pool *pool, size_t room)
+{
+	size_t class = class_for(room);
+	unsigned char *piece = buf->base == NULL ? idle_get(pool, class) : NULL;
+
+	if (piece == NULL)
+		return grow_slowly(buf, pool, room);
+	buf->base = piece; /* the rest is zero */
+	buf->cap = class_size[class];
+	return 0;
 }
 
 void

@@ -42,6 +42,30 @@
 	((int)syscall(SYS_membarrier, (command), (flags), 0))
 
 /*
+ * The two calls of every message. In a process with threads glibc makes them
+ * cancellation points, with two locked instructions each; no thread may be
+ * cancelled in the library anyway. Sanitizers must see libc's own.
+ */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+    __has_feature(memory_sanitizer)
+#define SKS_SYS_WATCHED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SKS_SYS_WATCHED 1
+#endif
+#if defined(SYS_recvfrom) && defined(SYS_sendto) && !defined(SKS_SYS_WATCHED)
+#define sks_sys_call_recv(fd, buf, n, flags) \
+	((ssize_t)syscall(SYS_recvfrom, (fd), (buf), (n), (flags), NULL, NULL))
+#define sks_sys_call_send(fd, buf, n, flags) \
+	((ssize_t)syscall(SYS_sendto, (fd), (buf), (n), (flags), NULL, 0))
+#else
+#define sks_sys_call_recv(fd, buf, n, flags) recv((fd), (buf), (n), (flags))
+#define sks_sys_call_send(fd, buf, n, flags) send((fd), (buf), (n), (flags))
+#endif
+
+/*
  * X(type, result when it fails, name, parameters, what is called). The first
  * list fails by returning that result with errno set, and does nothing then.
  */
@@ -110,9 +134,10 @@
 	X(int, -1, close, (int fd), close(fd)) \
 	X(int, -1, connect, (int fd, const struct sockaddr *addr, socklen_t len), \
 	    connect(fd, addr, len)) \
-	X(ssize_t, -1, recv, (int fd, void *buf, size_t n, int flags), recv(fd, buf, n, flags)) \
+	X(ssize_t, -1, recv, (int fd, void *buf, size_t n, int flags), \
+	    sks_sys_call_recv(fd, buf, n, flags)) \
 	X(ssize_t, -1, send, (int fd, const void *buf, size_t n, int flags), \
-	    send(fd, buf, n, flags)) \
+	    sks_sys_call_send(fd, buf, n, flags)) \
 	X(ssize_t, -1, recvmsg, (int fd, struct msghdr *msg, int flags), recvmsg(fd, msg, flags)) \
 	X(ssize_t, -1, sendmsg, (int fd, const struct msghdr *msg, int flags), \
 	    sendmsg(fd, msg, flags)) \

@@ -60,7 +60,7 @@
 #define STACK_LEAST (16 * 1024)
 #define WARM_LEAST 64
 #define CACHE_LINE 64
-#define WARM_LINES 32
+#define WARM_BYTES (12 * CACHE_LINE) /* a handler in sks_readline(), and its streams */
 #define COLOURS (SKS_CONTEXT_ROOM > 512 ? 1 : 32) /* a page must be enough */
 #define OVERHEAD (768 + SKS_CONTEXT_ROOM + COLOURS * CACHE_LINE) /* struct, context, colour */
 
@@ -337,11 +337,12 @@ sks_fiber_resume(struct sks_fiber *fiber)
 __attribute__((no_sanitize("address", "thread"))) void
 sks_fiber_warm(const struct sks_fiber *fiber)
 {
-	const volatile char *last = (const volatile char *)&fiber->task.ready; /* the cold part begins */
-	const volatile char *at = fiber->sp;
-	int n;
+	const volatile char *at = fiber->sp, *last = at + WARM_BYTES;
 
-	for (n = 0; at < last && n < WARM_LINES; at += CACHE_LINE, n++)
+	(void)*(const volatile char *)&fiber->task.bytes; /* on the second line of the struct */
+	if (last > (const volatile char *)fiber)
+		last = (const volatile char *)fiber;
+	for (; at < last; at += CACHE_LINE)
 		(void)*at;
 }
 
