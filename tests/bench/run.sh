@@ -11,7 +11,7 @@ usage() {
 	cat <<-'END'
 	usage: run.sh [--quick] [--modes | --kv] BUILD_DIR [PAIRS]
 	  --quick   short form: fewer messages, 3 pairs, 2,000 held connections
-	  --modes   compare echo_server --mode threads and --mode processes too
+	  --modes   compare two workers with one, and --mode threads and processes, too
 	  --kv      compare the kv handler with redis-server, and nothing else (kv.sh)
 	  PAIRS     of each comparison (5)
 	environment: SERVER_CPUS, LOAD_CPUS (the first two cores allowed), ECHO_SERVER (the program)
@@ -116,14 +116,17 @@ one_pair() {
 	done
 }
 
-# compare BASE_COMMAND OUR_ARGUMENTS LOAD_ARGUMENTS...: sets ratio, low, high, base_ns and our_ns
+# compare "BASE_COMMAND" | "ours ARGUMENTS" OUR_ARGUMENTS LOAD_ARGUMENTS...: sets ratio, low, high, base_ns and our_ns
 compare() {
 	base=$1 our_arguments=$2
 	shift 2
 	: >"$tmp/couples"
 	pair=1
 	while [ "$pair" -le "$pairs" ]; do
-		start_baseline $base
+		case $base in
+		ours\ *) start_ours ${base#ours} ;;
+		*) start_baseline $base ;;
+		esac
 		base_pid=$pid base_port=$port
 		start_ours $our_arguments
 		our_pid=$pid our_port=$port
@@ -156,10 +159,10 @@ compare() {
 	. "$tmp/result"
 }
 
-# against TITLE BASE_NAME UNIT: the line of a comparison in which less is better
+# against TITLE BASE_NAME UNIT LIMIT: the line of a comparison in which less is better
 against() {
-	printf '%s: %.2f times %s (%.2f to %.2f, %d pairs; %s ns against %s ns a %s)\n' "$1" \
-	    "$ratio" "$2" "$low" "$high" "$pairs" "$our_ns" "$base_ns" "$3"
+	printf '%s: %.2f times %s (limit %s; %.2f to %.2f, %d pairs; %s ns against %s ns a %s)\n' \
+	    "$1" "$ratio" "$2" "$4" "$low" "$high" "$pairs" "$our_ns" "$base_ns" "$3"
 }
 
 # factor TITLE UNIT: the other way round, how much more the baseline costs
@@ -264,13 +267,13 @@ tmp=$(mktemp -d) || exit 1
 # ---- scenarios ----
 
 compare "$bench/epoll_echo" "" --connections 64 --messages $count
-against "64-byte lines, 64 connections" "bare epoll" message
+against "64-byte lines, 64 connections" "bare epoll" message 1.05
 
 compare "$bench/epoll_echo" "" --connections 1000 --messages $count
-against "64-byte lines, 1000 connections" "bare epoll" message
+against "64-byte lines, 1000 connections" "bare epoll" message 1.05
 
 compare "$bench/epoll_echo" "" --connections 64 --pipeline 16 --messages $((count * 8))
-against "16 lines of 64 bytes in one send, 64 connections" "bare epoll" line
+against "16 lines of 64 bytes in one send, 64 connections" "bare epoll" line 1.05
 
 hold "parked (--keep)" "--keep"
 hold "waiting in readline on a fiber" ""
@@ -285,11 +288,17 @@ factor "Python's socketserver with threads, 16 lines in one send" line
 
 [ -n "$modes" ] || exit 0
 
+# Both on two cores, where the one loop has one of them for itself.
+server_cpus="$server_cpus,$load_cpus"
+compare "ours --workers 1" "--workers 2" --connections 64 --messages $count
+against "two workers, 64-byte lines, 64 connections" "one" message 1.05
+server_cpus=${server_cpus%,*}
+
 compare "$bench/thread_echo" "--mode threads" --connections 64 --messages $count
-against "threads, 64-byte lines, 64 connections" "bare threads" message
+against "threads, 64-byte lines, 64 connections" "bare threads" message 1.00
 
 compare "$bench/fork_echo" "--mode processes" --connect $((count / 5)) --children
-against "processes, one line a connection" "accept-fork-echo" connection
+against "processes, one line a connection" "accept-fork-echo" connection 1.10
 
 compare "$python $here/python_echo.py --mode threads" "--mode threads" --connections 64 \
     --messages $((count / 5))
