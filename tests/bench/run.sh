@@ -11,7 +11,7 @@ usage() {
 	cat <<-'END'
 	usage: run.sh [--quick] [--modes | --kv] BUILD_DIR [PAIRS]
 	  --quick   short form: fewer messages, 3 pairs, 2,000 held connections
-	  --modes   compare two workers with one, and --mode threads and processes, too
+	  --modes   compare socketserverd, two workers, --mode threads and processes, too
 	  --kv      compare the kv handler with redis-server, and nothing else (kv.sh)
 	  PAIRS     of each comparison (5)
 	environment: SERVER_CPUS, LOAD_CPUS (the first two cores allowed), ECHO_SERVER (the program)
@@ -55,6 +55,25 @@ start_ours() {
 	pid=$!
 	pids="$pids $pid"
 	"$bench/load" 127.0.0.1 "$port" --ready --pid "$pid" || ours_failed "did not start"
+}
+
+# start_daemon HANDLER: the same for a handler plugin under socketserverd
+start_daemon() {
+	port=$("$bench/load" --free-port) || fail "no free port"
+	SOCKETSERVER_HANDLERS=$build/handlers taskset -c "$server_cpus" \
+	    "$build/handlers/socketserverd" "$1" --listen "tcp:127.0.0.1:$port" >"$tmp/log" 2>&1 &
+	pid=$!
+	pids="$pids $pid"
+	"$bench/load" 127.0.0.1 "$port" --ready --pid "$pid" || ours_failed "did not start"
+}
+
+# start WORDS: one of the three, by the first word
+start() {
+	case $1 in
+	ours) shift && start_ours "$@" ;;
+	daemon) shift && start_daemon "$@" ;;
+	*) start_baseline "$@" ;;
+	esac
 }
 
 ours_failed() {
@@ -116,19 +135,17 @@ one_pair() {
 	done
 }
 
-# compare "BASE_COMMAND" | "ours ARGUMENTS" OUR_ARGUMENTS LOAD_ARGUMENTS...: sets ratio, low, high, base_ns and our_ns
+# compare FIRST SECOND LOAD_ARGUMENTS...: sets ratio, low, high, base_ns and our_ns. Each server is
+# "ours ARGUMENTS", "daemon HANDLER" or the command of a baseline.
 compare() {
-	base=$1 our_arguments=$2
+	base=$1 second=$2
 	shift 2
 	: >"$tmp/couples"
 	pair=1
 	while [ "$pair" -le "$pairs" ]; do
-		case $base in
-		ours\ *) start_ours ${base#ours} ;;
-		*) start_baseline $base ;;
-		esac
+		start $base
 		base_pid=$pid base_port=$port
-		start_ours $our_arguments
+		start $second
 		our_pid=$pid our_port=$port
 		if [ $((pair % 2)) -eq 1 ]; then
 			one_pair base ours "$@"
@@ -266,48 +283,51 @@ tmp=$(mktemp -d) || exit 1
 
 # ---- scenarios ----
 
-compare "$bench/epoll_echo" "" --connections 64 --messages $count
+compare "$bench/epoll_echo" "ours" --connections 64 --messages $count
 against "64-byte lines, 64 connections" "bare epoll" message 1.05
 
-compare "$bench/epoll_echo" "" --connections 1000 --messages $count
+compare "$bench/epoll_echo" "ours" --connections 1000 --messages $count
 against "64-byte lines, 1000 connections" "bare epoll" message 1.05
 
-compare "$bench/epoll_echo" "" --connections 64 --pipeline 16 --messages $((count * 8))
+compare "$bench/epoll_echo" "ours" --connections 64 --pipeline 16 --messages $((count * 8))
 against "16 lines of 64 bytes in one send, 64 connections" "bare epoll" line 1.05
 
 hold "parked (--keep)" "--keep"
 hold "waiting in readline on a fiber" ""
 
-compare "$python $here/python_echo.py --mode threads" "" --connections 64 \
+compare "$python $here/python_echo.py --mode threads" "ours" --connections 64 \
     --messages $((count / 5))
 factor "Python's socketserver with threads, 64-byte lines, 64 connections" message
 
-compare "$python $here/python_echo.py --mode threads" "" --connections 64 --pipeline 16 \
+compare "$python $here/python_echo.py --mode threads" "ours" --connections 64 --pipeline 16 \
     --messages $((count / 2))
 factor "Python's socketserver with threads, 16 lines in one send" line
 
 [ -n "$modes" ] || exit 0
 
+compare "ours" "daemon echo" --connections 64 --messages $count
+against "echo under socketserverd, 64-byte lines, 64 connections" "echo_server" message 1.02
+
 # Both on two cores, where the one loop has one of them for itself.
 server_cpus="$server_cpus,$load_cpus"
-compare "ours --workers 1" "--workers 2" --connections 64 --messages $count
+compare "ours --workers 1" "ours --workers 2" --connections 64 --messages $count
 against "two workers, 64-byte lines, 64 connections" "one" message 1.05
 server_cpus=${server_cpus%,*}
 
-compare "$bench/thread_echo" "--mode threads" --connections 64 --messages $count
+compare "$bench/thread_echo" "ours --mode threads" --connections 64 --messages $count
 against "threads, 64-byte lines, 64 connections" "bare threads" message 1.00
 
-compare "$bench/fork_echo" "--mode processes" --connect $((count / 5)) --children
+compare "$bench/fork_echo" "ours --mode processes" --connect $((count / 5)) --children
 against "processes, one line a connection" "accept-fork-echo" connection 1.10
 
-compare "$python $here/python_echo.py --mode threads" "--mode threads" --connections 64 \
+compare "$python $here/python_echo.py --mode threads" "ours --mode threads" --connections 64 \
     --messages $((count / 5))
 factor "Python's socketserver against ours, both with threads" message
 
-compare "$python $here/python_echo.py --mode threads" "--mode threads" --connections 64 \
+compare "$python $here/python_echo.py --mode threads" "ours --mode threads" --connections 64 \
     --pipeline 16 --messages $((count / 2))
 factor "Python's socketserver against ours, both with threads, 16 lines in one send" line
 
-compare "$python $here/python_echo.py --mode processes" "--mode processes" \
+compare "$python $here/python_echo.py --mode processes" "ours --mode processes" \
     --connect $((count / 50)) --children
 factor "Python's socketserver against ours, both with processes" connection
