@@ -27,7 +27,7 @@
  * While much comes in, the watches are looked at again at once, as a look costs
  * less than a turn of libevent's; but its other events get their turn.
  */
-#define INPUT_ROUNDS 16
+#define INPUT_ROUNDS 4
 #define INPUT_MANY 4
 
 void
