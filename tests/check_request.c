@@ -346,6 +346,140 @@ START_TEST(keep_after_the_end_of_input_is_done)
 }
 END_TEST
 
+/* Looks at its input, and takes only a whole line of it: it does not wait for one. */
+static int
+take_whole_lines(struct sks_request *req)
+{
+	char *bytes, *line;
+	ssize_t n = sks_peek(req->rfile, 1, &bytes);
+
+	atomic_fetch_add(&seen->handles, 1);
+	if (n <= 0)
+		return (int)n;
+	if (memchr(bytes, '\n', (size_t)n) == NULL)
+		return SKS_KEEP;
+	n = sks_readline(req->rfile, &line);
+	return n > 0 && sks_write(req->wfile, line, (size_t)n) == 0 ? SKS_KEEP : -1;
+}
+
+static const struct sks_handler looking = { .handle = take_whole_lines, .finish = acc_finish_bye };
+
+START_TEST(keep_of_all_input_waits_for_more)
+{
+	struct acc acc;
+	int fd;
+
+	acc_streams(&acc, _i, &looking, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "a");
+	ck_eventually(atomic_load(&seen->handles) == 2);
+	if (acc.mode->one_memory)
+		ck_eventually(acc_has_parked(&acc, 1));
+	peer_puts(fd, "b");
+	ck_eventually(atomic_load(&seen->handles) == 4);
+	if (acc.mode->one_memory)
+		ck_eventually(acc_has_parked(&acc, 1));
+	peer_puts(fd, "c\nd\n");
+	peer_expect(fd, "abc\nd\n");
+	peer_half_close(fd);
+	peer_expect(fd, "bye\n");
+	peer_expect_eof(fd);
+	acc_free(&acc);
+	ck_assert_int_eq(seen->handles, 6);
+	ck_assert_int_eq(seen->finishes, 1);
+	ck_assert_int_eq(log_lines(), 0);
+}
+END_TEST
+
+START_TEST(keep_of_input_that_has_ended_is_done)
+{
+	struct acc acc;
+	int fd;
+
+	acc_streams(&acc, _i, &looking, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "whole\na");
+	peer_half_close(fd);
+	peer_expect(fd, "whole\nbye\n");
+	peer_expect_eof(fd);
+	acc_free(&acc);
+	ck_assert_int_le(seen->handles, 3);
+	ck_assert_int_eq(seen->finishes, 1);
+}
+END_TEST
+
+/* Has seen the end itself, so there is nothing to be called for once more. */
+static int
+look_to_the_end(struct sks_request *req)
+{
+	char *bytes;
+
+	atomic_fetch_add(&seen->handles, 1);
+	return sks_peek(req->rfile, 100, &bytes) == -1 ? -1 : SKS_KEEP;
+}
+
+START_TEST(keep_after_a_look_at_the_end_is_done)
+{
+	static const struct sks_handler handler = {
+		.handle = look_to_the_end, .finish = acc_finish_bye };
+	struct acc acc;
+	int fd;
+
+	acc_streams(&acc, _i, &handler, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "left");
+	peer_half_close(fd);
+	peer_expect(fd, "bye\n");
+	peer_expect_eof(fd);
+	acc_free(&acc);
+	ck_assert_int_eq(seen->handles, 1);
+	ck_assert_int_eq(seen->finishes, 1);
+}
+END_TEST
+
+/* Left unread it is held in memory, so there must be an end to it. */
+START_TEST(keep_of_too_much_input_ends_the_connection)
+{
+	static char much[70000];
+	struct acc acc;
+	int fd;
+
+	memset(much, 'x', sizeof(much));
+	acc_streams(&acc, _i, &looking, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_send(fd, much, sizeof(much));
+	peer_expect(fd, "bye\n");
+	peer_expect_gone(fd);
+	acc_free(&acc);
+	ck_assert_int_eq(seen->finishes, 1);
+}
+END_TEST
+
+/* Whoever waits for the rest of a line has nothing to drain. */
+START_TEST(keep_of_all_input_does_not_delay_the_end)
+{
+	struct acc acc;
+	int fd;
+
+	acc_streams(&acc, _i, &looking, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "a");
+	ck_eventually(atomic_load(&seen->handles) == 2);
+	sks_server_shutdown(acc.server);
+	peer_expect(fd, "bye\n");
+	peer_expect_eof(fd);
+	acc_join(&acc);
+	acc_free(&acc);
+	ck_assert_int_eq(seen->handles, 2);
+	ck_assert_int_eq(seen->finishes, 1);
+}
+END_TEST
+
 START_TEST(keep_of_a_datagram_is_done)
 {
 	struct acc acc;
@@ -500,6 +634,14 @@ START_TEST(handles_bytes_while_there_are_some)
 }
 END_TEST
 
+START_TEST(handles_bytes_until_they_are_left)
+{
+	assert_handles(&looking, "a\nb\nc", "a\nb\nbye\n");
+	ck_assert_int_eq(seen->handles, 4);
+	ck_assert_int_eq(seen->finishes, 1);
+}
+END_TEST
+
 START_TEST(handles_no_bytes)
 {
 	ck_assert_int_eq(sks_handle_bytes(&keeping, NULL, 0, NULL, NULL), 0);
@@ -583,6 +725,24 @@ START_TEST(serves_a_connection_that_somebody_else_accepted)
 }
 END_TEST
 
+START_TEST(serve_fd_waits_for_more_than_what_is_left)
+{
+	struct fd_server s = { 0 };
+	int fd = serve_pair(&s, &looking);
+
+	peer_puts(fd, "a");
+	ck_eventually(atomic_load(&seen->handles) == 2);
+	peer_puts(fd, "b\nc");
+	peer_expect(fd, "ab\n");
+	peer_half_close(fd);
+	peer_expect(fd, "bye\n");
+	peer_expect_eof(fd);
+	pthread_join(s.thread, NULL);
+	ck_assert_int_eq(s.rc, 0);
+	ck_assert_int_le(seen->handles, 5);
+}
+END_TEST
+
 START_TEST(serve_fd_returns_the_handlers_error)
 {
 	struct fd_server s = { .options = { .on_error = acc_on_error } };
@@ -655,6 +815,11 @@ main(void)
 	/* A process belongs to its connection from beginning to end: it has no turns. */
 	tcase_add_loop_test(tc, keep_lets_others_have_their_turn, 0, ACC_ONE_MEMORY(ACC_STREAMS));
 	tcase_add_loop_test(tc, keep_after_the_end_of_input_is_done, 0, ACC_STREAMS);
+	tcase_add_loop_test(tc, keep_of_all_input_waits_for_more, 0, ACC_STREAMS);
+	tcase_add_loop_test(tc, keep_of_input_that_has_ended_is_done, 0, ACC_STREAMS);
+	tcase_add_loop_test(tc, keep_after_a_look_at_the_end_is_done, 0, ACC_STREAMS);
+	tcase_add_loop_test(tc, keep_of_too_much_input_ends_the_connection, 0, ACC_STREAMS);
+	tcase_add_loop_test(tc, keep_of_all_input_does_not_delay_the_end, 0, ACC_STREAMS);
 	tcase_add_loop_test(tc, keep_of_a_datagram_is_done, 0, ACC_DATAGRAMS);
 	tcase_add_loop_test(tc, parked_connection_ends_after_idle_ms, 0, ACC_STREAMS);
 	tcase_add_loop_test(tc, silent_clients_of_client_first_never_run_setup, 0, ACC_STREAMS);
@@ -662,9 +827,11 @@ main(void)
 	tcase_add_loop_test(tc, reply_arrives_although_input_is_unread, 0, ACC_STREAMS);
 	tcase_add_test(tc, handles_bytes);
 	tcase_add_test(tc, handles_bytes_while_there_are_some);
+	tcase_add_test(tc, handles_bytes_until_they_are_left);
 	tcase_add_test(tc, handles_no_bytes);
 	tcase_add_test(tc, handle_bytes_returns_the_handlers_error);
 	tcase_add_test(tc, serves_a_connection_that_somebody_else_accepted);
+	tcase_add_test(tc, serve_fd_waits_for_more_than_what_is_left);
 	tcase_add_test(tc, serve_fd_returns_the_handlers_error);
 	tcase_add_test(tc, serve_fd_closes_what_is_no_socket);
 	tcase_add_test(tc, serve_fd_never_runs_for_a_silent_client_first);

@@ -51,6 +51,10 @@ struct sks_options;
  * After SKS_KEEP the connection is parked: no fiber, no stack, no thread, no
  * buffer. Input that is already there is not lost: handle is called again.
  * SKS_KEEP after the end of input or an error, or for a datagram, is SKS_DONE.
+ * Who leaves input unread: handle is called once more, and if it takes nothing
+ * of it again, not before more has come; with the end of input met, SKS_KEEP
+ * from an exchange that took nothing is SKS_DONE. What may be left so is
+ * bounded as by sks_peek(); beyond that the connection ends.
  */
 struct sks_handler {
 	const char *name; /* for logs and statistics; NULL: "handler" */

@@ -8,11 +8,13 @@
 #include "base/addr.h"
 #include "base/clock.h"
 #include "io/child.h"
+#include "io/stream.h"
 
 #include <errno.h>
 #include <string.h>
 
 #define ERROR_LINES_PER_SECOND 10
+#define IDLE_MOST 2 /* the first one may not have looked at its input */
 
 static void
 log_error(struct sks_call *call, int error)
@@ -54,6 +56,8 @@ sks_call_exchange(struct sks_call *call)
 {
 	const struct sks_handler *h = &call->service->handler;
 	struct sks_task *task = sks_task_current();
+	const struct sks_rfile *r = call->req.rfile;
+	uint64_t taken = r->taken;
 	int rc;
 
 	if (!call->set_up) {
@@ -71,7 +75,31 @@ sks_call_exchange(struct sks_call *call)
 	if (rc == -1)
 		sks_call_report(call, errno);
 	sks_task_limit(task, SKS_NEVER, SKS_NEVER);
+	if (r->taken != taken || sks_buf_length(&r->buf) == 0)
+		call->idle = 0;
+	else
+		call->idle++;
 	return rc == -1 || rc == SKS_KEEP ? rc : SKS_DONE;
+}
+
+int
+sks_call_is_fed(const struct sks_call *call)
+{
+	const struct sks_rfile *r = call->req.rfile;
+
+	return sks_buf_length(&r->buf) > 0 &&
+	    (call->idle == 0 || (call->idle < IDLE_MOST && !r->eof));
+}
+
+int
+sks_call_gets_more(struct sks_call *call)
+{
+	struct sks_rfile *r = call->req.rfile;
+	size_t have = sks_buf_length(&r->buf);
+	char *first;
+
+	call->idle = 0;
+	return sks_peek(r, have + 1, &first) > (ssize_t)have;
 }
 
 void

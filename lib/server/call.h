@@ -39,6 +39,7 @@ struct sks_call {
 	unsigned char datagram;
 	unsigned char truncated;
 	unsigned char failed;
+	unsigned char idle;               /* so many exchanges, the last ones, left all their input */
 	unsigned char hurried;            /* finish runs where it must not wait */
 };
 
@@ -53,6 +54,15 @@ sks_call_of(const struct sks_request *req)
  * handle once. SKS_DONE, SKS_KEEP, or -1 after an error was reported.
  */
 int sks_call_exchange(struct sks_call *call);
+
+/*
+ * After SKS_KEEP: is input left that handle should be called for at once? One
+ * that leaves it all wants more, and would else be called for ever.
+ */
+int sks_call_is_fed(const struct sks_call *call);
+
+/* Waits for more input than is left. 1, or 0: none comes, or that would be too much. */
+int sks_call_gets_more(struct sks_call *call);
 
 /* On the task: finish, if it is due, within linger_ms. Afterwards set_up is 0. */
 void sks_call_finish(struct sks_call *call);

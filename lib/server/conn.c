@@ -47,6 +47,7 @@ struct sks_connection {
 	unsigned char lingering;
 	unsigned char flushing;    /* lingering, with output left */
 	unsigned char kept;        /* the last exchange ended with SKS_KEEP */
+	unsigned char hungry;      /* handle is not called before more input has come */
 	unsigned char only_finish;
 	unsigned char eof;         /* all input was read: no need to wait for the peer's end */
 	unsigned char broken;      /* nothing can be delivered */
@@ -297,7 +298,7 @@ may_rest(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w)
 {
 	struct sks_executor *executor = c->call.executor;
 
-	if (sks_buf_length(&r->buf) > 0 || r->eof)
+	if (r->eof)
 		return 1;
 	return sks_flush(w) == 0 &&
 	    executor->ops->rest(executor, c->transport.fd, sks_clock_after(r->idle_ms));
@@ -307,13 +308,22 @@ may_rest(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w)
 static int
 goes_on(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w)
 {
-	char *first;
-
 	sks_rfile_restore(r);
 	if (c->call.executor->is_resident) /* nobody else would wait for the peer */
-		return may_rest(c, r, w) && sks_peek(r, 1, &first) > 0;
-	return sks_buf_length(&r->buf) > 0 && r->error == 0 && w->error == 0 &&
+		return sks_call_is_fed(&c->call) ||
+		    (may_rest(c, r, w) && sks_call_gets_more(&c->call));
+	return sks_call_is_fed(&c->call) && r->error == 0 && w->error == 0 &&
 	    !sks_task_is_cancelled(sks_task_current()) && !sks_executor_is_contended(c->call.executor);
+}
+
+/* Is the handler through for now, and the connection to stay? Then its output is the loop's. */
+static int
+may_keep(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w)
+{
+	return !c->call.executor->is_resident && r->error == 0 &&
+	    !sks_task_is_cancelled(sks_task_current()) &&
+	    (sks_call_is_fed(&c->call) || (!r->eof && !c->call.service->shared->draining)) &&
+	    leave_output(c, w) == 0;
 }
 
 static void
@@ -325,15 +335,13 @@ run(struct sks_call *call)
 	int rc = SKS_DONE;
 
 	attach(c, &r, &w);
-	if (!c->only_finish) {
+	if (!c->only_finish && (!c->hungry || sks_call_gets_more(call))) {
 		do {
 			rc = sks_call_exchange(call);
 		} while (rc == SKS_KEEP && goes_on(c, &r, &w));
 	}
-	/* Kept: unless that was all there is, or the server is leaving. */
-	c->kept = rc == SKS_KEEP && !call->executor->is_resident && r.error == 0 && !sks_task_is_cancelled(sks_task_current()) &&
-	    (sks_buf_length(&r.buf) > 0 || (!r.eof && !call->service->shared->draining)) &&
-	    leave_output(c, &w) == 0;
+	c->hungry = sks_buf_length(&r.buf) > 0 && !sks_call_is_fed(call);
+	c->kept = rc == SKS_KEEP && may_keep(c, &r, &w);
 	if (!c->kept) {
 		sks_call_finish(call);
 		if (!c->broken && leave_output(c, &w) == -1 && !call->failed)
@@ -382,6 +390,11 @@ on_parked(struct sks_watch *watch, int error)
 
 	if (error == ETIMEDOUT) {
 		end_parked(c);
+		return;
+	}
+	if (error == 0 && c->in.end > c->in.start) { /* the task adds to what it left */
+		leave_parked(c);
+		submit(c);
 		return;
 	}
 	n = -1;
@@ -434,9 +447,9 @@ ended(struct sks_call *call)
 		close_now(c);
 	} else if (!c->kept)
 		linger(c);
-	else if (c->in.end > c->in.start) {
+	else if (c->in.end > c->in.start && !c->hungry)
 		submit(c);
-	} else if (call->service->shared->draining)
+	else if (call->service->shared->draining)
 		end_parked(c);
 	else {
 		if (!sks_outbox_is_empty(c->outbox))

@@ -121,7 +121,7 @@ sks_handle_bytes(const struct sks_handler *handler, const void *in, size_t n, ch
 	do {
 		rc = sks_call_exchange(call);
 		error = errno;
-	} while (rc == SKS_KEEP && !sks_eof(&r));
+	} while (rc == SKS_KEEP && sks_call_is_fed(call));
 	sks_call_finish(call);
 	leave_handler(&outer);
 
@@ -167,7 +167,7 @@ serve(struct sks_call *call, struct sks_transport *tr)
 		do {
 			rc = sks_call_exchange(call);
 			error = errno;
-		} while (rc == SKS_KEEP && sks_peek(&r, 1, &first) > 0);
+		} while (rc == SKS_KEEP && (sks_call_is_fed(call) || sks_call_gets_more(call)));
 	}
 	sks_call_finish(call);
 	if (sks_flush(&w) == -1 && rc != -1) {
