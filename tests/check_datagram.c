@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* Replies how many bytes came, and whether that was all. */
 static int
@@ -376,6 +377,66 @@ START_TEST(reply_that_fails_is_told)
 }
 END_TEST
 
+/*
+ * Until the queue of a Unix client is full, and one reply more. The server's
+ * socket can be written all the while, so a wait for that would spin. (A
+ * process counts its own calls.)
+ */
+START_TEST(reply_waits_for_a_client_that_does_not_read)
+{
+	struct timespec began, now;
+	struct acc acc;
+	uint64_t n = 0;
+	int fd;
+
+	acc_datagrams(&acc, _i * 2 + 1, &acc_script, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	do {
+		ck_assert_uint_lt(n, 10000);
+		sks_fault_clear();
+		clock_gettime(CLOCK_MONOTONIC, &began);
+		peer_puts(fd, "echo\n");
+		n++;
+		ck_eventually(acc_stats(&acc).finished == n || sks_fault_calls("sendmsg") >= 7);
+	} while (acc_stats(&acc).finished == n);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	ck_assert_int_ge((now.tv_sec - began.tv_sec) * 1000 +
+	    (now.tv_nsec - began.tv_nsec) / 1000000, 40); /* 1 + 2 + ... + 32, each up to 1 less */
+	ck_assert_uint_gt(n, 1);
+	while (n-- > 0)
+		peer_expect(fd, "echo\n");
+	close(fd);
+	acc_stop(&acc);
+	ck_assert_uint_eq(acc_stats(&acc).failed, 0);
+	acc_free(&acc);
+}
+END_TEST
+
+/* The last try is at the deadline; then the reply is lost, and told. */
+START_TEST(reply_to_a_client_that_never_reads_is_lost)
+{
+	struct sks_options options = { .timeout_ms = 20 };
+	struct acc acc;
+
+	acc_datagrams(&acc, _i * 2 + 1, &acc_script, &options);
+	ck_assert_int_eq(sks_fault("sendmsg:EAGAIN:1+"), 0);
+	acc_start(&acc);
+	{
+		int fd = acc_client(&acc);
+
+		peer_puts(fd, "echo\n");
+		ck_eventually(acc_stats(&acc).finished == 1);
+		close(fd);
+	}
+	acc_stop(&acc);
+	sks_fault_clear();
+	ck_assert_uint_eq(acc_stats(&acc).failed, 1);
+	ck_assert_int_eq(log_count(strerror(ETIMEDOUT)), 1);
+	acc_free(&acc);
+}
+END_TEST
+
 static int
 post_to_it(struct sks_request *req)
 {
@@ -425,6 +486,9 @@ main(void)
 	tcase_add_loop_test(tc, datagrams_do_not_wait_for_each_other, 0, ACC_DATAGRAMS);
 	tcase_add_loop_test(tc, passing_errors_of_the_socket_are_passed_over, 0, ACC_DATAGRAMS);
 	tcase_add_loop_test(tc, reply_that_fails_is_told, 0, ACC_DATAGRAMS);
+	tcase_add_loop_test(tc, reply_waits_for_a_client_that_does_not_read, 0,
+	    ACC_ONE_MEMORY(ACC_MODES));
+	tcase_add_loop_test(tc, reply_to_a_client_that_never_reads_is_lost, 0, ACC_MODES);
 	tcase_add_loop_test(tc, nothing_can_be_posted_to_a_datagram, 0, ACC_DATAGRAMS);
 	suite_add_tcase(s, tc);
 	return run_suite(s);

@@ -12,7 +12,6 @@
 
 #include <errno.h>
 
-#define PAUSE_MOST_MS 32
 
 /* ---- life ---- */
 
@@ -225,9 +224,9 @@ is_over(struct sks_socket *s, struct sks_sock_wait *wait)
 	return 0;
 }
 
-/* Waits for an event, 0 for none. The flush may wait itself, for other sockets. */
+/* Waits for an event; 0: for a moment. The flush may wait itself, for other sockets. */
 static int
-await(struct sks_socket *s, int event, int64_t deadline)
+await(struct sks_socket *s, struct sks_sock_wait *wait, int event)
 {
 	struct sks_task **waiting = &s->waiting[event == SKS_WRITE];
 	int rc = -1;
@@ -239,7 +238,8 @@ await(struct sks_socket *s, int event, int64_t deadline)
 		errno = EBUSY;
 	else {
 		*waiting = sks_task_current();
-		rc = event != 0 ? sks_wait_any(s->fd, event, deadline) : sks_wait_until(deadline);
+		rc = event != 0 ? sks_wait_any(s->fd, event, wait->deadline) :
+				  sks_wait_pause(&wait->pause_ms, wait->deadline);
 		*waiting = NULL;
 	}
 	if (s->closed) {
@@ -259,7 +259,7 @@ sks_sock_retry(struct sks_socket *s, struct sks_sock_wait *wait, int event)
 	if ((errno != EAGAIN && errno != EINPROGRESS) || is_over(s, wait))
 		return -1;
 	sks_sock_hold(s);
-	rc = await(s, event, wait->deadline);
+	rc = await(s, wait, event);
 	sks_sock_drop(s);
 	if (rc == 0 || errno != ETIMEDOUT)
 		return rc;
@@ -270,17 +270,12 @@ sks_sock_retry(struct sks_socket *s, struct sks_sock_wait *wait, int event)
 int
 sks_sock_pause(struct sks_socket *s, struct sks_sock_wait *wait)
 {
-	int64_t until;
 	int rc;
 
 	if (is_over(s, wait))
 		return -1;
-	wait->pause_ms = wait->pause_ms == 0 ? 1 :
-	    wait->pause_ms < PAUSE_MOST_MS ? wait->pause_ms * 2 : PAUSE_MOST_MS;
-	until = sks_min64(sks_clock_after(wait->pause_ms), wait->deadline);
-	wait->expired = until == wait->deadline;
 	sks_sock_hold(s);
-	rc = await(s, 0, until);
+	rc = await(s, wait, 0);
 	sks_sock_drop(s);
 	return rc;
 }

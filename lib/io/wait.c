@@ -14,6 +14,8 @@
 #include <socketserver/fiber.h>
 #include <unistd.h>
 
+#define PAUSE_MOST_MS 32
+
 /* No wait begins once the task is cancelled. */
 static int
 refused(const struct sks_task *task)
@@ -72,6 +74,17 @@ sks_wait_until(int64_t moment)
 	if (rc == -1 && errno == ETIMEDOUT && deadline == moment)
 		return 0;
 	return rc;
+}
+
+int
+sks_wait_pause(int *pause_ms, int64_t deadline)
+{
+	if (sks_clock_left(deadline) == 0) {
+		errno = ETIMEDOUT;
+		return -1;
+	}
+	*pause_ms = *pause_ms == 0 ? 1 : *pause_ms < PAUSE_MOST_MS ? *pause_ms * 2 : PAUSE_MOST_MS;
+	return sks_wait_until(sks_min64(sks_clock_after(*pause_ms), deadline));
 }
 
 int

@@ -29,6 +29,13 @@ int sks_wait_any(int fd, int events, int64_t deadline);
 int sks_wait_until(int64_t moment); /* 0 when the moment came */
 
 /*
+ * Where the kernel has no event for what is missing: sleeps for a moment, each
+ * time for a longer one. *pause_ms begins with 0. 0: look again; -1 as above,
+ * ETIMEDOUT when the deadline had passed before.
+ */
+int sks_wait_pause(int *pause_ms, int64_t deadline);
+
+/*
  * The same for many: n entries as of poll(2), with room for SKS_CANCEL_MOST
  * more behind them. How many have revents, or -1 as above. An entry whose descriptor is
  * closed while a fiber waits is not noticed, as by epoll(7).

@@ -109,13 +109,22 @@ send_once(struct datagram *d)
 	return 0;
 }
 
+/* Our side can be written all the time that the queue of a Unix socket at the other end is full. */
+static int
+await_room(struct datagram *d, int *pause_ms, int64_t deadline)
+{
+	return d->peer.any.sa_family == AF_UNIX ? sks_wait_pause(pause_ms, deadline) :
+						  sks_wait_writable(d->fd, deadline);
+}
+
 static void
 send_reply(struct datagram *d)
 {
 	int64_t deadline = sks_clock_after(d->worker->service->times.write_ms);
+	int pause_ms = 0;
 
 	while (send_once(d) == -1) {
-		if (errno != EAGAIN || sks_wait_writable(d->fd, deadline) == -1) {
+		if (errno != EAGAIN || await_room(d, &pause_ms, deadline) == -1) {
 			sks_call_log_lost(&d->call, errno);
 			return;
 		}
