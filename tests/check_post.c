@@ -434,7 +434,9 @@ static void *
 post_once(void *arg)
 {
 	(void)arg;
-	if (sks_post(members[0], "too late\n", 9) == -1)
+	/* The lock orders this after setup, which ran on another thread. */
+	if (sks_mutex_lock(lock) == -1 || sks_post(members[0], "too late\n", 9) == -1 ||
+	    sks_mutex_unlock(lock) == -1)
 		atomic_store(&seen->note, errno);
 	return NULL;
 }
