@@ -247,6 +247,36 @@ START_TEST(a_passing_error_of_a_datagram_socket_is_passed_over)
 }
 END_TEST
 
+/* The datagram stays in the kernel, so the socket can be read all the while. */
+START_TEST(receiving_without_memory_waits_and_goes_on)
+{
+	static const char *const errors[] = { "ENOBUFS", "ENOMEM" };
+	struct rig_server rig = echo_on("udp:127.0.0.1:0");
+	unsigned long calls;
+	int64_t began, ms;
+	char got[9];
+	int fd;
+
+	start(&rig);
+	fault("recvmsg:%s:1+", errors[_i]);
+	began = rig_now();
+	fd = rig_dial(rig.address[0]);
+	ck_assert_int_eq(send(fd, "patience\n", 9, 0), 9);
+	ck_eventually(sks_fault_calls("recvmsg") >= 6);
+	ms = (rig_now() - began) / 1000000;
+	calls = sks_fault_calls("recvmsg");
+	ck_assert_uint_le(calls, (unsigned long)ms / 10 + 2); /* 10 ms apart, and more and more */
+	ck_assert_int_le(log_lines(), (int)(ms / 1000) * 2 + 2);
+	ck_assert_int_ge(log_count("receive: "), 1);
+	sks_fault_clear();
+	ck_assert_uint_eq(rig_receive(fd, got, 9), 9);
+	ck_assert_mem_eq(got, "patience\n", 9);
+	close(fd);
+	rig_server_stop(&rig);
+	ck_assert_uint_eq(rig.stats.finished, 1);
+}
+END_TEST
+
 START_TEST(a_reply_that_cannot_be_sent_is_told_and_not_more)
 {
 	static const char *const errors[] = {
@@ -645,6 +675,7 @@ main(void)
 	tcase_add_loop_test(accept, the_other_listeners_go_on, 0, 3);
 	tcase_add_test(accept, a_datagram_socket_that_fails_for_good_ends_the_server);
 	tcase_add_loop_test(accept, a_passing_error_of_a_datagram_socket_is_passed_over, 0, 9);
+	tcase_add_loop_test(accept, receiving_without_memory_waits_and_goes_on, 0, 2);
 	tcase_add_loop_test(accept, a_reply_that_cannot_be_sent_is_told_and_not_more, 0, 7);
 	suite_add_tcase(s, accept);
 

@@ -60,7 +60,8 @@ back_off(struct sks_listener *l, int error)
 {
 	int ms = l->backoff_ms == 0 ? BACKOFF_FIRST_MS : l->backoff_ms * 2;
 
-	sks_log_limited(&l->log, 1, "accept: %s; trying again soon", strerror(error));
+	sks_log_limited(&l->log, 1, "%s: %s; trying again soon",
+	    l->type == SOCK_STREAM ? "accept" : "receive", strerror(error));
 	sks_accept_stop(l);
 	l->backoff_ms = ms > BACKOFF_MOST_MS ? BACKOFF_MOST_MS : ms;
 	if (sks_loop_add(&l->retry, l->backoff_ms) == 0)
@@ -171,9 +172,14 @@ take_datagram(struct sks_listener *l)
 	error = errno;
 	settle(l, rc == 1);
 	if (rc == -1) {
-		give_up(l, error);
+		if (judge(error) == PAUSE)
+			back_off(l, error);
+		else
+			give_up(l, error);
 		return 0;
 	}
+	if (rc > 0)
+		l->backoff_ms = 0;
 	return rc;
 }
 

@@ -249,8 +249,6 @@ is_passing(int error)
 	case ENETDOWN:
 	case EHOSTDOWN:
 	case EMSGSIZE:
-	case ENOBUFS:
-	case ENOMEM:
 	case EPERM:
 	case EINTR:
 		return 1;
@@ -331,7 +329,7 @@ sks_datagram_receive(struct sks_loop *loop, struct sks_worker *worker, int fd, u
 	ssize_t n;
 
 	if (iov.iov_base == NULL)
-		return 0; /* no memory: it waits in the kernel */
+		return -1; /* it waits in the kernel */
 	iov.iov_len = sks_min(iov.iov_len, SKS_LOOP_SCRATCH);
 	n = sks_sys_recvmsg(fd, &msg, MSG_DONTWAIT);
 	if (n == -1 && errno == EAGAIN)

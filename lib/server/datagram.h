@@ -16,8 +16,9 @@ void sks_datagram_prepare(int fd, int family);
 /*
  * On a loop: receives one datagram and hands it to a worker. 1; 2 when it was
  * dropped, or when the kernel told of an earlier one's failure; 0 when there is
- * none; -1 with errno when the socket has failed for good. *lost is the kernel's
- * counter of this socket's losses, kept by the caller between calls.
+ * none; -1 and errno: ENOMEM or ENOBUFS, which pass, or the socket has failed for
+ * good. *lost is the kernel's counter of this socket's losses, kept by the caller
+ * between calls.
  */
 int sks_datagram_receive(struct sks_loop *loop, struct sks_worker *worker, int fd,
     unsigned int *lost);
