@@ -628,18 +628,39 @@ sks_conn_abort_idle(struct sks_worker *worker)
 		close_lingering(conn_of(sks_list_entry(link, struct sks_call, link)));
 }
 
-/* -- posts -- */
+/* -- for posts -- */
 
-struct post {
-	struct sks_message message;
-	struct sks_connection *conn;
-	size_t n;
-	unsigned char bytes[];
-};
-
-static int
-post_here(struct sks_connection *c, const void *buf, size_t n)
+struct sks_loop *
+sks_conn_loop(const struct sks_call *call)
 {
+	return conn_of((struct sks_call *)call)->worker->loop;
+}
+
+_Atomic uint32_t *
+sks_conn_load(struct sks_call *call)
+{
+	return &conn_of(call)->load;
+}
+
+void
+sks_conn_hold(struct sks_call *call)
+{
+	atomic_fetch_add(&conn_of(call)->posts, 1);
+}
+
+void
+sks_conn_drop(struct sks_call *call)
+{
+	struct sks_connection *c = conn_of(call);
+
+	if (atomic_fetch_sub(&c->posts, 1) == 1 && c->closed)
+		sks_sys_free(c);
+}
+
+int
+sks_conn_put(struct sks_call *call, const void *buf, size_t n)
+{
+	struct sks_connection *c = conn_of(call);
 	struct sks_wfile *w;
 
 	if (c->closed || c->lingering) {
@@ -654,76 +675,4 @@ post_here(struct sks_connection *c, const void *buf, size_t n)
 			sks_outbox_claim(c->outbox);
 	}
 	return sks_outbox_put(c->outbox, buf, n);
-}
-
-/* Room for n bytes, or -1 and ENOBUFS. From any thread. */
-static int
-reserve(struct sks_connection *c, size_t n)
-{
-	size_t max = sks_min(c->worker->service->options.max_output, UINT32_MAX / 2);
-
-	if (n <= max && atomic_fetch_add(&c->load, (uint32_t)n) <= max - n)
-		return 0;
-	if (n <= max)
-		atomic_fetch_sub(&c->load, (uint32_t)n);
-	errno = ENOBUFS;
-	return -1;
-}
-
-static int
-post_reserved(struct sks_connection *c, const void *buf, size_t n)
-{
-	if (post_here(c, buf, n) == 0)
-		return 0;
-	atomic_fetch_sub(&c->load, (uint32_t)n);
-	return -1;
-}
-
-static void
-deliver(struct sks_message *message)
-{
-	struct post *post = sks_container_of(message, struct post, message);
-	struct sks_connection *c = post->conn;
-
-	(void)post_reserved(c, post->bytes, post->n); /* the connection is ending: as if it had */
-	sks_sys_free(post);
-	if (atomic_fetch_sub(&c->posts, 1) == 1 && c->closed)
-		sks_sys_free(c);
-}
-
-static int
-post_there(struct sks_connection *c, const void *buf, size_t n)
-{
-	struct post *post = sks_sys_malloc(sizeof(*post) + n);
-
-	if (post == NULL) {
-		atomic_fetch_sub(&c->load, (uint32_t)n);
-		return -1;
-	}
-	post->message.run = deliver;
-	post->conn = c;
-	post->n = n;
-	memcpy(post->bytes, buf, n);
-	atomic_fetch_add(&c->posts, 1);
-	sks_loop_post(c->worker->loop, &post->message);
-	return 0;
-}
-
-int
-sks_post(struct sks_request *req, const void *buf, size_t n)
-{
-	struct sks_call *call = sks_call_of(req);
-	struct sks_connection *c;
-
-	if (call->datagram || req->server == NULL ||
-	    call->service->options.mode == SKS_PROCESSES) {
-		errno = ENOTSUP;
-		return -1;
-	}
-	c = conn_of(call);
-	if (reserve(c, n) == -1)
-		return -1;
-	if (sks_loop_is_here(c->worker->loop))
-		return post_reserved(c, buf, n);
-	return post_there(c, buf, n);
 }
