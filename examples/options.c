@@ -41,10 +41,16 @@ help(const struct options *o)
 {
 	size_t i;
 
-	printf("usage: %s [OPTIONS] [ADDRESS]\n\n%s\n\n", program_invocation_short_name, o->about);
-	printf("ADDRESS (%s): host:port, :port, [::1]:port, udp:host:port, unix:/path,\n"
-	       "unix-dgram:/path, unix:@name, unix-dgram:@name, fd:N. Port 0: any free one.\n\n",
-	    o->address);
+	if (o->others != NULL)
+		printf("usage: %s [OPTIONS] ADDRESS %s\n\n%s\n\n"
+		       "Each is host:port, :port, [::1]:port, unix:/path, unix:@name. The first is\n"
+		       "where it listens; port 0: any free one.\n\n",
+		    program_invocation_short_name, o->others, o->about);
+	else
+		printf("usage: %s [OPTIONS] [ADDRESS]\n\n%s\n\n"
+		       "ADDRESS (%s): host:port, :port, [::1]:port, udp:host:port, unix:/path,\n"
+		       "unix-dgram:/path, unix:@name, unix-dgram:@name, fd:N. Port 0: any free one.\n\n",
+		    program_invocation_short_name, o->about, o->address);
 	if (o->keep != NULL)
 		printf("  --keep               each line is an exchange; parked in between\n");
 	printf("  --mode MODE          ");
@@ -115,11 +121,27 @@ take(struct options *o, int option, const char *value)
 	}
 }
 
+static void
+take_addresses(struct options *o, int n, char **address)
+{
+	int most = o->others != NULL ? 1 + o->most : 1;
+
+	if (o->others != NULL && n < 2)
+		errx(USAGE, "two addresses at least, please (see --help)");
+	if (n > most)
+		errx(USAGE, "%d address%s, please: '%s' is too much", most, most > 1 ? "es" : "",
+		    address[most]);
+	if (n > 0)
+		o->address = address[0];
+	o->other = address + 1;
+	o->nothers = n - 1;
+}
+
 void
 parse_options(int argc, char **argv, struct options *o)
 {
 	struct option known[COUNT(table)];
-	int option;
+	int option, files = o->files > 0 ? o->files : 1;
 
 	if (sks_fill_standard_files() == -1)
 		err(1, "/dev/null");
@@ -128,10 +150,7 @@ parse_options(int argc, char **argv, struct options *o)
 		known[COUNT(table) - 2] = (struct option){ 0 };
 	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1)
 		take(o, option, optarg);
-	if (argc - optind > 1)
-		errx(USAGE, "one address, please: '%s' is too much", argv[optind + 1]);
-	if (optind < argc)
-		o->address = argv[optind];
+	take_addresses(o, argc - optind, argv + optind);
 	if (o->server.max_connections > 0)
-		o->server.max_connections = sks_raise_open_files(o->server.max_connections);
+		o->server.max_connections = sks_raise_open_files(o->server.max_connections * files) / files;
 }

@@ -11,6 +11,12 @@ struct options {
 	const char *about;   /* for --help: what the program does */
 	const char *address; /* the default; then what the user gave */
 	int *keep;           /* set to 1 by --keep; NULL: there is no such option */
+	const char *others;  /* names the addresses behind the first, which then must be there
+	                        too, and says what they are; NULL: there are none */
+	int most;            /* of them; at least one */
+	int files;           /* descriptors of a connection; 0: one */
+	char **other;        /* then those the user gave, */
+	int nothers;         /* and how many */
 	struct sks_options server;
 };
 

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * proxy: joins each connection to one of its own to another server, both ways
+ * at once.
+ *
+ * Two tasks, each a loop: the handler passes on what the client says, a child
+ * what the server says. The end of one way is passed on as the end of that way
+ * alone, so whoever half-closes still gets his answer. What fails ends the
+ * other way too, but only once that has delivered what is on its way.
+ */
+#include "options.h"
+#include "serve.h"
+
+#include <err.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+struct target {
+	const char *address;
+	int timeout_ms;
+	int idle_ms;
+};
+
+/* A pair of connections: a request's state. */
+struct pair {
+	struct sks_request *req;
+	struct sks_conn *server;
+	atomic_uint moved; /* how often anything was passed on, either way */
+	int failed;        /* why the way back ended; 0: in order */
+};
+
+/*
+ * All that comes, as it comes. A pair whose other way is busy is not silent.
+ * (sks_copy(from, to, -1) alone would want 64 KiB within timeout_ms: right for a
+ * transfer, not for a conversation.)
+ */
+static int
+pass_on(struct pair *pair, struct sks_rfile *from, struct sks_wfile *to)
+{
+	for (;;) {
+		unsigned int before = pair->moved;
+		char *bytes;
+		ssize_t n = sks_peek(from, 1, &bytes);
+
+		if (n == 0)
+			return sks_flush(to);
+		if (n > 0 && sks_copy(from, to, n) == -1)
+			return -1;
+		if (n == -1 && (errno != ETIMEDOUT || pair->moved == before))
+			return -1;
+		pair->moved++;
+	}
+}
+
+/* The end, for `to` to see. After a failure it also ends what is read from there. */
+static int
+how_to_end(int rc)
+{
+	return rc == -1 ? SHUT_RDWR : SHUT_WR;
+}
+
+static int
+pass_back(void *arg)
+{
+	struct pair *pair = arg;
+	int rc = pass_on(pair, pair->server->rfile, pair->req->wfile);
+
+	if (rc == -1)
+		pair->failed = errno;
+	shutdown(pair->req->fd, how_to_end(rc));
+	return rc;
+}
+
+static int
+pass_both(struct pair *pair)
+{
+	struct sks_child *back = sks_go(pass_back, pair);
+	int rc, error;
+
+	if (back == NULL)
+		return -1;
+	rc = pass_on(pair, pair->req->rfile, pair->server->wfile);
+	error = errno;
+	sks_socket_shutdown(pair->server->socket, how_to_end(rc));
+	if (sks_join(back, NULL) == -1) { /* the server stops: so does the child */
+		sks_cancel(back);
+		sks_join(back, NULL);
+	}
+	if (rc == 0 && pair->failed == 0)
+		return 0;
+	errno = rc == -1 ? error : pair->failed;
+	return -1;
+}
+
+static int
+handle(struct sks_request *req)
+{
+	const struct target *target = req->data;
+	struct pair *pair = req->state;
+	int rc, error;
+
+	if (sks_is_datagram(req)) {
+		errno = ENOTSUP;
+		return -1;
+	}
+	pair->req = req;
+	pair->server = sks_connect(target->address, target->timeout_ms);
+	if (pair->server == NULL)
+		return -1;
+	sks_rfile_set_idle(pair->server->rfile, target->idle_ms);
+	rc = pass_both(pair);
+	error = errno;
+	sks_conn_close(pair->server); /* what it could not send was told above */
+	errno = error;
+	return rc;
+}
+
+static void
+on_error(struct sks_request *req, int error)
+{
+	const struct pair *pair = req->state;
+	char peer[160];
+
+	if (pair->server == NULL && !sks_is_datagram(req))
+		return; /* sks_connect() has said why */
+	fprintf(stderr, "%s: %s: %s\n", program_invocation_short_name,
+	    sks_peer(req, peer, sizeof(peer)), strerror(error));
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct sks_handler handler = {
+		.name = "proxy",
+		.handle = handle,
+		.state_size = sizeof(struct pair),
+	};
+	struct target target = { 0 };
+	struct options options = {
+		.about = "Joins each connection to one of its own to UPSTREAM, both ways at once.",
+		.others = "UPSTREAM",
+		.most = 1,
+		.files = 2,
+		.server = { .stop_signals = 1, .data = &target, .on_error = on_error },
+	};
+	struct sks_server *server;
+
+	parse_options(argc, argv, &options);
+	target.address = options.other[0];
+	target.timeout_ms = options.server.timeout_ms;
+	target.idle_ms = options.server.idle_ms != 0 ? options.server.idle_ms : 60000;
+	server = sks_server_new(&handler, &options.server);
+	if (server == NULL || sks_server_listen(server, options.address) == -1) {
+		sks_server_free(server);
+		return 1; /* the library has said why */
+	}
+	return serve(server);
+}
