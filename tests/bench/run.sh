@@ -9,9 +9,11 @@
 
 usage() {
 	cat <<-'END'
-	usage: run.sh [--quick] [--modes | --kv] BUILD_DIR [PAIRS]
+	usage: run.sh [--quick] [--modes | --proxy | --upstream | --kv] BUILD_DIR [PAIRS]
 	  --quick   short form: fewer messages, 3 pairs, 2,000 held connections
 	  --modes   compare socketserverd, two workers, --mode threads and processes, too
+	  --proxy   compare proxy with a bare epoll one, and nothing else
+	  --upstream  a handler that makes an upstream request for each line, and nothing else
 	  --kv      compare the kv handler with redis-server, and nothing else (kv.sh)
 	  PAIRS     of each comparison (5)
 	environment: SERVER_CPUS, LOAD_CPUS (the first two cores allowed), ECHO_SERVER (the program)
@@ -51,7 +53,7 @@ start_baseline() {
 # start_ours ARGUMENTS...: sets pid and port. It is ready when a client can connect.
 start_ours() {
 	port=$("$bench/load" --free-port) || fail "no free port"
-	taskset -c "$server_cpus" "$ours" "$@" "tcp:127.0.0.1:$port" >"$tmp/log" 2>&1 &
+	taskset -c "$server_cpus" "$ours" "$@" "tcp:127.0.0.1:$port" $ours_last >"$tmp/log" 2>&1 &
 	pid=$!
 	pids="$pids $pid"
 	"$bench/load" 127.0.0.1 "$port" --ready --pid "$pid" || ours_failed "did not start"
@@ -77,7 +79,7 @@ start() {
 }
 
 ours_failed() {
-	sed 's/^/run.sh: echo_server: /' "$tmp/log" | tail -n 5 >&2
+	sed "s,^,run.sh: ${ours##*/}: ," "$tmp/log" | tail -n 5 >&2
 	fail "$ours $*"
 }
 
@@ -222,12 +224,14 @@ two_cores() {
 		} }' | cut -d' ' -f1,2
 }
 
-quick= modes= kv= build= pairs=
+quick= modes= kv= proxy= upstream= build= pairs=
 for argument; do
 	case $argument in
 	--quick) quick=1 ;;
 	--modes) modes=1 ;;
 	--kv) kv=1 ;;
+	--proxy) proxy=1 ;;
+	--upstream) upstream=1 ;;
 	-h|--help) usage; exit 0 ;;
 	-*) usage >&2; exit 2 ;;
 	*)	if [ -z "$build" ]; then
@@ -252,8 +256,9 @@ for tool in taskset mkfifo awk python3; do
 done
 bench=$build/tests/bench
 ours=${ECHO_SERVER:-$build/examples/echo_server}
+ours_last= # of its arguments, behind the address
 for program in "$ours" "$bench/load" "$bench/epoll_echo" "$bench/thread_echo" \
-    "$bench/fork_echo"; do
+    "$bench/fork_echo" "$bench/epoll_proxy" "$bench/upstream_echo"; do
 	need "$program"
 done
 # python3 itself, without a wrapper before it: its process is what is measured
@@ -280,6 +285,53 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 tmp=$(mktemp -d) || exit 1
+
+# ---- scenarios: servers that are clients, of an echo server beside the load ----
+
+# start_upstream: sets upstream_port
+start_upstream() {
+	rm -f "$tmp/ready"
+	mkfifo "$tmp/ready" || fail "no fifo in $tmp"
+	taskset -c "$load_cpus" "$bench/epoll_echo" 0 >"$tmp/ready" &
+	pids="$pids $!"
+	read -r _ upstream_port <"$tmp/ready"
+	[ -n "$upstream_port" ] || fail "epoll_echo did not start"
+}
+
+# The load shares its core with the upstream server, so it must sleep when it waits.
+if [ -n "$proxy" ]; then
+	start_upstream
+	ours=$build/examples/proxy ours_last=127.0.0.1:$upstream_port
+	for n in 64 1000; do
+		compare "$bench/epoll_proxy $upstream_port" "ours" --connections $n --messages $count --sleep
+		against "proxy, 64-byte lines, $n connections" "bare epoll" message 1.10
+	done
+	compare "$bench/epoll_proxy $upstream_port" "ours" --connections 16 --size 16384 \
+	    --messages $((count / 5)) --sleep
+	against "proxy, 16 KiB at once, 16 connections" "bare epoll" message 1.10
+	exit 0
+fi
+
+# asks TITLE ARGUMENTS...: 1000 clients on one loop; every answer is compared with its question
+asks() {
+	title=$1
+	shift
+	start_ours "$@" "127.0.0.1:$upstream_port"
+	taskset -c "$load_cpus" "$bench/load" 127.0.0.1 "$port" --pid "$pid" --connections 1000 \
+	    --messages $count --sleep >"$tmp/out" || ours_failed "failed under load"
+	stop_ours "$pid"
+	awk -F= -v title="$title" '{ v[$1] = $2 } END {
+		printf "%s: %d requests a second, %d ns of CPU each, %d errors\n", title,
+		    v["messages_per_second"], v["server_cpu_ns_per_message"], v["errors"] }' "$tmp/out"
+}
+
+if [ -n "$upstream" ]; then
+	start_upstream
+	ours=$bench/upstream_echo
+	asks "an upstream request for each line, 1000 clients, a connection each" --kept
+	asks "an upstream connection for each line, 1000 clients"
+	exit 0
+fi
 
 # ---- scenarios ----
 
