@@ -126,6 +126,7 @@ on_input(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	sks_guests_reap(&loop->guests);
 	while (sks_watch_set_serve(&loop->watches) >= INPUT_MANY && --rounds > 0 && !loop->turn_set)
 		;
 }
@@ -201,6 +202,7 @@ sks_loop_new(struct event_base *base)
 		return NULL;
 	sks_list_init(&loop->ready);
 	sks_list_init(&loop->jobs);
+	sks_guests_init(&loop->guests, &loop->watches);
 	pthread_mutex_init(&loop->inbox_lock, NULL);
 	sks_crew_hold();
 	loop->thread = pthread_self();
@@ -236,6 +238,7 @@ sks_loop_free(struct sks_loop *loop)
 			sks_loop_shut(loop);
 			event_del(&loop->turn);
 		}
+		sks_guests_end(&loop->guests);
 		sks_watch_set_end(&loop->watches);
 		if (loop->own_base)
 			event_base_free(loop->base);

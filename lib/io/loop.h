@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "fiber/task.h"
+#include "io/guest.h"
 #include "io/watch.h"
 #include "io/watchdog.h"
 
@@ -51,6 +52,7 @@ struct sks_loop {
 	_Atomic pthread_t thread;   /* others ask whether it is they */
 	struct sks_buf_pool bufs;
 	struct sks_watch_set watches;
+	struct sks_guests guests;
 	struct event input;        /* some of them have input; while the loop is open */
 	struct sks_watched watched; /* which fiber runs, and for how long it may; the owner's to set */
 	unsigned char *scratch;     /* SKS_LOOP_SCRATCH bytes for what is thrown away or copied on */

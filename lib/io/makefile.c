@@ -2,9 +2,9 @@
 /*
  * Streams on a socket object, the same as a handler gets.
  *
- * They have no watch and no pool, which belong to one loop: a client may be
- * kept in a handler's data, used on several loops and closed when all of them
- * are gone. Each wait costs two calls of epoll_ctl(2) more for that.
+ * Their input is watched as that of a guest (guest.h). They have no pool, which
+ * belongs to one loop: a client may be kept in a handler's data, used on several
+ * loops and closed when all of them are gone.
  */
 #include "base/sys.h"
 #include "base/util.h"
@@ -74,6 +74,7 @@ open_streams(struct conn *c, int reads, int writes, int largest)
 		c->conn.wfile = c->r.twin = &c->w;
 	if (reads)
 		c->conn.rfile = &c->r;
+	c->r.guest = &c->conn.socket->guest;
 }
 
 struct sks_conn *

@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/util.h"
+#include "io/guest.h"
 #include "io/wait.h"
 
 #include <errno.h>
@@ -95,6 +96,12 @@ end(struct sks_rfile *r)
 	sks_stream_release(sks_task_current(), &r->claimed);
 }
 
+static struct sks_watch *
+watch_of(struct sks_rfile *r)
+{
+	return r->guest == NULL ? r->watch : sks_guest_watch(r->guest, r->tr->fd);
+}
+
 /* Waits for input, having flushed. 0, or -1; ETIMEDOUT is worth one more try. */
 static int
 await(struct sks_rfile *r, struct patience *p, int want)
@@ -114,7 +121,7 @@ await(struct sks_rfile *r, struct patience *p, int want)
 		p->deadline = sks_clock_after(phase == FOR_REST ? r->read_ms : r->idle_ms);
 	}
 	if (want == SKS_READ)
-		rc = sks_wait_readable(r->tr->fd, r->watch, p->deadline);
+		rc = sks_wait_readable(r->tr->fd, watch_of(r), p->deadline);
 	else
 		rc = sks_wait_writable(r->tr->fd, p->deadline);
 	r->busy = 0;

@@ -107,6 +107,7 @@ drop(struct sks_socket *s)
 	if (atomic_fetch_sub(&s->holds, 1) != 1)
 		return 0;
 	s->fd = -1;
+	sks_guest_leave(&s->guest);
 	if (orphan)
 		sks_sys_free(s);
 	/* The descriptor is gone whatever close says, also after EINTR. */
@@ -170,6 +171,7 @@ sks_socket_detach(struct sks_socket *s)
 		errno = EBUSY;
 		return -1;
 	}
+	sks_guest_leave(&s->guest);
 	s->fd = -1;
 	s->closed = 1;
 	atomic_store(&s->holds, 0);
@@ -224,6 +226,19 @@ is_over(struct sks_socket *s, struct sks_sock_wait *wait)
 	return 0;
 }
 
+static int
+await_event(struct sks_socket *s, struct sks_sock_wait *wait, int event)
+{
+	switch (event) {
+	case 0:
+		return sks_wait_pause(&wait->pause_ms, wait->deadline);
+	case SKS_READ:
+		return sks_wait_readable(s->fd, sks_guest_watch(&s->guest, s->fd), wait->deadline);
+	default:
+		return sks_wait_any(s->fd, event, wait->deadline);
+	}
+}
+
 /* Waits for an event; 0: for a moment. The flush may wait itself, for other sockets. */
 static int
 await(struct sks_socket *s, struct sks_sock_wait *wait, int event)
@@ -238,8 +253,7 @@ await(struct sks_socket *s, struct sks_sock_wait *wait, int event)
 		errno = EBUSY;
 	else {
 		*waiting = sks_task_current();
-		rc = event != 0 ? sks_wait_any(s->fd, event, wait->deadline) :
-				  sks_wait_pause(&wait->pause_ms, wait->deadline);
+		rc = await_event(s, wait, event);
 		*waiting = NULL;
 	}
 	if (s->closed) {

@@ -10,6 +10,7 @@
 #define SKS_IO_SOCK_H
 
 #include "fiber/task.h"
+#include "io/guest.h"
 
 #include <socketserver/socket.h>
 #include <stdatomic.h>
@@ -22,6 +23,7 @@ struct sks_socket {
 	int timeout_ms;
 	atomic_int holds;
 	struct sks_task *waiting[2]; /* for input, for room; NULL: nobody */
+	struct sks_guest *guest;     /* of a loop; NULL: no fiber has waited for input yet */
 };
 
 /* Makes zeroed memory a socket that owns fd. */

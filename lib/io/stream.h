@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <socketserver/stream.h>
 
+struct sks_guest;
 struct sks_watch;
 
 /* Limits of a connection's streams, kept while no streams are attached. */
@@ -25,6 +26,7 @@ struct sks_times {
 struct sks_rfile {
 	struct sks_transport *tr;   /* NULL: memory, and buf holds all there is */
 	struct sks_watch *watch;    /* of tr's input, on a loop; may be NULL */
+	struct sks_guest **guest;   /* of a client's socket, instead of a watch; may be NULL */
 	struct sks_wfile *twin;     /* whose failure ends reading too; may be NULL */
 	struct sks_buf_pool *pool;
 	struct sks_buf buf;

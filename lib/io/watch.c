@@ -12,8 +12,10 @@
 #include "fiber/fiber.h"
 
 #include <errno.h>
+#include <pthread.h>
 
 #define GROUP 8
+#define WITHDRAWN 2   /* of a watch's armed */
 #define WARM_FROM 256 /* fewer connections than this stay in the caches by themselves */
 
 static __attribute__((noinline)) int
@@ -92,6 +94,20 @@ warm_group(const struct sks_watch_set *set)
 			sks_fiber_warm(sks_container_of(watch_at(set, i)->reader, struct sks_fiber, task));
 }
 
+/* Between a look at a watch that strays and what follows, its descriptor must not become another's. */
+static pthread_mutex_t straying = PTHREAD_MUTEX_INITIALIZER;
+
+static __attribute__((noinline)) void
+disarm(struct sks_watch *watch)
+{
+	if (watch->strays)
+		pthread_mutex_lock(&straying);
+	if (watch->armed == 1)
+		(void)control(watch, EPOLL_CTL_DEL);
+	if (watch->strays)
+		pthread_mutex_unlock(&straying);
+}
+
 static void
 on_input(struct sks_watch *watch)
 {
@@ -99,7 +115,7 @@ on_input(struct sks_watch *watch)
 
 	if (ready == NULL) {
 		/* Nobody waits: without this, unread input would wake the loop for ever. */
-		(void)control(watch, EPOLL_CTL_DEL);
+		disarm(watch);
 		return;
 	}
 	watch->ready = NULL;
@@ -158,13 +174,27 @@ sks_watch_expect(struct sks_watch *watch, void (*ready)(struct sks_watch *, int)
 }
 
 void
+sks_watch_withdraw(struct sks_watch *watch)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+
+	pthread_mutex_lock(&straying);
+	if (watch->armed) {
+		(void)sks_sys_epoll_ctl(watch->set->fd, EPOLL_CTL_DEL, watch->fd, &ev);
+		watch->armed = WITHDRAWN; /* the set's count is not ours to change */
+	}
+	pthread_mutex_unlock(&straying);
+}
+
+void
 sks_watch_close(struct sks_watch *watch)
 {
 	struct sks_watch_set *set = watch->set;
 	int i;
 
 	watch->ready = NULL;
-	if (watch->armed && control(watch, EPOLL_CTL_DEL) == -1) {
+	if (watch->armed == WITHDRAWN ||
+	    (watch->armed && control(watch, EPOLL_CTL_DEL) == -1)) {
 		watch->armed = 0; /* it is no longer in the set, or never will be served */
 		set->armed--;
 	}

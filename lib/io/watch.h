@@ -41,7 +41,8 @@ struct sks_watch {
 	int64_t deadline;
 	struct sks_watch_set *set;
 	int fd;
-	int armed;
+	short armed;
+	short strays;            /* it may be withdrawn on another thread */
 	struct sks_due due;      /* its place in the wheel */
 };
 
@@ -73,5 +74,12 @@ sks_watch_forget(struct sks_watch *watch)
 
 /* Before its fd is closed, always: an epoll set outlives a descriptor. */
 void sks_watch_close(struct sks_watch *watch);
+
+/*
+ * From any thread, of a watch that strays and that nobody waits for: its fd may
+ * be closed then. Closing it is still due, on the loop's thread, and so long its
+ * memory stays.
+ */
+void sks_watch_withdraw(struct sks_watch *watch);
 
 #endif
