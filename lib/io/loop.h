@@ -109,6 +109,13 @@ int sks_loop_resume(struct sks_task *task);
 /* event_add(3) with a time limit; ms < 0: none. 0, or -1: ENOMEM or what epoll_ctl(2) said. */
 int sks_loop_add(struct event *ev, int64_t ms);
 
+/* The memory that a task may use without asking anybody; NULL: it runs on no loop. */
+static inline struct sks_buf_pool *
+sks_loop_bufs(const struct sks_task *task)
+{
+	return task->fiber != NULL ? &task->loop->bufs : NULL;
+}
+
 /* NULL: ENOMEM. */
 unsigned char *sks_loop_scratch(struct sks_loop *loop);
 

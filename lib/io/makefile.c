@@ -2,9 +2,9 @@
 /*
  * Streams on a socket object, the same as a handler gets.
  *
- * Their input is watched as that of a guest (guest.h). They have no pool, which
- * belongs to one loop: a client may be kept in a handler's data, used on several
- * loops and closed when all of them are gone.
+ * A client may be kept in a handler's data, used on several loops and closed when
+ * all of them are gone. So its input is watched as that of a guest (guest.h), and
+ * its buffers come from the pool of whoever uses it.
  */
 #include "base/sys.h"
 #include "base/util.h"
@@ -75,6 +75,7 @@ open_streams(struct conn *c, int reads, int writes, int largest)
 	if (reads)
 		c->conn.rfile = &c->r;
 	c->r.guest = &c->conn.socket->guest;
+	c->w.roams = 1;
 }
 
 struct sks_conn *
@@ -124,6 +125,7 @@ sks_conn_close(struct sks_conn *conn)
 		return -1;
 	}
 	s = conn->socket;
+	c->r.pool = c->w.pool = NULL; /* their loop may be gone */
 	rc = sks_flush(&c->w);
 	error = errno;
 	sks_rfile_close(&c->r);

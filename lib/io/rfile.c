@@ -86,6 +86,8 @@ begin(struct sks_rfile *r)
 		return -1;
 	}
 	sks_rfile_restore(r);
+	if (r->guest != NULL)
+		r->pool = sks_loop_bufs(sks_task_current());
 	take_turn(r);
 	return 0;
 }

@@ -26,7 +26,8 @@ struct sks_times {
 struct sks_rfile {
 	struct sks_transport *tr;   /* NULL: memory, and buf holds all there is */
 	struct sks_watch *watch;    /* of tr's input, on a loop; may be NULL */
-	struct sks_guest **guest;   /* of a client's socket, instead of a watch; may be NULL */
+	struct sks_guest **guest;   /* of a client's socket, instead of a watch; may be NULL.
+	                               Then the pool is that of whoever reads */
 	struct sks_wfile *twin;     /* whose failure ends reading too; may be NULL */
 	struct sks_buf_pool *pool;
 	struct sks_buf buf;
@@ -53,6 +54,7 @@ struct sks_wfile {
 	const struct sks_times *defaults;
 	int write_ms;
 	size_t max_output;
+	int roams;                  /* a client's: its pool is that of whoever writes */
 	int partial;                /* of the first message in buf something is sent */
 	atomic_int error;           /* a reader of the twin, who may be another thread, looks at it */
 	int busy;

@@ -369,6 +369,8 @@ begin(struct sks_wfile *w, size_t n)
 		errno = EBUSY;
 		return -1;
 	}
+	if (w->roams)
+		w->pool = sks_loop_bufs(sks_task_current());
 	if (sks_buf_length(&w->buf) + n <= w->max_output)
 		return 0;
 	if (w->tr == NULL || is_datagram(w)) {
