@@ -47,7 +47,7 @@ tell_others(const struct guest *from, const char *text, size_t n)
 	for (g = guests; g < guests + GUESTS; g++)
 		if (g != from && g->socket != NULL &&
 		    sks_socket_send(g->socket, text, n, MSG_DONTWAIT) != (ssize_t)n)
-			dismiss(g); /* those who stay are told of it when it is noticed no more */
+			dismiss(g);
 }
 
 static void
