@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_guest.c - clients that outlive a fiber's wait: used on one loop after
+ * another and in threads, and closed anywhere, also while a loop watches them.
+ */
+#include "base/sys.h"
+#include "harness.h"
+#include "rig.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct client {
+	struct sks_socket *pair[2]; /* ours, and the other side */
+	struct sks_conn *conn;
+};
+
+static void
+open_client(struct client *c)
+{
+	ck_assert_int_eq(sks_socket_pair(SOCK_STREAM, c->pair), 0);
+	c->conn = sks_makefile(c->pair[0], "rw");
+	ck_assert_ptr_nonnull(c->conn);
+}
+
+static void
+close_client(void *arg)
+{
+	struct client *c = arg;
+
+	ck_assert_int_eq(sks_conn_close(c->conn), 0);
+	sks_socket_free(c->pair[0]);
+	sks_socket_free(c->pair[1]);
+}
+
+static void
+say(void *arg)
+{
+	const struct client *c = arg;
+
+	ck_assert_int_eq(sks_socket_send(c->pair[1], "x\n", 2, 0), 2);
+}
+
+static void
+hear(void *arg)
+{
+	struct client *c = arg;
+	char *line = sks_gets(c->conn->rfile);
+
+	ck_assert_msg(line != NULL, "%s", strerror(errno));
+	ck_assert_str_eq(line, "x");
+}
+
+/* On a fiber, which has to wait for it. */
+static void
+hear_later(void *arg)
+{
+	rig_go(rig_here(), say, arg);
+	hear(arg);
+}
+
+static void
+hear_on(struct rig_loop *rig, struct client *c)
+{
+	rig_go(rig, say, c);
+	rig_go(rig, hear, c);
+	rig_run(rig);
+}
+
+/* The first fiber that waits says more than it hears, so that unread input is left behind. */
+static void
+leave_unread(void *arg)
+{
+	hear_later(arg);
+	say(arg);
+	sks_yield();
+	sks_yield();
+}
+
+START_TEST(one_loop_after_another_and_a_thread)
+{
+	struct client c;
+
+	open_client(&c);
+	rig_run_on(1, hear_later, &c);
+	rig_run_on(1, hear_later, &c);
+	rig_run_on(1, leave_unread, &c);
+	hear(&c);
+	rig_run_on(1, hear_later, &c);
+	close_client(&c);
+}
+END_TEST
+
+static void
+close_in_fiber(void *arg)
+{
+	hear_later(arg);
+	close_client(arg);
+}
+
+START_TEST(on_two_loops_in_turn)
+{
+	struct rig_loop first, second;
+	struct client c;
+	int i;
+
+	open_client(&c);
+	rig_loop_open(&first);
+	rig_loop_open(&second);
+	for (i = 0; i < 3; i++) {
+		hear_on(&first, &c);
+		hear_on(&second, &c);
+	}
+	/* Closed by the loop where it is no guest, in the thread, or by its own. */
+	if (_i == 0) {
+		rig_go(&second, close_in_fiber, &c);
+		rig_run(&second);
+	} else if (_i == 1)
+		close_client(&c);
+	else {
+		rig_go(&first, close_client, &c);
+		rig_run(&first);
+	}
+	rig_loop_close(&second);
+	rig_loop_close(&first);
+}
+END_TEST
+
+/* -- what is closed elsewhere while its loop runs -- */
+
+#define ROUNDS 2000
+
+/*
+ * A fiber opens clients, waits for input of each, leaves some unread, and hands
+ * them over. Who gets them closes them at once, and their numbers become those of
+ * the fiber's next clients: of those no event may be lost.
+ */
+static void
+open_and_hand_over(void *arg)
+{
+	struct sks_channel *channel = arg;
+	struct client c;
+	int i;
+
+	for (i = 0; i < ROUNDS; i++) {
+		open_client(&c);
+		hear_later(&c);
+		say(&c);
+		ck_assert_int_eq(sks_channel_send(channel, &c), 0);
+	}
+	sks_channel_close(channel);
+}
+
+static void *
+run_loop(void *arg)
+{
+	rig_run_on(1, open_and_hand_over, arg);
+	return NULL;
+}
+
+static void
+close_all(void *arg)
+{
+	struct client c;
+
+	while (sks_channel_recv(arg, &c) == 1)
+		close_client(&c);
+}
+
+START_TEST(closed_elsewhere_while_its_loop_serves)
+{
+	struct sks_channel *channel = sks_channel_new(sizeof(struct client), 4);
+	pthread_t thread;
+
+	ck_assert_int_eq(pthread_create(&thread, NULL, run_loop, channel), 0);
+	rig_run_on(_i, close_all, channel);
+	pthread_join(thread, NULL);
+	sks_channel_free(channel);
+}
+END_TEST
+
+struct closing {
+	struct client c;
+	sem_t now, done;
+};
+
+static void *
+close_when_told(void *arg)
+{
+	struct closing *closing = arg;
+
+	sem_wait(&closing->now);
+	close_client(&closing->c);
+	sem_post(&closing->done);
+	return NULL;
+}
+
+static void
+say_both(void *arg)
+{
+	struct client **both = arg;
+
+	say(both[0]);
+	say(both[1]);
+}
+
+/*
+ * The second of two that have input at once is closed while the first is served,
+ * and its number is another's when its event's turn comes.
+ */
+static void
+be_served_first(void *arg)
+{
+	struct closing *closing = arg;
+	struct client first, third, *both[2] = { &first, &closing->c };
+	int number;
+
+	open_client(&first);
+	open_client(&closing->c);
+	hear_later(&closing->c);
+	hear_later(&first); /* epoll tells the one that was told last before new ones */
+	number = sks_socket_fileno(closing->c.pair[0]);
+	rig_go(rig_here(), say_both, both);
+	hear(&first);
+	sem_post(&closing->now);
+	sem_wait(&closing->done); /* the loop stands still meanwhile */
+	open_client(&third);
+	ck_assert_int_eq(sks_socket_fileno(third.pair[0]), number);
+	hear_later(&third);
+	close_client(&third);
+	close_client(&first);
+}
+
+START_TEST(an_event_of_a_closed_one_is_not_anothers)
+{
+	struct closing closing;
+	pthread_t thread;
+
+	sem_init(&closing.now, 0, 0);
+	sem_init(&closing.done, 0, 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, close_when_told, &closing), 0);
+	rig_run_on(1, be_served_first, &closing);
+	pthread_join(thread, NULL);
+	sem_destroy(&closing.now);
+	sem_destroy(&closing.done);
+}
+END_TEST
+
+/* -- what a watch is for -- */
+
+static void
+hear_many(void *arg)
+{
+	int i;
+
+	hear_later(arg);
+	sks_fault_clear(); /* count from here: ours, and events given to libevent */
+	for (i = 0; i < 100; i++)
+		hear_later(arg);
+	ck_assert_uint_eq(sks_fault_calls("epoll_ctl"), 0);
+	ck_assert_uint_eq(sks_fault_calls("event_add"), 0);
+}
+
+START_TEST(a_conversation_needs_no_epoll_ctl)
+{
+	struct client c;
+
+	open_client(&c);
+	rig_run_on(1, hear_many, &c);
+	close_client(&c);
+}
+END_TEST
+
+static void
+receive(void *arg)
+{
+	struct client *c = arg;
+	char bytes[2];
+
+	ck_assert_int_eq(sks_socket_recv(c->pair[0], bytes, 2, 0), 2);
+}
+
+static void
+hear_and_say(void *arg)
+{
+	hear(arg);
+	say(arg);
+}
+
+static void
+receive_and_say(void *arg)
+{
+	receive(arg);
+	say(arg);
+}
+
+/* Whoever comes first leaves nothing, and says something for the other. */
+START_TEST(two_readers_of_one_socket_wait_both)
+{
+	struct rig_loop rig;
+	struct client c;
+
+	open_client(&c);
+	rig_loop_open(&rig);
+	rig_go(&rig, hear_and_say, &c);
+	rig_go(&rig, receive_and_say, &c);
+	rig_go(&rig, say, &c);
+	rig_run(&rig);
+	close_client(&c);
+	rig_loop_close(&rig);
+}
+END_TEST
+
+static void
+hear_without_memory(void *arg)
+{
+	struct client *c = arg;
+	char byte[2];
+
+	rig_go(rig_here(), say, c);
+	sks_fault("malloc:ENOMEM"); /* the watch's; there is a way without */
+	ck_assert_int_eq(sks_socket_recv(c->pair[0], byte, 2, 0), 2);
+	ck_assert_uint_eq(sks_fault_hits(), 1);
+	sks_fault_clear();
+	hear_later(c);
+}
+
+START_TEST(without_memory_it_waits_without_a_watch)
+{
+	struct client c;
+
+	open_client(&c);
+	rig_run_on(1, hear_without_memory, &c);
+	close_client(&c);
+}
+END_TEST
+
+static void
+give_away(void *arg)
+{
+	struct client c;
+	int fd;
+
+	(void)arg;
+	ck_assert_int_eq(sks_socket_pair(SOCK_STREAM, c.pair), 0);
+	rig_go(rig_here(), say, &c);
+	receive(&c);
+	say(&c);
+	fd = sks_socket_detach(c.pair[0]);
+	ck_assert_int_ne(fd, -1);
+	sks_socket_free(c.pair[0]);
+	c.pair[0] = sks_socket_fromfd(fd);
+	receive(&c);
+	rig_go(rig_here(), say, &c);
+	receive(&c);
+	sks_socket_free(c.pair[0]);
+	sks_socket_free(c.pair[1]);
+}
+
+START_TEST(what_is_given_away_may_come_back)
+{
+	rig_run_on(1, give_away, NULL);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("guest");
+	TCase *tc = tcase_create("guest");
+
+	tcase_add_checked_fixture(tc, rig_setup, no_leaks_teardown);
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, one_loop_after_another_and_a_thread);
+	tcase_add_loop_test(tc, on_two_loops_in_turn, 0, 3);
+	tcase_add_loop_test(tc, closed_elsewhere_while_its_loop_serves, 0, 2);
+	tcase_add_test(tc, an_event_of_a_closed_one_is_not_anothers);
+	tcase_add_test(tc, a_conversation_needs_no_epoll_ctl);
+	tcase_add_test(tc, two_readers_of_one_socket_wait_both);
+	tcase_add_test(tc, without_memory_it_waits_without_a_watch);
+	tcase_add_test(tc, what_is_given_away_may_come_back);
+	suite_add_tcase(s, tc);
+	return run_suite(s);
+}
