@@ -947,6 +947,29 @@ START_TEST(interruptions_and_short_counts_change_nothing)
 }
 END_TEST
 
+/* -- options -- */
+
+START_TEST(options_are_set_and_read)
+{
+	struct sks_socket *s = sks_socket_new(AF_INET, SOCK_STREAM, 0);
+	struct linger linger = { .l_onoff = 1, .l_linger = 7 }, back = { 0 };
+	socklen_t len = sizeof(back);
+	int value = -1;
+
+	ck_assert_int_eq(sks_socket_get_option(s, SOL_SOCKET, SO_TYPE, &value), 0);
+	ck_assert_int_eq(value, SOCK_STREAM);
+	ck_assert_int_eq(sks_socket_set_option(s, SOL_SOCKET, SO_KEEPALIVE, 1), 0);
+	ck_assert_int_eq(sks_socket_get_option(s, SOL_SOCKET, SO_KEEPALIVE, &value), 0);
+	ck_assert_int_eq(value, 1);
+	ck_assert_int_eq(sks_socket_setsockopt(s, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+	ck_assert_int_eq(sks_socket_getsockopt(s, SOL_SOCKET, SO_LINGER, &back, &len), 0);
+	ck_assert_uint_eq(len, sizeof(back));
+	ck_assert_mem_eq(&linger, &back, sizeof(back));
+	ck_fails(sks_socket_set_option(s, SOL_SOCKET, -1, 1), ENOPROTOOPT);
+	sks_socket_free(s);
+}
+END_TEST
+
 /* -- addresses -- */
 
 START_TEST(addresses_are_read_and_written)
@@ -1005,6 +1028,7 @@ main(void)
 	tcase_add_loop_test(tc, descriptors_without_room_are_closed_and_told, 0, 2);
 	tcase_add_loop_test(tc, what_runs_out_leaks_nothing, 0, 2);
 	tcase_add_loop_test(tc, interruptions_and_short_counts_change_nothing, 0, 6);
+	tcase_add_test(tc, options_are_set_and_read);
 	tcase_add_test(tc, addresses_are_read_and_written);
 	suite_add_tcase(s, tc);
 	return run_suite(s);
