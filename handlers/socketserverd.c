@@ -310,6 +310,19 @@ listen_on(struct sks_module *module, const char *const *addresses)
 }
 
 /*
+ * They were for this process and are taken; what a handler sees or hands on must
+ * not speak of them any more. This is the program's to do, since the environment
+ * belongs to the process and not to the library.
+ */
+static void
+forget_passed_sockets(void)
+{
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_FDNAMES");
+}
+
+/*
  * options.stop_signals makes the library catch the stop signals while it
  * serves. One may come before that, so there is a handler of our own, too.
  */
@@ -346,8 +359,10 @@ run(struct settings *s)
 			s->server.mode = sks_plugin_mode(module);
 		serving = sks_plugin_server_new(module, &s->server);
 	}
-	if (serving != NULL && listen_on(module, s->addresses) == 0)
+	if (serving != NULL && listen_on(module, s->addresses) == 0) {
+		forget_passed_sockets();
 		rc = s->check ? 0 : serve();
+	}
 	sks_server_free(serving);
 	sks_plugin_free(module);
 	return rc;

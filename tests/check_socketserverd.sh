@@ -447,7 +447,15 @@ not_passed() {
 	daemon=$daemon_itself
 }
 
+# read.py ADDRESS...: what the first says
+cat >"$tmp/read.py" <<'END'
+import socket, sys
+host, port = sys.argv[1].split(":", 1)[1].rsplit(":", 1)
+print(socket.create_connection((host, int(port)), 15).makefile().read(), end="")
+END
+
 if command -v python3 >/dev/null; then
+	cp "$build/tests/plugins/passed.so" "$tmp/"
 	passed 2 LISTEN_FDS=2 echo --listen systemd:
 	# shellcheck disable=SC2086
 	asked "systemd:" echo $addresses
@@ -458,6 +466,12 @@ if command -v python3 >/dev/null; then
 	*) not_ok "systemd:b is the one of that name" "$addresses" ;;
 	esac
 	stop "systemd:b, SIGTERM" TERM
+	passed 2 "LISTEN_FDS=2 LISTEN_FDNAMES=a:b" "$tmp/passed.so" --listen systemd:
+	# shellcheck disable=SC2086
+	same "taken sockets are forgotten by the environment" \
+	    " LISTEN_PID=(unset) LISTEN_FDS=(unset) LISTEN_FDNAMES=(unset)" \
+	    "$($limit python3 "$tmp/read.py" $addresses)"
+	stop "taken sockets are forgotten, SIGTERM" TERM
 	not_passed "LISTEN_PID of another process" "LISTEN_PID=1: not for this one" \
 	    "LISTEN_FDS=2 LISTEN_PID=1" echo --listen systemd:
 	not_passed "LISTEN_FDS=-1" "LISTEN_FDS=-1: not a number of sockets" LISTEN_FDS=-1 \

@@ -120,7 +120,9 @@ SKS_API int sks_option_parse(const struct sks_plugin_option *option, const char 
  * Sockets that a service manager opened (LISTEN_FDS, LISTEN_PID and
  * LISTEN_FDNAMES, see sd_listen_fds(3)): the server listens on those of that
  * name, or on all when name is "" or NULL. It owns them from here on; none is
- * inherited by programs that this one starts. The environment stays as it is.
+ * inherited by programs that this one starts. The environment stays as it is: a
+ * program that has no further use for the variables unsets them, as
+ * socketserverd does.
  * -1, and no socket is taken: ENOENT when none (of that name) was passed, or
  * they are for another process; EINVAL when the variables are wrong; else as
  * sks_server_listen() for a descriptor that can not be listened on.
