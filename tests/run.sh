@@ -154,7 +154,7 @@ need_packages "to build and to test" gcc meson ninja-build pkg-config libevent-d
 	failed=1 failures=" set-up"
 	finish
 }
-wanted="g++ socat ncat iproute2 redis-tools"
+wanted="g++ socat ncat iproute2 mandoc redis-tools"
 [ -n "$quick" ] || wanted="$wanted clang libclang-rt-dev valgrind"
 # shellcheck disable=SC2086
 need_packages "for all of the tests" $wanted || echo "Tests that need those are skipped."
@@ -231,7 +231,7 @@ thread_sanitizer gcc
 not_for_valgrind() {
 	case $1 in
 	examples|socketserverd|kv_clients) echo "a script; its programs run under the sanitizers" ;;
-	headers|install|layers|symbols|readme|notes) echo "looks at files" ;;
+	headers|install|layers|man|symbols|readme|notes) echo "looks at files" ;;
 	torture) echo "starts hundreds of servers; it looks for leaks with AddressSanitizer" ;;
 	*) return 1 ;;
 	esac

@@ -1,0 +1,201 @@
+#!/bin/sh
+# The manual keeps up with the code: its pages have no errors, each function of
+# the public headers has a page, the declarations in the pages agree with those
+# of the headers, the examples compile, and socketserverd(8) has each option and
+# handler of socketserverd, and no other.
+#
+# usage: check_man.sh SOURCE_DIR BUILD_DIR
+set -u
+
+if [ $# -ne 2 ] || [ ! -d "$1/man" ] || [ ! -f "$2/lib/libsocketserver.so" ]; then
+	echo "usage: check_man.sh SOURCE_DIR BUILD_DIR" >&2
+	exit 2
+fi
+source=$(cd "$1" && pwd) && build=$(cd "$2" && pwd) || exit 2
+# shellcheck source=tests/support/report.sh
+. "$source/tests/support/report.sh"
+tmp=$(mktemp -d) || exit 2
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 143' HUP INT TERM
+cd "$source/man" || exit 2
+
+# ---- the pages themselves ----
+
+if command -v mandoc >/dev/null; then
+	for page in *.[1-9]; do
+		none "mandoc: $page" "$(mandoc -Tlint -Wwarning "$page" 2>/dev/null)"
+	done
+else
+	skip "mandoc: each page" "there is no mandoc"
+fi
+
+# The build installs those that it lists.
+none "man/meson.build lists each page" "$(for page in *.[1-9]; do
+	grep -q "'${page%.*}'" meson.build || echo "$page"
+done)"
+
+none "pages refer to pages that are there" "$(sed -n \
+    's/.*Xr \(socketserver[a-z_-]*\) \([0-9]\).*/\1.\2/p' ./*.[1-9] | sort -u | while read -r page; do
+	[ -f "$page" ] || echo "$page"
+done)"
+
+# ---- functions ----
+
+# section NAME PAGE...: its lines
+section() {
+	section_name=$1
+	shift
+	awk -v name=".Sh $section_name" '/^\.Sh / { on = $0 == name; next } on' "$@"
+}
+
+# The names after these macros
+named() {
+	sed -n "s/^\\.\\(It \\)\\{0,1\\}$1 \\(sks_[a-z0-9_]*\\).*/\\2/p" | sort -u
+}
+
+{
+	nm -D --defined-only "$build/lib/libsocketserver.so" | awk '{ print $NF }'
+	cat "$source"/include/socketserver/*.h | sed -n 's/^\(sks_[a-z0-9_]*\)(.*/\1/p'
+} | sort -u >"$tmp/functions"
+sed -n 's/^#define \(sks_[a-z0-9_]*\)(.*/\1/p' "$source"/include/socketserver/*.h >"$tmp/macros"
+sort -u "$tmp/functions" "$tmp/macros" >"$tmp/all"
+[ -s "$tmp/functions" ] || not_ok "the library exports anything"
+
+section NAME ./*.3 | named Nm >"$tmp/names"
+section SYNOPSIS ./*.3 | named 'F[no]' >"$tmp/declared"
+section DESCRIPTION ./*.3 | named Fn >"$tmp/described"
+none "each function of the headers has a page" "$(comm -23 "$tmp/all" "$tmp/names")"
+none "no page has a name that is no function" "$(comm -13 "$tmp/all" "$tmp/names")"
+none "each is declared in the synopsis" "$(comm -23 "$tmp/functions" "$tmp/declared")"
+none "each is described" "$(comm -23 "$tmp/all" "$tmp/described")"
+none "what is described exists" "$(comm -13 "$tmp/all" "$tmp/described" | grep '^sks_')"
+
+# members HEADER STRUCT: their names
+members() {
+	awk -v name="struct $2 {" '
+	$0 == name { on = 1; next }
+	/^};/ { on = 0 }
+	on { text = text $0 "\n" }
+	END {
+		while ((at = index(text, "/*")) > 0) {
+			rest = substr(text, at + 2)
+			text = substr(text, 1, at - 1) " " substr(rest, index(rest, "*/") + 2)
+		}
+		n = split(text, statements, ";")
+		for (i = 1; i <= n; i++)
+			if (match(statements[i], /\(\*[a-z_0-9]+\)/))
+				print substr(statements[i], RSTART + 2, RLENGTH - 3)
+			else if (match(statements[i], /[a-z_0-9]+$/))
+				print substr(statements[i], RSTART)
+	}' "$source/include/socketserver/$1"
+}
+
+# has_members HEADER STRUCT PAGE EXCEPT...: those that the library fills in are left out
+has_members() {
+	members_of=$2 members_page=$3
+	members "$1" "$2" >"$tmp/members"
+	[ -s "$tmp/members" ] || not_ok "struct $2 has members"
+	shift 3
+	none "$members_page has each member of struct $members_of" \
+	    "$(grep -v -x -e reserved "$tmp/members" | while read -r member; do
+		case " $* " in
+		*" $member "*) ;;
+		*) grep -q -w "$member" "$members_page" || echo "$member" ;;
+		esac
+	done)"
+}
+
+has_members server.h sks_options socketserver_server.3
+has_members request.h sks_handler socketserver_request.3
+has_members request.h sks_request socketserver_request.3
+has_members plugin.h sks_plugin socketserver_plugin.3 magic major minor size handler_size option_size
+has_members plugin.h sks_plugin_option socketserver_plugin.3
+
+# ---- C ----
+
+compile() {
+	cc -Wall -Wextra -Werror -I "$source/include" "$@"
+}
+
+# The synopsis as C, after its own headers: a declaration that differs is an error.
+synopsis() {
+	section SYNOPSIS "$1" | awk '
+	function quoted(text) { gsub(/"/, "", text); return text }
+	/^\.In / { print "#include <" $2 ">" }
+	/^\.Ft / { type = quoted(substr($0, 5)) }
+	/^\.Fo / { name = $2; list = "" }
+	/^\.Fa / { list = list (list == "" ? "" : ", ") quoted(substr($0, 5)) }
+	/^\.Fc/ { print type " " name "(" list ");" }
+	/^\.Fn / {
+		rest = substr($0, 5)
+		name = rest
+		sub(/ .*/, "", name)
+		rest = substr(rest, length(name) + 2)
+		list = ""
+		while (rest != "") {
+			if (match(rest, /^"[^"]*" */)) {
+				one = substr(rest, 2, RLENGTH - 2)
+				sub(/" *$/, "", one)
+			} else {
+				match(rest, /^[^ ]+ */)
+				one = substr(rest, 1, RLENGTH)
+				sub(/ *$/, "", one)
+			}
+			rest = substr(rest, RLENGTH + 1)
+			list = list (list == "" ? "" : ", ") one
+		}
+		print type " " name "(" list ");"
+	}'
+}
+
+for page in *.3; do
+	synopsis "$page" >"$tmp/synopsis.c"
+	if grep -q 'sks_' "$tmp/synopsis.c"; then
+		none "$page: the synopsis agrees with the headers" \
+		    "$(compile -Wno-redundant-decls -fsyntax-only "$tmp/synopsis.c" 2>&1)"
+	fi
+done
+
+# Each literal display that includes something is a whole program, or a plugin.
+for page in *.[1-9]; do
+	rm -f "$tmp"/block-*
+	awk -v tmp="$tmp" '
+	/^\.Bd -literal/ { file = tmp "/block-" NR + 1 ".c"; next }
+	/^\.Ed/ { file = "" }
+	file != "" {
+		gsub(/\\e/, "\\")
+		sub(/^\\&/, "")
+		print >file
+	}' "$page"
+	programs=0
+	for block in "$tmp"/block-*.c; do
+		grep -q '^#include' "$block" 2>/dev/null || continue
+		programs=$((programs + 1))
+		line=${block##*-}
+		how="-L $build/lib -lsocketserver"
+		! grep -q '^SKS_PLUGIN' "$block" || how="-shared -fPIC"
+		# shellcheck disable=SC2086
+		none "$page line ${line%.c} compiles" \
+		    "$(compile -o "$tmp/program" "$block" $how -pthread 2>&1)"
+	done
+	case $page in
+	*.8) ;;
+	*) [ $programs -gt 0 ] || not_ok "$page has an example" ;;
+	esac
+done
+
+# ---- socketserverd ----
+
+daemon=$build/handlers/socketserverd
+"$daemon" --help | sed -n 's/^  \(-.*\)/\1/p' | grep -o -E '(^|[ ,])--?[a-z][a-z-]*' | tr -d ' ,' |
+    sort -u >"$tmp/options"
+sed -n '/^\.It Fl/p' socketserverd.8 | grep -o 'Fl [a-z-]*' | sed 's/^Fl /-/' | sort -u >"$tmp/written"
+[ -s "$tmp/options" ] || not_ok "socketserverd --help tells options"
+none "each option of socketserverd is in socketserverd.8" "$(comm -23 "$tmp/options" "$tmp/written")"
+none "and no other" "$(comm -13 "$tmp/options" "$tmp/written")"
+
+ls "$build/handlers" | sed -n 's/\.so$//p' | sort >"$tmp/handlers"
+sed -n '/^\.Ss STOCK HANDLERS/,/^\.El/s/^\.It Cm //p' socketserverd.8 | sort >"$tmp/written"
+none "each stock handler is in socketserverd.8" "$(comm -3 "$tmp/handlers" "$tmp/written")"
+
+report_end
