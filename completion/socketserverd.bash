@@ -1,0 +1,84 @@
+# bash completion for socketserverd(8)                     -*- shell-script -*-
+#
+# What handlers there are, and their options, socketserverd itself is asked.
+#
+# The line is taken apart at blanks, not by COMP_WORDS: bash takes apart words
+# with = and : in them as well, and how depends on COMP_WORDBREAKS. A reply is
+# what follows the last of those, as bash expects it.
+
+_socketserverd_with_value=' -o --option --listen --mode --workers --max-connections
+    --timeout --idle --describe '
+
+# The handler that these words name, if they do
+_socketserverd_handler() {
+	local word skip=
+
+	for word; do
+		if [[ $skip ]]; then
+			skip=
+		elif [[ $_socketserverd_with_value == *" $word "* ]]; then
+			skip=1
+		elif [[ $word != -* ]]; then
+			printf '%s\n' "$word"
+			return
+		fi
+	done
+}
+
+# Handlers by name, and files for those by path
+_socketserverd_handlers() {
+	compgen -W "$("$1" --list-handlers 2>/dev/null | cut -d ' ' -f 1)" -- "$2"
+	compgen -d -S / -- "$2"
+	compgen -f -X '!*/*.so' -- "$2"
+}
+
+# PROGRAM HANDLER: NAME= for each option of it
+_socketserverd_keys() {
+	[[ -z $2 ]] || "$1" --describe "$2" 2>/dev/null | sed -n 's/^  \([A-Za-z0-9_-]*=\).*/\1/p'
+}
+
+_socketserverd() {
+	local line=${COMP_LINE:0:COMP_POINT} program=${COMP_WORDS[0]} before= word
+	local -a words all
+
+	read -ra words <<<"$line"
+	read -ra all <<<"$COMP_LINE"
+	[[ $line != *[[:blank:]] ]] || words+=('')
+	word=${words[${#words[@]} - 1]}
+	((${#words[@]} < 2)) || before=${words[${#words[@]} - 2]}
+	if [[ $word == --*=* ]]; then
+		before=${word%%=*} word=${word#*=}
+	fi
+
+	COMPREPLY=()
+	case $before in
+	-o|--option)
+		[[ $word == *=* ]] || mapfile -t COMPREPLY < <(compgen -W \
+		    "$(_socketserverd_keys "$program" "$(_socketserverd_handler "${all[@]:1}")")" -- "$word")
+		compopt -o nospace 2>/dev/null ;;
+	--listen)
+		case $word in
+		unix:*|unix-dgram:*) mapfile -t COMPREPLY < <(compgen -f -- "${word#*:}") ;;
+		*:*) ;;
+		*) mapfile -t COMPREPLY < <(compgen -W \
+		    "localhost: udp:localhost: unix: unix-dgram: fd: systemd:" -- "$word") ;;
+		esac
+		compopt -o nospace 2>/dev/null ;;
+	--mode)
+		mapfile -t COMPREPLY < <(compgen -W "fibers serial threads processes" -- "$word") ;;
+	--workers|--max-connections|--timeout|--idle) ;;
+	--describe)
+		mapfile -t COMPREPLY < <(_socketserverd_handlers "$program" "$word") ;;
+	*)
+		if [[ $word == -* ]]; then
+			mapfile -t COMPREPLY < <(compgen -W "-o --check --describe --help --idle \
+			    --list-handlers --listen --max-connections --mode --option --timeout \
+			    --version --workers" -- "$word")
+		elif [[ -z $(_socketserverd_handler "${words[@]:1:${#words[@]} - 2}") ]]; then
+			mapfile -t COMPREPLY < <(_socketserverd_handlers "$program" "$word")
+			[[ ${COMPREPLY[0]-} != */ ]] || compopt -o nospace 2>/dev/null
+		fi ;;
+	esac
+}
+
+complete -F _socketserverd socketserverd
