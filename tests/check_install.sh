@@ -14,7 +14,8 @@ source=$(cd "$1" && pwd) && build=$(cd "$2" && pwd) || exit 2
 # shellcheck source=tests/support/report.sh
 . "$source/tests/support/report.sh"
 tmp=$(mktemp -d) || exit 2
-trap 'rm -rf "$tmp"' EXIT
+pid=
+trap '[ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null; rm -rf "$tmp"' EXIT
 trap 'exit 143' HUP INT TERM
 cd "$tmp" || exit 2
 unset DESTDIR
@@ -62,6 +63,25 @@ package() {
 }
 
 libdir=$(package --variable=libdir)
+share=$(dirname "$(dirname "$(find "$root" -name man3)")")
+for file in libsocketserver.so libsocketserver.a pkgconfig/socketserver.pc; do
+	none "$file is installed" "$([ -s "$libdir/$file" ] || echo "it is missing")"
+done
+same "all pages of the manual are installed" "$(cd "$source/man" && echo ./*.[1-9] | sort)" \
+    "$(cd "$share/man" && find . -type f -name '*.[1-9]' | sed 's,/man[1-9],,' | sort | tr '\n' ' ' |
+	sed 's/ $//')"
+none "each name of a page leads to one" "$(find "$share/man" -type l ! -exec test -f {} \; -print)"
+same "a function's page is the one that documents it" "socketserver_stream.3" \
+    "$(readlink "$share/man/man3/sks_readline.3")"
+if command -v man >/dev/null && MANPATH=$share/man man -w socketserverd >/dev/null 2>&1; then
+	same "man finds it" "$share/man/man3/socketserver_stream.3" \
+	    "$(readlink -f "$(MANPATH=$share/man man -w sks_readline)")"
+else
+	skip "man finds it" "there is no man"
+fi
+for file in bash-completion/completions/socketserverd zsh/site-functions/_socketserverd; do
+	none "$file is installed" "$([ -s "$share/$file" ] || echo "it is missing")"
+done
 library=$libdir/libsocketserver.so
 readelf -lW "$library" >segments
 readelf -dW "$library" >dynamic
@@ -183,7 +203,7 @@ esac
 
 # ---- the daemon, and a plugin ----
 
-daemon=$(find "$root" -name socketserverd -type f)
+daemon=$(find "$root" -path '*/bin/socketserverd' -type f)
 handlers=$libdir/socketserver/handlers
 same "all handlers are installed" "$(cd "$build/handlers" && find . -name '*.so' | sort)" \
     "$(cd "$handlers" && find . -name '*.so' | sort)"
@@ -250,6 +270,137 @@ fi
 rm -f own/*.so
 same "the installed handlers are listed" "$(cd "$handlers" && find . -name '*.so' | wc -l)" \
     "$(hosted --list-handlers | wc -l)"
+
+# ---- the README's plugin, and the one to begin from ----
+# As a user has them: commands by name, and pkg-config that knows the prefix.
+
+mkdir bin tour && ln -s "$build" tour/build
+cat >bin/pkg-config <<SH
+#!/bin/sh
+exec "$(command -v pkg-config)" --define-variable=prefix="$prefix" "\$@"
+SH
+cat >bin/socketserverd <<SH
+#!/bin/sh
+LD_LIBRARY_PATH="$libdir" SOCKETSERVER_HANDLERS="$handlers" exec "$daemon" "\$@"
+SH
+chmod 755 bin/*
+same "pkg-config tells where handlers go" "$handlers" \
+    "$(PATH=$tmp/bin:$PATH pkg-config --variable=handlersdir socketserver)"
+
+# moved COMMAND: with addresses that are names in the folder tour, since ports may be in use
+moved() {
+	echo "$1" | sed -e "s,unix:/tmp/,unix:$tmp/tour/," \
+	    -e "s,udp:localhost:[0-9]*,unix-dgram:$tmp/tour/dgram," \
+	    -e "s,localhost:[0-9]*,unix:$tmp/tour/socket,"
+}
+
+# as_user COMMAND: in that folder
+as_user() {
+	(cd tour && PATH=$tmp/bin:$PATH && eval "$(moved "$1")")
+}
+
+# serves COMMAND: starts it and waits until it listens
+serves() {
+	rm -f log
+	mkfifo log || exit 2
+	# It takes the place of the shell that begins it, so that it is the one to stop.
+	(cd tour && PATH=$tmp/bin:$PATH && eval "exec $(moved "$1")") >out 2>log &
+	pid=$!
+	exec 3<log
+	listening=
+	read -r listening <&3
+	case $listening in
+	*": listening on "*) return ;;
+	esac
+	not_ok "$1" "$listening"
+	wait "$pid"
+	pid=
+	return 1
+}
+
+# stops NAME: the one that serves, if one does
+stops() {
+	[ -n "$pid" ] || return
+	kill -TERM "$pid"
+	wait "$pid"
+	same "$1 ends on SIGTERM" 0 $?
+	exec 3<&-
+	pid=
+}
+
+# $1 is a section of the README: its commands, as they stand there
+section() {
+	awk -v name="## $1" '/^## / { on = $0 == name } on' "$source/README.md"
+}
+
+# The expected answer to the one that asks is what the README says it prints.
+section "Write a plugin" | awk '/^```c$/ { on = 1; next } /^```/ { on = 0 } on' >tour/shout.c
+section "Write a plugin" | sed -e '/^```c$/,/^```$/d' -n -e 's/^    \([^ ]\)/\1/p' >commands
+answer=$(section "Write a plugin" | sed -n 's/^which prints `\(.*\)`.*/\1/p')
+asked=
+while read -r command <&4; do
+	case $command in
+	"socketserverd --"*)
+		run "README, a plugin: $command" as_user "$command" ;;
+	socketserverd*)
+		stops "README, a plugin: the one before"
+		serves "$command" ;;
+	*"| build/examples/"*)
+		if [ -x "$build/examples/echo_client" ]; then
+			same "README, a plugin: $command" "$answer" "$(as_user "$command" 2>&1)"
+			asked=1
+		else
+			skip "README, a plugin: $command" "the examples were not built"
+			asked=0
+		fi ;;
+	*)	run "README, a plugin: $command" as_user "$command" ;;
+	esac
+done 4<commands
+stops "README, a plugin: the last one"
+[ -n "$asked" ] && [ -f "$handlers/shout.so" ] ||
+    not_ok "README, a plugin: it is built, asked, and installed"
+rm -f "$handlers/shout.so"
+
+section "socketserverd and the stock handlers" | sed -n 's/^    \(socketserverd .*\)/\1/p' >commands
+[ -s commands ] || not_ok "README, socketserverd: there are commands"
+while read -r command <&4; do
+	case $command in
+	*" --list-handlers"*) run "README: $command" as_user "$command" ;;
+	*" --listen "*) run "README: $command" as_user "$command --check" ;;
+	*) run "README: $command" as_user "$command --check --listen localhost:1" ;;
+	esac
+done 4<commands
+
+cat >ask.py <<'PYTHON'
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.settimeout(20)
+s.connect(sys.argv[1])
+s.sendall(b"one\ntwo\n")
+s.shutdown(socket.SHUT_WR)
+print(s.makefile().read(), end="")
+PYTHON
+
+# shouts NAME HANDLER: what it says when it is served
+shouts() {
+	serves "socketserverd $2 --listen localhost:1 -o mark=?" || return
+	same "$1: it is served" "ONE?
+TWO?" "$(python3 ask.py tour/socket 2>&1)"
+	stops "$1"
+}
+
+cp -r "$source/examples/plugin" tour/plugin
+command=$(sed -n 's/^ \*     \(cc .*\)/\1/p' tour/plugin/shout.c)
+run "examples/plugin: ${command:-no command}" as_user "cd plugin && $command" &&
+    shouts "examples/plugin by cc" plugin/shout.so
+# shellcheck disable=SC2086
+if PATH=$tmp/bin:$PATH run "examples/plugin: meson setup" $meson setup -Dwerror=true \
+    tour/plugin/build tour/plugin &&
+    run "examples/plugin: meson install" $meson install -C tour/plugin/build; then
+	same "it needs no libsocketserver" "0" "$(needs_ours "$handlers/shout.so")"
+	shouts "examples/plugin by meson" shout
+fi
+rm -f "$handlers/shout.so"
 
 # ---- as a subproject ----
 

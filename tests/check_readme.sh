@@ -57,6 +57,11 @@ Outside of a function: $errors"
 	none "$name is right" "$errors"
 }
 
+check_plugin() {
+	none "$name compiles as a plugin" \
+	    "$(compile -shared -fPIC -o "$tmp/plugin.so" "$1" 2>&1)"
+}
+
 check_program() {
 	# Addresses become names in $tmp: the ports may be in use.
 	sed -e "s,\"udp:localhost:[0-9]*\",\"unix-dgram:$tmp/dgram\"," \
@@ -121,10 +126,12 @@ for block in $(cd "$tmp" && find . -name '*.c' | sed 's,^\./,,' | sort -n); do
 	name="README.md line ${block%.c}"
 	if grep -q '[^_a-z]main(' "$tmp/$block"; then
 		check_program "$tmp/$block"
+	elif grep -q '^SKS_PLUGIN(' "$tmp/$block"; then
+		check_plugin "$tmp/$block"
 	elif head -n 1 "$tmp/$block" | grep -q '^/\* fragment \*/$'; then
 		check_fragment "$tmp/$block"
 	else
-		not_ok "$name is a whole program or begins with /* fragment */"
+		not_ok "$name is a whole program, a plugin, or begins with /* fragment */"
 	fi
 done
 [ -n "$hello" ] || not_ok "README.md has a hello world"
@@ -148,6 +155,7 @@ missing() {
 	case $1 in
 	sh|python3) [ -f "$source/$2" ] || echo "there is no file $2" ;;
 	build/*) [ -x "$build/${1#build/}" ] || echo "the build makes no such program" ;;
+	socketserverd) [ -x "$build/handlers/socketserverd" ] || echo "it was not built" ;;
 	*/*) [ -x "$source/$1" ] || echo "there is no such program" ;;
 	*) command -v "$1" >/dev/null || echo "there is no such command here" ;;
 	esac
@@ -161,10 +169,34 @@ while read -r line command argument; do
 	sh|python3) name="$name $argument" ;;
 	esac
 	case $why/$command in
-	?*/nc|?*/ncat|?*/socat|?*/telnet) skip "$name" "$why" ;;
+	?*/nc|?*/ncat|?*/redis-cli|?*/socat|?*/telnet) skip "$name" "$why" ;;
 	*) none "$name" "$why" ;;
 	esac
 done <"$tmp/commands"
+
+# ---- the stock handlers ----
+
+# Each by its row, as it describes itself: HANDLER PORT OPTION...
+described() {
+	for handler in "$build"/handlers/*.so; do
+		"$build/handlers/socketserverd" --describe "$handler" | awk -F '[:=]' '
+		NR == 1 { row = $1 }
+		$1 == "port" { sub(/ */, "", $2); row = row " " $2 }
+		/^  [a-z0-9-]+=/ { sub(/ */, "", $1); row = row " " $1 }
+		END { print row }'
+	done
+}
+
+# Whoever owns the build: copies are ours, and may be loaded.
+umask 022
+mkdir "$tmp/build" "$tmp/build/handlers" && cp "$build"/handlers/*.so "$tmp/build/handlers/"
+ln -s "$build/handlers/socketserverd" "$tmp/build/handlers/socketserverd"
+(build=$tmp/build && described) >"$tmp/described"
+sed -n 's/^| \[[a-z]*\](handlers\/\([a-z]*\)\.c) | [^|]* | \([0-9]*\) | [^|]* | [^|]* | \([^|]*\)|$/\1 \2 \3/p' \
+    "$readme" | tr -d '`,' | sed 's/ *$//' | sort >"$tmp/rows"
+[ -s "$tmp/described" ] || not_ok "there are stock handlers"
+none "each stock handler has a row, with its port and options" \
+    "$(sort "$tmp/described" | diff - "$tmp/rows")"
 
 # ---- links, and the tests that prove the promises ----
 
