@@ -296,6 +296,7 @@ moved() {
 
 # as_user COMMAND: in that folder
 as_user() {
+	# shellcheck disable=SC2030
 	(cd tour && PATH=$tmp/bin:$PATH && eval "$(moved "$1")")
 }
 
@@ -304,6 +305,7 @@ serves() {
 	rm -f log
 	mkfifo log || exit 2
 	# It takes the place of the shell that begins it, so that it is the one to stop.
+	# shellcheck disable=SC2030,SC2031
 	(cd tour && PATH=$tmp/bin:$PATH && eval "exec $(moved "$1")") >out 2>log &
 	pid=$!
 	exec 3<log
@@ -335,7 +337,9 @@ section() {
 
 # The expected answer to the one that asks is what the README says it prints.
 section "Write a plugin" | awk '/^```c$/ { on = 1; next } /^```/ { on = 0 } on' >tour/shout.c
+# shellcheck disable=SC2016
 section "Write a plugin" | sed -e '/^```c$/,/^```$/d' -n -e 's/^    \([^ ]\)/\1/p' >commands
+# shellcheck disable=SC2016
 answer=$(section "Write a plugin" | sed -n 's/^which prints `\(.*\)`.*/\1/p')
 asked=
 while read -r command <&4; do
@@ -357,8 +361,9 @@ while read -r command <&4; do
 	esac
 done 4<commands
 stops "README, a plugin: the last one"
-[ -n "$asked" ] && [ -f "$handlers/shout.so" ] ||
-    not_ok "README, a plugin: it is built, asked, and installed"
+if [ -z "$asked" ] || [ ! -f "$handlers/shout.so" ]; then
+	not_ok "README, a plugin: it is built, asked, and installed"
+fi
 rm -f "$handlers/shout.so"
 
 section "socketserverd and the stock handlers" | sed -n 's/^    \(socketserverd .*\)/\1/p' >commands
@@ -393,7 +398,7 @@ cp -r "$source/examples/plugin" tour/plugin
 command=$(sed -n 's/^ \*     \(cc .*\)/\1/p' tour/plugin/shout.c)
 run "examples/plugin: ${command:-no command}" as_user "cd plugin && $command" &&
     shouts "examples/plugin by cc" plugin/shout.so
-# shellcheck disable=SC2086
+# shellcheck disable=SC2031,SC2086
 if PATH=$tmp/bin:$PATH run "examples/plugin: meson setup" $meson setup -Dwerror=true \
     tour/plugin/build tour/plugin &&
     run "examples/plugin: meson install" $meson install -C tour/plugin/build; then

@@ -24,6 +24,9 @@ cd "$source/man" || exit 2
 if command -v mandoc >/dev/null; then
 	for page in *.[1-9]; do
 		none "mandoc: $page" "$(mandoc -Tlint -Wwarning "$page" 2>/dev/null)"
+		# An escape that was escaped; in C it comes before a letter or a digit
+		none "$page has no escape in its text" \
+		    "$(mandoc -Tascii "$page" 2>/dev/null | sed "s/.$(printf '\b')//g" | grep '\\[^0a-z]')"
 	done
 else
 	skip "mandoc: each page" "there is no mandoc"
@@ -194,7 +197,7 @@ sed -n '/^\.It Fl/p' socketserverd.8 | grep -o 'Fl [a-z-]*' | sed 's/^Fl /-/' | 
 none "each option of socketserverd is in socketserverd.8" "$(comm -23 "$tmp/options" "$tmp/written")"
 none "and no other" "$(comm -13 "$tmp/options" "$tmp/written")"
 
-ls "$build/handlers" | sed -n 's/\.so$//p' | sort >"$tmp/handlers"
+(cd "$build/handlers" && find . -name '*.so' | sed 's,^\./,,; s/\.so$//' | sort) >"$tmp/handlers"
 sed -n '/^\.Ss STOCK HANDLERS/,/^\.El/s/^\.It Cm //p' socketserverd.8 | sort >"$tmp/written"
 none "each stock handler is in socketserverd.8" "$(comm -3 "$tmp/handlers" "$tmp/written")"
 
