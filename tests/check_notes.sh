@@ -112,6 +112,7 @@ talk() {
 			for client; do
 				for other in Python C; do
 					make "$client" $other "$port" || continue
+					# shellcheck disable=SC2086
 					got=$(timeout 20 $run 2>&1) || got="$got (exit code $?)"
 					if [ "$got" = "$answer" ]; then
 						ok "$server in $language, $client in $other"
@@ -148,6 +149,7 @@ none "each program of the page was run" "$(while read -r name; do
 # ---- the table ----
 
 # LINE, the Python cell, the C cell, the test cell, with tabs between
+# shellcheck disable=SC2016
 sed -n 's/^| \(.*\) | `\([^`]*\)` | \(check_.*\) |$/\1	\2	\3/p' "$page" >"$tmp/rows"
 none "each row of the table has a C call and a test" \
     "$([ "$(grep -c '^| ' "$page")" -eq $(($(wc -l <"$tmp/rows") + 1)) ] ||
