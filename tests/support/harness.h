@@ -12,6 +12,16 @@
 int run_suite(Suite *suite);
 
 /*
+ * Loop tests as of Check, all of them; but with SKS_TEST_EVERY=N in the
+ * environment each of 6 rounds and more runs every N-th only, and the next such
+ * test begins one round later. So all modes and transports still have their
+ * tests where each test is slow and other builds run them all (run.sh says so).
+ */
+void add_loop_test(TCase *tc, const TTest *test, int start, int end);
+#undef tcase_add_loop_test
+#define tcase_add_loop_test(tc, test, start, end) add_loop_test(tc, test, start, end)
+
+/*
  * Checked fixture: setup notes which descriptors are open and counts threads,
  * teardown fails the test when there are others, when a child is left (a
  * zombie is one), when the library or libevent kept memory, or when a signal's
