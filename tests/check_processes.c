@@ -194,12 +194,20 @@ is_our_child(pid_t pid)
 	return parent == (int)getpid();
 }
 
-/* By a descriptor, so that whoever has the number next is safe. */
+/*
+ * By a descriptor, so that whoever has the number next is safe. Under valgrind
+ * there are none, and the look just before must do.
+ */
 static void
 kill_child(pid_t pid)
 {
-	int pidfd = pid > 0 ? sks_sys_pidfd_open(pid, 0) : -1;
+	int pidfd;
 
+	if (pid <= 0)
+		return;
+	pidfd = sks_sys_pidfd_open(pid, 0);
+	if (pidfd == -1 && errno == ENOSYS && is_our_child(pid))
+		kill(pid, SIGKILL);
 	if (pidfd == -1)
 		return;
 	if (is_our_child(pid))
