@@ -96,10 +96,39 @@ help(void)
 	    "for a wrong use.\n", stdout);
 }
 
+static const int crashes[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
+static char crash_line[4096];
+
+static void
+on_crash(int signo)
+{
+	(void)signo;
+	(void)!write(STDERR_FILENO, crash_line, strlen(crash_line));
+	_exit(EXIT_FAILURE);
+}
+
+/* A plugin's constructors run when it is loaded: one that crashes is named. */
+static struct sks_module *
+load(const char *handler)
+{
+	struct sigaction before[COUNT(crashes)], action = { .sa_handler = on_crash };
+	struct sks_module *module;
+	size_t i;
+
+	snprintf(crash_line, sizeof(crash_line), "socketserver: %s: crashes while it is loaded\n",
+	    handler);
+	for (i = 0; i < COUNT(crashes); i++)
+		sigaction(crashes[i], &action, &before[i]);
+	module = sks_plugin_load(handler);
+	for (i = 0; i < COUNT(crashes); i++)
+		sigaction(crashes[i], &before[i], NULL);
+	return module;
+}
+
 static int
 describe(const char *handler)
 {
-	struct sks_module *module = sks_plugin_load(handler);
+	struct sks_module *module = load(handler);
 	char *text;
 
 	if (module == NULL)
@@ -119,7 +148,7 @@ describe(const char *handler)
 static int
 list_one(const char *name, const char *path, void *arg)
 {
-	struct sks_module *module = sks_plugin_load(path);
+	struct sks_module *module = load(path);
 
 	if (module != NULL)
 		printf("%-16s %s\n", name, sks_plugin_summary(module));
@@ -350,7 +379,7 @@ serve(void)
 static int
 run(struct settings *s)
 {
-	struct sks_module *module = sks_plugin_load(s->handler);
+	struct sks_module *module = load(s->handler);
 	char address[32];
 	int rc = -1;
 

@@ -390,6 +390,9 @@ refused "not found, by name" 1 "plugin nothing: not found in $tmp/handlers:/" no
 refused "not found, by path" 1 "plugin ./nothing: not found" ./nothing
 cp "$source/README.md" "$tmp/text.so"
 refused "a text file" 1 "text.so: not an ELF file" "$tmp/text.so"
+cp "$build/tests/plugins/crashes.so" "$tmp/"
+refused "a plugin whose constructor crashes" 1 "crashes.so: crashes while it is loaded" \
+    "$tmp/crashes.so"
 cp "$tmp/handlers/hello.so" "$tmp/open.so"
 chmod 666 "$tmp/open.so"
 refused "others may write the file" 1 "open.so: it may be written by others" "$tmp/open.so"
