@@ -10,24 +10,9 @@
  * forged sender would do so for ever. So datagrams from ports below 1024, where
  * such services are, get no answer, as inetd(8) does it.
  */
-#include <netinet/in.h>
+#include "sender.h"
+
 #include <socketserver.h>
-
-static int
-is_from_a_service(const struct sks_request *req)
-{
-	union {
-		const struct sockaddr *any;
-		const struct sockaddr_in *in;
-		const struct sockaddr_in6 *in6;
-	} peer = { req->peer };
-
-	if (req->peer_len == 0)
-		return 0;
-	if (peer.any->sa_family == AF_INET)
-		return ntohs(peer.in->sin_port) < IPPORT_RESERVED;
-	return peer.any->sa_family == AF_INET6 && ntohs(peer.in6->sin6_port) < IPPORT_RESERVED;
-}
 
 static int
 echo(struct sks_request *req)

@@ -15,9 +15,10 @@
  * - who came and said nothing yet is parked at once by SKS_KEEP. With
  *   client_first it would be parked as well, but not be on the list.
  */
+#include "sender.h"
+
 #include <ctype.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <socketserver.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -203,23 +204,6 @@ answer(struct sks_request *req, char *line)
 	if (rc == -1)
 		return -1;
 	return me->name[0] != '\0' ? SKS_KEEP : SKS_DONE;
-}
-
-/* A forged sender must not make us answer another service (see echo.c). */
-static int
-is_from_a_service(const struct sks_request *req)
-{
-	union {
-		const struct sockaddr *any;
-		const struct sockaddr_in *in;
-		const struct sockaddr_in6 *in6;
-	} peer = { req->peer };
-
-	if (req->peer_len == 0)
-		return 0;
-	if (peer.any->sa_family == AF_INET)
-		return ntohs(peer.in->sin_port) < IPPORT_RESERVED;
-	return peer.any->sa_family == AF_INET6 && ntohs(peer.in6->sin6_port) < IPPORT_RESERVED;
 }
 
 /* -- the handler -- */

@@ -14,9 +14,10 @@ if [ $# -ne 1 ] || [ ! -x "$1/examples/echo_server" ]; then
 	echo "usage: check_examples.sh BUILD_DIR" >&2
 	exit 2
 fi
+# shellcheck source=tests/support/report.sh
+. "$(dirname "$0")/support/report.sh"
 bin=$(cd "$1/examples" && pwd) || exit 1
 tmp=$(mktemp -d) || exit 1
-failed=0
 pid=
 slots=
 files= # the soft limit of open files of the next servers
@@ -36,19 +37,6 @@ trap 'exit 143' TERM
 
 # ---- reporting ----
 
-ok() {
-	echo "ok - $1"
-}
-
-not_ok() {
-	echo "not ok - $1"
-	shift
-	for why; do
-		echo "$why" | sed 's/^/#   /'
-	done
-	failed=1
-}
-
 # yes NAME COMMAND...: ok when the command succeeds
 yes() {
 	what=$1
@@ -57,19 +45,6 @@ yes() {
 		ok "$what"
 	else
 		not_ok "$what" "$*"
-	fi
-}
-
-skip() {
-	echo "skip - $1: $2"
-}
-
-# same NAME EXPECTED GOT
-same() {
-	if [ "$2" = "$3" ]; then
-		ok "$1"
-	else
-		not_ok "$1" "expected: $2" "got: $3"
 	fi
 }
 
@@ -926,4 +901,4 @@ for program in proxy fan_out select_chat; do
 	    "$code $(grep -c "^usage: $program " "$tmp/out") $(wc -l <"$tmp/err" | tr -d ' ')"
 done
 
-exit $failed
+report_end

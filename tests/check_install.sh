@@ -36,15 +36,6 @@ run() {
 	fi
 }
 
-# same NAME EXPECTED GOT
-same() {
-	if [ "$2" = "$3" ]; then
-		ok "$1"
-	else
-		not_ok "$1" "expected: $2" "got: $3"
-	fi
-}
-
 # ---- the files ----
 
 # shellcheck disable=SC2086

@@ -15,33 +15,9 @@ fi
 # shellcheck source=tests/support/report.sh
 . "$1/tests/support/report.sh"
 build=$(cd "$2" && pwd) || exit 2
-daemon=$build/handlers/socketserverd
-tmp=$(mktemp -d) || exit 2
+# shellcheck source=tests/support/daemon.sh
+. "$1/tests/support/daemon.sh"
 limit="timeout 30"
-pid=
-
-# shellcheck disable=SC2317 # called by traps
-cleanup() {
-	[ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null
-	rm -rf "$tmp"
-}
-trap cleanup EXIT
-trap 'exit 143' HUP INT TERM
-
-# Whoever owns the build: these are ours.
-umask 022
-mkdir "$tmp/handlers" && cp "$build"/handlers/*.so "$tmp/handlers/" && chmod 755 "$tmp" || exit 2
-export SOCKETSERVER_HANDLERS="$tmp/handlers"
-unset LISTEN_FDS LISTEN_PID LISTEN_FDNAMES
-
-# same NAME EXPECTED GOT
-same() {
-	if [ "$2" = "$3" ]; then
-		ok "$1"
-	else
-		not_ok "$1" "expected: $2" "got: $3"
-	fi
-}
 
 # start ARGUMENT...: on 127.0.0.1; sets pid and port. Its log is read at descriptor 3.
 start() {

@@ -32,6 +32,15 @@ none() {
 	fi
 }
 
+# same NAME EXPECTED GOT
+same() {
+	if [ "$2" = "$3" ]; then
+		ok "$1"
+	else
+		not_ok "$1" "expected: $2" "got: $3"
+	fi
+}
+
 report_end() {
 	exit "$report_failed"
 }
