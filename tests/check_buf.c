@@ -76,8 +76,9 @@ START_TEST(memory_comes_in_three_classes_and_then_doubles)
 	static const struct {
 		size_t room, cap;
 	} table[] = {
-		{ 1, 256 }, { 256, 256 }, { 257, 2048 }, { 2048, 2048 }, { 2049, 16384 },
-		{ 16384, 16384 }, { 16385, 32768 }, { 32768, 32768 }, { 1000000, 1048576 },
+		{ 1, 256 }, { 256, 256 }, { 257, 2048 }, { 2048, 2048 }, { 2049, SKS_BUF_LARGE },
+		{ SKS_BUF_LARGE, SKS_BUF_LARGE }, { SKS_BUF_LARGE + 1, 2 * SKS_BUF_LARGE },
+		{ 2 * SKS_BUF_LARGE, 2 * SKS_BUF_LARGE }, { 1000000, 64 * SKS_BUF_LARGE },
 	};
 	size_t i;
 
@@ -91,7 +92,7 @@ END_TEST
 
 START_TEST(a_nul_fits_after_a_full_buffer)
 {
-	static const size_t room[] = { 256, 2048, 16384, 32768 };
+	static const size_t room[] = { 256, 2048, SKS_BUF_LARGE, 2 * SKS_BUF_LARGE };
 	size_t i;
 
 	for (i = 0; i < SKS_ARRAY_LEN(room); i++) {
@@ -188,7 +189,7 @@ START_TEST(released_memory_is_the_next_handed_out)
 	sks_buf_release(&buf, &pool);
 	sks_buf_release(&other, &pool);
 	ck_assert_uint_eq(pool.idle_count[2], 2);
-	ck_assert_int_eq(sks_buf_reserve(&buf, &pool, 16384), 0);
+	ck_assert_int_eq(sks_buf_reserve(&buf, &pool, SKS_BUF_LARGE), 0);
 	ck_assert_ptr_eq(buf.base, second);
 	ck_assert_int_eq(sks_buf_reserve(&other, &pool, 2049), 0);
 	ck_assert_ptr_eq(other.base, first);
@@ -201,7 +202,7 @@ START_TEST(pool_is_bounded_and_keeps_no_large_memory)
 {
 	struct sks_buf many[SKS_BUF_IDLE_MAX + 10];
 	size_t i, class;
-	static const size_t room[SKS_BUF_CLASSES] = { 256, 2048, 16384 };
+	static const size_t room[SKS_BUF_CLASSES] = { 256, 2048, SKS_BUF_LARGE };
 
 	memset(many, 0, sizeof(many));
 	for (class = 0; class < SKS_BUF_CLASSES; class++) {
@@ -253,8 +254,8 @@ END_TEST
 
 START_TEST(shrink_gives_the_memory_of_an_empty_buffer_back)
 {
-	put(&buf, 0, 16384);
-	sks_buf_consume(&buf, 16384);
+	put(&buf, 0, SKS_BUF_LARGE);
+	sks_buf_consume(&buf, SKS_BUF_LARGE);
 	sks_buf_shrink(&buf, &pool);
 	ck_assert_ptr_null(buf.base);
 	ck_assert_uint_eq(buf.cap, 0);
@@ -265,7 +266,8 @@ START_TEST(shrink_moves_a_few_bytes_to_the_smallest_class)
 {
 	static const struct {
 		size_t length, cap;
-	} table[] = { { 1, 256 }, { 256, 256 }, { 257, 2048 }, { 2049, 16384 }, { 16385, 32768 } };
+	} table[] = { { 1, 256 }, { 256, 256 }, { 257, 2048 }, { 2049, SKS_BUF_LARGE },
+		{ SKS_BUF_LARGE + 1, 2 * SKS_BUF_LARGE } };
 	size_t i;
 
 	for (i = 0; i < SKS_ARRAY_LEN(table); i++) {
@@ -350,14 +352,14 @@ END_TEST
 
 START_TEST(shrink_without_memory_leaves_all_as_it_is)
 {
-	put(&buf, 0, 16384);
-	sks_buf_consume(&buf, 16374);
+	put(&buf, 0, SKS_BUF_LARGE);
+	sks_buf_consume(&buf, SKS_BUF_LARGE - 10);
 	ck_assert_int_eq(sks_fault("malloc:ENOMEM:1+"), 0);
 	errno = 0;
 	sks_buf_shrink(&buf, &pool);
 	ck_assert_int_eq(errno, 0);
-	ck_assert_uint_eq(buf.cap, 16384);
-	expect(&buf, (unsigned char)16374, 10);
+	ck_assert_uint_eq(buf.cap, SKS_BUF_LARGE);
+	expect(&buf, (unsigned char)(SKS_BUF_LARGE - 10), 10);
 }
 END_TEST
 
@@ -367,11 +369,11 @@ START_TEST(a_warm_pool_needs_no_malloc)
 
 	if (!POOLED)
 		return;
-	put(&buf, 0, 16384);
+	put(&buf, 0, SKS_BUF_LARGE);
 	sks_buf_release(&buf, &pool);
 	sks_fault_clear();
 	for (i = 0; i < 1000; i++) {
-		put(&buf, 0, 16384);
+		put(&buf, 0, SKS_BUF_LARGE);
 		sks_buf_release(&buf, &pool);
 	}
 	ck_assert_uint_eq(sks_fault_calls("malloc"), 0);

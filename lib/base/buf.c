@@ -77,7 +77,7 @@ tell_valgrind_idle(unsigned char *base, size_t cap)
 	    cap + 1 - sizeof(struct sks_buf_idle));
 }
 
-static const size_t class_size[SKS_BUF_CLASSES] = { 256, 2048, 16384 };
+static const size_t class_size[SKS_BUF_CLASSES] = { 256, 2048, SKS_BUF_LARGE };
 
 /* The class with pieces of at least size bytes; SKS_BUF_CLASSES: none. */
 static size_t

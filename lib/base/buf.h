@@ -7,13 +7,13 @@
  * and adds to end what it put there. One byte beyond cap is always allocated,
  * so that a NUL can stand after the last unread byte.
  *
- *     if (sks_buf_reserve(buf, pool, 16384) == -1)
+ *     if (sks_buf_reserve(buf, pool, SKS_BUF_LARGE) == -1)
  *             return -1;
  *     n = sks_sys_recv(fd, buf->base + buf->end, buf->cap - buf->end, 0);
  *     if (n > 0)
  *             buf->end += (size_t)n;
  *
- * Memory comes in 256 B, 2 KiB and 16 KiB, beyond that in doubles. A buffer
+ * Memory comes in 256 B, 2 KiB and SKS_BUF_LARGE, beyond that in doubles. A buffer
  * without memory is all zeroes, and so is a new pool.
  */
 #ifndef SKS_BASE_BUF_H
@@ -28,6 +28,8 @@ struct sks_buf {
 	size_t cap;          /* bytes at base, without the one spare */
 };
 
+/* A peer's block of 16 KiB comes short into this, which says that no more is there. */
+#define SKS_BUF_LARGE (16384 + 64)
 #define SKS_BUF_CLASSES 3
 #define SKS_BUF_IDLE_MAX 64 /* idle pieces that a pool keeps of each class */
 

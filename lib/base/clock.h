@@ -31,11 +31,21 @@ sks_clock_coarse_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* The moment ms from now; a negative ms means never. */
+#define SKS_CLOCK_TICK_MS 10 /* the longest that Linux has */
+#define SKS_CLOCK_LONG_MS 1000
+
+/*
+ * The moment ms from now; a negative ms means never. A long time ends up to a
+ * tick late, which nobody sees, and costs a third: each wait asks for one.
+ */
 static inline int64_t
 sks_clock_after(int64_t ms)
 {
-	return ms < 0 ? SKS_NEVER : sks_clock_ms() + ms;
+	if (ms < 0)
+		return SKS_NEVER;
+	if (ms >= SKS_CLOCK_LONG_MS)
+		return sks_clock_coarse_ms() + SKS_CLOCK_TICK_MS + ms;
+	return sks_clock_ms() + ms;
 }
 
 /* What poll(2) takes for a deadline: -1 for never, 0 when it has passed. */

@@ -40,6 +40,9 @@ struct sks_task {
 	unsigned int lines;       /* system calls, buffered lines, */
 	size_t bytes;             /* bytes moved */
 	int shares;               /* it and other threads may have streams in common */
+	void (*ahead)(void *);    /* a fiber that waits for input: done by its loop before it is */
+	void *ahead_arg;          /* resumed, and */
+	void (*late)(struct sks_task *); /* when those that were resumed with it have had their turn */
 	/* from here on, what not every wait touches */
 	struct sks_list ready;    /* link in the loop's list of fibers to resume */
 	int64_t limit;            /* the deadline is the earlier of its exchange's, by */

@@ -6,7 +6,8 @@
  * connection that waits for its next line holds none. A read that came short
  * has emptied the socket: the next one waits before it reads, which saves the
  * call that would only say EAGAIN. The interest in input is level-triggered, so
- * nothing is lost by that.
+ * nothing is lost by that. For a fiber that waits its loop reads, before it is
+ * resumed: pull_ahead().
  *
  * The lines handed out lie in the buffer, ended by a NUL that is put over the
  * byte behind them. That byte comes back at the next call. Copying each line
@@ -23,7 +24,7 @@
 #include <socketserver/fiber.h>
 #include <string.h>
 
-#define FILL_SIZE 16384     /* what an empty buffer is filled with at once */
+#define FILL_SIZE SKS_BUF_LARGE /* what an empty buffer is filled with at once */
 #define FILL_MORE 4096      /* what is asked for behind a partial block */
 #define DIRECT_SIZE 16384   /* from here on bytes go to the caller's memory directly */
 #define STEP_SIZE 65536     /* a long transfer gets its time anew for each of these */
@@ -98,50 +99,32 @@ end(struct sks_rfile *r)
 	sks_stream_release(sks_task_current(), &r->claimed);
 }
 
+/* The wait ended before the loop got to it. */
+static void
+flush_early(struct sks_task *task)
+{
+	int error = errno;
+
+	task->late = NULL;
+	sks_flush_dirty();
+	errno = error;
+}
+
 static struct sks_watch *
 watch_of(struct sks_rfile *r)
 {
 	return r->guest == NULL ? r->watch : sks_guest_watch(r->guest, r->tr->fd);
 }
 
-/* Waits for input, having flushed. 0, or -1; ETIMEDOUT is worth one more try. */
-static int
-await(struct sks_rfile *r, struct patience *p, int want)
-{
-	enum phase phase = p->begun || sks_buf_length(&r->buf) > 0 ? FOR_REST : FOR_FIRST;
-	int rc;
-
-	r->busy = 1;
-	sks_flush_dirty();
-	if (r->twin != NULL && !sks_task_current()->shares && r->twin->error != 0) {
-		r->busy = 0;
-		(void)sks_wfile_failed(r->twin);
-		return -1;
-	}
-	if (p->phase != phase) {
-		p->phase = phase;
-		p->deadline = sks_clock_after(phase == FOR_REST ? r->read_ms : r->idle_ms);
-	}
-	if (want == SKS_READ)
-		rc = sks_wait_readable(r->tr->fd, watch_of(r), p->deadline);
-	else
-		rc = sks_wait_writable(r->tr->fd, p->deadline);
-	r->busy = 0;
-	return rc;
-}
-
 /* One try to read. 1..n, 0 at the end of input, or -1. */
 static ssize_t
 pull(struct sks_rfile *r, void *into, size_t n)
 {
-	struct sks_task *task = sks_task_current();
 	ssize_t got = r->tr->ops->read(r->tr, into, n);
 
-	task->calls++;
-	if (got > 0) {
-		task->bytes += (size_t)got;
+	if (got > 0)
 		r->dry = (size_t)got < n;
-	} else if (got == 0)
+	else if (got == 0)
 		r->eof = 1;
 	else if (errno != EAGAIN)
 		r->error = errno;
@@ -163,6 +146,13 @@ pull_more(struct sks_rfile *r)
 	return got;
 }
 
+/* The same on the loop's stack, for a fiber that waits: it finds what came of it in r. */
+static void
+pull_ahead(void *arg)
+{
+	(void)pull_more(arg);
+}
+
 /*
  * Takes one datagram, whole; behind it is an end. What went wrong with one, as
  * a port that nobody listens on, says nothing of the next.
@@ -172,7 +162,6 @@ pull_datagram(struct sks_rfile *r)
 {
 	ssize_t got = r->tr->ops->next_size(r->tr);
 
-	sks_task_current()->calls++;
 	if (got == -1 || sks_buf_reserve(&r->buf, r->pool, sks_max((size_t)got, 1)) == -1)
 		return -1;
 	got = pull(r, r->buf.base + r->buf.end, r->buf.cap - r->buf.end);
@@ -184,6 +173,67 @@ pull_datagram(struct sks_rfile *r)
 	return got;
 }
 
+/* Could what was written before this wait not be sent? Then there will be no answer. */
+static int
+is_broken(struct sks_rfile *r, const struct sks_task *task)
+{
+	return r->twin != NULL && !task->shares && r->twin->error != 0;
+}
+
+static int
+wait_for(struct sks_rfile *r, struct patience *p, int want, void (*ahead)(void *))
+{
+	enum phase phase = p->begun || sks_buf_length(&r->buf) > 0 ? FOR_REST : FOR_FIRST;
+	struct sks_task *task = sks_task_current();
+	int rc;
+
+	if (p->phase != phase) {
+		p->phase = phase;
+		p->deadline = sks_clock_after(phase == FOR_REST ? r->read_ms : r->idle_ms);
+	}
+	if (want == SKS_WRITE)
+		return sks_wait_writable(r->tr->fd, p->deadline);
+	task->ahead = ahead;
+	task->ahead_arg = r;
+	rc = sks_wait_readable(r->tr->fd, watch_of(r), p->deadline);
+	task->ahead = NULL;
+	return rc;
+}
+
+/* Waits for input, having flushed. 0, or -1; ETIMEDOUT is worth one more try. */
+static int
+await(struct sks_rfile *r, struct patience *p, int want, void (*ahead)(void *))
+{
+	struct sks_task *task = sks_task_current();
+	int rc = -1;
+
+	r->busy = 1;
+	if (want == SKS_WRITE || !sks_flush_postpone(task))
+		sks_flush_dirty();
+	if (!is_broken(r, task))
+		rc = wait_for(r, p, want, ahead);
+	if (task->late != NULL)
+		flush_early(task);
+	r->busy = 0;
+	if (is_broken(r, task)) {
+		(void)sks_wfile_failed(r->twin);
+		return -1;
+	}
+	return rc;
+}
+
+/* Has the fairness budget. */
+static ssize_t
+count(ssize_t got)
+{
+	struct sks_task *task = sks_task_current();
+
+	task->calls++;
+	if (got > 0)
+		task->bytes += (size_t)got;
+	return got;
+}
+
 /*
  * Gets more input, into the buffer (into is NULL) or the caller's memory.
  * 1..n, 0 at the end of input, or -1.
@@ -191,27 +241,35 @@ pull_datagram(struct sks_rfile *r)
 static ssize_t
 get(struct sks_rfile *r, struct patience *p, void *into, size_t n)
 {
+	int datagram = sks_transport_is_datagram(r->tr);
+	size_t had = sks_buf_length(&r->buf);
 	int want = SKS_READ;
 	int expired = 0;
 
-	if (r->error != 0) {
-		errno = r->error;
-		return -1;
-	}
-	if (r->tr == NULL)
-		r->eof = 1;
-	if (r->eof)
-		return 0;
 	for (;;) {
-		if (!r->dry) {
-			ssize_t got;
+		ssize_t got;
 
-			if (sks_transport_is_datagram(r->tr))
+		if (r->error != 0) {
+			errno = r->error;
+			return -1;
+		}
+		if (r->tr == NULL)
+			r->eof = 1;
+		if (r->eof)
+			return 0;
+		got = (ssize_t)(sks_buf_length(&r->buf) - had);
+		if (got > 0) {
+			p->begun = 1;
+			return count(got);
+		}
+		if (!r->dry) {
+			if (datagram)
 				got = pull_datagram(r);
 			else if (into != NULL)
 				got = pull(r, into, n);
 			else
 				got = pull_more(r);
+			count(got);
 			if (got >= 0 || errno != EAGAIN) {
 				p->begun |= got > 0;
 				return got;
@@ -225,7 +283,7 @@ get(struct sks_rfile *r, struct patience *p, void *into, size_t n)
 		r->dry = 0;
 		if (into == NULL)
 			sks_buf_shrink(&r->buf, r->pool);
-		if (await(r, p, want) == -1) {
+		if (await(r, p, want, into == NULL && !datagram ? pull_ahead : NULL) == -1) {
 			if (errno != ETIMEDOUT)
 				return -1;
 			expired = 1;

@@ -16,20 +16,23 @@
 #ifndef SKS_IO_WATCH_H
 #define SKS_IO_WATCH_H
 
+#include "fiber/task.h"
 #include "io/wheel.h"
 
 #include <sys/epoll.h>
 
 #define SKS_WATCH_BATCH 256
-
-struct sks_task;
+#define SKS_WATCH_GROUP 16 /* served together */
 
 /* Those of one loop. */
 struct sks_watch_set {
 	int fd;             /* an epoll set; readable when a watch is */
 	int armed;          /* watches in it */
 	int count;          /* of the batch that is being served, */
-	int next;           /* and the first that was not */
+	int next;           /* and the first that was not; */
+	int last;           /* its group ends here; 0: none is served */
+	int late_count;
+	struct sks_task *late[SKS_WATCH_GROUP]; /* what waits for the end of the group */
 	int64_t now;        /* when the batch came: no later than the clock */
 	struct sks_wheel wheel;
 	struct epoll_event batch[SKS_WATCH_BATCH];
@@ -53,8 +56,23 @@ void sks_watch_set_end(struct sks_watch_set *set);
 /* Serves what has input now, each watch once. Returns how many there were. */
 int sks_watch_set_serve(struct sks_watch_set *set);
 
-/* From a watch's ready: the others of this batch are served later. */
+/* From a watch's ready: what comes after its group is served later. */
 void sks_watch_set_interrupt(struct sks_watch_set *set);
+
+/*
+ * From a fiber that is about to wait: its late will be called at the end of the
+ * group that is being served. 0: there is none, or no more room.
+ */
+static inline int
+sks_watch_set_postpone(struct sks_watch_set *set, struct sks_task *task,
+    void (*late)(struct sks_task *))
+{
+	if (set->last == 0 || set->late_count == SKS_WATCH_GROUP)
+		return 0;
+	set->late[set->late_count++] = task;
+	task->late = late;
+	return 1;
+}
 
 void sks_watch_init(struct sks_watch *watch, struct sks_watch_set *set, int fd);
 

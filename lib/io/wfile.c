@@ -5,12 +5,14 @@
  * Bytes gather until the task is about to wait, or until there are too many of
  * them. So a handler that answers sixteen pipelined lines makes one system
  * call, and nobody can forget to flush: a peer never waits for bytes of a task
- * that waits for the peer.
+ * that waits for the peer. When a fiber waits for input the loop sends for it,
+ * after the others of its group (watch.c) had their turn.
  *
  * What others posted to the connection (its outbox) goes out between two
  * flushes, never inside one.
  */
 #include "base/clock.h"
+#include "io/loop.h"
 #include "io/stream.h"
 #include "io/wait.h"
 
@@ -300,6 +302,32 @@ flush_all(struct sks_list *dirty)
 			sks_list_append(&kept, &w->dirty);
 	}
 	sks_list_move_all(dirty, &kept);
+}
+
+/*
+ * At the end of a group, on the loop's stack. What takes more than one call is
+ * the fiber's own to do: it goes on as if there were input, finds none, and
+ * flushes before it waits again.
+ */
+static void
+flush_late(struct sks_task *task)
+{
+	struct sks_list *dirty = &task->dirty;
+	struct sks_wfile *w = sks_list_entry(dirty->next, struct sks_wfile, dirty);
+
+	if (sks_list_empty(dirty))
+		return;
+	if (!flush_at_once(task, w) || w->error != 0)
+		sks_wait_end(task, 0);
+}
+
+int
+sks_flush_postpone(struct sks_task *task)
+{
+	const struct sks_list *dirty = &task->dirty;
+
+	return task->fiber != NULL && !sks_list_empty(dirty) && dirty->next == dirty->prev &&
+	    sks_watch_set_postpone(&task->loop->watches, task, flush_late);
 }
 
 void

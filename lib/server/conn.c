@@ -25,8 +25,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define READ_SIZE 16384
-
 struct sks_connection {
 	/* What each message touches, together. */
 	struct sks_watch watch;
@@ -398,8 +396,8 @@ on_parked(struct sks_watch *watch, int error)
 		return;
 	}
 	n = -1;
-	if (error == 0 && sks_buf_reserve(&in, &c->worker->loop->bufs, READ_SIZE) == 0) {
-		n = c->transport.ops->read(&c->transport, in.base, READ_SIZE);
+	if (error == 0 && sks_buf_reserve(&in, &c->worker->loop->bufs, SKS_BUF_LARGE) == 0) {
+		n = c->transport.ops->read(&c->transport, in.base, SKS_BUF_LARGE);
 		if (n > 0) {
 			in.end = (size_t)n;
 			keep_input(c, &in);
