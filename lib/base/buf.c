@@ -5,7 +5,8 @@
  * A connection holds buffer memory only while it has bytes in it or a call
  * that uses it, so memory changes hands at nearly every wait. Hence the pool:
  * a stack for each class, last in first out, so that the piece handed out is
- * the one still in the cache. The link stands in the idle memory itself.
+ * the one still in the cache. Pointers, not a list through the idle memory:
+ * that would fetch what is about to be written over.
  *
  * It keeps at most 64 pieces of a class: more of them idle at once means that
  * a burst is over, and then the memory is worth more to the process. Larger
@@ -58,11 +59,6 @@ look_for_valgrind(void)
 	on_valgrind = RUNNING_ON_VALGRIND != 0;
 }
 
-/* An idle piece of memory: the first bytes of it. */
-struct sks_buf_idle {
-	struct sks_buf_idle *next;
-};
-
 /* Functions of their own, as each request takes much of the stack. */
 static __attribute__((noinline, cold)) void
 tell_valgrind_used(void *base, size_t cap)
@@ -73,8 +69,7 @@ tell_valgrind_used(void *base, size_t cap)
 static __attribute__((noinline, cold)) void
 tell_valgrind_idle(unsigned char *base, size_t cap)
 {
-	VALGRIND_MAKE_MEM_NOACCESS(base + sizeof(struct sks_buf_idle),
-	    cap + 1 - sizeof(struct sks_buf_idle));
+	VALGRIND_MAKE_MEM_NOACCESS(base, cap + 1);
 }
 
 static const size_t class_size[SKS_BUF_CLASSES] = { 256, 2048, SKS_BUF_LARGE };
@@ -106,16 +101,14 @@ piece_size(size_t size)
 static unsigned char *
 idle_get(struct sks_buf_pool *pool, size_t class)
 {
-	struct sks_buf_idle *idle;
+	unsigned char *idle;
 
-	if (pool == NULL || class == SKS_BUF_CLASSES || pool->idle[class] == NULL)
+	if (pool == NULL || class == SKS_BUF_CLASSES || pool->idle_count[class] == 0)
 		return NULL;
-	idle = pool->idle[class];
-	pool->idle[class] = idle->next;
-	pool->idle_count[class]--;
+	idle = pool->idle[class][--pool->idle_count[class]];
 	if (__builtin_expect(on_valgrind, 0))
 		tell_valgrind_used(idle, class_size[class]);
-	return (unsigned char *)idle;
+	return idle;
 }
 
 static unsigned char *
@@ -130,16 +123,13 @@ static void
 piece_put(struct sks_buf_pool *pool, unsigned char *base, size_t cap)
 {
 	size_t class = class_for(cap);
-	struct sks_buf_idle *idle = (struct sks_buf_idle *)(void *)base;
 
 	if (WITHOUT_POOL || pool == NULL || class == SKS_BUF_CLASSES ||
 	    pool->idle_count[class] == SKS_BUF_IDLE_MAX) {
 		sks_sys_free(base);
 		return;
 	}
-	idle->next = pool->idle[class];
-	pool->idle[class] = idle;
-	pool->idle_count[class]++;
+	pool->idle[class][pool->idle_count[class]++] = base;
 	if (__builtin_expect(on_valgrind, 0))
 		tell_valgrind_idle(base, cap);
 }
@@ -222,14 +212,9 @@ sks_buf_shrink(struct sks_buf *buf, struct sks_buf_pool *pool)
 void
 sks_buf_pool_drain(struct sks_buf_pool *pool)
 {
-	struct sks_buf_idle *idle;
 	size_t class;
 
-	for (class = 0; class < SKS_BUF_CLASSES; class++) {
-		while ((idle = pool->idle[class]) != NULL) {
-			pool->idle[class] = idle->next;
-			sks_sys_free(idle);
-		}
-		pool->idle_count[class] = 0;
-	}
+	for (class = 0; class < SKS_BUF_CLASSES; class++)
+		while (pool->idle_count[class] > 0)
+			sks_sys_free(pool->idle[class][--pool->idle_count[class]]);
 }

@@ -35,7 +35,7 @@ struct sks_buf {
 
 /* The idle memory of one thread (one loop). */
 struct sks_buf_pool {
-	struct sks_buf_idle *idle[SKS_BUF_CLASSES];
+	unsigned char *idle[SKS_BUF_CLASSES][SKS_BUF_IDLE_MAX];
 	unsigned int idle_count[SKS_BUF_CLASSES];
 };
 

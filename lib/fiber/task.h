@@ -25,6 +25,11 @@ struct sks_cancel {
 	const struct sks_cancel *up; /* which ends them too; NULL: none */
 };
 
+/* Done on the loop's stack before the fiber is resumed. */
+struct sks_ahead {
+	void (*run)(struct sks_ahead *);
+};
+
 #define SKS_CANCEL_MOST 16 /* of them above each other */
 
 struct sks_task {
@@ -37,12 +42,11 @@ struct sks_task {
 	int parked;               /* a fiber: in a wait that nothing has ended yet */
 	int wake_error;           /* a fiber: what ended the wait: 0 or an errno */
 	unsigned int calls;       /* fairness budget used since it was last resumed: */
-	unsigned int lines;       /* system calls, buffered lines, */
-	size_t bytes;             /* bytes moved */
+	unsigned int lines;       /* system calls, buffered lines */
 	int shares;               /* it and other threads may have streams in common */
-	void (*ahead)(void *);    /* a fiber that waits for input: done by its loop before it is */
-	void *ahead_arg;          /* resumed, and */
-	void (*late)(struct sks_task *); /* when those that were resumed with it have had their turn */
+	size_t bytes;             /* the third of the budget: bytes moved */
+	struct sks_ahead *ahead;  /* a fiber that waits for input: what its loop does first; or NULL */
+	int late;                 /* a fiber: its loop will do what it postponed */
 	/* from here on, what not every wait touches */
 	struct sks_list ready;    /* link in the loop's list of fibers to resume */
 	int64_t limit;            /* the deadline is the earlier of its exchange's, by */

@@ -39,11 +39,14 @@ struct patience {
 	int begun; /* bytes of this block have come */
 };
 
+static void pull_ahead(struct sks_ahead *ahead);
+
 void
 sks_rfile_init(struct sks_rfile *r, struct sks_transport *tr, const struct sks_times *times,
     const struct sks_times *defaults, size_t max_line)
 {
 	*r = (struct sks_rfile){
+		.ahead.run = pull_ahead,
 		.tr = tr,
 		.idle_ms = times->idle_ms,
 		.read_ms = times->read_ms,
@@ -105,7 +108,7 @@ flush_early(struct sks_task *task)
 {
 	int error = errno;
 
-	task->late = NULL;
+	task->late = 0;
 	sks_flush_dirty();
 	errno = error;
 }
@@ -148,9 +151,9 @@ pull_more(struct sks_rfile *r)
 
 /* The same on the loop's stack, for a fiber that waits: it finds what came of it in r. */
 static void
-pull_ahead(void *arg)
+pull_ahead(struct sks_ahead *ahead)
 {
-	(void)pull_more(arg);
+	(void)pull_more(sks_container_of(ahead, struct sks_rfile, ahead));
 }
 
 /*
@@ -181,7 +184,7 @@ is_broken(struct sks_rfile *r, const struct sks_task *task)
 }
 
 static int
-wait_for(struct sks_rfile *r, struct patience *p, int want, void (*ahead)(void *))
+wait_for(struct sks_rfile *r, struct patience *p, int want, int ahead)
 {
 	enum phase phase = p->begun || sks_buf_length(&r->buf) > 0 ? FOR_REST : FOR_FIRST;
 	struct sks_task *task = sks_task_current();
@@ -193,8 +196,7 @@ wait_for(struct sks_rfile *r, struct patience *p, int want, void (*ahead)(void *
 	}
 	if (want == SKS_WRITE)
 		return sks_wait_writable(r->tr->fd, p->deadline);
-	task->ahead = ahead;
-	task->ahead_arg = r;
+	task->ahead = ahead ? &r->ahead : NULL;
 	rc = sks_wait_readable(r->tr->fd, watch_of(r), p->deadline);
 	task->ahead = NULL;
 	return rc;
@@ -202,7 +204,7 @@ wait_for(struct sks_rfile *r, struct patience *p, int want, void (*ahead)(void *
 
 /* Waits for input, having flushed. 0, or -1; ETIMEDOUT is worth one more try. */
 static int
-await(struct sks_rfile *r, struct patience *p, int want, void (*ahead)(void *))
+await(struct sks_rfile *r, struct patience *p, int want, int ahead)
 {
 	struct sks_task *task = sks_task_current();
 	int rc = -1;
@@ -212,7 +214,7 @@ await(struct sks_rfile *r, struct patience *p, int want, void (*ahead)(void *))
 		sks_flush_dirty();
 	if (!is_broken(r, task))
 		rc = wait_for(r, p, want, ahead);
-	if (task->late != NULL)
+	if (task->late)
 		flush_early(task);
 	r->busy = 0;
 	if (is_broken(r, task)) {
@@ -283,7 +285,7 @@ get(struct sks_rfile *r, struct patience *p, void *into, size_t n)
 		r->dry = 0;
 		if (into == NULL)
 			sks_buf_shrink(&r->buf, r->pool);
-		if (await(r, p, want, into == NULL && !datagram ? pull_ahead : NULL) == -1) {
+		if (await(r, p, want, into == NULL && !datagram) == -1) {
 			if (errno != ETIMEDOUT)
 				return -1;
 			expired = 1;

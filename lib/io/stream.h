@@ -23,7 +23,9 @@ struct sks_times {
 	int write_ms;
 };
 
+/* In both, what each message touches stands first: two lines of cache. */
 struct sks_rfile {
+	struct sks_ahead ahead;     /* for a fiber that waits: the loop reads */
 	struct sks_transport *tr;   /* NULL: memory, and buf holds all there is */
 	struct sks_watch *watch;    /* of tr's input, on a loop; may be NULL */
 	struct sks_guest **guest;   /* of a client's socket, instead of a watch; may be NULL.
@@ -31,18 +33,18 @@ struct sks_rfile {
 	struct sks_wfile *twin;     /* whose failure ends reading too; may be NULL */
 	struct sks_buf_pool *pool;
 	struct sks_buf buf;
-	const struct sks_times *defaults;
 	int idle_ms;
 	int read_ms;
 	size_t max_line;
 	uint64_t taken;             /* bytes that reads have consumed */
 	unsigned char *nul;         /* where a NUL was put for the caller; NULL: nowhere */
 	unsigned char under_nul;
-	int dry;                    /* the last read came short: wait before the next */
-	int eof;
+	unsigned char dry;          /* the last read came short: wait before the next */
+	unsigned char eof;
+	unsigned char busy;
 	int error;
-	int busy;
 	atomic_int claimed;         /* busy, where several threads may read */
+	const struct sks_times *defaults;
 };
 
 struct sks_wfile {
@@ -51,14 +53,14 @@ struct sks_wfile {
 	struct sks_buf buf;
 	struct sks_list dirty;      /* on the list of the task that wrote last */
 	struct sks_outbox **outbox; /* where a connection keeps one; may be NULL */
-	const struct sks_times *defaults;
-	int write_ms;
 	size_t max_output;
-	int roams;                  /* a client's: its pool is that of whoever writes */
-	int partial;                /* of the first message in buf something is sent */
 	atomic_int error;           /* a reader of the twin, who may be another thread, looks at it */
-	int busy;
 	atomic_int claimed;         /* busy, where several threads may write */
+	unsigned char roams;        /* a client's: its pool is that of whoever writes */
+	unsigned char partial;      /* of the first message in buf something is sent */
+	unsigned char busy;
+	int write_ms;
+	const struct sks_times *defaults;
 };
 
 /*

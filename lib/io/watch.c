@@ -112,18 +112,23 @@ static void
 read_ahead(const struct sks_task *task)
 {
 	if (task != NULL && task->parked && task->ahead != NULL)
-		task->ahead(task->ahead_arg);
+		task->ahead->run(task->ahead);
 }
 
-/* Unless it goes on already. */
 static void
-run_late(struct sks_task *task)
+run_late(struct sks_watch_set *set)
 {
-	void (*late)(struct sks_task *) = task->late;
+	int i;
 
-	task->late = NULL;
-	if (late != NULL)
-		late(task);
+	for (i = 0; i < set->late_count; i++) {
+		struct sks_task *task = set->late[i].task;
+
+		if (task->late) { /* it has not gone on by itself */
+			task->late = 0;
+			set->late[i].run(task);
+		}
+	}
+	set->late_count = 0;
 }
 
 static void
@@ -162,9 +167,7 @@ serve_group(struct sks_watch_set *set)
 			on_input(watch);
 	}
 	set->last = 0;
-	for (i = 0; i < set->late_count; i++)
-		run_late(set->late[i]);
-	set->late_count = 0;
+	run_late(set);
 }
 
 int

@@ -32,7 +32,10 @@ struct sks_watch_set {
 	int next;           /* and the first that was not; */
 	int last;           /* its group ends here; 0: none is served */
 	int late_count;
-	struct sks_task *late[SKS_WATCH_GROUP]; /* what waits for the end of the group */
+	struct {
+		void (*run)(struct sks_task *);
+		struct sks_task *task;
+	} late[SKS_WATCH_GROUP]; /* what was left for the end of the group */
 	int64_t now;        /* when the batch came: no later than the clock */
 	struct sks_wheel wheel;
 	struct epoll_event batch[SKS_WATCH_BATCH];
@@ -60,17 +63,19 @@ int sks_watch_set_serve(struct sks_watch_set *set);
 void sks_watch_set_interrupt(struct sks_watch_set *set);
 
 /*
- * From a fiber that is about to wait: its late will be called at the end of the
- * group that is being served. 0: there is none, or no more room.
+ * From a fiber that is about to wait: run will be called at the end of the group
+ * that is being served, unless task->late is 0 by then. 0: there is none, or no
+ * more room.
  */
 static inline int
 sks_watch_set_postpone(struct sks_watch_set *set, struct sks_task *task,
-    void (*late)(struct sks_task *))
+    void (*run)(struct sks_task *))
 {
 	if (set->last == 0 || set->late_count == SKS_WATCH_GROUP)
 		return 0;
-	set->late[set->late_count++] = task;
-	task->late = late;
+	set->late[set->late_count].run = run;
+	set->late[set->late_count++].task = task;
+	task->late = 1;
 	return 1;
 }
 
