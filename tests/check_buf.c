@@ -212,13 +212,12 @@ START_TEST(pool_is_bounded_and_keeps_no_large_memory)
 			sks_buf_release(&many[i], &pool);
 		ck_assert_uint_eq(pool.idle_count[class], POOLED ? SKS_BUF_IDLE_MAX : 0);
 	}
-	put(&buf, 0, 16385);
+	put(&buf, 0, SKS_BUF_LARGE + 1);
 	sks_buf_release(&buf, &pool);
 	ck_assert_uint_eq(pool.idle_count[2], POOLED ? SKS_BUF_IDLE_MAX : 0);
 	sks_buf_pool_drain(&pool);
-	for (class = 0; class < SKS_BUF_CLASSES; class++) {
+	for (class = 0; class < SKS_BUF_CLASSES; class++)
 		ck_assert_uint_eq(pool.idle_count[class], 0);
-	}
 	put(&buf, 0, 16);
 	expect(&buf, 0, 16);
 }
