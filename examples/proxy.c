@@ -32,24 +32,17 @@ struct pair {
 	int failed;        /* why the way back ended; 0: in order */
 };
 
-/*
- * All that comes, as it comes. A pair whose other way is busy is not silent.
- * (sks_copy(from, to, -1) alone would want 64 KiB within timeout_ms: right for a
- * transfer, not for a conversation.)
- */
+/* All that comes, as it comes. A pair whose other way is busy is not silent. */
 static int
 pass_on(struct pair *pair, struct sks_rfile *from, struct sks_wfile *to)
 {
 	for (;;) {
 		unsigned int before = pair->moved;
-		char *bytes;
-		ssize_t n = sks_peek(from, 1, &bytes);
+		ssize_t n = sks_pass(from, to);
 
 		if (n == 0)
 			return sks_flush(to);
-		if (n > 0 && sks_copy(from, to, n) == -1)
-			return -1;
-		if (n == -1 && (errno != ETIMEDOUT || pair->moved == before))
+		if (n == -1 && (errno != ETIMEDOUT || sks_error(to) != 0 || pair->moved == before))
 			return -1;
 		pair->moved++;
 	}

@@ -525,6 +525,87 @@ TEST_ON_BOTH(copy_copies_so_many_or_all)
 	rig_link_close(&to);
 }
 
+static void
+expect_passed(struct rig_link *to, const char *want, size_t n)
+{
+	char got[64];
+
+	ck_assert_int_eq(sks_flush(&to->w), 0);
+	ck_assert_uint_eq(rig_hear(to, got, sizeof(got)), n);
+	ck_assert_mem_eq(got, want, n);
+}
+
+TEST_ON_BOTH(pass_passes_on_what_there_is)
+{
+	struct rig_link from, to;
+
+	rig_link_open(&from);
+	rig_link_open(&to);
+	rig_say(&from, TEXT("one line\nrest"));
+	expect_line(&from, TEXT("one line\n"));
+	ck_assert_int_eq(sks_pass(&from.r, &to.w), 4); /* what was buffered */
+	ck_assert_uint_eq(sks_tell(&from.r), 13);
+	expect_passed(&to, TEXT("rest"));
+	ck_assert_int_eq(sks_puts(&to.w, "head:"), 0);
+	rig_say(&from, TEXT("body:"));
+	ck_assert_int_eq(sks_pass(&from.r, &to.w), 5); /* behind what was written */
+	ck_assert_int_eq(sks_puts(&to.w, "tail"), 0);
+	expect_passed(&to, TEXT("head:body:tail"));
+	rig_say(&from, TEXT("more"));
+	ck_assert_int_eq(sks_pass(&from.r, &to.w), 4); /* before what is written */
+	ck_assert_int_eq(sks_puts(&to.w, "and more"), 0);
+	expect_passed(&to, TEXT("moreand more"));
+	shutdown(from.peer, SHUT_WR);
+	ck_assert_int_eq(sks_pass(&from.r, &to.w), 0);
+	ck_assert_int_eq(sks_pass(&from.r, &to.w), 0);
+	ck_assert_uint_eq(sks_tell(&from.r), 22);
+	rig_link_close(&from);
+	rig_link_close(&to);
+}
+
+/* More than to's buffer may hold, into a socket, and into memory that is too small for it. */
+TEST_ON_BOTH(pass_keeps_to_the_bounds_of_what_it_writes_to)
+{
+	struct sks_wfile memory;
+	struct rig_link from, to;
+
+	rig_link_open(&from);
+	rig_link_open(&to);
+	to.w.max_output = 3;
+	rig_say(&from, TEXT("body"));
+	ck_assert_int_eq(sks_pass(&from.r, &to.w), 4);
+	expect_passed(&to, TEXT("body"));
+	sks_wfile_init(&memory, NULL, &to.times, &to.times, 5);
+	rig_say(&from, TEXT("four"));
+	ck_assert_int_eq(sks_pass(&from.r, &memory), 4);
+	rig_say(&from, TEXT("more"));
+	ck_assert_int_eq(sks_pass(&from.r, &memory), -1);
+	ck_assert_int_eq(errno, EMSGSIZE);
+	shutdown(from.peer, SHUT_WR);
+	expect_line(&from, TEXT("more")); /* it was not consumed; then comes the end */
+	sks_wfile_close(&memory);
+	rig_link_close(&from);
+	rig_link_close(&to);
+}
+
+TEST_ON_BOTH(pass_tells_what_broke_either_side)
+{
+	struct rig_link from, to;
+
+	rig_link_open(&from);
+	rig_link_open(&to);
+	rig_say(&from, TEXT("lost"));
+	close(to.peer);
+	to.peer = -1;
+	ck_assert_int_eq(sks_puts(&to.w, "x"), 0);
+	ck_assert_int_eq(sks_flush(&to.w), -1);
+	ck_assert_int_eq(sks_pass(&from.r, &to.w), -1);
+	ck_assert_int_eq(errno, EPIPE);
+	ck_assert_int_eq(sks_error(&from.r), 0);
+	rig_link_close(&from);
+	rig_link_close(&to);
+}
+
 /* -- errors -- */
 
 TEST_ON_BOTH(a_reset_sticks)
@@ -1713,6 +1794,9 @@ main(void)
 	add_on_both(read, peek_shows_and_consumes_nothing);
 	add_on_both(read, peek_reaches_its_bound);
 	add_on_both(read, copy_copies_so_many_or_all);
+	add_on_both(read, pass_passes_on_what_there_is);
+	add_on_both(read, pass_keeps_to_the_bounds_of_what_it_writes_to);
+	add_on_both(read, pass_tells_what_broke_either_side);
 	add_on_both(read, a_reset_sticks);
 	add_on_both(read, what_came_before_an_error_is_read_first);
 	add_on_both(read, no_memory_consumes_nothing_and_does_not_stick);

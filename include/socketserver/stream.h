@@ -127,6 +127,15 @@ SKS_API int sks_flush(struct sks_wfile *wfile);
 SKS_API int sks_copy(struct sks_rfile *rfile, struct sks_wfile *wfile, int64_t n);
 
 /*
+ * Passes on what comes next, as it comes: waits for input as sks_read() does,
+ * and writes all that is there, without copying it where it can. How many
+ * bytes, 0 at the end of input, or -1: a common error of either side. What a
+ * proxy calls in a loop: unlike sks_copy() it has no time limit over several
+ * pieces.
+ */
+SKS_API ssize_t sks_pass(struct sks_rfile *rfile, struct sks_wfile *wfile);
+
+/*
  * The error that broke this direction, 0 while it works. Never waits.
  */
 SKS_API int sks_rfile_error(const struct sks_rfile *rfile);

@@ -584,6 +584,51 @@ sks_peek(struct sks_rfile *r, size_t n, char **bytes)
 	return have;
 }
 
+/* What is buffered, or what comes next, at most max bytes. 1..max, 0 at the end of input, or -1. */
+static ssize_t
+pass(struct sks_rfile *r, struct patience *p, struct sks_wfile *w, size_t max)
+{
+	size_t have = sks_buf_length(&r->buf);
+	int rc;
+
+	if (have == 0) {
+		struct sks_wfile *twin = r->twin;
+		ssize_t got;
+
+		r->twin = w; /* whose failed flush must end this wait */
+		got = get(r, p, NULL, 0);
+		r->twin = twin;
+		if (got <= 0)
+			return got;
+		have = (size_t)got;
+	}
+	if (have <= max && sks_wfile_adopt(w, &r->buf)) {
+		r->taken += have;
+		return (ssize_t)have;
+	}
+	have = sks_min(have, max);
+	r->busy = 1; /* the write may wait, and is of bytes that lie in our buffer */
+	rc = sks_write(w, r->buf.base + r->buf.start, have);
+	r->busy = 0;
+	if (rc == -1)
+		return -1;
+	consume(r, have);
+	return (ssize_t)have;
+}
+
+ssize_t
+sks_pass(struct sks_rfile *r, struct sks_wfile *w)
+{
+	struct patience p = { 0 };
+	ssize_t n;
+
+	if (begin(r) == -1)
+		return -1;
+	n = pass(r, &p, w, SIZE_MAX);
+	end(r);
+	return n;
+}
+
 static int
 copy(struct sks_rfile *r, struct sks_wfile *w, int64_t n)
 {
@@ -591,33 +636,15 @@ copy(struct sks_rfile *r, struct sks_wfile *w, int64_t n)
 	size_t step = 0;
 
 	while (n != 0) {
-		size_t have = sks_buf_length(&r->buf);
-		int rc;
+		ssize_t passed = pass(r, &p, w, n < 0 ? SIZE_MAX : (size_t)n);
 
-		if (have == 0) {
-			struct sks_wfile *twin = r->twin;
-			ssize_t got;
-
-			r->twin = w; /* whose failed flush must end this wait */
-			got = get(r, &p, NULL, 0);
-			r->twin = twin;
-			if (got < 0)
-				return -1;
-			if (got == 0)
-				break;
-			have = (size_t)got;
-		}
-		if (n > 0 && (int64_t)have > n)
-			have = (size_t)n;
-		r->busy = 1; /* the write may wait, and is of bytes that lie in our buffer */
-		rc = sks_write(w, r->buf.base + r->buf.start, have);
-		r->busy = 0;
-		if (rc == -1)
+		if (passed < 0)
 			return -1;
-		consume(r, have);
+		if (passed == 0)
+			break;
 		if (n > 0)
-			n -= (int64_t)have;
-		step += have;
+			n -= passed;
+		step += (size_t)passed;
 		p.begun = 1;
 		if (step >= STEP_SIZE) {
 			step = 0;

@@ -102,6 +102,12 @@ int sks_wfile_try_flush(struct sks_wfile *w);
  */
 int sks_wfile_failed(struct sks_wfile *w);
 
+/*
+ * As sks_write() of all that is in buf, which is emptied, memory and all: no
+ * byte is copied. 0: not like this; nothing was done.
+ */
+int sks_wfile_adopt(struct sks_wfile *w, struct sks_buf *buf);
+
 /* Gives memory back and leaves the list of its task; unsent bytes are lost. */
 void sks_wfile_close(struct sks_wfile *w);
 void sks_rfile_close(struct sks_rfile *r);

@@ -433,6 +433,22 @@ write_bytes(struct sks_wfile *w, const void *buf, size_t n)
 	return 0;
 }
 
+int
+sks_wfile_adopt(struct sks_wfile *w, struct sks_buf *buf)
+{
+	size_t n = sks_buf_length(buf);
+
+	if (w->tr == NULL || is_datagram(w) || w->buf.base != NULL || w->error != 0 || w->busy ||
+	    n >= DIRECT_SIZE || n > w->max_output || sks_task_current()->shares)
+		return 0;
+	w->buf = *buf;
+	*buf = (struct sks_buf){ 0 };
+	if (w->roams)
+		w->pool = sks_loop_bufs(sks_task_current());
+	added(w, 0);
+	return 1;
+}
+
 /*
  * Where several threads write nothing is left for a later flush: the list of
  * what a task has to flush is its own.
