@@ -13,6 +13,8 @@
 #ifndef SKS_BASE_SYS_H
 #define SKS_BASE_SYS_H
 
+#include "base/raw.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -41,25 +43,23 @@
 #define sks_sys_call_membarrier(command, flags) \
 	((int)syscall(SYS_membarrier, (command), (flags), 0))
 
-/*
- * The two calls of every message. In a process with threads glibc makes them
- * cancellation points, with two locked instructions each; no thread may be
- * cancelled in the library anyway. Sanitizers must see libc's own.
- */
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
-    __has_feature(memory_sanitizer)
-#define SKS_SYS_WATCHED 1
+#ifndef SKS_RAW_WATCHED
+#define sks_sys_call_close(fd) ((int)sks_raw(SYS_close, (fd)))
+#define sks_sys_call_eventfd(value, flags) ((int)sks_raw(SYS_eventfd2, (value), (flags)))
+#else
+#define sks_sys_call_close(fd) close(fd)
+#define sks_sys_call_eventfd(value, flags) eventfd((value), (flags))
 #endif
+#if defined(SYS_poll) && !defined(SKS_RAW_WATCHED)
+#define sks_sys_call_poll(fds, n, timeout_ms) ((int)sks_raw(SYS_poll, (fds), (n), (timeout_ms)))
+#else
+#define sks_sys_call_poll(fds, n, timeout_ms) poll((fds), (n), (timeout_ms))
 #endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SKS_SYS_WATCHED 1
-#endif
-#if defined(SYS_recvfrom) && defined(SYS_sendto) && !defined(SKS_SYS_WATCHED)
+#if defined(SYS_recvfrom) && defined(SYS_sendto) && !defined(SKS_RAW_WATCHED)
 #define sks_sys_call_recv(fd, buf, n, flags) \
-	((ssize_t)syscall(SYS_recvfrom, (fd), (buf), (n), (flags), NULL, NULL))
+	((ssize_t)sks_raw(SYS_recvfrom, (fd), (buf), (n), (flags)))
 #define sks_sys_call_send(fd, buf, n, flags) \
-	((ssize_t)syscall(SYS_sendto, (fd), (buf), (n), (flags), NULL, 0))
+	((ssize_t)sks_raw(SYS_sendto, (fd), (buf), (n), (flags)))
 #else
 #define sks_sys_call_recv(fd, buf, n, flags) recv((fd), (buf), (n), (flags))
 #define sks_sys_call_send(fd, buf, n, flags) send((fd), (buf), (n), (flags))
@@ -96,8 +96,10 @@
 	X(ssize_t, -1, sendto, (int fd, const void *buf, size_t n, int flags, \
 	    const struct sockaddr *addr, socklen_t len), \
 	    sendto(fd, buf, n, flags, addr, len)) \
-	X(int, -1, poll, (struct pollfd *fds, nfds_t n, int timeout_ms), poll(fds, n, timeout_ms)) \
-	X(int, -1, eventfd, (unsigned int value, int flags), eventfd(value, flags)) \
+	X(int, -1, poll, (struct pollfd *fds, nfds_t n, int timeout_ms), \
+	    sks_sys_call_poll(fds, n, timeout_ms)) \
+	X(int, -1, eventfd, (unsigned int value, int flags), \
+	    sks_sys_call_eventfd(value, flags)) \
 	X(int, -1, epoll_create1, (int flags), epoll_create1(flags)) \
 	X(int, -1, epoll_ctl, (int set, int operation, int fd, struct epoll_event *ev), \
 	    epoll_ctl(set, operation, fd, ev)) \
@@ -131,7 +133,7 @@
 #define SKS_SYS_OWN_CALLS(X) \
 	X(void *, MAP_FAILED, mmap, (void *at, size_t n, int prot, int flags, int fd, off_t off), \
 	    mmap(at, n, prot, flags, fd, off)) \
-	X(int, -1, close, (int fd), close(fd)) \
+	X(int, -1, close, (int fd), sks_sys_call_close(fd)) \
 	X(int, -1, connect, (int fd, const struct sockaddr *addr, socklen_t len), \
 	    connect(fd, addr, len)) \
 	X(ssize_t, -1, recv, (int fd, void *buf, size_t n, int flags), \
