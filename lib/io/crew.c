@@ -2,7 +2,8 @@
 /*
  * A fork copies the crews but none of their threads. So they are locked around
  * it, and the child forgets whom it does not have: what ran there belongs to
- * tasks of the parent.
+ * tasks of the parent. In a process of one thread there is nobody to forget and
+ * no lock held, and a lock taken would be a page copied by parent and child.
  */
 #include "io/crew.h"
 
@@ -10,6 +11,15 @@
 #include "base/util.h"
 
 #include <errno.h>
+#if defined(__has_include)
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#define IS_SINGLE_THREADED __libc_single_threaded
+#endif
+#endif
+#ifndef IS_SINGLE_THREADED
+#define IS_SINGLE_THREADED 0
+#endif
 
 #define IDLE_SECONDS 10
 
@@ -54,14 +64,19 @@ static unsigned int users;
 
 /* -- around a fork -- */
 
+static int locked; /* under the locks */
+
 static void
 lock_all(void)
 {
 	size_t i;
 
+	if (IS_SINGLE_THREADED)
+		return;
 	pthread_mutex_lock(&users_lock);
 	for (i = 0; i < SKS_ARRAY_LEN(crews); i++)
 		pthread_mutex_lock(&crews[i]->lock);
+	locked = 1;
 }
 
 static void
@@ -69,6 +84,9 @@ unlock_all(void)
 {
 	size_t i;
 
+	if (!locked)
+		return;
+	locked = 0;
 	for (i = SKS_ARRAY_LEN(crews); i-- > 0;)
 		pthread_mutex_unlock(&crews[i]->lock);
 	pthread_mutex_unlock(&users_lock);
@@ -89,6 +107,8 @@ forget_all(void)
 {
 	size_t i;
 
+	if (!locked)
+		return;
 	for (i = 0; i < SKS_ARRAY_LEN(crews); i++) {
 		forget(&crews[i]->idle);
 		forget(&crews[i]->busy);
