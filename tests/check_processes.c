@@ -299,6 +299,95 @@ START_TEST(exit_runs_nothing_of_the_host)
 }
 END_TEST
 
+static int
+print_something(struct sks_request *req)
+{
+	(void)req;
+	printf("child\n");
+	return SKS_DONE;
+}
+
+/* What the host has printed and not written is the host's to write, what a handler prints is not lost. */
+START_TEST(printed_text_is_written_once)
+{
+	static const struct sks_handler handler = { .handle = print_something };
+	struct acc acc;
+	char got[100] = "";
+	int pair[2], saved;
+
+	ck_assert_int_eq(pipe(pair), 0);
+	fflush(stdout);
+	saved = dup(STDOUT_FILENO);
+	dup2(pair[1], STDOUT_FILENO);
+	setvbuf(stdout, NULL, _IOFBF, BUFSIZ);
+	serve(&acc, &handler, NULL);
+	if (_i == 1)
+		printf("host\n");
+	close(acc_client(&acc));
+	ck_eventually(acc_stats(&acc).finished == 1);
+	fflush(stdout);
+	dup2(saved, STDOUT_FILENO);
+	ck_assert_int_gt((int)read(pair[0], got, sizeof(got) - 1), 0);
+	ck_assert_str_eq(got, _i == 1 ? "child\nhost\n" : "child\n");
+	close(saved);
+	close(pair[0]);
+	close(pair[1]);
+	acc_free(&acc);
+}
+END_TEST
+
+static void
+note_signal(int signo)
+{
+	seen->note = signo;
+}
+
+/* Number and what becomes of it here: its default, ignored or caught. */
+static int
+tell_signals(struct sks_request *req)
+{
+	struct sigaction action;
+	char *line = sks_gets(req->rfile);
+	sigset_t mask;
+	int signo = line != NULL ? atoi(line) : 0;
+
+	sigaction(signo, NULL, &action);
+	pthread_sigmask(SIG_SETMASK, NULL, &mask);
+	return sks_printf(req->wfile, "%s%s\n",
+	    action.sa_handler == SIG_DFL ? "default" :
+	    action.sa_handler == SIG_IGN ? "ignored" : "caught",
+	    sigismember(&mask, signo) ? " blocked" : "");
+}
+
+START_TEST(what_the_host_catches_now_is_the_default_in_a_child)
+{
+	static const struct sks_handler handler = { .handle = tell_signals };
+	const int signals[] = { SIGUSR1, SIGCHLD, SIGSEGV, SIGRTMIN + 3 };
+	struct sigaction before;
+	struct acc acc;
+	char text[16];
+	size_t i;
+
+	serve(&acc, &handler, NULL);
+	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		snprintf(text, sizeof(text), "%d\n", signals[i]);
+		sigaction(signals[i], NULL, &before); /* a sanitizer's, perhaps */
+		signal(signals[i], SIG_DFL);
+		acc_ask(&acc, text, "default\n");
+		signal(signals[i], note_signal);
+		acc_ask(&acc, text, "default\n");
+		if (signals[i] != SIGCHLD) { /* who ignores that never learns how a child ended */
+			signal(signals[i], SIG_IGN);
+			acc_ask(&acc, text, "ignored\n");
+		}
+		sigaction(signals[i], &before, NULL);
+	}
+	snprintf(text, sizeof(text), "%d\n", SIGTERM);
+	acc_ask(&acc, text, "caught\n");
+	acc_free(&acc);
+}
+END_TEST
+
 /* ForkingMixIn reaps whatever ended; here the host's own children are the host's. */
 START_TEST(a_foreign_child_is_left_alone)
 {
@@ -479,6 +568,8 @@ main(void)
 	tcase_add_test(tc, children_killed_at_random_cut_their_own_answers_only);
 	tcase_add_test(tc, an_error_reaches_on_error_in_the_child);
 	tcase_add_test(tc, exit_runs_nothing_of_the_host);
+	tcase_add_loop_test(tc, printed_text_is_written_once, 0, 2);
+	tcase_add_test(tc, what_the_host_catches_now_is_the_default_in_a_child);
 	tcase_add_test(tc, a_foreign_child_is_left_alone);
 	tcase_add_test(tc, no_more_children_than_max_running);
 	tcase_add_test(tc, a_failed_fork_is_tried_again);
