@@ -380,6 +380,18 @@ END_TEST
 
 #endif
 
+START_TEST(a_stocked_pool_needs_no_malloc)
+{
+	sks_buf_pool_stock(&pool, SKS_BUF_LARGE);
+#ifdef SKS_FAULTS
+	if (POOLED)
+		ck_assert_int_eq(sks_fault("malloc:ENOMEM:1+"), 0);
+#endif
+	put(&buf, 0, 2049);
+	ck_assert_uint_eq(buf.cap, SKS_BUF_LARGE);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -409,6 +421,7 @@ main(void)
 	tcase_add_test(tc, reserve_without_memory_is_enomem_and_keeps_the_bytes);
 	tcase_add_test(tc, shrink_without_memory_leaves_all_as_it_is);
 	tcase_add_test(tc, a_warm_pool_needs_no_malloc);
+	tcase_add_test(tc, a_stocked_pool_needs_no_malloc);
 #endif
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);

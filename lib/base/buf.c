@@ -210,6 +210,15 @@ sks_buf_shrink(struct sks_buf *buf, struct sks_buf_pool *pool)
 }
 
 void
+sks_buf_pool_stock(struct sks_buf_pool *pool, size_t size)
+{
+	struct sks_buf piece = { 0 };
+
+	(void)sks_buf_reserve(&piece, pool, size);
+	sks_buf_release(&piece, pool);
+}
+
+void
 sks_buf_pool_drain(struct sks_buf_pool *pool)
 {
 	size_t class;

@@ -89,6 +89,9 @@ void sks_buf_release(struct sks_buf *buf, struct sks_buf_pool *pool);
  */
 void sks_buf_shrink(struct sks_buf *buf, struct sks_buf_pool *pool);
 
+/* Into a new pool: a piece for size bytes, if there is memory for that. */
+void sks_buf_pool_stock(struct sks_buf_pool *pool, size_t size);
+
 /* Frees all idle memory. The pool can be used on. */
 void sks_buf_pool_drain(struct sks_buf_pool *pool);
 

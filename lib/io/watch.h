@@ -37,8 +37,8 @@ struct sks_watch_set {
 		struct sks_task *task;
 	} late[SKS_WATCH_GROUP]; /* what was left for the end of the group */
 	int64_t now;        /* when the batch came: no later than the clock */
-	struct sks_wheel wheel;
 	struct epoll_event batch[SKS_WATCH_BATCH];
+	struct sks_wheel wheel; /* the last: its slots are many pages */
 };
 
 struct sks_watch {

@@ -153,7 +153,8 @@ take_connection(struct sks_listener *l)
 			on_error(l, error);
 		return l->armed;
 	}
-	l->backoff_ms = 0;
+	if (l->backoff_ms != 0)
+		l->backoff_ms = 0;
 	worker = l->pick(l);
 	sks_worker_take(worker);
 	sks_conn_open(worker, fd, &peer.any, (socklen_t)sks_min(len, sizeof(peer)));

@@ -60,6 +60,24 @@ conn_of(struct sks_call *call)
 	return sks_container_of(call, struct sks_connection, call);
 }
 
+/* Where the handler's state is, behind the peer's address. */
+static size_t
+state_offset(const struct sks_service *service, size_t peer_len)
+{
+	size_t align = service->handler.state_size > 0 ? _Alignof(max_align_t) : 1;
+
+	return (sizeof(struct sks_connection) + peer_len + align - 1) / align * align;
+}
+
+static void
+free_conn(struct sks_connection *c)
+{
+	const struct sks_service *service = c->worker->service;
+
+	sks_spare_put(&c->worker->conns, c,
+	    state_offset(service, c->call.req.peer_len) + service->handler.state_size);
+}
+
 static void
 move_to(struct sks_connection *c, struct sks_list *state)
 {
@@ -131,7 +149,7 @@ close_now(struct sks_connection *c)
 	c->closed = 1;
 	sks_count(c->refused ? &worker->service->refused : &worker->service->finished, 1);
 	if (atomic_load(&c->posts) == 0)
-		sks_sys_free(c);
+		free_conn(c);
 	sks_worker_release(worker);
 }
 
@@ -242,11 +260,12 @@ attach(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w)
 {
 	struct sks_service *service = c->worker->service;
 	struct sks_buf_pool *pool = sks_task_current()->fiber != NULL ? &c->worker->loop->bufs : NULL;
+	int in_child = c->call.executor->is_resident && !c->call.hurried;
 
 	sks_rfile_init(r, &c->transport, &c->times, &service->times, service->options.max_line);
 	sks_wfile_init(w, &c->transport, &c->times, &service->times, service->options.max_output);
-	r->pool = pool;
-	w->pool = pool;
+	r->pool = in_child ? &c->call.bufs[0] : pool;
+	w->pool = in_child ? &c->call.bufs[1] : pool;
 	r->twin = w;
 	r->watch = &c->watch;
 	r->buf = take_input(c);
@@ -379,33 +398,56 @@ end_parked(struct sks_connection *c)
 		linger(c);
 }
 
+/* Is there input? 1, or as a read of it. */
+static ssize_t
+peek(struct sks_connection *c)
+{
+	char first;
+	ssize_t n;
+
+	do {
+		n = sks_sys_recv(c->transport.fd, &first, 1, MSG_PEEK | MSG_DONTWAIT);
+	} while (n == -1 && errno == EINTR);
+	return n;
+}
+
+/* The first bytes; a resident call's task reads them itself, as memory would have to be copied. */
+static ssize_t
+receive(struct sks_connection *c)
+{
+	struct sks_buf in = { 0 };
+	ssize_t n;
+
+	if (c->worker->executor->is_resident)
+		return peek(c);
+	if (sks_buf_reserve(&in, &c->worker->loop->bufs, SKS_BUF_LARGE) == -1)
+		return -1;
+	n = c->transport.ops->read(&c->transport, in.base, SKS_BUF_LARGE);
+	if (n > 0) {
+		in.end = (size_t)n;
+		keep_input(c, &in);
+	} else
+		sks_buf_release(&in, &c->worker->loop->bufs);
+	return n;
+}
+
 static void
 on_parked(struct sks_watch *watch, int error)
 {
 	struct sks_connection *c = sks_container_of(watch, struct sks_connection, watch);
-	struct sks_buf in = { 0 };
-	ssize_t n;
+	ssize_t n = -1;
 
 	if (error == ETIMEDOUT) {
 		end_parked(c);
 		return;
 	}
-	if (error == 0 && c->in.end > c->in.start) { /* the task adds to what it left */
-		leave_parked(c);
-		submit(c);
-		return;
-	}
-	n = -1;
-	if (error == 0 && sks_buf_reserve(&in, &c->worker->loop->bufs, SKS_BUF_LARGE) == 0) {
-		n = c->transport.ops->read(&c->transport, in.base, SKS_BUF_LARGE);
+	if (error == 0) {
+		n = c->in.end > c->in.start ? 1 : receive(c); /* the task adds to what it left */
 		if (n > 0) {
-			in.end = (size_t)n;
-			keep_input(c, &in);
 			leave_parked(c);
 			submit(c);
 			return;
 		}
-		sks_buf_release(&in, &c->worker->loop->bufs);
 		if (n == -1 && errno == EAGAIN &&
 		    sks_watch_expect(watch, on_parked, watch->deadline) == 0)
 			return;
@@ -468,13 +510,13 @@ static struct sks_connection *
 new_conn(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen_t len)
 {
 	struct sks_service *service = worker->service;
-	size_t align = service->handler.state_size > 0 ? _Alignof(max_align_t) : 1;
-	size_t state_at = (sizeof(struct sks_connection) + len + align - 1) / align * align;
-	struct sks_connection *c = sks_sys_calloc(1, state_at + service->handler.state_size);
+	size_t state_at = state_offset(service, len);
+	struct sks_connection *c = sks_spare_get(&worker->conns, state_at + service->handler.state_size);
 	struct sks_request *req;
 
 	if (c == NULL)
 		return NULL;
+	memset(c, 0, state_at + service->handler.state_size);
 	c->worker = worker;
 	sks_list_init(&c->call.link);
 	c->transport = (struct sks_transport){
@@ -515,7 +557,7 @@ open_here(struct sks_worker *worker, int fd, const struct sockaddr *peer, sockle
 	struct sks_connection *c = new_conn(worker, fd, peer, len);
 
 	if (c != NULL && is_threaded(c) && need_outbox(c) == NULL) {
-		sks_sys_free(c);
+		free_conn(c);
 		c = NULL;
 	}
 	sks_count(&service->accepted, 1);
@@ -529,10 +571,10 @@ open_here(struct sks_worker *worker, int fd, const struct sockaddr *peer, sockle
 		close_now(c);
 	} else if (service->handler.client_first && service->shared->draining)
 		end_parked(c);
-	else if (service->handler.client_first)
+	else if (service->handler.client_first && !(worker->executor->is_resident && peek(c) > 0))
 		park(c);
 	else
-		submit(c);
+		submit(c); /* also for a client that spoke at once: a fork costs more than a look */
 }
 
 /* On its way to the loop of another worker. */
@@ -652,7 +694,7 @@ sks_conn_drop(struct sks_call *call)
 	struct sks_connection *c = conn_of(call);
 
 	if (atomic_fetch_sub(&c->posts, 1) == 1 && c->closed)
-		sks_sys_free(c);
+		free_conn(c);
 }
 
 int

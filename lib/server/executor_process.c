@@ -14,8 +14,14 @@
  * The parent reaps by pid, one child at a time and only its own: the host may
  * have children too. A pidfd makes the end of a child an event; where there
  * is none to be had a timer looks instead. SIGCHLD is left alone.
+ *
+ * What a fork costs is pages: each that the child, or the parent while a child
+ * lives, writes for the first time is copied, and each 64 KiB of code that the
+ * child runs are mapped again. So neither allocates for a request where memory
+ * is there, and what the child can do without, of libc too, it does not call.
  */
 #include "base/addr.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/sys.h"
 #include "io/wait.h"
@@ -29,55 +35,80 @@
 #include <string.h>
 
 #define LOOK_MS 50
+#define OUTPUT_ROOM 2048 /* what a short answer takes */
 
 struct process_executor {
 	struct sks_executor base;
 	int drain_fd; /* an eventfd that all children have: readable when the server is leaving */
-	struct sks_list children;
+	struct sks_process *spare; /* where children were: used again, the last one first */
+	struct event look; /* whether those without a pidfd have ended */
+	int unseen;        /* so many */
+	/* Here to be filled in or used by the child. */
+	struct sks_cancel stop;
+	struct sks_buf_pool bufs[2]; /* for its input, and its output */
 };
 
-struct child {
-	struct sks_list link;
+/* A child. Its call has it, and the executor's active calls are the list of all. */
+struct sks_process {
+	struct sks_process *next; /* spare */
 	struct process_executor *pool;
 	struct sks_call *call;
-	struct event ev;   /* its end, on pidfd */
-	struct event look; /* or a look whether it has ended */
+	struct sks_watch watch; /* its end, on pidfd */
 	pid_t pid;
 	int pidfd;
 };
 
 /* -- in the child -- */
 
-static struct sks_cancel stop; /* of this process's one request */
+/* Of this process's one request. Set by the parent: for all children of a server once. */
+static struct sks_cancel *stop;
 
 static void
 on_stop_signal(int signo)
 {
 	(void)signo;
-	sks_cancel_set(&stop, 1);
+	sks_cancel_set(stop, 1);
+}
+
+/* Of 64 signals hardly one is caught, so this is what the child's start has most of. */
+static int
+is_caught(int signo)
+{
+#if defined(SKS_RAW) && !defined(SKS_RAW_WATCHED)
+	struct { /* the kernel's struct sigaction */
+		void (*handler)(int);
+		unsigned long flags;
+		void (*restorer)(void);
+		uint64_t mask;
+	} action;
+	int rc = (int)sks_raw(SYS_rt_sigaction, signo, NULL, &action, sizeof(action.mask));
+
+	return rc == 0 && action.handler != SIG_DFL && action.handler != SIG_IGN;
+#else
+	struct sigaction action;
+
+	return sigaction(signo, NULL, &action) == 0 && action.sa_handler != SIG_DFL &&
+	    action.sa_handler != SIG_IGN;
+#endif
 }
 
 static void
 reset_signals(const sigset_t *mask)
 {
-	struct sigaction action;
+	struct sigaction action = { .sa_handler = SIG_DFL };
 	int signo, rc;
 
-	rc = sks_cancel_init(&stop);
-	for (signo = 1; signo < NSIG; signo++) {
-		if (sigaction(signo, NULL, &action) == -1 || action.sa_handler == SIG_DFL ||
-		    action.sa_handler == SIG_IGN)
-			continue;
-		action = (struct sigaction){ .sa_handler = SIG_DFL };
-		sigaction(signo, &action, NULL);
-	}
-	action = (struct sigaction){ .sa_handler = on_stop_signal };
+	rc = sks_cancel_init(stop);
+	for (signo = 1; signo < NSIG; signo++)
+		if (is_caught(signo))
+			sigaction(signo, &action, NULL);
+	action.sa_handler = on_stop_signal;
 	if (rc == 0) { /* without a descriptor for it, stopping is ending */
 		sigaction(SIGINT, &action, NULL);
 		sigaction(SIGTERM, &action, NULL);
 		sigaction(SIGHUP, &action, NULL);
 	}
-	pthread_sigmask(SIG_SETMASK, mask, NULL);
+	sks_raw(SYS_rt_sigprocmask, SIG_SETMASK, mask, NULL, NSIG / 8);
 }
 
 static int
@@ -86,7 +117,7 @@ rest(struct sks_executor *executor, int fd, int64_t deadline)
 	struct process_executor *pool = sks_container_of(executor, struct process_executor, base);
 	struct pollfd p[] = {
 		{ .fd = fd, .events = POLLIN },
-		{ .fd = stop.fd, .events = POLLIN },
+		{ .fd = pool->stop.fd, .events = POLLIN },
 		{ .fd = pool->drain_fd, .events = POLLIN },
 	};
 	int n;
@@ -97,38 +128,60 @@ rest(struct sks_executor *executor, int fd, int64_t deadline)
 	return n > 0 && p[1].revents == 0 && p[2].revents == 0;
 }
 
+/* As __fpending(3) > 0, without the page of libc's code that it is in. */
+static int
+has_unwritten(const FILE *file)
+{
+#ifdef __GLIBC__
+	return file->_IO_write_ptr > file->_IO_write_base || file->_mode > 0;
+#else
+	return __fpending((FILE *)file) > 0;
+#endif
+}
+
 /* First of the atexit functions, so that none of the host's runs. */
 static void
 leave(int status, void *arg)
 {
 	(void)arg;
-	fflush(stdout);
+	if (has_unwritten(stdout))
+		fflush(stdout);
 	_exit(status);
 }
 
 static _Noreturn void
 run_child(struct sks_executor *executor, struct sks_call *call, const sigset_t *mask)
 {
-	struct sks_task *task = sks_task_current();
+	struct process_executor *pool = sks_container_of(executor, struct process_executor, base);
+	struct sks_task task;
 
-	__fpurge(stdout); /* unwritten bytes of the host */
+	if (has_unwritten(stdout))
+		__fpurge(stdout); /* unwritten bytes of the host */
 	on_exit(leave, NULL);
-	sks_task_init(task);
-	task->cancel = &stop;
-	task->name = call->service->handler.name;
-	task->peer = call->req.peer;
-	task->peer_len = call->req.peer_len;
+	sks_task_init(&task);
+	sks_task_now = &task;
+	task.cancel = stop;
+	task.name = call->service->handler.name;
+	task.peer = call->req.peer;
+	task.peer_len = call->req.peer_len;
+	call->bufs = pool->bufs;
 	if (executor->in_child != NULL)
 		executor->in_child(executor->arg, call);
 	reset_signals(mask);
-	if (stop.fd == -1)
-		task->cancel = NULL;
+	if (stop->fd == -1)
+		task.cancel = NULL;
 	sks_executor_run(call);
 	leave(call->failed ? EXIT_FAILURE : EXIT_SUCCESS, NULL);
 	abort();
 }
 
 /* -- in the parent -- */
+
+static struct sks_process *
+child_of(struct sks_list *active)
+{
+	return sks_list_entry(active, struct sks_call, link)->child;
+}
 
 static void
 tell_crash(const struct sks_call *call, int signo)
@@ -140,18 +193,50 @@ tell_crash(const struct sks_call *call, int signo)
 	    strsignal(signo));
 }
 
+/* One more to spare: not taken before the fork, or in the child it would be lost. 0, or -1. */
+static int
+need_child(struct process_executor *pool)
+{
+	struct sks_process *child;
+
+	if (pool->spare != NULL)
+		return 0;
+	child = sks_sys_malloc(sizeof(*child));
+	if (child == NULL)
+		return -1;
+	child->pool = pool;
+	child->next = NULL;
+	pool->spare = child;
+	return 0;
+}
+
+static struct sks_process *
+get_child(struct process_executor *pool)
+{
+	struct sks_process *child = pool->spare;
+
+	pool->spare = child->next;
+	return child;
+}
+
 static void
-child_ended(struct child *child, const siginfo_t *info)
+put_child(struct sks_process *child)
+{
+	child->next = child->pool->spare;
+	child->pool->spare = child;
+}
+
+static void
+child_ended(struct sks_process *child, const siginfo_t *info)
 {
 	struct sks_call *call = child->call;
 
-	event_del(&child->look);
 	if (child->pidfd != -1) {
-		event_del(&child->ev);
+		sks_watch_close(&child->watch);
 		sks_sys_close(child->pidfd);
-	}
-	sks_list_remove(&child->link);
-	sks_sys_free(child);
+	} else
+		child->pool->unseen--;
+	put_child(child);
 	if (info->si_code == CLD_KILLED || info->si_code == CLD_DUMPED)
 		tell_crash(call, info->si_status);
 	if (info->si_code != CLD_EXITED || info->si_status != 0) {
@@ -163,12 +248,13 @@ child_ended(struct child *child, const siginfo_t *info)
 
 /* 1: it has ended. */
 static int
-reap(struct child *child, int options)
+reap(struct sks_process *child, int options)
 {
-	siginfo_t info = { 0 };
+	siginfo_t info;
 	int rc;
 
 	do {
+		info.si_pid = 0;
 		rc = sks_sys_waitid(P_PID, (id_t)child->pid, &info, WEXITED | options);
 	} while (rc == -1 && errno == EINTR);
 	if (rc == 0 && info.si_pid == 0)
@@ -182,71 +268,87 @@ reap(struct child *child, int options)
 }
 
 static void
-on_end(evutil_socket_t fd, short what, void *arg)
+on_end(struct sks_watch *watch, int error)
 {
-	(void)fd;
-	(void)what;
-	reap(arg, WNOHANG);
+	struct sks_process *child = sks_container_of(watch, struct sks_process, watch);
+
+	(void)error;
+	if (!reap(child, WNOHANG))
+		(void)sks_watch_expect(watch, on_end, SKS_NEVER); /* it is armed, so that holds */
 }
 
-/* Before the fork: a child that nobody looks after would keep its place for ever. */
-static int
-look_now_and_then(struct child *child)
+static void
+on_look(evutil_socket_t fd, short what, void *arg)
 {
-	event_assign(&child->look, child->pool->base.loop->base, -1, EV_PERSIST, on_end, child);
-	return sks_loop_add(&child->look, LOOK_MS);
+	struct process_executor *pool = arg;
+	struct sks_list *link, *after;
+
+	(void)fd;
+	(void)what;
+	sks_list_each (link, after, &pool->base.active) {
+		struct sks_process *child = child_of(link);
+
+		if (child->pidfd == -1)
+			reap(child, WNOHANG);
+	}
+	if (pool->unseen == 0)
+		event_del(&pool->look);
+}
+
+/*
+ * Before the fork, as a child that nobody looks after would keep its place for
+ * ever. It stays for the next ones, and is gone once they all have been seen.
+ */
+static int
+look_soon(struct process_executor *pool)
+{
+	return event_pending(&pool->look, EV_TIMEOUT, NULL) ? 0 : sks_loop_add(&pool->look, LOOK_MS);
 }
 
 /* Where its end is an event there is no need to look. */
 static void
-watch(struct child *child)
+watch(struct sks_process *child)
 {
 	child->pidfd = sks_sys_pidfd_open(child->pid, 0);
-	if (child->pidfd == -1)
-		return;
-	event_assign(&child->ev, child->pool->base.loop->base, child->pidfd, EV_READ | EV_PERSIST,
-	    on_end, child);
-	if (sks_loop_add(&child->ev, -1) == 0) {
-		event_del(&child->look);
-		return;
+	if (child->pidfd != -1) {
+		sks_watch_init(&child->watch, &child->pool->base.loop->watches, child->pidfd);
+		if (sks_watch_expect(&child->watch, on_end, SKS_NEVER) == 0)
+			return;
+		sks_sys_close(child->pidfd);
+		child->pidfd = -1;
 	}
-	sks_sys_close(child->pidfd);
-	child->pidfd = -1;
+	child->pool->unseen++;
 }
 
 static int
 start(struct sks_executor *executor, struct sks_call *call, int now)
 {
 	struct process_executor *pool = sks_container_of(executor, struct process_executor, base);
-	struct child *child = sks_sys_calloc(1, sizeof(*child));
+	struct sks_process *child;
 	sigset_t all, old;
+	pid_t pid;
 	int error;
 
 	(void)now;
-	if (child == NULL)
+	if (look_soon(pool) == -1 || need_child(pool) == -1)
 		return -1;
-	child->pool = pool;
-	child->call = call;
-	if (look_now_and_then(child) == -1) {
-		error = errno;
-		sks_sys_free(child);
-		errno = error;
-		return -1;
-	}
+	if (stop != &pool->stop)
+		stop = &pool->stop;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	child->pid = sks_sys_fork();
-	if (child->pid == 0)
+	pid = sks_sys_fork();
+	if (pid == 0)
 		run_child(executor, call, &old);
 	error = errno;
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (child->pid == -1) {
-		event_del(&child->look);
-		sks_sys_free(child);
+	if (pid == -1) {
 		errno = error;
 		return -1;
 	}
-	sks_list_append(&pool->children, &child->link);
+	child = get_child(pool);
+	child->call = call;
+	child->pid = pid;
+	call->child = child;
 	watch(child);
 	if (call->ops->handed_over != NULL)
 		call->ops->handed_over(call);
@@ -256,11 +358,10 @@ start(struct sks_executor *executor, struct sks_call *call, int now)
 static void
 signal_all(struct sks_executor *executor, int signo)
 {
-	struct process_executor *pool = sks_container_of(executor, struct process_executor, base);
 	struct sks_list *link, *after;
 
-	sks_list_each (link, after, &pool->children)
-		kill(sks_list_entry(link, struct child, link)->pid, signo);
+	sks_list_each (link, after, &executor->active)
+		kill(child_of(link)->pid, signo);
 }
 
 static void
@@ -296,16 +397,22 @@ kill_children(struct sks_executor *executor)
 static void
 await(struct sks_executor *executor)
 {
-	struct process_executor *pool = sks_container_of(executor, struct process_executor, base);
-
-	reap(sks_list_entry(pool->children.next, struct child, link), 0);
+	reap(child_of(executor->active.next), 0);
 }
 
 static void
 free_executor(struct sks_executor *executor)
 {
 	struct process_executor *pool = sks_container_of(executor, struct process_executor, base);
+	struct sks_process *child;
 
+	event_del(&pool->look);
+	sks_buf_pool_drain(&pool->bufs[0]);
+	sks_buf_pool_drain(&pool->bufs[1]);
+	while ((child = pool->spare) != NULL) {
+		pool->spare = child->next;
+		sks_sys_free(child);
+	}
 	if (pool->drain_fd != -1)
 		sks_sys_close(pool->drain_fd);
 	sks_sys_free(pool);
@@ -332,7 +439,9 @@ sks_process_executor_new(struct sks_loop *loop, const struct sks_service *servic
 		return NULL;
 	sks_executor_init(&pool->base, &process_ops, loop, service);
 	pool->base.is_resident = 1;
-	sks_list_init(&pool->children);
+	sks_buf_pool_stock(&pool->bufs[1], OUTPUT_ROOM);
+	sks_buf_pool_stock(&pool->bufs[0], SKS_BUF_LARGE);
+	event_assign(&pool->look, loop->base, -1, EV_PERSIST, on_look, pool);
 	pool->drain_fd = sks_sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (pool->drain_fd == -1) {
 		int error = errno;

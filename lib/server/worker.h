@@ -14,6 +14,7 @@
 
 #include "server/executor.h"
 #include "server/service.h"
+#include "server/spare.h"
 
 /* What a worker does with its requests; each order includes those before it. */
 enum sks_order {
@@ -32,6 +33,7 @@ struct sks_worker {
 	struct sks_list parked;    /* connections between exchanges */
 	struct sks_list lingering; /* connections being flushed and closed */
 	struct sks_list listeners; /* those of its own, unless it is the first */
+	struct sks_spares conns;   /* memory for connections; none where no process forks */
 	atomic_int accepts;        /* it may take something from them; 0 is its own word only */
 	atomic_int open;           /* requests of all kinds, on their way to it too */
 	atomic_int order;
