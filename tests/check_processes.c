@@ -489,6 +489,44 @@ never_end(struct sks_request *req)
 	return SKS_DONE;
 }
 
+/* What it calls may have its own way with signals. */
+static int
+wait_deaf(struct sks_request *req)
+{
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+
+	sigaction(SIGTERM, &ignore, NULL);
+	sks_puts(req->wfile, "waiting\n");
+	if (sks_sleep(3600 * 1000) == -1)
+		atomic_store(&seen->waited, errno);
+	return SKS_DONE;
+}
+
+START_TEST(cancels_waits_that_no_signal_ends)
+{
+	static const struct sks_handler handler = { .handle = wait_deaf, .finish = acc_finish };
+	struct sks_options options = { .drain_ms = 1 };
+	struct acc acc;
+	int fd;
+
+	serve(&acc, &handler, &options);
+	fd = acc_client(&acc);
+	peer_expect(fd, "waiting\n");
+	sks_server_shutdown(acc.server);
+	peer_expect_eof(fd);
+	acc_join(&acc);
+	ck_assert_int_eq(acc.rc, 0);
+	ck_assert_int_eq(seen->waited, ECANCELED);
+	ck_assert_int_eq(seen->finishes, 1);
+	acc_start(&acc); /* that was the end of one run, not of the next */
+	fd = acc_client(&acc);
+	peer_expect(fd, "waiting\n");
+	close(fd);
+	acc_free(&acc);
+	ck_assert_int_eq(seen->finishes, 2);
+}
+END_TEST
+
 START_TEST(freeing_kills_what_does_not_end)
 {
 	static const struct sks_handler handler = { .handle = never_end };
@@ -575,6 +613,7 @@ main(void)
 	tcase_add_test(tc, a_failed_fork_is_tried_again);
 	tcase_add_test(tc, a_handler_shuts_the_server_down);
 	tcase_add_test(tc, cancels_waits_when_the_drain_time_is_over);
+	tcase_add_test(tc, cancels_waits_that_no_signal_ends);
 	tcase_add_test(tc, freeing_kills_what_does_not_end);
 	tcase_add_test(tc, a_program_run_by_a_handler_gets_no_descriptor_of_ours);
 	tcase_add_test(tc, there_is_one_loop);

@@ -40,6 +40,7 @@
 struct process_executor {
 	struct sks_executor base;
 	int drain_fd; /* an eventfd that all children have: readable when the server is leaving */
+	struct sks_cancel cancel; /* ends the waits of all children, whatever they did to signals */
 	struct sks_process *spare; /* where children were: used again, the last one first */
 	struct event look; /* whether those without a pidfd have ended */
 	int unseen;        /* so many */
@@ -168,6 +169,7 @@ run_child(struct sks_executor *executor, struct sks_call *call, const sigset_t *
 	if (executor->in_child != NULL)
 		executor->in_child(executor->arg, call);
 	reset_signals(mask);
+	stop->up = &pool->cancel;
 	if (stop->fd == -1)
 		task.cancel = NULL;
 	sks_executor_run(call);
@@ -380,11 +382,14 @@ reset(struct sks_executor *executor)
 
 	(void)!read(sks_container_of(executor, struct process_executor, base)->drain_fd, &count,
 	    sizeof(count));
+	sks_cancel_set(&sks_container_of(executor, struct process_executor, base)->cancel, 0);
 }
 
+/* The signal is for those that do not wait, or not for the library. */
 static void
 cancel(struct sks_executor *executor)
 {
+	sks_cancel_set(&sks_container_of(executor, struct process_executor, base)->cancel, 1);
 	signal_all(executor, SIGTERM);
 }
 
@@ -415,6 +420,8 @@ free_executor(struct sks_executor *executor)
 	}
 	if (pool->drain_fd != -1)
 		sks_sys_close(pool->drain_fd);
+	if (pool->cancel.fd != -1)
+		sks_sys_close(pool->cancel.fd);
 	sks_sys_free(pool);
 }
 
@@ -443,7 +450,7 @@ sks_process_executor_new(struct sks_loop *loop, const struct sks_service *servic
 	sks_buf_pool_stock(&pool->bufs[0], SKS_BUF_LARGE);
 	event_assign(&pool->look, loop->base, -1, EV_PERSIST, on_look, pool);
 	pool->drain_fd = sks_sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (pool->drain_fd == -1) {
+	if (sks_cancel_init(&pool->cancel) == -1 || pool->drain_fd == -1) {
 		int error = errno;
 
 		free_executor(&pool->base);
