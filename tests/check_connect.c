@@ -496,8 +496,7 @@ hurry_after_failures(void *arg)
 	struct listener dead, good;
 	struct sks_conn *conn;
 	const char *found[MOST];
-	int64_t before = rig_now();
-	int i;
+	int i, quick = 0;
 
 	(void)arg;
 	open_listener(&dead, "[::1]:0", -1);
@@ -512,8 +511,10 @@ hurry_after_failures(void *arg)
 	ck_assert_ptr_nonnull(conn);
 	meet(&good, conn);
 	ck_assert_int_eq(ntried, 5);
-	/* Not a second, as four times the stagger would be. */
-	ck_assert(is_slow() || rig_now() - before < INT64_C(1000000000));
+	/* Who waits a quarter of a second each time is never quick. */
+	for (i = 1; i < ntried; i++)
+		quick |= tried_at[i] - tried_at[i - 1] < 249 * 1000000;
+	ck_assert(quick);
 	ck_assert_int_eq(sks_conn_close(conn), 0);
 	ck_assert_int_eq(log_lines(), 0);
 	close_listener(&dead);
@@ -587,7 +588,7 @@ time_out_twice(void *arg)
 {
 	struct listener silent[2], dead;
 	const char *found[3];
-	int i;
+	int i, ms;
 
 	(void)arg;
 	for (i = 0; i < 2; i++) {
@@ -595,8 +596,12 @@ time_out_twice(void *arg)
 		found[i] = silent[i].address;
 	}
 	resolves_to(found, 2);
-	ck_no_connection("some.test:80", 300, ETIMEDOUT);
-	ck_assert_int_eq(ntried, 2);
+	/* A busy machine may not come to the second, after 250 ms, in the time that is left. */
+	for (ms = 300; ntried < 2; ms *= 2) {
+		ntried = 0;
+		log_forget();
+		ck_no_connection("some.test:80", ms, ETIMEDOUT);
+	}
 	ck_assert_int_eq(log_count("(["), 1); /* the first */
 	/* A refusal tells more than silence. */
 	open_listener(&dead, "127.0.0.1:0", -1);
