@@ -107,7 +107,8 @@ SKS_API int sks_is_truncated(const struct sks_request *req);
 /*
  * Sends bytes to another connection, from any thread of the process. Never
  * waits: the bytes are copied and sent by that connection's loop, whole,
- * between its owner's flushes. The caller must know that the request is alive:
+ * between its owner's flushes; what was taken goes out also when the connection
+ * ends right after, and is lost only where that breaks. The caller must know that the request is alive:
  * keep a list that setup adds to and finish removes from, under one sks_mutex.
  * -1: ENOBUFS when more than max_output bytes would wait there, ENOTSUP for a
  * datagram, or where there is no server, ENOTCONN when the connection is

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The loop and the task of a connection may be two threads, so what both look
- * at is under a lock; it is never held across a wait. On fibers it is always
- * free, and most connections have no outbox at all.
+ * The loop, the task and who posts may be several threads, so what they all
+ * look at is under a lock; it is never held across a wait. Most connections have
+ * no outbox at all.
  */
 #include "io/outbox.h"
 
@@ -28,7 +28,6 @@ static void
 fail(struct sks_outbox *box, int error)
 {
 	box->error = error;
-	atomic_fetch_sub(box->load, (uint32_t)sks_buf_length(&box->buf));
 	sks_buf_release(&box->buf, box->pool);
 	/* Whoever reads on this connection learns of it by an end of input. */
 	sks_sys_shutdown(box->tr.fd, SHUT_RDWR);
@@ -61,8 +60,8 @@ run_job(struct sks_job *job)
 }
 
 struct sks_outbox *
-sks_outbox_new(struct sks_loop *loop, struct sks_buf_pool *pool, struct sks_transport *tr,
-    _Atomic uint32_t *load, int timeout_ms, void (*idle)(void *arg), void *arg)
+sks_outbox_new(struct sks_loop *loop, struct sks_buf_pool *pool, const struct sks_transport *tr,
+    int timeout_ms, void (*idle)(void *arg), void *arg)
 {
 	struct sks_outbox *box = sks_sys_calloc(1, sizeof(*box));
 
@@ -71,8 +70,8 @@ sks_outbox_new(struct sks_loop *loop, struct sks_buf_pool *pool, struct sks_tran
 	pthread_mutex_init(&box->lock, NULL);
 	box->loop = loop;
 	box->pool = pool;
-	box->tr = *tr;
-	box->load = load;
+	/* What never changes: its task may be in the rest just now. */
+	box->tr = (struct sks_transport){ .ops = tr->ops, .traffic = tr->traffic, .fd = tr->fd };
 	box->timeout_ms = timeout_ms;
 	box->idle = idle;
 	box->arg = arg;
@@ -83,13 +82,20 @@ sks_outbox_new(struct sks_loop *loop, struct sks_buf_pool *pool, struct sks_tran
 }
 
 void
-sks_outbox_free(struct sks_outbox *box)
+sks_outbox_end(struct sks_outbox *box)
 {
 	if (box == NULL)
 		return;
 	event_del(&box->ev);
 	sks_list_remove(&box->job.link);
 	sks_buf_release(&box->buf, box->pool);
+}
+
+void
+sks_outbox_free(struct sks_outbox *box)
+{
+	if (box == NULL)
+		return;
 	pthread_mutex_destroy(&box->lock);
 	sks_sys_free(box);
 }
@@ -121,40 +127,104 @@ sks_outbox_error(struct sks_outbox *box)
 }
 
 static int
-append(struct sks_outbox *box, struct sks_buf *to, const void *bytes, size_t n)
+append(struct sks_buf *to, struct sks_buf_pool *pool, const void *bytes, size_t n)
 {
 	if (n == 0)
 		return 0;
-	if (sks_buf_reserve(to, box->pool, n) == -1)
+	if (sks_buf_reserve(to, pool, n) == -1)
 		return -1;
 	memcpy(to->base + to->end, bytes, n);
 	to->end += n;
 	return 0;
 }
 
+/* Under the lock. */
 static int
-put(struct sks_outbox *box, const void *bytes, size_t n)
+put(struct sks_outbox *box, struct sks_buf_pool *pool, const void *bytes, size_t n, size_t max)
 {
 	if (box->error != 0) {
 		errno = ENOTCONN;
 		return -1;
 	}
-	return append(box, &box->buf, bytes, n);
+	if (n > max || sks_buf_length(&box->buf) > max - n) {
+		errno = ENOBUFS;
+		return -1;
+	}
+	return append(&box->buf, pool, bytes, n);
+}
+
+/* The loop, unless somebody has claimed it. */
+static void
+send_soon(struct sks_outbox *box)
+{
+	int due;
+
+	lock(box);
+	due = !box->claimed && sks_buf_length(&box->buf) > 0;
+	unlock(box);
+	if (due && sks_list_empty(&box->job.link) && !event_pending(&box->ev, EV_WRITE, NULL))
+		sks_loop_defer(box->loop, &box->job);
+}
+
+void
+sks_outbox_tell(struct sks_outbox *box)
+{
+	int told;
+
+	lock(box);
+	told = box->told;
+	box->told = 1;
+	unlock(box);
+	if (!told)
+		sks_loop_post(box->loop, &box->word);
+}
+
+/* From any thread. */
+static void
+schedule(struct sks_outbox *box)
+{
+	if (sks_loop_is_here(box->loop))
+		send_soon(box);
+	else
+		sks_outbox_tell(box);
 }
 
 int
-sks_outbox_put(struct sks_outbox *box, const void *bytes, size_t n)
+sks_outbox_put(struct sks_outbox *box, const void *bytes, size_t n, size_t max)
 {
-	int rc, claimed;
+	struct sks_buf_pool *pool = sks_loop_is_here(box->loop) ? box->pool : NULL;
+	int rc;
 
 	lock(box);
-	rc = put(box, bytes, n);
-	claimed = box->claimed;
+	rc = put(box, pool, bytes, n, max);
 	unlock(box);
-	if (rc == 0 && !claimed && sks_list_empty(&box->job.link) &&
-	    !event_pending(&box->ev, EV_WRITE, NULL))
-		sks_loop_defer(box->loop, &box->job);
+	if (rc == 0)
+		schedule(box);
 	return rc;
+}
+
+void
+sks_outbox_heard(struct sks_outbox *box, int free)
+{
+	lock(box);
+	box->told = 0;
+	if (free)
+		box->claimed = 0;
+	unlock(box);
+	send_soon(box);
+}
+
+int
+sks_outbox_is_told(struct sks_outbox *box)
+{
+	int told;
+
+	if (box == NULL)
+		return 0;
+	lock(box);
+	told = box->told;
+	unlock(box);
+	return told;
 }
 
 int
@@ -165,16 +235,14 @@ sks_outbox_take(struct sks_outbox *box, struct sks_buf *rest, int first)
 	int rc;
 
 	lock(box);
-	atomic_fetch_add(box->load, (uint32_t)sks_buf_length(rest));
-	rc = append(box, to, from->base + from->start, sks_buf_length(from));
+	rc = append(to, box->pool, from->base + from->start, sks_buf_length(from));
 	if (rc == 0) {
 		sks_buf_release(from, box->pool);
 		if (first) {
 			box->buf = *rest;
 			*rest = (struct sks_buf){ 0 };
 		}
-	} else
-		atomic_fetch_sub(box->load, (uint32_t)sks_buf_length(rest));
+	}
 	unlock(box);
 	return rc;
 }
@@ -194,10 +262,8 @@ push(struct sks_outbox *box)
 	struct iovec iov = { box->buf.base + box->buf.start, sks_buf_length(&box->buf) };
 	ssize_t sent = box->tr.ops->write(&box->tr, &iov, 1);
 
-	if (sent > 0) {
+	if (sent > 0)
 		sks_buf_consume(&box->buf, (size_t)sent);
-		atomic_fetch_sub(box->load, (uint32_t)sent);
-	}
 	return sent;
 }
 
@@ -216,9 +282,15 @@ sks_outbox_push(struct sks_outbox *box)
 void
 sks_outbox_release(struct sks_outbox *box)
 {
+	int left;
+
 	lock(box);
 	box->claimed = 0;
+	left = sks_buf_length(&box->buf) > 0;
 	unlock(box);
+	/* Who posted since the last push was left to whoever had claimed it. */
+	if (left)
+		schedule(box);
 }
 
 void

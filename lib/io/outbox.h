@@ -7,6 +7,10 @@
  * has claimed the outbox), posted bytes only gather, and the task sends them
  * itself before it releases. Without a claim the loop sends them when the
  * socket takes them.
+ *
+ * Others put their bytes in themselves, on whatever thread they are, so that
+ * who gets no memory is who posts. The loop is told once for all that comes
+ * before it looks.
  */
 #ifndef SKS_IO_OUTBOX_H
 #define SKS_IO_OUTBOX_H
@@ -21,24 +25,28 @@ struct sks_outbox {
 	struct sks_loop *loop;
 	struct sks_transport tr; /* its own: two threads may be in the other one's fields */
 	struct sks_buf_pool *pool;
-	pthread_mutex_t lock;    /* the task may run on another thread: buf, claimed, error */
+	pthread_mutex_t lock;    /* others may post: buf, claimed, told, error */
 	struct sks_buf buf;
-	_Atomic uint32_t *load;  /* its owner's count of bytes in it, or on their way to it */
 	int timeout_ms;          /* for each step forward */
 	int claimed;
+	int told;                /* word is on its way to the loop */
 	int error;               /* why nothing can be sent any more; 0: all well */
+	struct sks_message word; /* that others have posted; its owner answers it */
 	void (*idle)(void *arg); /* on the loop: all was sent, or error is set */
 	void *arg;
 };
 
 /*
- * pool: the loop's, or NULL when tasks run on other threads. NULL: ENOMEM.
+ * From any thread. pool: the loop's, or NULL when tasks run on other threads.
+ * word.run and claimed are the owner's to set. NULL: ENOMEM.
  */
 struct sks_outbox *sks_outbox_new(struct sks_loop *loop, struct sks_buf_pool *pool,
-    struct sks_transport *tr, _Atomic uint32_t *load, int timeout_ms, void (*idle)(void *arg),
-    void *arg);
+    const struct sks_transport *tr, int timeout_ms, void (*idle)(void *arg), void *arg);
 
-/* NULL is fine. Unsent bytes are lost. */
+/* The loop: nothing more is sent, unsent bytes are lost. NULL is fine. */
+void sks_outbox_end(struct sks_outbox *box);
+
+/* An ended one, or one that nobody has used, while no word is on its way. NULL is fine. */
 void sks_outbox_free(struct sks_outbox *box);
 
 int sks_outbox_is_empty(struct sks_outbox *box); /* NULL is empty */
@@ -47,13 +55,23 @@ int sks_outbox_is_empty(struct sks_outbox *box); /* NULL is empty */
 int sks_outbox_error(struct sks_outbox *box);
 
 /*
- * The loop: all n bytes, which are in *load already, or none: -1 with ENOMEM,
- * or ENOTCONN once it is broken. They are sent soon.
+ * From any thread: all n bytes, which are sent soon, or none: -1 with ENOBUFS
+ * when more than max would wait, ENOMEM, or ENOTCONN once it is broken. Nothing
+ * more is needed for them later, so what was taken is lost with its connection only.
  */
-int sks_outbox_put(struct sks_outbox *box, const void *bytes, size_t n);
+int sks_outbox_put(struct sks_outbox *box, const void *bytes, size_t n, size_t max);
+
+/* From any thread: word comes to the loop. */
+void sks_outbox_tell(struct sks_outbox *box);
+
+/* The loop: word has come. free: whoever has claimed it does not send now. */
+void sks_outbox_heard(struct sks_outbox *box, int free);
+
+/* Is word on its way? NULL: no. */
+int sks_outbox_is_told(struct sks_outbox *box);
 
 /*
- * The task: its unsent bytes are the loop's from here on (and in *load), before what is posted
+ * The task: its unsent bytes are the loop's from here on, before what is posted
  * already (first) or after it; rest is empty then. -1: ENOMEM.
  */
 int sks_outbox_take(struct sks_outbox *box, struct sks_buf *rest, int first);
@@ -64,7 +82,7 @@ void sks_outbox_claim(struct sks_outbox *box);
 /* The task, having claimed it: one try to send posted bytes. What write(2) says; 0: none are left. */
 ssize_t sks_outbox_push(struct sks_outbox *box);
 
-/* The task: the loop may send again. What is left, the loop sends with sks_outbox_send(). */
+/* The task: the loop may send again, and soon sends what is left. */
 void sks_outbox_release(struct sks_outbox *box);
 
 /* The loop: sends what it can at once; the rest when the socket takes it, then idle is called. */

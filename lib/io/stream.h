@@ -52,7 +52,7 @@ struct sks_wfile {
 	struct sks_buf_pool *pool;
 	struct sks_buf buf;
 	struct sks_list dirty;      /* on the list of the task that wrote last */
-	struct sks_outbox **outbox; /* where a connection keeps one; may be NULL */
+	struct sks_outbox *_Atomic *outbox; /* where a connection keeps one; may be NULL */
 	size_t max_output;
 	atomic_int error;           /* a reader of the twin, who may be another thread, looks at it */
 	atomic_int claimed;         /* busy, where several threads may write */

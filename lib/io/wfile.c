@@ -118,11 +118,11 @@ await(struct sks_wfile *w, int64_t *deadline)
 
 /*
  * Sends a block, or what was posted (b is NULL), waiting as needed if wait is
- * set. 0: all of it, or, without wait, what could be sent. -1: errno, and
- * broken unless ECANCELED or ENOMEM.
+ * set. 0: all of it; 1: without wait, what could be sent. -1: errno, and broken
+ * unless ECANCELED or ENOMEM.
  */
 static int
-send_block(struct sks_wfile *w, struct block *b, int wait)
+send_block(struct sks_wfile *w, struct block *b, struct sks_outbox *box, int wait)
 {
 	struct sks_task *task = sks_task_current();
 	int64_t deadline = 0;
@@ -130,7 +130,7 @@ send_block(struct sks_wfile *w, struct block *b, int wait)
 	int expired = 0;
 
 	while (b == NULL || block_length(b) > 0) {
-		ssize_t sent = b != NULL ? push(w, b) : sks_outbox_push(*w->outbox);
+		ssize_t sent = b != NULL ? push(w, b) : sks_outbox_push(box);
 
 		task->calls++;
 		if (sent == 0) /* nothing posted is left */
@@ -150,7 +150,7 @@ send_block(struct sks_wfile *w, struct block *b, int wait)
 		if (errno != EAGAIN)
 			return -1;
 		if (!wait)
-			return 0;
+			return 1;
 		if (expired) {
 			errno = ETIMEDOUT;
 			return -1;
@@ -175,7 +175,7 @@ send_posted(struct sks_wfile *w, struct sks_outbox *box, int wait)
 		return -1;
 	}
 	sks_outbox_claim(box);
-	return send_block(w, NULL, wait);
+	return send_block(w, NULL, box, wait);
 }
 
 static int
@@ -183,7 +183,7 @@ send_own(struct sks_wfile *w, struct block *own, int wait)
 {
 	size_t before = block_length(own);
 	size_t direct = own->more_len;
-	int rc = send_block(w, own, wait);
+	int rc = send_block(w, own, NULL, wait);
 
 	if (block_length(own) == 0)
 		w->partial = 0;
@@ -198,16 +198,16 @@ send_own(struct sks_wfile *w, struct block *own, int wait)
 static struct sks_outbox *
 outbox_of(const struct sks_wfile *w)
 {
-	return w->outbox != NULL ? *w->outbox : NULL;
+	return w->outbox != NULL ? atomic_load_explicit(w->outbox, memory_order_acquire) : NULL;
 }
 
 /* What was posted while the task's own bytes were sent; then the loop may send again. */
 static int
-end_sending(struct sks_wfile *w, struct sks_outbox *box, int rc, int done, int wait)
+end_sending(struct sks_wfile *w, struct sks_outbox *box, int rc, int wait)
 {
 	int error;
 
-	if (rc == 0 && done)
+	if (rc == 0)
 		rc = send_posted(w, box, wait);
 	error = errno;
 	if (!w->partial)
@@ -221,6 +221,7 @@ static int
 send_all(struct sks_wfile *w, const void *more, size_t n, int wait)
 {
 	struct block own = { &w->buf, more, n };
+	struct sks_outbox *box = outbox_of(w);
 	int rc = 0;
 
 	if (sks_wfile_failed(w))
@@ -232,12 +233,13 @@ send_all(struct sks_wfile *w, const void *more, size_t n, int wait)
 	w->busy = 1;
 	if (!sks_list_empty(&w->dirty)) /* shared by threads, it is on no list, and not touched */
 		sks_list_remove(&w->dirty);
-	if (outbox_of(w) != NULL && !w->partial)
-		rc = send_posted(w, outbox_of(w), wait);
-	if (rc == 0 && (w->partial || sks_outbox_is_empty(outbox_of(w))))
+	if (box != NULL && !w->partial)
+		rc = send_posted(w, box, wait);
+	if (rc == 0)
 		rc = send_own(w, &own, wait);
-	if (outbox_of(w) != NULL) /* it may have come only now */
-		rc = end_sending(w, outbox_of(w), rc, block_length(&own) == 0, wait);
+	box = outbox_of(w);
+	if (box != NULL) /* it may have come only now */
+		rc = end_sending(w, box, rc, wait);
 	if (rc == -1 && errno != ECANCELED && errno != ENOMEM)
 		w->error = errno;
 	if (w->error != 0 && is_datagram(w)) /* it is lost; the next must not be joined to it */
@@ -245,7 +247,7 @@ send_all(struct sks_wfile *w, const void *more, size_t n, int wait)
 	if (sks_buf_length(&w->buf) == 0)
 		sks_buf_release(&w->buf, w->pool);
 	w->busy = 0;
-	return rc;
+	return rc == -1 ? -1 : 0;
 }
 
 /*

@@ -17,7 +17,6 @@
 
 #include "base/clock.h"
 #include "base/sys.h"
-#include "io/outbox.h"
 #include "io/stream.h"
 #include "io/wait.h"
 #include "server/linger.h"
@@ -29,7 +28,7 @@ struct sks_connection {
 	/* What each message touches, together. */
 	struct sks_watch watch;
 	struct sks_transport transport;
-	struct sks_outbox *outbox;    /* made when the loop first has bytes to send */
+	struct sks_outbox *_Atomic outbox; /* made when the loop first has bytes to send */
 	struct sks_call call;
 	struct sks_worker *worker;
 	struct {                      /* unread input between exchanges: a struct sks_buf, packed */
@@ -37,8 +36,6 @@ struct sks_connection {
 		uint32_t start, end, cap;
 	} in;
 	struct sks_times times;
-	_Atomic uint32_t load;        /* bytes in the outbox, and in messages on their way to it */
-	atomic_int posts;             /* such messages */
 	int drained;                  /* bytes thrown away while lingering */
 	/* Bytes, not bits: the task and the loop may be two threads, each writing its own. */
 	unsigned char parked;
@@ -50,7 +47,7 @@ struct sks_connection {
 	unsigned char eof;         /* all input was read: no need to wait for the peer's end */
 	unsigned char broken;      /* nothing can be delivered */
 	unsigned char refused;
-	unsigned char closed;      /* waits for posts only, then it is freed */
+	unsigned char closed;      /* waits for its outbox's word only, then it is freed */
 	/* the peer's address and the handler's state follow */
 };
 
@@ -74,6 +71,7 @@ free_conn(struct sks_connection *c)
 {
 	const struct sks_service *service = c->worker->service;
 
+	sks_outbox_free(c->outbox);
 	sks_spare_put(&c->worker->conns, c,
 	    state_offset(service, c->call.req.peer_len) + service->handler.state_size);
 }
@@ -129,8 +127,7 @@ let_go(struct sks_call *call)
 	struct sks_connection *c = conn_of(call);
 
 	sks_watch_close(&c->watch);
-	sks_outbox_free(c->outbox);
-	c->outbox = NULL;
+	sks_outbox_end(c->outbox);
 	drop_input(c);
 	if (c->transport.fd != -1)
 		sks_sys_close(c->transport.fd);
@@ -148,7 +145,7 @@ close_now(struct sks_connection *c)
 	sks_list_remove(&c->call.link);
 	c->closed = 1;
 	sks_count(c->refused ? &worker->service->refused : &worker->service->finished, 1);
-	if (atomic_load(&c->posts) == 0)
+	if (!sks_outbox_is_told(c->outbox))
 		free_conn(c);
 	sks_worker_release(worker);
 }
@@ -224,16 +221,55 @@ is_threaded(const struct sks_connection *c)
 	return c->worker->service->options.mode == SKS_THREADS;
 }
 
+/* Does its fiber send, or has it sent half a message? */
+static int
+is_amid_output(const struct sks_connection *c)
+{
+	const struct sks_wfile *w = c->call.req.wfile;
+
+	return w != NULL && (w->busy || w->partial);
+}
+
+/* Somebody posts from elsewhere, or did so before it was closed. */
+static void
+on_word(struct sks_message *message)
+{
+	struct sks_outbox *box = sks_container_of(message, struct sks_outbox, word);
+	struct sks_connection *c = box->arg;
+
+	if (c->closed)
+		free_conn(c);
+	else
+		sks_outbox_heard(box, !is_threaded(c) && !is_amid_output(c));
+}
+
+/*
+ * On any thread. Another one than the loop's cannot know what its fiber does,
+ * so there it is claimed at first, until the loop has looked.
+ */
 static struct sks_outbox *
 need_outbox(struct sks_connection *c)
 {
 	struct sks_service *service = c->worker->service;
+	struct sks_loop *loop = c->worker->loop;
+	struct sks_outbox *there = atomic_load(&c->outbox), *box;
+	int here = sks_loop_is_here(loop);
 
-	if (c->outbox == NULL)
-		c->outbox = sks_outbox_new(c->worker->loop,
-		    is_threaded(c) ? NULL : &c->worker->loop->bufs, &c->transport,
-		    &c->load, service->options.timeout_ms, on_outbox_idle, c);
-	return c->outbox;
+	if (there != NULL)
+		return there;
+	box = sks_outbox_new(loop, is_threaded(c) ? NULL : &loop->bufs, &c->transport,
+	    service->options.timeout_ms, on_outbox_idle, c);
+	if (box == NULL)
+		return NULL;
+	box->word.run = on_word;
+	box->claimed = !here || is_amid_output(c);
+	if (!atomic_compare_exchange_strong(&c->outbox, &there, box)) {
+		sks_outbox_free(box);
+		return there;
+	}
+	if (!here)
+		sks_outbox_tell(box);
+	return box;
 }
 
 /* The handler is through: from here on the loop brings the connection to its end. */
@@ -668,51 +704,8 @@ sks_conn_abort_idle(struct sks_worker *worker)
 		close_lingering(conn_of(sks_list_entry(link, struct sks_call, link)));
 }
 
-/* -- for posts -- */
-
-struct sks_loop *
-sks_conn_loop(const struct sks_call *call)
+struct sks_outbox *
+sks_conn_outbox(struct sks_call *call)
 {
-	return conn_of((struct sks_call *)call)->worker->loop;
-}
-
-_Atomic uint32_t *
-sks_conn_load(struct sks_call *call)
-{
-	return &conn_of(call)->load;
-}
-
-void
-sks_conn_hold(struct sks_call *call)
-{
-	atomic_fetch_add(&conn_of(call)->posts, 1);
-}
-
-void
-sks_conn_drop(struct sks_call *call)
-{
-	struct sks_connection *c = conn_of(call);
-
-	if (atomic_fetch_sub(&c->posts, 1) == 1 && c->closed)
-		free_conn(c);
-}
-
-int
-sks_conn_put(struct sks_call *call, const void *buf, size_t n)
-{
-	struct sks_connection *c = conn_of(call);
-	struct sks_wfile *w;
-
-	if (c->closed || c->lingering) {
-		errno = ENOTCONN;
-		return -1;
-	}
-	if (c->outbox == NULL) {
-		if (need_outbox(c) == NULL)
-			return -1;
-		w = c->call.req.wfile;
-		if (w != NULL && (w->busy || w->partial)) /* amid a message of its own */
-			sks_outbox_claim(c->outbox);
-	}
-	return sks_outbox_put(c->outbox, buf, n);
+	return need_outbox(conn_of(call));
 }

@@ -10,6 +10,7 @@
 #ifndef SKS_SERVER_CONN_H
 #define SKS_SERVER_CONN_H
 
+#include "io/outbox.h"
 #include "server/worker.h"
 
 #include <sys/socket.h>
@@ -34,16 +35,7 @@ void sks_conn_close_others(struct sks_worker *worker, const struct sks_call *cal
 /* Closes every connection that is parked or lingering, as it is. */
 void sks_conn_abort_idle(struct sks_worker *worker);
 
-/*
- * For posts (post.c). loop, load and hold from any thread, the others on its
- * loop's. load: bytes in the outbox, and in messages on their way to it. Held,
- * its memory stays after the connection is closed, until it is dropped. put: 0,
- * or -1: ENOTCONN, ENOMEM.
- */
-struct sks_loop *sks_conn_loop(const struct sks_call *call);
-_Atomic uint32_t *sks_conn_load(struct sks_call *call);
-void sks_conn_hold(struct sks_call *call);
-void sks_conn_drop(struct sks_call *call);
-int sks_conn_put(struct sks_call *call, const void *buf, size_t n);
+/* For posts, from any thread while the request is alive: made at its first use. NULL: ENOMEM. */
+struct sks_outbox *sks_conn_outbox(struct sks_call *call);
 
 #endif
