@@ -124,6 +124,22 @@ new_socket(int family, int type)
 	return fd;
 }
 
+/*
+ * A child cannot use AddressSanitizer's allocator if another thread was in it
+ * at the fork, and with large blocks it is there for long.
+ */
+static void *
+resize(void *old, size_t n)
+{
+	void *block;
+
+	pthread_mutex_lock(&making);
+	block = realloc(old, n);
+	pthread_mutex_unlock(&making);
+	ck_assert_ptr_nonnull(block);
+	return block;
+}
+
 int
 peer_try(const char *address)
 {
@@ -233,9 +249,8 @@ void
 peer_expect_bytes(int fd, const void *bytes, size_t n)
 {
 	size_t room = is_datagram(fd) ? 65536 : n, have = 0;
-	char *got = malloc(room + 1);
+	char *got = resize(NULL, room + 1);
 
-	ck_assert_ptr_nonnull(got);
 	while (have < n) {
 		ssize_t more = peer_recv(fd, got + have, room - have);
 
@@ -292,8 +307,7 @@ peer_read_all(int fd, size_t *n)
 
 		if (room - have < 65536) {
 			room = room * 2 + 131072;
-			all = realloc(all, room + 1);
-			ck_assert_ptr_nonnull(all);
+			all = resize(all, room + 1);
 		}
 		got = peer_recv(fd, all + have, room - have);
 		ck_assert_msg(got != -1, "recv after %zu bytes: %s", have, strerror(errno));
