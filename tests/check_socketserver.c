@@ -244,6 +244,7 @@ START_TEST(serves_on_after_errors)
 			peer_expect_eof(fd);
 		else
 			close(fd);
+		ck_eventually(atomic_load(&seen->errors) == i + 1); /* on whichever loop */
 		acc_ask(&acc, "echo\nd\n", "echo\n");
 	}
 	acc_free(&acc);
