@@ -51,8 +51,7 @@ struct sks_options {
 	int backlog;         /* of listen(2); SOMAXCONN. Python: request_queue_size */
 	int max_connections; /* open ones, parked and lingering too; beyond it accepting
 	                        pauses. min(10,000, half the limit of open files). Of all
-	                        workers together; with reuse_port each of them may be taking
-	                        the last one, so up to workers - 1 more */
+	                        workers together */
 	int max_running;     /* requests in their handler at once; for fibers no limit, for
 	                        threads 256, for processes 64; SKS_SERIAL: always 1. Shared
 	                        out among workers, at least one each */

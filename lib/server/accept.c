@@ -98,34 +98,46 @@ on_error(struct sks_listener *l, int error)
 	}
 }
 
+/* A place that nothing has come for. Another loop may have paused for want of it. */
+static void
+give_back(struct sks_listener *l)
+{
+	struct sks_service *service = l->worker->service;
+
+	atomic_fetch_sub(&service->places, 1);
+	if (service->options.reuse_port)
+		l->worker->released(l->worker);
+}
+
 /*
- * One of those that may still be taken. Open before the quota is touched, and
- * until the request is: nobody must find the quota used up and nothing open.
+ * One of those that may still be taken: a place, since others may be accepting
+ * too, and one of the quota. The place first, and until the request has ended:
+ * nobody must find the quota used up and no place taken.
  */
 static int
 claim(struct sks_listener *l)
 {
+	struct sks_service *service = l->worker->service;
 	int left = atomic_load(l->quota);
 
-	if (left < 0)
-		return 1;
-	sks_worker_take(l->worker);
-	while (left > 0)
-		if (atomic_compare_exchange_weak(l->quota, &left, left - 1))
+	if (atomic_fetch_add(&service->places, 1) < service->options.max_connections) {
+		if (left < 0)
 			return 1;
-	sks_worker_release(l->worker);
+		while (left > 0)
+			if (atomic_compare_exchange_weak(l->quota, &left, left - 1))
+				return 1;
+	}
+	give_back(l);
 	return 0;
 }
 
-/* What was claimed was taken, or is given back. */
+/* Nothing came, or nothing that is served. */
 static void
-settle(struct sks_listener *l, int taken)
+unclaim(struct sks_listener *l)
 {
-	if (atomic_load(l->quota) < 0)
-		return;
-	if (!taken)
+	if (atomic_load(l->quota) >= 0)
 		atomic_fetch_add(l->quota, 1);
-	sks_worker_release(l->worker);
+	give_back(l);
 }
 
 /* 1: one more was taken or passed over; 0: no more now. */
@@ -146,7 +158,7 @@ take_connection(struct sks_listener *l)
 	fd = sks_sys_accept4(l->fd, &peer.any, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd == -1) {
 		error = errno;
-		settle(l, 0);
+		unclaim(l);
 		if (error == EAGAIN)
 			return 0;
 		if (error != EINTR)
@@ -158,7 +170,6 @@ take_connection(struct sks_listener *l)
 	worker = l->pick(l);
 	sks_worker_take(worker);
 	sks_conn_open(worker, fd, &peer.any, (socklen_t)sks_min(len, sizeof(peer)));
-	settle(l, 1);
 	return 1;
 }
 
@@ -171,7 +182,8 @@ take_datagram(struct sks_listener *l)
 		return 0;
 	rc = sks_datagram_receive(l->worker->loop, l->pick(l), l->fd, &l->lost);
 	error = errno;
-	settle(l, rc == 1);
+	if (rc != 1)
+		unclaim(l);
 	if (rc == -1) {
 		if (judge(error) == PAUSE)
 			back_off(l, error);

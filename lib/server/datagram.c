@@ -281,15 +281,14 @@ serve(struct sks_worker *worker, int fd, struct msghdr *msg, size_t n, unsigned 
 			return 2;
 		}
 	}
-	sks_worker_take(worker);
 	d = new_datagram(worker, msg->msg_iov->iov_base, n, msg->msg_name, msg->msg_namelen);
 	if (d == NULL) {
-		sks_worker_release(worker);
 		sks_count(&service->dropped, 1);
 		sks_log_limited(&service->errors, 10, "%s: no memory for a datagram",
 		    service->handler.name);
 		return 2;
 	}
+	sks_worker_take(worker);
 	d->fd = fd;
 	d->call.truncated = (msg->msg_flags & MSG_TRUNC) != 0;
 	read_control(d, msg, lost);

@@ -32,16 +32,6 @@ first(const struct sks_server *server)
 	return &server->workers[0];
 }
 
-static int
-count_open(const struct sks_server *server)
-{
-	int i, open = 0;
-
-	for (i = 0; i < server->service.options.workers; i++)
-		open += atomic_load(&server->workers[i].open);
-	return open;
-}
-
 static void
 order_all(struct sks_server *server, enum sks_order order)
 {
@@ -81,7 +71,7 @@ static int
 lacks_room(const struct sks_server *server, struct sks_listener *l)
 {
 	/* Who would have to wait for a task may as well wait in the kernel's queue. */
-	return count_open(server) >= server->service.options.max_connections ||
+	return atomic_load(&server->service.places) >= server->service.options.max_connections ||
 	    ((l->type == SOCK_DGRAM || !server->service.handler.client_first) &&
 		sks_executor_is_full(pick(l)->executor));
 }
@@ -192,7 +182,7 @@ check_empty(struct sks_server *server)
 		return;
 	if (server->state != SKS_SERVING && others_accept(server))
 		return;
-	if (count_open(server) == 0)
+	if (atomic_load(&server->service.places) == 0)
 		become_idle(server, server->result);
 }
 
@@ -332,23 +322,27 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	server->service.options.on_tick(server, server->service.options.data);
 }
 
-/* There may be room for another request, or it was the last. On the thread of any worker. */
+/*
+ * There may be room for another request, or it was the last. On the thread of
+ * any worker, also of the first for another: that of one refused on arrival.
+ */
 static void
 tell(struct sks_worker *worker)
 {
 	struct sks_server *server = worker->owner;
 	const struct sks_options *o = &server->service.options;
+	int here = sks_loop_is_here(worker->loop);
 
 	/* Where only the first accepts only the others have to tell. */
 	if (o->workers > 1 && (worker != first(server) || o->reuse_port) &&
 	    (atomic_exchange(&server->wants_word, server->service.shared->draining) ||
 		server->quota == 0)) {
 		if (o->reuse_port)
-			wake_others(server, worker);
+			wake_others(server, here ? worker : NULL);
 		else
 			sks_loop_wake(first(server)->loop);
 	}
-	if (server->state == SKS_SERVING)
+	if (here && server->state == SKS_SERVING)
 		listen_again(worker);
 	if (worker == first(server))
 		check_empty(server);

@@ -27,6 +27,8 @@ struct sks_service {
 	struct sks_times times;
 	struct sks_server *server;  /* NULL: served without one */
 	atomic_int hurry;            /* being freed: finish has no time */
+	atomic_int places;           /* of max_connections that are taken: requests of all workers,
+	                                and what they are just accepting */
 	struct sks_log_limit errors; /* of the default on_error */
 	struct sks_log_limit blocks;
 

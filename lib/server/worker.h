@@ -61,18 +61,19 @@ void sks_worker_join(struct sks_worker *worker);
 /* From any thread; acted upon at once when it is the worker's own. */
 void sks_worker_order(struct sks_worker *worker, enum sks_order order);
 
-/* One more request is on its way to the worker. */
+/* One more request is on its way to the worker; it has a place already. */
 static inline void
 sks_worker_take(struct sks_worker *worker)
 {
 	atomic_fetch_add(&worker->open, 1);
 }
 
-/* A request is gone from it. */
+/* A request is gone from it, and its place is free. */
 static inline void
 sks_worker_release(struct sks_worker *worker)
 {
 	atomic_fetch_sub(&worker->open, 1);
+	atomic_fetch_sub(&worker->service->places, 1);
 	worker->released(worker);
 }
 
