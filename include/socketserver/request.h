@@ -117,6 +117,15 @@ SKS_API int sks_is_truncated(const struct sks_request *req);
 SKS_API int sks_post(struct sks_request *req, const void *buf, size_t n);
 
 /*
+ * Breaks the connection off: once the request has ended the peer reads a reset
+ * (ECONNRESET), not an end. What was not sent by then is dropped, and reads and
+ * writes answer ECONNABORTED from now on. A Unix socket has no resets: there the
+ * peer reads an end. On the request's task, or in verify. -1: ENOTSUP for a datagram, or where
+ * there is no network; errno of setsockopt(2). Python: SO_LINGER (1, 0).
+ */
+SKS_API int sks_abort(struct sks_request *req);
+
+/*
  * Runs the handler on n bytes of input without a network: setup, handle (again
  * after SKS_KEEP while input is left), finish. The output is put into *out,
  * which the caller frees with free(3), and its length into *out_len; both may

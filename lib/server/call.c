@@ -7,6 +7,7 @@
 
 #include "base/addr.h"
 #include "base/clock.h"
+#include "base/sys.h"
 #include "io/child.h"
 #include "io/stream.h"
 
@@ -143,6 +144,26 @@ int
 sks_draining(const struct sks_request *req)
 {
 	return atomic_load(&sks_call_of(req)->service->shared->draining) != 0;
+}
+
+int
+sks_abort(struct sks_request *req)
+{
+	static const struct linger at_once = { .l_onoff = 1 };
+
+	if (req->fd == -1) {
+		errno = ENOTSUP;
+		return -1;
+	}
+	if (sks_sys_setsockopt(req->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)) == -1)
+		return -1;
+	sks_call_of(req)->aborted = 1;
+	/* Broken, it is closed as it is: an end, sent first, would be what the peer reads. */
+	if (req->rfile != NULL) {
+		req->rfile->error = ECONNABORTED;
+		req->wfile->error = ECONNABORTED;
+	}
+	return 0;
 }
 
 int

@@ -41,6 +41,7 @@ struct sks_call {
 	unsigned char datagram;
 	unsigned char truncated;
 	unsigned char failed;
+	unsigned char aborted;            /* by the handler: what is unsent is dropped */
 	unsigned char idle;               /* so many exchanges, the last ones, left all their input */
 	unsigned char hurried;            /* finish runs where it must not wait */
 };

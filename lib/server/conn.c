@@ -397,7 +397,7 @@ run(struct sks_call *call)
 	c->kept = rc == SKS_KEEP && may_keep(c, &r, &w);
 	if (!c->kept) {
 		sks_call_finish(call);
-		if (!c->broken && leave_output(c, &w) == -1 && !call->failed)
+		if (!c->broken && leave_output(c, &w) == -1 && !call->failed && !call->aborted)
 			sks_call_log_lost(call, w.error);
 	}
 	if (call->executor->is_resident && r.error == 0 && w.error == 0 && !sks_eof(&r))
@@ -603,7 +603,8 @@ open_here(struct sks_worker *worker, int fd, const struct sockaddr *peer, sockle
 	}
 	if (service->options.verify != NULL && !service->options.verify(&c->call.req)) {
 		c->refused = 1;
-		sks_sys_shutdown(fd, SHUT_WR);
+		if (!c->call.aborted)
+			sks_sys_shutdown(fd, SHUT_WR);
 		close_now(c);
 	} else if (service->handler.client_first && service->shared->draining)
 		end_parked(c);

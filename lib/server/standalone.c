@@ -170,7 +170,7 @@ serve(struct sks_call *call, struct sks_transport *tr)
 		} while (rc == SKS_KEEP && (sks_call_is_fed(call) || sks_call_gets_more(call)));
 	}
 	sks_call_finish(call);
-	if (sks_flush(&w) == -1 && rc != -1) {
+	if (sks_flush(&w) == -1 && rc != -1 && !call->aborted) {
 		rc = -1;
 		error = errno;
 	}
