@@ -6,7 +6,9 @@
  * Two tasks, each a loop: the handler passes on what the client says, a child
  * what the server says. The end of one way is passed on as the end of that way
  * alone, so whoever half-closes still gets his answer. What fails ends the
- * other way too, but only once that has delivered what is on its way.
+ * other way too, but only once that has delivered what is on its way. Where one
+ * side has broken off, so does the proxy on the other: an end there would say
+ * that all has come.
  */
 #include "options.h"
 #include "serve.h"
@@ -30,6 +32,7 @@ struct pair {
 	struct sks_conn *server;
 	atomic_uint moved; /* how often anything was passed on, either way */
 	int failed;        /* why the way back ended; 0: in order */
+	atomic_int reset;  /* one side has broken off */
 };
 
 /* All that comes, as it comes. A pair whose other way is busy is not silent. */
@@ -48,11 +51,29 @@ pass_on(struct pair *pair, struct sks_rfile *from, struct sks_wfile *to)
 	}
 }
 
-/* The end, for `to` to see. After a failure it also ends what is read from there. */
+/*
+ * The end, for the other side to see. After a failure it also ends what is read
+ * from there; with a reset that alone, as the other side must not see an end first.
+ */
 static int
-how_to_end(int rc)
+how_to_end(struct pair *pair, int rc, int error)
 {
+	if (rc == -1 && (error == ECONNRESET || error == EPIPE))
+		pair->reset = 1;
+	if (pair->reset)
+		return SHUT_RD;
 	return rc == -1 ? SHUT_RDWR : SHUT_WR;
+}
+
+/* Both are closed by a reset. */
+static void
+break_off(struct pair *pair)
+{
+	static const struct linger at_once = { .l_onoff = 1 };
+
+	(void)sks_abort(pair->req);
+	(void)sks_socket_setsockopt(pair->server->socket, SOL_SOCKET, SO_LINGER, &at_once,
+	    sizeof(at_once));
 }
 
 static int
@@ -63,7 +84,7 @@ pass_back(void *arg)
 
 	if (rc == -1)
 		pair->failed = errno;
-	shutdown(pair->req->fd, how_to_end(rc));
+	shutdown(pair->req->fd, how_to_end(pair, rc, errno));
 	return rc;
 }
 
@@ -77,11 +98,13 @@ pass_both(struct pair *pair)
 		return -1;
 	rc = pass_on(pair, pair->req->rfile, pair->server->wfile);
 	error = errno;
-	sks_socket_shutdown(pair->server->socket, how_to_end(rc));
+	sks_socket_shutdown(pair->server->socket, how_to_end(pair, rc, error));
 	if (sks_join(back, NULL) == -1) { /* the server stops: so does the child */
 		sks_cancel(back);
 		sks_join(back, NULL);
 	}
+	if (pair->reset)
+		break_off(pair);
 	if (rc == 0 && pair->failed == 0)
 		return 0;
 	errno = rc == -1 ? error : pair->failed;

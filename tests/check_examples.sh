@@ -806,6 +806,41 @@ END
 	same "proxy --mode $mode: the end" 0 "$code"
 done
 
+# A Unix socket has no resets of its own, but who closes it with input unread makes one.
+for mode in fibers threads processes; do
+	must_start 3 proxy --mode $mode 127.0.0.1:0 "unix:$tmp/up"
+	must_start 4 proxy --mode $mode 127.0.0.1:0 "${address#tcp:}"
+	python "proxy --mode $mode, twice: a server's reset is the client's" "$address" "$tmp/up" <<'END'
+import struct
+up = upstream(sys.argv[2])
+for i in range(20):
+    c, s = pair(sys.argv[1], up)
+    s.sendall(b"hello")
+    assert c.recv(5) == b"hello"
+    c.sendall(b"never read")
+    s.recv(1)
+    s.close()
+    try:
+        assert False, c.recv(100)
+    except ConnectionResetError:
+        pass
+for i in range(20):
+    c, s = pair(sys.argv[1], up)
+    c.sendall(b"x")
+    assert s.recv(1) == b"x"
+    c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    c.close()
+    assert gone(s)
+END
+	rm -f "$tmp/up"
+	stop 4 TERM
+	same "proxy --mode $mode, twice: the first knows of all" 40 \
+	    "$(echo "$error" | grep -c 'Connection reset by peer')"
+	stop 3 TERM
+	same "proxy --mode $mode, twice: and the second, by resets" 40 \
+	    "$(echo "$error" | grep -c 'Connection reset by peer')"
+done
+
 must_start 3 proxy --timeout 1 127.0.0.1:0 "unix:$tmp/up"
 python "proxy --timeout 1: two that are silent are parted" "$address" "$tmp/up" <<'END'
 up = upstream(sys.argv[2])

@@ -112,7 +112,8 @@ SKS_API int sks_socket_pair(int type, struct sks_socket *pair[2]) SKS_MUST_CHECK
 /*
  * Closes; closing again does nothing. Whatever fiber waits in a call on it gets
  * EBADF. While there are streams of sks_makefile() the descriptor stays open
- * for them, and the last one closes it. 0, or -1 and errno of close(2).
+ * for them, and the last one closes it. With SO_LINGER { 1, 0 } set (setsockopt
+ * below) its peer reads a reset. 0, or -1 and errno of close(2).
  */
 SKS_API int sks_socket_close(struct sks_socket *socket);
 
