@@ -8,6 +8,8 @@
  * writes bounds the loop: they wait when the client is slow, and let others
  * run in between.
  */
+#include "sender.h"
+
 #include <errno.h>
 #include <socketserver.h>
 #include <stdint.h>
@@ -56,6 +58,8 @@ chargen(struct sks_request *req)
 	char line[COLUMNS + 2];
 	unsigned int i;
 
+	if (is_from_a_service(req))
+		return SKS_DONE;
 	if (sks_is_datagram(req))
 		return chargen_datagram(req);
 	for (i = 0; !sks_draining(req); i = (i + 1) % CHARACTERS) {

@@ -3,6 +3,8 @@
  * daytime (RFC 867): the date and time as a line for people, to each
  * connection and for each datagram, whatever it holds.
  */
+#include "sender.h"
+
 #include <errno.h>
 #include <socketserver.h>
 #include <time.h>
@@ -30,6 +32,8 @@ daytime(struct sks_request *req)
 	struct tm parts;
 	char line[512];
 
+	if (is_from_a_service(req))
+		return SKS_DONE;
 	if ((config->utc ? gmtime_r(&now, &parts) : localtime_r(&now, &parts)) == NULL)
 		return -1;
 #pragma GCC diagnostic ignored "-Wformat-nonliteral" /* the format is the user's */

@@ -5,10 +5,6 @@
  * A stream has no lines here: each piece is sent back as it came, so that any
  * bytes and an input without end take no memory. Between two pieces the
  * connection is parked and costs a few hundred bytes.
- *
- * Two echo services that are made to talk to each other by one datagram with a
- * forged sender would do so for ever. So datagrams from ports below 1024, where
- * such services are, get no answer, as inetd(8) does it.
  */
 #include "sender.h"
 
@@ -20,8 +16,10 @@ echo(struct sks_request *req)
 	char piece[16384];
 	ssize_t n;
 
+	if (is_from_a_service(req))
+		return SKS_DONE;
 	if (sks_is_datagram(req))
-		return is_from_a_service(req) ? SKS_DONE : sks_copy(req->rfile, req->wfile, -1);
+		return sks_copy(req->rfile, req->wfile, -1);
 	n = sks_read(req->rfile, piece, sizeof(piece));
 	if (n <= 0)
 		return (int)n; /* 0: the peer is done; -1: errno says why */

@@ -3,6 +3,8 @@
  * hello: greets whoever connects, or sends a datagram. The shortest plugin
  * with an option.
  */
+#include "sender.h"
+
 #include <socketserver.h>
 
 struct config {
@@ -20,6 +22,8 @@ hello(struct sks_request *req)
 {
 	const struct config *config = req->data;
 
+	if (is_from_a_service(req))
+		return SKS_DONE;
 	return sks_printf(req->wfile, "%s\n", config->greeting);
 }
 

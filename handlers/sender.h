@@ -4,7 +4,8 @@
  *
  * A forged sender must not make one service answer another, and that one the
  * first, without end: ports below 1024, where such services are, get no
- * answer, as inetd(8) does it.
+ * answer, as inetd(8) does it. For all handlers that answer datagrams, as any
+ * two of them will do.
  */
 #ifndef HANDLERS_SENDER_H
 #define HANDLERS_SENDER_H
@@ -12,6 +13,7 @@
 #include <netinet/in.h>
 #include <socketserver.h>
 
+/* A connection is from whoever made it. */
 static inline int
 is_from_a_service(const struct sks_request *req)
 {
@@ -21,7 +23,7 @@ is_from_a_service(const struct sks_request *req)
 		const struct sockaddr_in6 *in6;
 	} peer = { req->peer };
 
-	if (req->peer_len == 0)
+	if (!sks_is_datagram(req) || req->peer_len == 0)
 		return 0;
 	if (peer.any->sa_family == AF_INET)
 		return ntohs(peer.in->sin_port) < IPPORT_RESERVED;

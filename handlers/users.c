@@ -242,8 +242,10 @@ serve(struct sks_request *req)
 	struct user *me = req->state;
 	char *line;
 
+	if (is_from_a_service(req))
+		return SKS_DONE;
 	if (sks_is_datagram(req))
-		return is_from_a_service(req) ? SKS_DONE : tell(req, NULL, PACKET);
+		return tell(req, NULL, PACKET);
 	if (!me->parked) {
 		me->parked = 1;
 		return SKS_KEEP;

@@ -192,6 +192,36 @@ def chargen(s, is_stream):
         lengths.add(len(text))
     assert len(lengths) > 5, lengths
 
+def from_a_service(address):
+    """From a port below 1024 comes no question, but what another service said."""
+    server = (address.split(":")[1], int(address.split(":")[2]))
+    low, other = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    other.settimeout(0.2)
+    for port in range(1023, 511, -1):
+        try:
+            low.bind(("127.0.0.1", port))
+            break
+        except PermissionError:
+            raise SystemExit(77)
+        except OSError:
+            continue # somebody has it
+    low.sendto(b"?", server)
+    while True: # of chargen a reply may have no bytes, and so be none
+        other.sendto(b"?", server)
+        try:
+            other.recv(65536)
+            break
+        except socket.timeout:
+            continue
+    low.setblocking(False)
+    try:
+        raise SystemExit("an answer: %r" % low.recv(65536))
+    except BlockingIOError:
+        pass # and it would have come before the other's
+
+if sys.argv[1] == "from_a_service":
+    from_a_service(sys.argv[2])
+    sys.exit()
 handlers = {"hello": hello, "echo": echo, "discard": discard, "daytime": daytime,
     "time": time_, "chargen": chargen}
 for address in sys.argv[2:]:
@@ -211,6 +241,8 @@ asked() {
 		skip "$name" "no python3"
 	elif $limit python3 "$tmp/ask.py" "$@" >"$tmp/said" 2>&1; then
 		ok "$name"
+	elif [ $? -eq 77 ]; then
+		skip "$name" "not allowed to have such a port"
 	else
 		not_ok "$name" "$(tail -n 5 "$tmp/said")"
 	fi
@@ -247,6 +279,13 @@ for handler in hello echo discard daytime time chargen; do
 	done
 done
 none "no Unix socket file is left" "$(find "$tmp" -type s)"
+
+# All that answer datagrams, or two of them could be made to talk for ever.
+for handler in hello echo daytime time chargen users; do
+	start 1 "$handler" --listen udp:127.0.0.1:0 || continue
+	asked "$handler: a datagram from a port below 1024 is not answered" from_a_service "$addresses"
+	stop "$handler, udp: SIGTERM" TERM
+done
 
 start 3 echo --workers 2 --listen tcp:127.0.0.1:0 --listen udp:127.0.0.1:0 --listen "unix:$tmp/s"
 # shellcheck disable=SC2086
