@@ -64,7 +64,7 @@ start() {
 	rm -f "$tmp/lines"
 	mkfifo "$tmp/lines" || exit 1
 	if [ -n "$files" ]; then
-		sh -c 'ulimit -S -n "$0"; exec "$@"' "$files" "$bin/$program" "$@"
+		exec sh -c 'ulimit -S -n "$0"; exec "$@"' "$files" "$bin/$program" "$@"
 	else
 		exec "$bin/$program" "$@"
 	fi >"$tmp/lines" 2>"$tmp/errors.$slot" &
