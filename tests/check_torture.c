@@ -35,7 +35,7 @@
 #define RUNNING_ON_VALGRIND 0
 #endif
 
-#define HANG_SECONDS (is_slow() ? 60 : 10)
+#define HANG_SECONDS (is_slow() ? 150 : 60)
 #define BEYOND 77 /* a child's exit: there is no k-th use */
 
 /* -- the balance of memory, except of threads that say they are quiet -- */
