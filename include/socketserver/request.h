@@ -108,8 +108,9 @@ SKS_API int sks_is_truncated(const struct sks_request *req);
  * Sends bytes to another connection, from any thread of the process. Never
  * waits: the bytes are copied and sent by that connection's loop, whole,
  * between its owner's flushes; what was taken goes out also when the connection
- * ends right after, and is lost only where that breaks. The caller must know that the request is alive:
- * keep a list that setup adds to and finish removes from, under one sks_mutex.
+ * ends right after, and is lost only where that breaks. The caller must know
+ * that the request is alive: keep a list that setup adds to and finish removes
+ * from, under one sks_mutex.
  * -1: ENOBUFS when more than max_output bytes would wait there, ENOTSUP for a
  * datagram, or where there is no server, ENOTCONN when the connection is
  * ending, ENOMEM.
@@ -120,8 +121,9 @@ SKS_API int sks_post(struct sks_request *req, const void *buf, size_t n);
  * Breaks the connection off: once the request has ended the peer reads a reset
  * (ECONNRESET), not an end. What was not sent by then is dropped, and reads and
  * writes answer ECONNABORTED from now on. A Unix socket has no resets: there the
- * peer reads an end. On the request's task, or in verify. -1: ENOTSUP for a datagram, or where
- * there is no network; errno of setsockopt(2). Python: SO_LINGER (1, 0).
+ * peer reads an end. On the request's task, or in verify. -1: ENOTSUP for a
+ * datagram, or where there is no network; errno of setsockopt(2). Python:
+ * SO_LINGER (1, 0).
  */
 SKS_API int sks_abort(struct sks_request *req);
 
