@@ -191,8 +191,10 @@ SKS_API int sks_server_is_running(const struct sks_server *server);
 /*
  * Closes the listeners and frees everything. NULL is fine. When the server
  * runs on options.base it is stopped at once: connections are reset, requests
- * that wait get ECANCELED and end before this returns. Must not be called from
- * a handler or hook of this server.
+ * that wait get ECANCELED and end before this returns. So it waits for handlers
+ * on threads, without end for one that blocks outside of the library, which
+ * nothing can end but what it waits for; child processes are killed. Must not be
+ * called from a handler or hook of this server.
  */
 SKS_API void sks_server_free(struct sks_server *server);
 

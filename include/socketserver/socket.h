@@ -15,15 +15,17 @@
  *   ETIMEDOUT   the socket's time limit passed (or sks_deadline())
  *   ECANCELED   the server stops and the drain time is over
  *   EBUSY       another fiber waits for the same direction of this socket
- *   EBADF       the socket is closed, also when that happens during the wait
+ *   EBADF       the socket is closed, also when that happens during the wait, by
+ *               whatever thread
  *   ENOMEM, EMFILE   no means to wait
  * A peer that is gone is EPIPE or ECONNRESET, never a signal.
  *
  * Threads. Sockets and their streams may be created in one task and used in
  * another. Two tasks at once may use one, fibers or threads, when one of them
- * sends and the other receives; another thread closes it only when both are
- * done. What is written to a stream is sent by the task that wrote it, so it
- * must be flushed before a thread of yours ends or hands the stream over.
+ * sends and the other receives. Any thread may close a socket meanwhile; it is
+ * freed, and streams are closed, when both are done. What is written to a stream
+ * is sent by the task that wrote it, so it must be flushed before a thread of
+ * yours ends or hands the stream over.
  */
 #ifndef SOCKETSERVER_SOCKET_H
 #define SOCKETSERVER_SOCKET_H
@@ -110,14 +112,16 @@ SKS_API struct sks_socket *sks_socket_fromfd(int fd) SKS_MUST_CHECK;
 SKS_API int sks_socket_pair(int type, struct sks_socket *pair[2]) SKS_MUST_CHECK;
 
 /*
- * Closes; closing again does nothing. Whatever fiber waits in a call on it gets
- * EBADF. While there are streams of sks_makefile() the descriptor stays open
- * for them, and the last one closes it. With SO_LINGER { 1, 0 } set (setsockopt
- * below) its peer reads a reset. 0, or -1 and errno of close(2).
+ * Closes; closing again does nothing. Who waits in a call on it, or is about to,
+ * gets EBADF, also on another thread: that is woken by shutdown(2), which whoever
+ * else has the same socket, by dup(2) or fork(2), will notice. While there are
+ * streams of sks_makefile() the descriptor stays open for them, and the last one
+ * closes it. With SO_LINGER { 1, 0 } set (setsockopt below) its peer reads a
+ * reset. 0, or -1 and errno of close(2).
  */
 SKS_API int sks_socket_close(struct sks_socket *socket);
 
-/* Closes, and frees the object. NULL is fine. */
+/* Closes, and frees the object, which no other thread may be using. NULL is fine. */
 SKS_API void sks_socket_free(struct sks_socket *socket);
 
 /*

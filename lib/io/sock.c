@@ -127,22 +127,33 @@ sks_sock_drop(struct sks_socket *s)
 	errno = saved;
 }
 
-/* Ends the wait of another fiber of this loop. */
+/*
+ * Ends the wait of another fiber of this thread, or of another thread. That one
+ * waits for the socket, so it is that which has to wake it. A reader needs no
+ * end of our side for it, which would come before a reset.
+ */
 static void
-interrupt(struct sks_task *task)
+interrupt(struct sks_socket *s, struct sks_sock_waiter *w, int how)
 {
-	if (task != NULL && task->loop != NULL && sks_loop_is_here(task->loop))
+	struct sks_task *task = atomic_load(&w->task);
+	int error = errno;
+
+	if (task == NULL || atomic_load(&w->process) != (int)getpid())
+		return;
+	if (pthread_equal(atomic_load(&w->thread), pthread_self()))
 		sks_wait_end(task, EBADF);
+	else
+		(void)sks_sys_shutdown(s->fd, how); /* also where it says ENOTCONN it wakes */
+	errno = error;
 }
 
 int
 sks_socket_close(struct sks_socket *s)
 {
-	if (s->closed)
+	if (atomic_exchange(&s->closed, 1))
 		return 0;
-	s->closed = 1;
-	interrupt(s->waiting[0]);
-	interrupt(s->waiting[1]);
+	interrupt(s, &s->waiting[0], SHUT_RD);
+	interrupt(s, &s->waiting[1], SHUT_RDWR);
 	return drop(s);
 }
 
@@ -198,6 +209,18 @@ sks_socket_gettimeout(const struct sks_socket *s)
 	return s->timeout_ms;
 }
 
+/* For a call: nobody may have let go for the last time, or it would do so again. 0: somebody has. */
+static int
+hold_open(struct sks_socket *s)
+{
+	int holds = atomic_load(&s->holds);
+
+	while (holds > 0)
+		if (atomic_compare_exchange_weak(&s->holds, &holds, holds + 1))
+			return 1;
+	return 0;
+}
+
 int
 sks_sock_begin(struct sks_socket *s)
 {
@@ -205,8 +228,11 @@ sks_sock_begin(struct sks_socket *s)
 
 	task->calls++;
 	sks_wait_fair(task);
-	if (!s->closed)
-		return 0;
+	if (hold_open(s)) {
+		if (!s->closed)
+			return 0;
+		sks_sock_drop(s);
+	}
 	errno = EBADF;
 	return -1;
 }
@@ -243,18 +269,19 @@ await_event(struct sks_socket *s, struct sks_sock_wait *wait, int event)
 static int
 await(struct sks_socket *s, struct sks_sock_wait *wait, int event)
 {
-	struct sks_task **waiting = &s->waiting[event == SKS_WRITE];
+	struct sks_sock_waiter *waiting = &s->waiting[event == SKS_WRITE];
 	int rc = -1;
 
 	sks_flush_dirty();
-	if (s->closed)
-		errno = EBADF;
-	else if (*waiting != NULL)
+	if (atomic_load(&waiting->task) != NULL)
 		errno = EBUSY;
 	else {
-		*waiting = sks_task_current();
-		rc = await_event(s, wait, event);
-		*waiting = NULL;
+		atomic_store(&waiting->thread, pthread_self());
+		atomic_store(&waiting->process, (int)getpid());
+		atomic_store(&waiting->task, sks_task_current());
+		if (!s->closed) /* looked at last: whoever closes looks for us after that */
+			rc = await_event(s, wait, event);
+		atomic_store(&waiting->task, NULL);
 	}
 	if (s->closed) {
 		errno = EBADF;
@@ -272,9 +299,7 @@ sks_sock_retry(struct sks_socket *s, struct sks_sock_wait *wait, int event)
 		return 0;
 	if ((errno != EAGAIN && errno != EINPROGRESS) || is_over(s, wait))
 		return -1;
-	sks_sock_hold(s);
 	rc = await(s, wait, event);
-	sks_sock_drop(s);
 	if (rc == 0 || errno != ETIMEDOUT)
 		return rc;
 	wait->expired = 1; /* it may have come in the same moment */
@@ -284,14 +309,7 @@ sks_sock_retry(struct sks_socket *s, struct sks_sock_wait *wait, int event)
 int
 sks_sock_pause(struct sks_socket *s, struct sks_sock_wait *wait)
 {
-	int rc;
-
-	if (is_over(s, wait))
-		return -1;
-	sks_sock_hold(s);
-	rc = await(s, wait, 0);
-	sks_sock_drop(s);
-	return rc;
+	return is_over(s, wait) ? -1 : await(s, wait, 0);
 }
 
 /* ---- calls that never wait ---- */

@@ -12,17 +12,25 @@
 #include "fiber/task.h"
 #include "io/guest.h"
 
+#include <pthread.h>
 #include <socketserver/socket.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
+/* Who waits, and where. In a forked child it is its parent's. */
+struct sks_sock_waiter {
+	struct sks_task *_Atomic task; /* NULL: nobody */
+	_Atomic pthread_t thread;
+	atomic_int process;
+};
+
 struct sks_socket {
 	int fd;                      /* -1: closed, and nobody holds it */
-	int closed;                  /* for its owner */
+	atomic_int closed;           /* for its owner, on whatever thread */
 	int orphan;                  /* the owner has freed it; who lets go last frees the memory */
 	int timeout_ms;
-	atomic_int holds;
-	struct sks_task *waiting[2]; /* for input, for room; NULL: nobody */
+	atomic_int holds;            /* the owner's, its streams', and those of calls that may wait */
+	struct sks_sock_waiter waiting[2]; /* for input, for room */
 	struct sks_guest *guest;     /* of a loop; NULL: no fiber has waited for input yet */
 };
 
@@ -36,8 +44,18 @@ struct sks_socket *sks_sock_wrap(int fd);
 void sks_sock_hold(struct sks_socket *s);
 void sks_sock_drop(struct sks_socket *s);
 
-/* At the beginning of each call: 0, or -1 and EBADF when it is closed. A turn, when one is due. */
+/*
+ * Around each call that may wait. begin: 0, or -1 and EBADF when it is closed, and
+ * then there is no end; a turn, when one is due. In between the descriptor stays,
+ * whoever closes it. end keeps errno, and then *s may be gone.
+ */
 int sks_sock_begin(struct sks_socket *s);
+
+static inline void
+sks_sock_end(struct sks_socket *s)
+{
+	sks_sock_drop(s);
+}
 
 /* How long a call may still wait; zero it before. */
 struct sks_sock_wait {
@@ -48,7 +66,7 @@ struct sks_sock_wait {
 
 /*
  * After a call that failed: waits for the event when that was EAGAIN, or does
- * nothing when it was EINTR. 0: try again. -1 and errno; then *s may be gone.
+ * nothing when it was EINTR. 0: try again. -1 and errno.
  */
 int sks_sock_retry(struct sks_socket *s, struct sks_sock_wait *wait, int event);
 

@@ -48,6 +48,7 @@ sks_socket_send_fds(struct sks_socket *s, const void *buf, size_t n, const int *
 	do {
 		sent = sks_sys_sendmsg(s->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 	} while (sent == -1 && sks_sock_retry(s, &wait, SKS_WRITE) == 0);
+	sks_sock_end(s);
 	return sent;
 }
 
@@ -99,6 +100,7 @@ sks_socket_recv_fds(struct sks_socket *s, void *buf, size_t n, int *fds, size_t 
 		};
 		got = sks_sys_recvmsg(s->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	} while (got == -1 && sks_sock_retry(s, &wait, SKS_READ) == 0);
+	sks_sock_end(s);
 	if (got == -1)
 		return -1;
 	cut = (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;

@@ -31,11 +31,12 @@ sks_socket_accept(struct sks_socket *s, struct sockaddr *addr, socklen_t *len)
 		return NULL;
 	/* First, so that a client is not lost for want of memory. */
 	client = sks_sys_calloc(1, sizeof(*client));
-	if (client == NULL)
-		return NULL;
-	do {
-		fd = sks_sys_accept4(s->fd, addr, len, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	} while (fd == -1 && sks_sock_retry(s, &wait, SKS_READ) == 0);
+	if (client != NULL) {
+		do {
+			fd = sks_sys_accept4(s->fd, addr, len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		} while (fd == -1 && sks_sock_retry(s, &wait, SKS_READ) == 0);
+	}
+	sks_sock_end(s);
 	if (fd == -1) {
 		sks_sys_free(client);
 		return NULL;
@@ -63,13 +64,11 @@ await_connected(struct sks_socket *s, struct sks_sock_wait *wait)
 	return error != 0 ? -1 : 0;
 }
 
-int
-sks_socket_connect(struct sks_socket *s, const struct sockaddr *addr, socklen_t len)
+static int
+connect_and_wait(struct sks_socket *s, const struct sockaddr *addr, socklen_t len)
 {
 	struct sks_sock_wait wait = { 0 };
 
-	if (sks_sock_begin(s) == -1)
-		return -1;
 	while (sks_sys_connect(s->fd, addr, len) == -1) {
 		if (errno == EINPROGRESS || errno == EINTR)
 			return await_connected(s, &wait);
@@ -78,6 +77,18 @@ sks_socket_connect(struct sks_socket *s, const struct sockaddr *addr, socklen_t 
 			return -1;
 	}
 	return 0;
+}
+
+int
+sks_socket_connect(struct sks_socket *s, const struct sockaddr *addr, socklen_t len)
+{
+	int rc;
+
+	if (sks_sock_begin(s) == -1)
+		return -1;
+	rc = connect_and_wait(s, addr, len);
+	sks_sock_end(s);
+	return rc;
 }
 
 ssize_t
@@ -91,6 +102,7 @@ sks_socket_recv(struct sks_socket *s, void *buf, size_t n, int flags)
 	do {
 		got = sks_sys_recv(s->fd, buf, n, flags | MSG_DONTWAIT);
 	} while (got == -1 && again(s, &wait, SKS_READ, flags) == 0);
+	sks_sock_end(s);
 	return got;
 }
 
@@ -99,9 +111,12 @@ send_some(struct sks_socket *s, struct sks_sock_wait *wait, const void *buf, siz
 {
 	ssize_t sent;
 
+	if (sks_sock_begin(s) == -1)
+		return -1;
 	do {
 		sent = sks_sys_send(s->fd, buf, n, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
 	} while (sent == -1 && again(s, wait, SKS_WRITE, flags) == 0);
+	sks_sock_end(s);
 	return sent;
 }
 
@@ -110,7 +125,7 @@ sks_socket_send(struct sks_socket *s, const void *buf, size_t n, int flags)
 {
 	struct sks_sock_wait wait = { 0 };
 
-	return sks_sock_begin(s) == -1 ? -1 : send_some(s, &wait, buf, n, flags);
+	return send_some(s, &wait, buf, n, flags);
 }
 
 int
@@ -120,11 +135,8 @@ sks_socket_sendall(struct sks_socket *s, const void *buf, size_t n, int flags)
 	const char *at = buf;
 
 	do {
-		ssize_t sent;
+		ssize_t sent = send_some(s, &wait, at, n, flags);
 
-		if (sks_sock_begin(s) == -1)
-			return -1;
-		sent = send_some(s, &wait, at, n, flags);
 		if (sent == -1)
 			return -1;
 		at += sent;
@@ -149,6 +161,7 @@ sks_socket_recvfrom(struct sks_socket *s, void *buf, size_t n, int flags, struct
 		msg.msg_namelen = addr != NULL ? *len : 0;
 		got = sks_sys_recvmsg(s->fd, &msg, flags | MSG_DONTWAIT);
 	} while (got == -1 && again(s, &wait, SKS_READ, flags) == 0);
+	sks_sock_end(s);
 	if (got == -1)
 		return -1;
 	if (addr != NULL)
@@ -179,5 +192,6 @@ sks_socket_sendto(struct sks_socket *s, const void *buf, size_t n, int flags,
 		else
 			rc = again(s, &wait, SKS_WRITE, flags);
 	} while (rc == 0);
+	sks_sock_end(s);
 	return sent;
 }
