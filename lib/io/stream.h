@@ -56,6 +56,7 @@ struct sks_wfile {
 	size_t max_output;
 	atomic_int error;           /* a reader of the twin, who may be another thread, looks at it */
 	atomic_int claimed;         /* busy, where several threads may write */
+	unsigned char keeps;        /* some memory between flushes: it has no pool */
 	unsigned char roams;        /* a client's: its pool is that of whoever writes */
 	unsigned char partial;      /* of the first message in buf something is sent */
 	unsigned char busy;

@@ -25,6 +25,7 @@
 #define DIRECT_SIZE 16384 /* from here on bytes are sent from the caller's memory */
 #define STEP_SIZE 65536   /* time is given anew for each of these */
 #define FIRST_ROOM 1024   /* asked for at once, so that a few short writes move no memory */
+#define KEPT_SIZE 2048    /* no more memory than this, where some is kept */
 #define PRINT_ROOM 256    /* what most sks_printf() calls need */
 
 void
@@ -65,6 +66,16 @@ sks_wfile_failed(struct sks_wfile *w)
 	if (is_datagram(w)) /* the next one may go */
 		w->error = 0;
 	return 1;
+}
+
+/* All was sent. */
+static void
+empty(struct sks_wfile *w)
+{
+	if (w->keeps && w->buf.cap <= KEPT_SIZE)
+		w->buf.start = w->buf.end = 0;
+	else
+		sks_buf_release(&w->buf, w->pool);
 }
 
 /* One direction of bytes that send_all works through. */
@@ -245,7 +256,7 @@ send_all(struct sks_wfile *w, const void *more, size_t n, int wait)
 	if (w->error != 0 && is_datagram(w)) /* it is lost; the next must not be joined to it */
 		sks_buf_consume(&w->buf, sks_buf_length(&w->buf));
 	if (sks_buf_length(&w->buf) == 0)
-		sks_buf_release(&w->buf, w->pool);
+		empty(w);
 	w->busy = 0;
 	return rc == -1 ? -1 : 0;
 }
@@ -279,7 +290,7 @@ flush_at_once(struct sks_task *task, struct sks_wfile *w)
 			return 0;
 		}
 		w->partial = 0;
-		sks_buf_release(&w->buf, w->pool);
+		empty(w);
 	}
 	sks_list_remove(&w->dirty);
 	return 1;
@@ -440,9 +451,10 @@ sks_wfile_adopt(struct sks_wfile *w, struct sks_buf *buf)
 {
 	size_t n = sks_buf_length(buf);
 
-	if (w->tr == NULL || is_datagram(w) || w->buf.base != NULL || w->error != 0 || w->busy ||
-	    n >= DIRECT_SIZE || n > w->max_output || sks_task_current()->shares)
+	if (w->tr == NULL || is_datagram(w) || sks_buf_length(&w->buf) > 0 || w->error != 0 ||
+	    w->busy || n >= DIRECT_SIZE || n > w->max_output || sks_task_current()->shares)
 		return 0;
+	sks_buf_release(&w->buf, w->pool);
 	w->buf = *buf;
 	*buf = (struct sks_buf){ 0 };
 	if (w->roams)

@@ -306,6 +306,7 @@ attach(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w)
 	r->watch = &c->watch;
 	r->buf = take_input(c);
 	r->dry = sks_buf_length(&r->buf) > 0; /* the loop has just emptied the socket */
+	w->keeps = w->pool == NULL;
 	w->outbox = &c->outbox;
 	c->call.req.rfile = r;
 	c->call.req.wfile = w;
