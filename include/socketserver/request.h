@@ -79,7 +79,8 @@ struct sks_request {
 	struct sks_server *server; /* NULL in sks_handle_bytes() and sks_serve_fd() */
 	const struct sockaddr *peer; /* Python: client_address */
 	socklen_t peer_len;      /* 0 when the peer has no address */
-	int fd;                  /* for getsockopt(2) and the like, not for bytes; -1: none */
+	int fd;                  /* for getsockopt(2) and the like, not for bytes; -1: none.
+	                            Its O_NONBLOCK and SO_RCVTIMEO are the library's */
 };
 
 /*

@@ -5,11 +5,12 @@
  * Python: StreamRequestHandler.rfile and .wfile, socket.makefile().
  *
  * Waiting. A call that has to wait parks the fiber it runs on, or blocks the
- * thread in poll(2) when it runs on none. Before any wait, what this task has
- * written to its wfiles is sent (the flush rule), so handlers need no flush
- * calls. On fibers the loop may send it for a fiber that waits for input, when
- * the few that had input at the same time have had their turn. A fiber also
- * yields to others after 32 system calls, 256 KiB or 1024 buffered lines.
+ * thread, in poll(2) or in the read itself, when it runs on none. Before any
+ * wait, what this task has written to its wfiles is sent (the flush rule), so
+ * handlers need no flush calls. On fibers the loop may send it for a fiber that
+ * waits for input, when the few that had input at the same time have had their
+ * turn. A fiber also yields to others after 32 system calls, 256 KiB or 1024
+ * buffered lines.
  *
  * Counting. Lengths count: NUL bytes are data like others.
  *

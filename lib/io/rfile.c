@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/util.h"
+#include "io/blocking.h"
 #include "io/guest.h"
 #include "io/wait.h"
 
@@ -119,31 +120,32 @@ watch_of(struct sks_rfile *r)
 	return r->guest == NULL ? r->watch : sks_guest_watch(r->guest, r->tr->fd);
 }
 
-/* One try to read. 1..n, 0 at the end of input, or -1. */
+/* One try to read, which may wait itself. 1..n, 0 at the end of input, or -1. */
 static ssize_t
-pull(struct sks_rfile *r, void *into, size_t n)
+pull(struct sks_rfile *r, void *into, size_t n, int waits)
 {
-	ssize_t got = r->tr->ops->read(r->tr, into, n);
+	ssize_t got = waits ? sks_blocking_read(r->blocking, r->tr, into, n, r->idle_ms) :
+			      r->tr->ops->read(r->tr, into, n);
 
 	if (got > 0)
 		r->dry = (size_t)got < n;
 	else if (got == 0)
 		r->eof = 1;
-	else if (errno != EAGAIN)
+	else if (errno != EAGAIN && errno != ECANCELED)
 		r->error = errno;
 	return got;
 }
 
 /* Reads into the buffer, as much as comes at once. */
 static ssize_t
-pull_more(struct sks_rfile *r)
+pull_more(struct sks_rfile *r, int waits)
 {
 	size_t room = sks_buf_length(&r->buf) == 0 ? FILL_SIZE : FILL_MORE;
 	ssize_t got;
 
 	if (sks_buf_reserve(&r->buf, r->pool, room) == -1)
 		return -1;
-	got = pull(r, r->buf.base + r->buf.end, r->buf.cap - r->buf.end);
+	got = pull(r, r->buf.base + r->buf.end, r->buf.cap - r->buf.end, waits);
 	if (got > 0)
 		r->buf.end += (size_t)got;
 	return got;
@@ -153,7 +155,7 @@ pull_more(struct sks_rfile *r)
 static void
 pull_ahead(struct sks_ahead *ahead)
 {
-	(void)pull_more(sks_container_of(ahead, struct sks_rfile, ahead));
+	(void)pull_more(sks_container_of(ahead, struct sks_rfile, ahead), 0);
 }
 
 /*
@@ -167,7 +169,7 @@ pull_datagram(struct sks_rfile *r)
 
 	if (got == -1 || sks_buf_reserve(&r->buf, r->pool, sks_max((size_t)got, 1)) == -1)
 		return -1;
-	got = pull(r, r->buf.base + r->buf.end, r->buf.cap - r->buf.end);
+	got = pull(r, r->buf.base + r->buf.end, r->buf.cap - r->buf.end, 0);
 	r->error = 0;
 	r->dry = 0;
 	r->eof = got >= 0;
@@ -183,19 +185,41 @@ is_broken(struct sks_rfile *r, const struct sks_task *task)
 	return r->twin != NULL && !task->shares && r->twin->error != 0;
 }
 
+/*
+ * A thread waits for its first byte in the read, if it may. 1: what came of it
+ * is in r; 0: what is left of the time is to be waited as usual; -1.
+ */
+static __attribute__((noinline)) int
+wait_in_read(struct sks_rfile *r, int may)
+{
+	if (may && sks_blocking_may(r->tr)) {
+		if (pull_more(r, 1) >= 0 || r->error != 0)
+			return 1;
+		if (errno != EAGAIN)
+			return -1;
+	}
+	sks_buf_shrink(&r->buf, r->pool);
+	return 0;
+}
+
 static int
 wait_for(struct sks_rfile *r, struct patience *p, int want, int ahead)
 {
 	enum phase phase = p->begun || sks_buf_length(&r->buf) > 0 ? FOR_REST : FOR_FIRST;
 	struct sks_task *task = sks_task_current();
-	int rc;
+	int is_new = p->phase != phase, rc;
 
-	if (p->phase != phase) {
+	if (is_new) {
 		p->phase = phase;
 		p->deadline = sks_clock_after(phase == FOR_REST ? r->read_ms : r->idle_ms);
 	}
 	if (want == SKS_WRITE)
 		return sks_wait_writable(r->tr->fd, p->deadline);
+	if (r->blocks && ahead) {
+		rc = wait_in_read(r, is_new && phase == FOR_FIRST);
+		if (rc != 0)
+			return rc == 1 ? 0 : -1;
+	}
 	task->ahead = ahead ? &r->ahead : NULL;
 	rc = sks_wait_readable(r->tr->fd, watch_of(r), p->deadline);
 	task->ahead = NULL;
@@ -268,9 +292,9 @@ get(struct sks_rfile *r, struct patience *p, void *into, size_t n)
 			if (datagram)
 				got = pull_datagram(r);
 			else if (into != NULL)
-				got = pull(r, into, n);
+				got = pull(r, into, n, 0);
 			else
-				got = pull_more(r);
+				got = pull_more(r, 0);
 			count(got);
 			if (got >= 0 || errno != EAGAIN) {
 				p->begun |= got > 0;
@@ -283,11 +307,13 @@ get(struct sks_rfile *r, struct patience *p, void *into, size_t n)
 			want = r->tr->want != 0 ? r->tr->want : SKS_READ;
 		}
 		r->dry = 0;
-		if (into == NULL)
+		if (into == NULL && !r->blocks)
 			sks_buf_shrink(&r->buf, r->pool);
 		if (await(r, p, want, into == NULL && !datagram) == -1) {
-			if (errno != ETIMEDOUT)
+			if (errno != ETIMEDOUT) {
+				r->dry = 1; /* what ended the wait may look like an end of input */
 				return -1;
+			}
 			expired = 1;
 		}
 	}

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <socketserver/stream.h>
 
+struct sks_blocking;
 struct sks_guest;
 struct sks_watch;
 
@@ -39,12 +40,14 @@ struct sks_rfile {
 	uint64_t taken;             /* bytes that reads have consumed */
 	unsigned char *nul;         /* where a NUL was put for the caller; NULL: nowhere */
 	unsigned char under_nul;
-	unsigned char dry;          /* the last read came short: wait before the next */
+	unsigned char dry;          /* the last read came short, or its wait failed: wait first */
 	unsigned char eof;
+	unsigned char blocks;       /* of a connection that a thread has: see blocking */
 	unsigned char busy;
 	int error;
 	atomic_int claimed;         /* busy, where several threads may read */
 	const struct sks_times *defaults;
+	struct sks_blocking *blocking; /* with what it may wait in the read itself */
 };
 
 struct sks_wfile {

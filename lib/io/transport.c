@@ -3,7 +3,8 @@
  * The plain transports: a connected stream or datagram socket.
  *
  * MSG_DONTWAIT makes it independent of the descriptor's O_NONBLOCK, which is
- * shared with whoever inherited the socket.
+ * shared with whoever inherited the socket. Only a read that waits needs that
+ * flag to be off; where it is on, it does not wait.
  */
 #include "io/transport.h"
 
@@ -27,6 +28,15 @@ plain_read(struct sks_transport *tr, void *buf, size_t n)
 	do {
 		got = sks_sys_recv(tr->fd, buf, n, MSG_DONTWAIT);
 	} while (got == -1 && errno == EINTR);
+	count(tr->traffic, 0, got);
+	return got;
+}
+
+static ssize_t
+plain_read_waiting(struct sks_transport *tr, void *buf, size_t n)
+{
+	ssize_t got = sks_sys_recv(tr->fd, buf, n, 0);
+
 	count(tr->traffic, 0, got);
 	return got;
 }
@@ -64,6 +74,7 @@ plain_shutdown(struct sks_transport *tr)
 
 const struct sks_transport_ops sks_plain_transport = {
 	.read = plain_read,
+	.read_waiting = plain_read_waiting,
 	.write = plain_write,
 	.shutdown = plain_shutdown,
 };

@@ -145,6 +145,7 @@ int
 sks_cancel_init(struct sks_cancel *cancel)
 {
 	atomic_init(&cancel->on, 0);
+	atomic_init(&cancel->soon, 0);
 	cancel->up = NULL;
 	cancel->fd = sks_sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return cancel->fd == -1 ? -1 : 0;

@@ -6,7 +6,8 @@
  * task is: a fiber is parked until its loop has the event (wait_event.c), a
  * thread blocks in poll(2) (wait_poll.c). Both look at the same things in the
  * same order: cancelled, then the event, then the deadline (the call's or the
- * task's, whichever comes first).
+ * task's, whichever comes first). Only a thread that has a connection to itself
+ * has a shorter way, the read itself (blocking.h).
  *
  * The rejected alternative was a vtable of waits carried by each stream. It
  * would have tied a stream to the kind of task that made it, where a handler's

@@ -155,7 +155,9 @@ take_connection(struct sks_listener *l)
 
 	if (!claim(l))
 		return 0;
-	fd = sks_sys_accept4(l->fd, &peer.any, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	/* Threads may wait in a read; everybody else says MSG_DONTWAIT. */
+	fd = sks_sys_accept4(l->fd, &peer.any, &len, SOCK_CLOEXEC |
+	    (l->worker->service->options.mode == SKS_THREADS ? 0 : SOCK_NONBLOCK));
 	if (fd == -1) {
 		error = errno;
 		unclaim(l);

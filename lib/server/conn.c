@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/sys.h"
+#include "io/blocking.h"
 #include "io/stream.h"
 #include "io/wait.h"
 #include "server/linger.h"
@@ -36,6 +37,7 @@ struct sks_connection {
 		uint32_t start, end, cap;
 	} in;
 	struct sks_times times;
+	struct sks_blocking blocking; /* of its task, where that is a thread */
 	int drained;                  /* bytes thrown away while lingering */
 	/* Bytes, not bits: the task and the loop may be two threads, each writing its own. */
 	unsigned char parked;
@@ -302,6 +304,8 @@ attach(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w)
 	sks_wfile_init(w, &c->transport, &c->times, &service->times, service->options.max_output);
 	r->pool = in_child ? &c->call.bufs[0] : pool;
 	w->pool = in_child ? &c->call.bufs[1] : pool;
+	r->blocks = is_threaded(c) ? 1 : 0;
+	r->blocking = &c->blocking;
 	r->twin = w;
 	r->watch = &c->watch;
 	r->buf = take_input(c);
@@ -535,9 +539,18 @@ ended(struct sks_call *call)
 	}
 }
 
+static void
+interrupt(struct sks_call *call)
+{
+	struct sks_connection *c = conn_of(call);
+
+	sks_blocking_interrupt(&c->blocking, &c->transport);
+}
+
 static const struct sks_call_ops conn_ops = {
 	.run = run,
 	.ended = ended,
+	.interrupt = interrupt,
 	.handed_over = let_go,
 };
 
