@@ -3,6 +3,11 @@
  * The loop, the task and who posts may be several threads, so what they all
  * look at is under a lock; it is never held across a wait. Most connections have
  * no outbox at all.
+ *
+ * A connection of a thread always has one, and hardly ever something in it. So
+ * that this costs its flushes no lock, one word tells what they need to know. It
+ * says LOADED before the lock is given back, and then no task begins to send
+ * without the lock; one that has begun before finds LOADED when it is done.
  */
 #include "io/outbox.h"
 
@@ -10,6 +15,9 @@
 
 #include <errno.h>
 #include <string.h>
+
+#define CLAIMED 1 /* the task sends, the loop does not */
+#define LOADED 2  /* there are bytes, or an error */
 
 static void
 lock(struct sks_outbox *box)
@@ -23,12 +31,29 @@ unlock(struct sks_outbox *box)
 	pthread_mutex_unlock(&box->lock);
 }
 
+/* Under the lock, after each change of what is in it. */
+static void
+note(struct sks_outbox *box)
+{
+	if (box->error != 0 || sks_buf_length(&box->buf) > 0)
+		atomic_fetch_or(&box->state, LOADED);
+	else
+		atomic_fetch_and(&box->state, ~LOADED);
+}
+
+static int
+is_claimed(struct sks_outbox *box)
+{
+	return (atomic_load(&box->state) & CLAIMED) != 0;
+}
+
 /* Under the lock. */
 static void
 fail(struct sks_outbox *box, int error)
 {
 	box->error = error;
 	sks_buf_release(&box->buf, box->pool);
+	note(box);
 	/* Whoever reads on this connection learns of it by an end of input. */
 	sks_sys_shutdown(box->tr.fd, SHUT_RDWR);
 }
@@ -45,7 +70,7 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	lock(box);
-	failed = !box->claimed && sks_buf_length(&box->buf) > 0;
+	failed = !is_claimed(box) && sks_buf_length(&box->buf) > 0;
 	if (failed)
 		fail(box, ETIMEDOUT);
 	unlock(box);
@@ -160,7 +185,7 @@ send_soon(struct sks_outbox *box)
 	int due;
 
 	lock(box);
-	due = !box->claimed && sks_buf_length(&box->buf) > 0;
+	due = !is_claimed(box) && sks_buf_length(&box->buf) > 0;
 	unlock(box);
 	if (due && sks_list_empty(&box->job.link) && !event_pending(&box->ev, EV_WRITE, NULL))
 		sks_loop_defer(box->loop, &box->job);
@@ -197,6 +222,7 @@ sks_outbox_put(struct sks_outbox *box, const void *bytes, size_t n, size_t max)
 
 	lock(box);
 	rc = put(box, pool, bytes, n, max);
+	note(box);
 	unlock(box);
 	if (rc == 0)
 		schedule(box);
@@ -209,7 +235,7 @@ sks_outbox_heard(struct sks_outbox *box, int free)
 	lock(box);
 	box->told = 0;
 	if (free)
-		box->claimed = 0;
+		atomic_fetch_and(&box->state, ~CLAIMED);
 	unlock(box);
 	send_soon(box);
 }
@@ -243,6 +269,7 @@ sks_outbox_take(struct sks_outbox *box, struct sks_buf *rest, int first)
 			*rest = (struct sks_buf){ 0 };
 		}
 	}
+	note(box);
 	unlock(box);
 	return rc;
 }
@@ -250,9 +277,17 @@ sks_outbox_take(struct sks_outbox *box, struct sks_buf *rest, int first)
 void
 sks_outbox_claim(struct sks_outbox *box)
 {
-	lock(box);
-	box->claimed = 1;
+	lock(box); /* the loop may be sending */
+	atomic_fetch_or(&box->state, CLAIMED);
 	unlock(box);
+}
+
+int
+sks_outbox_enter(struct sks_outbox *box)
+{
+	int nothing = 0;
+
+	return atomic_compare_exchange_strong(&box->state, &nothing, CLAIMED);
 }
 
 /* Under the lock. */
@@ -275,6 +310,7 @@ sks_outbox_push(struct sks_outbox *box)
 	lock(box);
 	if (sks_buf_length(&box->buf) > 0)
 		sent = push(box);
+	note(box);
 	unlock(box);
 	return sent;
 }
@@ -285,7 +321,7 @@ sks_outbox_release(struct sks_outbox *box)
 	int left;
 
 	lock(box);
-	box->claimed = 0;
+	atomic_fetch_and(&box->state, ~CLAIMED);
 	left = sks_buf_length(&box->buf) > 0;
 	unlock(box);
 	/* Who posted since the last push was left to whoever had claimed it. */
@@ -294,12 +330,21 @@ sks_outbox_release(struct sks_outbox *box)
 }
 
 void
+sks_outbox_leave(struct sks_outbox *box)
+{
+	int claimed = CLAIMED;
+
+	if (!atomic_compare_exchange_strong(&box->state, &claimed, 0))
+		sks_outbox_release(box);
+}
+
+void
 sks_outbox_send(struct sks_outbox *box)
 {
 	int waits = 0;
 
 	lock(box);
-	if (box->claimed) {
+	if (is_claimed(box)) {
 		unlock(box);
 		return;
 	}
@@ -313,6 +358,7 @@ sks_outbox_send(struct sks_outbox *box)
 	}
 	if (!waits)
 		sks_buf_release(&box->buf, box->pool);
+	note(box);
 	unlock(box);
 	if (!waits)
 		box->idle(box->arg);

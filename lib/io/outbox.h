@@ -25,10 +25,10 @@ struct sks_outbox {
 	struct sks_loop *loop;
 	struct sks_transport tr; /* its own: two threads may be in the other one's fields */
 	struct sks_buf_pool *pool;
-	pthread_mutex_t lock;    /* others may post: buf, claimed, told, error */
+	pthread_mutex_t lock;    /* others may post: buf, told, error */
+	atomic_int state;        /* is it claimed, is there something in it? */
 	struct sks_buf buf;
 	int timeout_ms;          /* for each step forward */
-	int claimed;
 	int told;                /* word is on its way to the loop */
 	int error;               /* why nothing can be sent any more; 0: all well */
 	struct sks_message word; /* that others have posted; its owner answers it */
@@ -38,7 +38,7 @@ struct sks_outbox {
 
 /*
  * From any thread. pool: the loop's, or NULL when tasks run on other threads.
- * word.run and claimed are the owner's to set. NULL: ENOMEM.
+ * word.run is the owner's to set, and a claim. NULL: ENOMEM.
  */
 struct sks_outbox *sks_outbox_new(struct sks_loop *loop, struct sks_buf_pool *pool,
     const struct sks_transport *tr, int timeout_ms, void (*idle)(void *arg), void *arg);
@@ -76,14 +76,19 @@ int sks_outbox_is_told(struct sks_outbox *box);
  */
 int sks_outbox_take(struct sks_outbox *box, struct sks_buf *rest, int first);
 
-/* The task: it sends now, nobody else. */
+/*
+ * The task: it sends now, nobody else. enter is the same where there is nothing to
+ * be sent but its own, and costs no lock; 0: there is, or it is claimed already.
+ */
 void sks_outbox_claim(struct sks_outbox *box);
+int sks_outbox_enter(struct sks_outbox *box);
 
 /* The task, having claimed it: one try to send posted bytes. What write(2) says; 0: none are left. */
 ssize_t sks_outbox_push(struct sks_outbox *box);
 
-/* The task: the loop may send again, and soon sends what is left. */
+/* The task: the loop may send again, and soon sends what is left. leave: mostly nothing is. */
 void sks_outbox_release(struct sks_outbox *box);
+void sks_outbox_leave(struct sks_outbox *box);
 
 /* The loop: sends what it can at once; the rest when the socket takes it, then idle is called. */
 void sks_outbox_send(struct sks_outbox *box);

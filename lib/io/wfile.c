@@ -272,9 +272,11 @@ flush_at_once(struct sks_task *task, struct sks_wfile *w)
 {
 	size_t n = sks_buf_length(&w->buf);
 	struct iovec iov = { w->buf.base + w->buf.start, n };
+	struct sks_outbox *box = outbox_of(w);
 	ssize_t sent;
 
-	if (w->error != 0 || w->busy || outbox_of(w) != NULL || n == 0 || is_datagram(w))
+	if (w->error != 0 || w->busy || n == 0 || is_datagram(w) ||
+	    (box != NULL && !sks_outbox_enter(box)))
 		return 0;
 	sent = w->tr->ops->write(w->tr, &iov, 1);
 	task->calls++;
@@ -292,6 +294,8 @@ flush_at_once(struct sks_task *task, struct sks_wfile *w)
 		w->partial = 0;
 		empty(w);
 	}
+	if (box != NULL)
+		sks_outbox_leave(box);
 	sks_list_remove(&w->dirty);
 	return 1;
 }

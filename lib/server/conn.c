@@ -264,7 +264,8 @@ need_outbox(struct sks_connection *c)
 	if (box == NULL)
 		return NULL;
 	box->word.run = on_word;
-	box->claimed = !here || is_amid_output(c);
+	if (!here || is_amid_output(c))
+		sks_outbox_claim(box);
 	if (!atomic_compare_exchange_strong(&c->outbox, &there, box)) {
 		sks_outbox_free(box);
 		return there;
