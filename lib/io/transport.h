@@ -2,9 +2,9 @@
 /*
  * transport.h - how bytes move: a table that sockets fill now, TLS later.
  *
- * A transport does not wait, unless asked to. It moves what it can at once, or answers -1 with
- * EAGAIN and in `want` which event (SKS_READ or SKS_WRITE) it needs first: a
- * TLS read may want to write. Waiting is the stream's business.
+ * A transport does not wait, unless asked to. It moves what it can at once, or
+ * answers -1 with EAGAIN and in `want` which event (SKS_READ or SKS_WRITE) it
+ * needs first: a TLS read may want to write. Waiting is the stream's business.
  */
 #ifndef SKS_IO_TRANSPORT_H
 #define SKS_IO_TRANSPORT_H
