@@ -459,6 +459,19 @@ START_TEST(a_handler_shuts_the_server_down)
 }
 END_TEST
 
+/* A client of this server waits in its handler. */
+static void
+expect_cancelled(struct acc *acc, int fd)
+{
+	peer_expect(fd, "waiting\n");
+	sks_server_shutdown(acc->server);
+	peer_expect_eof(fd);
+	acc_join(acc);
+	ck_assert_int_eq(acc->rc, 0);
+	ck_assert_int_eq(seen->waited, ECANCELED);
+	ck_assert_int_eq(seen->finishes, 1);
+}
+
 START_TEST(cancels_waits_when_the_drain_time_is_over)
 {
 	struct sks_options options = { .drain_ms = 1 };
@@ -468,13 +481,7 @@ START_TEST(cancels_waits_when_the_drain_time_is_over)
 	serve(&acc, &acc_script, &options);
 	fd = acc_client(&acc);
 	peer_puts(fd, "w\n");
-	peer_expect(fd, "waiting\n");
-	sks_server_shutdown(acc.server);
-	peer_expect_eof(fd);
-	acc_join(&acc);
-	ck_assert_int_eq(acc.rc, 0);
-	ck_assert_int_eq(seen->waited, ECANCELED);
-	ck_assert_int_eq(seen->finishes, 1);
+	expect_cancelled(&acc, fd);
 	acc_free(&acc);
 }
 END_TEST
@@ -511,13 +518,7 @@ START_TEST(cancels_waits_that_no_signal_ends)
 
 	serve(&acc, &handler, &options);
 	fd = acc_client(&acc);
-	peer_expect(fd, "waiting\n");
-	sks_server_shutdown(acc.server);
-	peer_expect_eof(fd);
-	acc_join(&acc);
-	ck_assert_int_eq(acc.rc, 0);
-	ck_assert_int_eq(seen->waited, ECANCELED);
-	ck_assert_int_eq(seen->finishes, 1);
+	expect_cancelled(&acc, fd);
 	acc_start(&acc); /* that was the end of one run, not of the next */
 	fd = acc_client(&acc);
 	peer_expect(fd, "waiting\n");

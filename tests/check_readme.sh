@@ -13,16 +13,8 @@ source=$(cd "$1" && pwd) && build=$(cd "$2" && pwd) || exit 2
 # shellcheck source=tests/support/report.sh
 . "$source/tests/support/report.sh"
 readme=$source/README.md
-tmp=$(mktemp -d) || exit 2
-pid=
-
-# shellcheck disable=SC2317
-cleanup() {
-	[ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null
-	rm -rf "$tmp"
-}
-trap cleanup EXIT
-trap 'exit 143' HUP INT TERM
+# shellcheck source=tests/support/scratch.sh
+. "$source/tests/support/scratch.sh"
 
 # ---- programs ----
 

@@ -1,20 +1,11 @@
 # shellcheck shell=sh
-# What a shell test of socketserverd begins with, to be sourced with $build set:
-# sets $daemon, $tmp and $pid, kills that process and removes the folder at the
-# end.
+# What a shell test of socketserverd begins with, to be sourced with $build set
+# and the source folder in $1: sets $daemon, and what scratch.sh sets.
 
 # shellcheck disable=SC2034 # for who sources this
 daemon=$build/handlers/socketserverd
-tmp=$(mktemp -d) || exit 2
-pid=
-
-# shellcheck disable=SC2317 # called by traps
-cleanup() {
-	[ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null
-	rm -rf "$tmp"
-}
-trap cleanup EXIT
-trap 'exit 143' HUP INT TERM
+# shellcheck source=tests/support/scratch.sh
+. "$1/tests/support/scratch.sh"
 
 # Whoever owns the build: these are ours.
 umask 022
