@@ -327,8 +327,8 @@ consume(struct sks_rfile *r, size_t n)
 }
 
 /* Takes n bytes off the buffer and points *block at them, a NUL behind. */
-static ssize_t
-hand_out(struct sks_rfile *r, size_t n, char **block)
+static inline ssize_t
+hand_out(struct sks_rfile *r, struct sks_task *task, size_t n, char **block)
 {
 	unsigned char *first = r->buf.base + r->buf.start;
 
@@ -337,7 +337,7 @@ hand_out(struct sks_rfile *r, size_t n, char **block)
 	r->under_nul = *r->nul;
 	*r->nul = '\0';
 	consume(r, n);
-	sks_task_current()->lines++;
+	task->lines++;
 	return (ssize_t)n;
 }
 
@@ -390,7 +390,7 @@ read_until(struct sks_rfile *r, int last, size_t max, char **block)
 			return 0;
 		break;
 	}
-	return hand_out(r, n, block);
+	return hand_out(r, sks_task_current(), n, block);
 }
 
 /* One frame for all of it: see flush_at_once() in wfile.c. */
@@ -406,26 +406,35 @@ sks_readuntil(struct sks_rfile *r, int last, size_t max, char **block)
 	return n;
 }
 
+/*
+ * Where a line ends that begins here, or NULL. What is under a NUL that stood
+ * on its first byte was put back only now, and a vector load over that store
+ * would have to wait for it: so that byte is not loaded.
+ */
+static inline unsigned char *
+line_end(const struct sks_rfile *r, unsigned char *first, size_t have, int is_back)
+{
+	if (!is_back)
+		return memchr(first, '\n', have);
+	return r->under_nul == '\n' ? first : memchr(first + 1, '\n', have - 1);
+}
+
 /* A line that is in the buffer already, as most are where clients pipeline, takes the short way. */
 ssize_t
 sks_readline(struct sks_rfile *r, char **line)
 {
-	const struct sks_task *task = sks_task_current();
-	size_t have;
+	struct sks_task *task = sks_task_now;
+	unsigned char *first = r->buf.base + r->buf.start, *at;
+	size_t have = sks_min(sks_buf_length(&r->buf), r->max_line);
+	int is_back = r->nul == first;
 
-	if (task->shares)
+	if (have == 0 || task == NULL || task->shares || r->busy || task->lines >= SKS_FAIR_LINES)
 		return sks_readuntil(r, '\n', 0, line);
-	have = sks_min(sks_buf_length(&r->buf), r->max_line);
-	if (have > 0 && !r->busy && task->lines < SKS_FAIR_LINES) {
-		unsigned char *first = r->buf.base + r->buf.start;
-		unsigned char *at;
-
-		sks_rfile_restore(r);
-		at = memchr(first, '\n', have);
-		if (at != NULL)
-			return hand_out(r, (size_t)(at - first) + 1, line);
-	}
-	return sks_readuntil(r, '\n', 0, line);
+	sks_rfile_restore(r);
+	at = line_end(r, first, have, is_back);
+	if (at == NULL)
+		return sks_readuntil(r, '\n', 0, line);
+	return hand_out(r, task, (size_t)(at - first) + 1, line);
 }
 
 char *

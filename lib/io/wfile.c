@@ -488,21 +488,30 @@ write_shared(struct sks_wfile *w, const void *buf, size_t n)
 	return end_shared(w, write_bytes(w, buf, n));
 }
 
-int
-sks_write(struct sks_wfile *w, const void *buf, size_t n)
+/* All else of sks_write(): kept apart, so that the short way has nothing to save. */
+static __attribute__((noinline)) int
+write_first(struct sks_wfile *w, const void *buf, size_t n)
 {
 	if (n == 0)
 		return sks_task_current()->shares ? 0 : begin(w, 0);
-	/* The short way: more bytes into a buffer that has some already. */
-	if (!sks_list_empty(&w->dirty) && w->error == 0 && !w->busy &&
-	    n <= w->buf.cap - w->buf.end && sks_buf_length(&w->buf) + n <= w->max_output) {
-		memcpy(w->buf.base + w->buf.end, buf, n);
-		w->buf.end += n;
-		return 0;
-	}
 	if (sks_task_current()->shares)
 		return write_shared(w, buf, n);
 	return write_bytes(w, buf, n);
+}
+
+int
+sks_write(struct sks_wfile *w, const void *buf, size_t n)
+{
+	/* The short way: more bytes into a buffer that has some already. */
+	if (n > 0 && !sks_list_empty(&w->dirty) && w->error == 0 && !w->busy &&
+	    n <= w->buf.cap - w->buf.end && sks_buf_length(&w->buf) + n <= w->max_output) {
+		unsigned char *to = w->buf.base + w->buf.end;
+
+		w->buf.end += n;
+		memcpy(to, buf, n);
+		return 0;
+	}
+	return write_first(w, buf, n);
 }
 
 int
