@@ -59,10 +59,8 @@
 #define STACK_DEFAULT (128 * 1024)
 #define STACK_LEAST (16 * 1024)
 #define WARM_LEAST 64
-#define CACHE_LINE 64
-#define WARM_BYTES (12 * CACHE_LINE) /* a handler in sks_readline(), and its streams */
 #define COLOURS (SKS_CONTEXT_ROOM > 512 ? 1 : 32) /* a page must be enough */
-#define OVERHEAD (768 + SKS_CONTEXT_ROOM + COLOURS * CACHE_LINE) /* struct, context, colour */
+#define OVERHEAD (768 + SKS_CONTEXT_ROOM + COLOURS * SKS_CACHE_LINE) /* struct, context, colour */
 
 struct sks_fiber_pool {
 	struct sks_stacks stacks;
@@ -200,8 +198,8 @@ fiber_new(struct sks_fiber_pool *pool)
 	 * page and compete for the same few sets of the caches. A colour each
 	 * spreads them, within the page that a shallow fiber touches anyway.
 	 */
-	top -= pool->stacks.made % COLOURS * CACHE_LINE;
-	top -= (sizeof(*fiber) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+	top -= pool->stacks.made % COLOURS * SKS_CACHE_LINE;
+	top -= (sizeof(*fiber) + SKS_CACHE_LINE - 1) / SKS_CACHE_LINE * SKS_CACHE_LINE;
 	fiber = (struct sks_fiber *)(void *)top;
 	fiber->pool = pool;
 	fiber->stacks = &pool->stacks;
@@ -331,19 +329,6 @@ sks_fiber_resume(struct sks_fiber *fiber)
 	}
 	errno = error;
 	return ended;
-}
-
-/* The bytes between are of frames, which sanitizers guard from others. */
-__attribute__((no_sanitize("address", "thread"))) void
-sks_fiber_warm(const struct sks_fiber *fiber)
-{
-	const volatile char *at = fiber->sp, *last = at + WARM_BYTES;
-
-	(void)*(const volatile char *)&fiber->task.bytes; /* on the second line of the struct */
-	if (last > (const volatile char *)fiber)
-		last = (const volatile char *)fiber;
-	for (; at < last; at += CACHE_LINE)
-		(void)*at;
 }
 
 void

@@ -66,12 +66,21 @@ struct sks_fiber *sks_fiber_start(struct sks_fiber_pool *pool, void (*run)(void 
 int sks_fiber_resume(struct sks_fiber *fiber);
 
 /*
- * Reads the lines that going on with a stopped fiber will touch: from its sp up
- * to its struct, within reason. With many fibers they have left the caches and
- * the TLB; here they are fetched all at once, there one after the other. Not a
- * prefetch instruction: on a TLB miss that costs nearly as much and brings less.
+ * Asks the caches for what going on with a stopped fiber touches first: its
+ * struct, and once that is there, the top of its stack: so much as a handler
+ * in sks_readline() has, and its streams.
  */
-void sks_fiber_warm(const struct sks_fiber *fiber);
+static SKS_ALWAYS_INLINE void
+sks_fiber_fetch(const struct sks_fiber *fiber)
+{
+	sks_fetch(fiber, 2);
+}
+
+static SKS_ALWAYS_INLINE void
+sks_fiber_fetch_stack(const struct sks_fiber *fiber)
+{
+	sks_fetch(fiber->sp, 12);
+}
 
 /* Stops the running fiber until it is resumed; its errno is kept. Only on a fiber. */
 void sks_fiber_suspend(void);

@@ -26,11 +26,6 @@ struct sks_cancel {
 	const struct sks_cancel *up; /* which ends them too; NULL: none */
 };
 
-/* Done on the loop's stack before the fiber is resumed. */
-struct sks_ahead {
-	void (*run)(struct sks_ahead *);
-};
-
 #define SKS_CANCEL_MOST 16 /* of them above each other */
 
 struct sks_task {
@@ -46,7 +41,6 @@ struct sks_task {
 	unsigned int lines;       /* system calls, buffered lines */
 	int shares;               /* it and other threads may have streams in common */
 	size_t bytes;             /* the third of the budget: bytes moved */
-	struct sks_ahead *ahead;  /* a fiber that waits for input: what its loop does first; or NULL */
 	int late;                 /* a fiber: its loop will do what it postponed */
 	/* from here on, what not every wait touches */
 	struct sks_list ready;    /* link in the loop's list of fibers to resume */

@@ -206,8 +206,7 @@ static int
 wait_for(struct sks_rfile *r, struct patience *p, int want, int ahead)
 {
 	enum phase phase = p->begun || sks_buf_length(&r->buf) > 0 ? FOR_REST : FOR_FIRST;
-	struct sks_task *task = sks_task_current();
-	int is_new = p->phase != phase, rc;
+	int is_new = p->phase != phase;
 
 	if (is_new) {
 		p->phase = phase;
@@ -216,14 +215,11 @@ wait_for(struct sks_rfile *r, struct patience *p, int want, int ahead)
 	if (want == SKS_WRITE)
 		return sks_wait_writable(r->tr->fd, p->deadline);
 	if (r->blocks && ahead) {
-		rc = wait_in_read(r, is_new && phase == FOR_FIRST);
+		int rc = wait_in_read(r, is_new && phase == FOR_FIRST);
 		if (rc != 0)
 			return rc == 1 ? 0 : -1;
 	}
-	task->ahead = ahead ? &r->ahead : NULL;
-	rc = sks_wait_readable(r->tr->fd, watch_of(r), p->deadline);
-	task->ahead = NULL;
-	return rc;
+	return sks_wait_readable(r->tr->fd, watch_of(r), ahead ? &r->ahead : NULL, p->deadline);
 }
 
 /* Waits for input, having flushed. 0, or -1; ETIMEDOUT is worth one more try. */

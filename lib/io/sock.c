@@ -259,7 +259,7 @@ await_event(struct sks_socket *s, struct sks_sock_wait *wait, int event)
 	case 0:
 		return sks_wait_pause(&wait->pause_ms, wait->deadline);
 	case SKS_READ:
-		return sks_wait_readable(s->fd, sks_guest_watch(&s->guest, s->fd), wait->deadline);
+		return sks_wait_readable(s->fd, sks_guest_watch(&s->guest, s->fd), NULL, wait->deadline);
 	default:
 		return sks_wait_any(s->fd, event, wait->deadline);
 	}

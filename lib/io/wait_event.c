@@ -69,14 +69,17 @@ wake_reader(struct sks_watch *watch, int error)
 }
 
 int
-sks_wait_event_readable(struct sks_task *task, struct sks_watch *watch, int64_t deadline)
+sks_wait_event_readable(struct sks_task *task, struct sks_watch *watch, struct sks_ahead *ahead,
+    int64_t deadline)
 {
 	int rc;
 
 	if (sks_watch_expect(watch, wake_reader, deadline) == -1)
 		return -1;
 	watch->reader = task;
+	watch->ahead = ahead;
 	rc = park(task);
+	watch->ahead = NULL;
 	watch->reader = NULL;
 	sks_watch_forget(watch);
 	return rc;

@@ -15,8 +15,8 @@
 #include <errno.h>
 #include <pthread.h>
 
-#define WITHDRAWN 2   /* of a watch's armed */
-#define WARM_FROM 256 /* fewer connections than this stay in the caches by themselves */
+#define WITHDRAWN 2 /* of a watch's armed */
+#define FAR 4       /* so many before it is resumed a fiber is asked for */
 
 static __attribute__((noinline)) int
 control(struct sks_watch *watch, int operation)
@@ -71,29 +71,6 @@ watch_at(const struct sks_watch_set *set, int i)
 	return set->batch[i].data.ptr;
 }
 
-/*
- * Before a group is served: its watches, and what lies behind them in their
- * owners, then the fibers that wait for them. With many connections neither
- * caches nor TLB have them; the reads of a group go on side by side.
- */
-static __attribute__((no_sanitize("address", "thread"))) void
-warm_group(const struct sks_watch_set *set)
-{
-	int i;
-
-	for (i = set->next; i < set->last; i++)
-		if (watch_at(set, i) != NULL) {
-			const char *at = (const char *)watch_at(set, i);
-
-			(void)*(const volatile char *)at;
-			__builtin_prefetch(at + 64);
-			__builtin_prefetch(at + 128);
-		}
-	for (i = set->next; i < set->last; i++)
-		if (watch_at(set, i) != NULL && watch_at(set, i)->reader != NULL)
-			sks_fiber_warm(sks_container_of(watch_at(set, i)->reader, struct sks_fiber, task));
-}
-
 /* Between a look at a watch that strays and what follows, its descriptor must not become another's. */
 static pthread_mutex_t straying = PTHREAD_MUTEX_INITIALIZER;
 
@@ -108,11 +85,53 @@ disarm(struct sks_watch *watch)
 		pthread_mutex_unlock(&straying);
 }
 
-static void
-read_ahead(const struct sks_task *task)
+/* Of the group that is served. NULL: struck out, or it ends before. */
+static struct sks_watch *
+in_group(const struct sks_watch_set *set, int i)
 {
-	if (task != NULL && task->parked && task->ahead != NULL)
-		task->ahead->run(task->ahead);
+	return i < set->last ? watch_at(set, i) : NULL;
+}
+
+/*
+ * Each system call, and each other connection, drives what a connection has out
+ * of the first cache; with many of them, out of all. So it is asked for while
+ * one before it is served, in two steps where a pointer leads to it.
+ */
+static SKS_ALWAYS_INLINE void
+fetch(const void *object)
+{
+	if (object != NULL)
+		sks_fetch(object, 2);
+}
+
+static SKS_ALWAYS_INLINE void
+fetch_reader(const struct sks_watch *watch)
+{
+	if (watch != NULL && watch->reader != NULL)
+		sks_fiber_fetch(watch->reader->fiber);
+}
+
+static SKS_ALWAYS_INLINE void
+fetch_stack(const struct sks_watch *watch)
+{
+	if (watch != NULL && watch->reader != NULL)
+		sks_fiber_fetch_stack(watch->reader->fiber);
+}
+
+static void
+read_ahead(const struct sks_watch_set *set)
+{
+	int i;
+
+	for (i = set->next; i < set->last; i++) {
+		const struct sks_watch *watch = watch_at(set, i), *next = in_group(set, i + 1);
+
+		fetch(in_group(set, i + 2));
+		if (next != NULL)
+			fetch(next->ahead);
+		if (watch != NULL && watch->ahead != NULL)
+			watch->ahead->run(watch->ahead);
+	}
 }
 
 static void
@@ -123,9 +142,13 @@ run_late(struct sks_watch_set *set)
 	for (i = 0; i < set->late_count; i++) {
 		struct sks_task *task = set->late[i].task;
 
+		if (i + 1 < set->late_count) {
+			fetch(set->late[i + 1].task);
+			fetch(set->late[i + 1].arg);
+		}
 		if (task->late) { /* it has not gone on by itself */
 			task->late = 0;
-			set->late[i].run(task);
+			set->late[i].run(task, set->late[i].arg);
 		}
 	}
 	set->late_count = 0;
@@ -145,6 +168,24 @@ on_input(struct sks_watch *watch)
 	ready(watch, 0);
 }
 
+static void
+go_on(struct sks_watch_set *set)
+{
+	int i;
+
+	for (i = 0; i < FAR; i++)
+		fetch_reader(in_group(set, set->next + i));
+	fetch_stack(in_group(set, set->next + 1));
+	while (set->next < set->last) {
+		struct sks_watch *watch = watch_at(set, set->next++);
+
+		fetch_reader(in_group(set, set->next + FAR - 1));
+		fetch_stack(in_group(set, set->next + 1));
+		if (watch != NULL)
+			on_input(watch);
+	}
+}
+
 /*
  * Reads for all of a group, then lets them go on, then sends for all of them:
  * the kernel's code for the one does not fit into the first cache beside that
@@ -153,19 +194,8 @@ on_input(struct sks_watch *watch)
 static void
 serve_group(struct sks_watch_set *set)
 {
-	int i;
-
-	if (set->armed >= WARM_FROM)
-		warm_group(set);
-	for (i = set->next; i < set->last; i++)
-		if (watch_at(set, i) != NULL)
-			read_ahead(watch_at(set, i)->reader);
-	while (set->next < set->last) {
-		struct sks_watch *watch = watch_at(set, set->next++);
-
-		if (watch != NULL)
-			on_input(watch);
-	}
+	read_ahead(set);
+	go_on(set);
 	set->last = 0;
 	run_late(set);
 }

@@ -33,16 +33,23 @@ struct sks_watch_set {
 	int last;           /* its group ends here; 0: none is served */
 	int late_count;
 	struct {
-		void (*run)(struct sks_task *);
+		void (*run)(struct sks_task *, void *arg);
 		struct sks_task *task;
+		void *arg;
 	} late[SKS_WATCH_GROUP]; /* what was left for the end of the group */
 	int64_t now;        /* when the batch came: no later than the clock */
 	struct epoll_event batch[SKS_WATCH_BATCH];
 	struct sks_wheel wheel; /* the last: its slots are many pages */
 };
 
+/* Done on the loop's stack for all of a group, before the first of them goes on. */
+struct sks_ahead {
+	void (*run)(struct sks_ahead *);
+};
+
 struct sks_watch {
 	void (*ready)(struct sks_watch *, int error); /* 0: input; ETIMEDOUT. NULL: nobody waits */
+	struct sks_ahead *ahead; /* what comes before it when there is input, or NULL */
 	struct sks_task *reader; /* the fiber in sks_wait_readable(), else NULL */
 	int64_t deadline;
 	struct sks_watch_set *set;
@@ -63,17 +70,18 @@ int sks_watch_set_serve(struct sks_watch_set *set);
 void sks_watch_set_interrupt(struct sks_watch_set *set);
 
 /*
- * From a fiber that is about to wait: run will be called at the end of the group
- * that is being served, unless task->late is 0 by then. 0: there is none, or no
- * more room.
+ * From a fiber that is about to wait: run will be called with arg at the end of
+ * the group that is being served, unless task->late is 0 by then. 0: there is
+ * none, or no more room.
  */
 static inline int
 sks_watch_set_postpone(struct sks_watch_set *set, struct sks_task *task,
-    void (*run)(struct sks_task *))
+    void (*run)(struct sks_task *, void *), void *arg)
 {
 	if (set->last == 0 || set->late_count == SKS_WATCH_GROUP)
 		return 0;
 	set->late[set->late_count].run = run;
+	set->late[set->late_count].arg = arg;
 	set->late[set->late_count++].task = task;
 	task->late = 1;
 	return 1;

@@ -123,7 +123,7 @@ await(struct sks_wfile *w, int64_t *deadline)
 		*deadline = sks_clock_after(w->write_ms);
 	sks_flush_dirty();
 	if (w->tr->want == SKS_READ)
-		return sks_wait_readable(w->tr->fd, NULL, *deadline);
+		return sks_wait_readable(w->tr->fd, NULL, NULL, *deadline);
 	return sks_wait_writable(w->tr->fd, *deadline);
 }
 
@@ -327,12 +327,11 @@ flush_all(struct sks_list *dirty)
  * flushes before it waits again.
  */
 static void
-flush_late(struct sks_task *task)
+flush_late(struct sks_task *task, void *arg)
 {
-	struct sks_list *dirty = &task->dirty;
-	struct sks_wfile *w = sks_list_entry(dirty->next, struct sks_wfile, dirty);
+	struct sks_wfile *w = arg;
 
-	if (sks_list_empty(dirty))
+	if (sks_list_empty(&task->dirty))
 		return;
 	if (!flush_at_once(task, w) || w->error != 0)
 		sks_wait_end(task, 0);
@@ -344,7 +343,8 @@ sks_flush_postpone(struct sks_task *task)
 	const struct sks_list *dirty = &task->dirty;
 
 	return task->fiber != NULL && !sks_list_empty(dirty) && dirty->next == dirty->prev &&
-	    sks_watch_set_postpone(&task->loop->watches, task, flush_late);
+	    sks_watch_set_postpone(&task->loop->watches, task, flush_late,
+		sks_list_entry(dirty->next, struct sks_wfile, dirty));
 }
 
 void
