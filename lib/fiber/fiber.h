@@ -66,20 +66,20 @@ struct sks_fiber *sks_fiber_start(struct sks_fiber_pool *pool, void (*run)(void 
 int sks_fiber_resume(struct sks_fiber *fiber);
 
 /*
- * Asks the caches for what going on with a stopped fiber touches first: its
- * struct, and once that is there, the top of its stack: so much as a handler
- * in sks_readline() has, and its streams.
+ * Asks the caches for what going on with a stopped fiber, of this task, touches
+ * first: its struct, and once that is there, the top of its stack: so much as a
+ * handler in sks_readline() has, and its streams.
  */
 static SKS_ALWAYS_INLINE void
-sks_fiber_fetch(const struct sks_fiber *fiber)
+sks_fiber_fetch(const struct sks_task *task)
 {
-	sks_fetch(fiber, 2);
+	sks_fetch(sks_container_of(task, struct sks_fiber, task), 2);
 }
 
 static SKS_ALWAYS_INLINE void
-sks_fiber_fetch_stack(const struct sks_fiber *fiber)
+sks_fiber_fetch_stack(const struct sks_task *task)
 {
-	sks_fetch(fiber->sp, 12);
+	sks_fetch(sks_container_of(task, struct sks_fiber, task)->sp, 12);
 }
 
 /* Stops the running fiber until it is resumed; its errno is kept. Only on a fiber. */

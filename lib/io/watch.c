@@ -108,14 +108,14 @@ static SKS_ALWAYS_INLINE void
 fetch_reader(const struct sks_watch *watch)
 {
 	if (watch != NULL && watch->reader != NULL)
-		sks_fiber_fetch(watch->reader->fiber);
+		sks_fiber_fetch(watch->reader);
 }
 
 static SKS_ALWAYS_INLINE void
 fetch_stack(const struct sks_watch *watch)
 {
 	if (watch != NULL && watch->reader != NULL)
-		sks_fiber_fetch_stack(watch->reader->fiber);
+		sks_fiber_fetch_stack(watch->reader);
 }
 
 static void
