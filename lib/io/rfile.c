@@ -322,18 +322,18 @@ consume(struct sks_rfile *r, size_t n)
 	r->taken += n;
 }
 
-/* Takes n bytes off the buffer and points *block at them, a NUL behind. */
+/* Takes n bytes off the buffer, which begin at first, and points *block at them, a NUL behind. */
 static inline ssize_t
-hand_out(struct sks_rfile *r, struct sks_task *task, size_t n, char **block)
+hand_out(struct sks_rfile *r, struct sks_task *task, unsigned char *first, size_t n, char **block)
 {
-	unsigned char *first = r->buf.base + r->buf.start;
+	unsigned char *nul = first + n;
 
 	*block = (char *)first;
-	r->nul = first + n;
-	r->under_nul = *r->nul;
-	*r->nul = '\0';
+	r->nul = nul;
+	r->under_nul = *nul;
 	consume(r, n);
 	task->lines++;
+	*nul = '\0'; /* the last: for the compiler a byte may be anything's, also r's */
 	return (ssize_t)n;
 }
 
@@ -386,7 +386,7 @@ read_until(struct sks_rfile *r, int last, size_t max, char **block)
 			return 0;
 		break;
 	}
-	return hand_out(r, sks_task_current(), n, block);
+	return hand_out(r, sks_task_current(), r->buf.base + r->buf.start, n, block);
 }
 
 /* One frame for all of it: see flush_at_once() in wfile.c. */
@@ -403,34 +403,27 @@ sks_readuntil(struct sks_rfile *r, int last, size_t max, char **block)
 }
 
 /*
- * Where a line ends that begins here, or NULL. What is under a NUL that stood
- * on its first byte was put back only now, and a vector load over that store
- * would have to wait for it: so that byte is not loaded.
+ * A line behind the one that was handed out last, as most are where clients
+ * pipeline, takes the short way: it begins where that one's NUL stands. The
+ * byte under it is put back, and looked at by itself: a vector load over a
+ * store this young would have to wait for it.
  */
-static inline unsigned char *
-line_end(const struct sks_rfile *r, unsigned char *first, size_t have, int is_back)
-{
-	if (!is_back)
-		return memchr(first, '\n', have);
-	return r->under_nul == '\n' ? first : memchr(first + 1, '\n', have - 1);
-}
-
-/* A line that is in the buffer already, as most are where clients pipeline, takes the short way. */
 ssize_t
 sks_readline(struct sks_rfile *r, char **line)
 {
 	struct sks_task *task = sks_task_now;
-	unsigned char *first = r->buf.base + r->buf.start, *at;
-	size_t have = sks_min(sks_buf_length(&r->buf), r->max_line);
-	int is_back = r->nul == first;
+	unsigned char *first = r->nul, *at = first;
+	unsigned char under = r->under_nul;
 
-	if (have == 0 || task == NULL || task->shares || r->busy || task->lines >= SKS_FAIR_LINES)
+	if (first == NULL || first != r->buf.base + r->buf.start || task->shares ||
+	    task->lines >= SKS_FAIR_LINES)
 		return sks_readuntil(r, '\n', 0, line);
-	sks_rfile_restore(r);
-	at = line_end(r, first, have, is_back);
+	*first = under;
+	if (under != '\n')
+		at = memchr(first + 1, '\n', sks_min(sks_buf_length(&r->buf), r->max_line) - 1);
 	if (at == NULL)
 		return sks_readuntil(r, '\n', 0, line);
-	return hand_out(r, task, (size_t)(at - first) + 1, line);
+	return hand_out(r, task, first, (size_t)(at - first) + 1, line);
 }
 
 char *
