@@ -47,7 +47,7 @@ sks_rfile_init(struct sks_rfile *r, struct sks_transport *tr, const struct sks_t
     const struct sks_times *defaults, size_t max_line)
 {
 	*r = (struct sks_rfile){
-		.ahead.run = pull_ahead,
+		.ahead.run = sks_transport_is_datagram(tr) ? NULL : pull_ahead,
 		.tr = tr,
 		.idle_ms = times->idle_ms,
 		.read_ms = times->read_ms,
@@ -71,12 +71,14 @@ sks_rfile_close(struct sks_rfile *r)
 	sks_buf_release(&r->buf, r->pool);
 }
 
-/* A turn for others, who must not read meanwhile. */
+/* A turn for others, when it is due; they must not read meanwhile. */
 static void
-take_turn(struct sks_rfile *r)
+take_turn(struct sks_rfile *r, struct sks_task *task)
 {
+	if (!sks_wait_was_long(task))
+		return;
 	r->busy = 1;
-	sks_wait_fair(sks_task_current());
+	sks_wait_fair(task);
 	r->busy = 0;
 }
 
@@ -84,7 +86,9 @@ take_turn(struct sks_rfile *r)
 static int
 begin(struct sks_rfile *r)
 {
-	if (sks_stream_claim(sks_task_current(), &r->claimed) == -1)
+	struct sks_task *task = sks_task_current();
+
+	if (sks_stream_claim(task, &r->claimed) == -1)
 		return -1;
 	if (r->busy) {
 		errno = EBUSY;
@@ -92,8 +96,8 @@ begin(struct sks_rfile *r)
 	}
 	sks_rfile_restore(r);
 	if (r->guest != NULL)
-		r->pool = sks_loop_bufs(sks_task_current());
-	take_turn(r);
+		r->pool = sks_loop_bufs(task);
+	take_turn(r, task);
 	return 0;
 }
 
@@ -216,6 +220,7 @@ wait_for(struct sks_rfile *r, struct patience *p, int want, int ahead)
 		return sks_wait_writable(r->tr->fd, p->deadline);
 	if (r->blocks && ahead) {
 		int rc = wait_in_read(r, is_new && phase == FOR_FIRST);
+
 		if (rc != 0)
 			return rc == 1 ? 0 : -1;
 	}
@@ -224,9 +229,8 @@ wait_for(struct sks_rfile *r, struct patience *p, int want, int ahead)
 
 /* Waits for input, having flushed. 0, or -1; ETIMEDOUT is worth one more try. */
 static int
-await(struct sks_rfile *r, struct patience *p, int want, int ahead)
+await(struct sks_rfile *r, struct sks_task *task, struct patience *p, int want, int ahead)
 {
-	struct sks_task *task = sks_task_current();
 	int rc = -1;
 
 	r->busy = 1;
@@ -244,16 +248,22 @@ await(struct sks_rfile *r, struct patience *p, int want, int ahead)
 	return rc;
 }
 
-/* Has the fairness budget. */
+/* One try, into the buffer (into is NULL) or the caller's memory. */
 static ssize_t
-count(ssize_t got)
+pull_some(struct sks_rfile *r, void *into, size_t n)
 {
-	struct sks_task *task = sks_task_current();
+	if (sks_transport_is_datagram(r->tr))
+		return pull_datagram(r);
+	return into != NULL ? pull(r, into, n, 0) : pull_more(r, 0);
+}
 
+/* Has the fairness budget. */
+static void
+count(struct sks_task *task, ssize_t got)
+{
 	task->calls++;
 	if (got > 0)
 		task->bytes += (size_t)got;
-	return got;
 }
 
 /*
@@ -263,12 +273,12 @@ count(ssize_t got)
 static ssize_t
 get(struct sks_rfile *r, struct patience *p, void *into, size_t n)
 {
-	int datagram = sks_transport_is_datagram(r->tr);
+	struct sks_task *task = sks_task_current();
 	size_t had = sks_buf_length(&r->buf);
-	int want = SKS_READ;
 	int expired = 0;
 
 	for (;;) {
+		int want = SKS_READ;
 		ssize_t got;
 
 		if (r->error != 0) {
@@ -279,19 +289,9 @@ get(struct sks_rfile *r, struct patience *p, void *into, size_t n)
 			r->eof = 1;
 		if (r->eof)
 			return 0;
-		got = (ssize_t)(sks_buf_length(&r->buf) - had);
-		if (got > 0) {
-			p->begun = 1;
-			return count(got);
-		}
 		if (!r->dry) {
-			if (datagram)
-				got = pull_datagram(r);
-			else if (into != NULL)
-				got = pull(r, into, n, 0);
-			else
-				got = pull_more(r, 0);
-			count(got);
+			got = pull_some(r, into, n);
+			count(task, got);
 			if (got >= 0 || errno != EAGAIN) {
 				p->begun |= got > 0;
 				return got;
@@ -305,12 +305,18 @@ get(struct sks_rfile *r, struct patience *p, void *into, size_t n)
 		r->dry = 0;
 		if (into == NULL && !r->blocks)
 			sks_buf_shrink(&r->buf, r->pool);
-		if (await(r, p, want, into == NULL && !datagram) == -1) {
+		if (await(r, task, p, want, into == NULL && r->ahead.run != NULL) == -1) {
 			if (errno != ETIMEDOUT) {
 				r->dry = 1; /* what ended the wait may look like an end of input */
 				return -1;
 			}
 			expired = 1;
+		}
+		got = (ssize_t)(sks_buf_length(&r->buf) - had);
+		if (got > 0) { /* it was read for us */
+			p->begun = 1;
+			count(task, got);
+			return got;
 		}
 	}
 }
@@ -471,7 +477,7 @@ skip_line(struct sks_rfile *r)
 			step = 0;
 			p.phase = UNSET;
 		}
-		take_turn(r);
+		take_turn(r, sks_task_current());
 		got = get(r, &p, NULL, 0);
 		if (got < 0)
 			return -1;
@@ -558,7 +564,7 @@ read_all(struct sks_rfile *r, void *buf, size_t n)
 			step = 0;
 			p.phase = UNSET;
 		}
-		take_turn(r);
+		take_turn(r, sks_task_current());
 	}
 	return (ssize_t)done;
 }
@@ -674,7 +680,7 @@ copy(struct sks_rfile *r, struct sks_wfile *w, int64_t n)
 			step = 0;
 			p.phase = UNSET;
 		}
-		take_turn(r);
+		take_turn(r, sks_task_current());
 	}
 	if (n > 0) {
 		errno = ENODATA;

@@ -124,8 +124,7 @@ sks_wait_turn(void)
 void
 sks_wait_fair(struct sks_task *task)
 {
-	if (task->calls < SKS_FAIR_CALLS && task->bytes < SKS_FAIR_BYTES &&
-	    task->lines < SKS_FAIR_LINES)
+	if (!sks_wait_was_long(task))
 		return;
 	if (task->fiber != NULL)
 		sks_wait_turn();

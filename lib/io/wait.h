@@ -49,6 +49,12 @@ void sks_wait_turn(void);           /* lets other fibers and events go first */
 #define SKS_FAIR_CALLS 32
 #define SKS_FAIR_BYTES (256 * 1024)
 #define SKS_FAIR_LINES 1024
+static inline int
+sks_wait_was_long(const struct sks_task *task)
+{
+	return task->calls >= SKS_FAIR_CALLS || task->bytes >= SKS_FAIR_BYTES ||
+	    task->lines >= SKS_FAIR_LINES;
+}
 void sks_wait_fair(struct sks_task *task);
 
 /*
