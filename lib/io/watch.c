@@ -140,16 +140,14 @@ run_late(struct sks_watch_set *set)
 	int i;
 
 	for (i = 0; i < set->late_count; i++) {
-		struct sks_task *task = set->late[i].task;
+		struct sks_late *late = &set->late[i];
 
 		if (i + 1 < set->late_count) {
 			fetch(set->late[i + 1].task);
 			fetch(set->late[i + 1].arg);
 		}
-		if (task->late) { /* it has not gone on by itself */
-			task->late = 0;
-			set->late[i].run(task, set->late[i].arg);
-		}
+		if (late->run != NULL)
+			late->run(late);
 	}
 	set->late_count = 0;
 }

@@ -24,6 +24,13 @@
 #define SKS_WATCH_BATCH 256
 #define SKS_WATCH_GROUP 16 /* served together */
 
+/* What was left for the end of a group. */
+struct sks_late {
+	void (*run)(struct sks_late *); /* NULL: it is done already */
+	void *arg;
+	struct sks_task *task;          /* whose it is, or NULL */
+};
+
 /* Those of one loop. */
 struct sks_watch_set {
 	int fd;             /* an epoll set; readable when a watch is */
@@ -32,11 +39,7 @@ struct sks_watch_set {
 	int next;           /* and the first that was not; */
 	int last;           /* its group ends here; 0: none is served */
 	int late_count;
-	struct {
-		void (*run)(struct sks_task *, void *arg);
-		struct sks_task *task;
-		void *arg;
-	} late[SKS_WATCH_GROUP]; /* what was left for the end of the group */
+	struct sks_late late[SKS_WATCH_GROUP];
 	int64_t now;        /* when the batch came: no later than the clock */
 	struct epoll_event batch[SKS_WATCH_BATCH];
 	struct sks_wheel wheel; /* the last: its slots are many pages */
@@ -70,21 +73,22 @@ int sks_watch_set_serve(struct sks_watch_set *set);
 void sks_watch_set_interrupt(struct sks_watch_set *set);
 
 /*
- * From a fiber that is about to wait: run will be called with arg at the end of
- * the group that is being served, unless task->late is 0 by then. 0: there is
- * none, or no more room.
+ * run will be called at the end of the group that is being served, unless it is
+ * NULL by then. NULL: no group is, or there is no more room.
  */
-static inline int
-sks_watch_set_postpone(struct sks_watch_set *set, struct sks_task *task,
-    void (*run)(struct sks_task *, void *), void *arg)
+static inline struct sks_late *
+sks_watch_set_postpone(struct sks_watch_set *set, void (*run)(struct sks_late *), void *arg,
+    struct sks_task *task)
 {
+	struct sks_late *late = &set->late[set->late_count];
+
 	if (set->last == 0 || set->late_count == SKS_WATCH_GROUP)
-		return 0;
-	set->late[set->late_count].run = run;
-	set->late[set->late_count].arg = arg;
-	set->late[set->late_count++].task = task;
-	task->late = 1;
-	return 1;
+		return NULL;
+	set->late_count++;
+	late->run = run;
+	late->arg = arg;
+	late->task = task;
+	return late;
 }
 
 void sks_watch_init(struct sks_watch *watch, struct sks_watch_set *set, int fd);

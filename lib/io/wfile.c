@@ -327,10 +327,14 @@ flush_all(struct sks_list *dirty)
  * flushes before it waits again.
  */
 static void
-flush_late(struct sks_task *task, void *arg)
+flush_late(struct sks_late *late)
 {
-	struct sks_wfile *w = arg;
+	struct sks_task *task = late->task;
+	struct sks_wfile *w = late->arg;
 
+	if (!task->late) /* it has gone on by itself */
+		return;
+	task->late = 0;
 	if (sks_list_empty(&task->dirty))
 		return;
 	if (!flush_at_once(task, w) || w->error != 0)
@@ -342,9 +346,12 @@ sks_flush_postpone(struct sks_task *task)
 {
 	const struct sks_list *dirty = &task->dirty;
 
-	return task->fiber != NULL && !sks_list_empty(dirty) && dirty->next == dirty->prev &&
-	    sks_watch_set_postpone(&task->loop->watches, task, flush_late,
-		sks_list_entry(dirty->next, struct sks_wfile, dirty));
+	if (task->fiber == NULL || sks_list_empty(dirty) || dirty->next != dirty->prev ||
+	    sks_watch_set_postpone(&task->loop->watches, flush_late,
+		sks_list_entry(dirty->next, struct sks_wfile, dirty), task) == NULL)
+		return 0;
+	task->late = 1;
+	return 1;
 }
 
 void
