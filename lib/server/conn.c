@@ -189,7 +189,7 @@ park(struct sks_connection *c)
 {
 	sks_connection_move(c, &c->worker->parked);
 	c->parked = 1;
-	sks_count(&c->worker->service->parked, 1);
+	sks_count_alone(&c->worker->parked_count, 1);
 	if (sks_watch_expect(&c->watch, on_parked, sks_clock_after(c->times.idle_ms)) == -1)
 		sks_connection_end(c);
 }

@@ -31,7 +31,7 @@ sks_connection_unpark(struct sks_connection *c)
 {
 	sks_watch_forget(&c->watch);
 	c->parked = 0;
-	sks_count(&c->worker->service->parked, -1);
+	sks_count_alone(&c->worker->parked_count, -1);
 }
 
 static void

@@ -69,12 +69,12 @@ static int
 start(struct sks_executor *executor, struct sks_call *call, int now)
 {
 	sks_list_append(&executor->active, &call->link);
-	executor->running++;
+	sks_count_alone(&executor->running, 1);
 	if (executor->ops->start(executor, call, now) == 0) {
 		executor->tries = 0;
 		return 0;
 	}
-	executor->running--;
+	sks_count_alone(&executor->running, -1);
 	sks_list_remove(&call->link);
 	return -1;
 }
@@ -86,8 +86,8 @@ enqueue(struct sks_executor *executor, struct sks_call *call)
 	atomic_fetch_add(&executor->waiting, 1);
 }
 
-static struct sks_call *
-dequeue(struct sks_executor *executor)
+struct sks_call *
+sks_executor_unqueue(struct sks_executor *executor)
 {
 	struct sks_list *link = sks_list_pop(&executor->queue);
 
@@ -118,7 +118,6 @@ sks_executor_submit(struct sks_executor *executor, struct sks_call *call)
 	call->executor = executor;
 	call->start_error = 0;
 	call->finishing = 0;
-	sks_count(&call->service->active, 1);
 	if (!sks_executor_is_full(executor) &&
 	    start(executor, call, !executor->loop->running_jobs) == 0)
 		return;
@@ -131,7 +130,8 @@ start_waiting(struct sks_executor *executor)
 {
 	struct sks_call *call;
 
-	while (executor->running < executor->max_running && (call = dequeue(executor)) != NULL) {
+	while (executor->running < executor->max_running &&
+	    (call = sks_executor_unqueue(executor)) != NULL) {
 		if (start(executor, call, 0) == 0)
 			continue;
 		call->start_error = errno;
@@ -146,14 +146,21 @@ start_waiting(struct sks_executor *executor)
 static void
 refuse_first(struct sks_executor *executor)
 {
-	struct sks_call *call = dequeue(executor);
+	struct sks_call *call = sks_executor_unqueue(executor);
 
 	if (call == NULL)
 		return;
 	if (call->start_error == 0)
 		call->start_error = ENOMEM;
-	sks_count(&call->service->active, -1);
 	call->ops->ended(call);
+}
+
+/* Others may wait for it that a full executor is full no longer. */
+static void
+tell_of_room(struct sks_executor *executor)
+{
+	if (executor->on_room != NULL)
+		executor->on_room(executor->arg);
 }
 
 static void
@@ -166,6 +173,7 @@ on_retry(evutil_socket_t fd, short what, void *arg)
 	start_waiting(executor);
 	if (executor->running == 0 && ++executor->tries >= RETRY_MOST)
 		refuse_first(executor); /* it was long enough */
+	tell_of_room(executor);
 }
 
 static void
@@ -182,15 +190,19 @@ void
 sks_executor_done(struct sks_call *call)
 {
 	struct sks_executor *executor = call->executor;
+	int was_full = sks_executor_is_full(executor);
 
-	executor->running--;
+	if (was_full)
+		atomic_fetch_sub(&executor->running, 1); /* before on_room looks who waits for it */
+	else
+		sks_count_alone(&executor->running, -1);
 	sks_list_remove(&call->link);
 	call->task = NULL;
-	sks_count(&call->service->active, -1);
 	call->ops->ended(call); /* may free it, or submit it again behind the others */
+	if (!was_full)
+		return;
 	start_waiting(executor);
-	if (executor->on_room != NULL)
-		executor->on_room(executor->arg);
+	tell_of_room(executor);
 }
 
 void
@@ -226,14 +238,4 @@ sks_executor_abort(struct sks_executor *executor)
 	executor->ops->abort(executor);
 	if (executor->running > 0)
 		executor->ops->await(executor);
-}
-
-struct sks_call *
-sks_executor_unqueue(struct sks_executor *executor)
-{
-	struct sks_call *call = dequeue(executor);
-
-	if (call != NULL)
-		sks_count(&call->service->active, -1);
-	return call;
 }

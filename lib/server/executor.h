@@ -43,7 +43,7 @@ struct sks_executor {
 	const struct sks_executor_ops *ops;
 	struct sks_loop *loop;
 	int is_resident;        /* a call keeps its task to the end of the connection, and closes it */
-	atomic_int running;
+	atomic_int running;     /* calls; changed on the loop's thread only */
 	int max_running;
 	struct sks_list queue;
 	atomic_int waiting;     /* calls in the queue */

@@ -30,9 +30,8 @@ run(void *arg)
 
 	sks_executor_run(call);
 	/* On the loop's stack, once this fiber is back in its pool. */
-	sks_list_init(&call->job.link);
 	call->job.run = run_done;
-	sks_loop_defer(call->executor->loop, &call->job);
+	sks_list_append(&call->executor->loop->jobs, &call->job.link);
 }
 
 static int

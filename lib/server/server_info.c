@@ -47,8 +47,6 @@ sks_server_stats_abi(const struct sks_server *server, struct sks_stats *stats, s
 	const struct sks_service *s = &server->service;
 	struct sks_stats now = {
 		.accepted = atomic_load(&s->accepted),
-		.active = atomic_load(&s->active),
-		.parked = atomic_load(&s->parked),
 		.lingering = atomic_load(&s->lingering),
 		.finished = atomic_load(&s->finished),
 		.failed = atomic_load(&s->failed),
@@ -60,7 +58,15 @@ sks_server_stats_abi(const struct sks_server *server, struct sks_stats *stats, s
 		.bytes_in = atomic_load(&s->shared->traffic.in),
 		.bytes_out = atomic_load(&s->shared->traffic.out),
 	};
+	int i;
 
+	for (i = 0; i < s->options.workers; i++) {
+		const struct sks_worker *worker = &server->workers[i];
+
+		now.active += (uint64_t)(atomic_load(&worker->executor->running) +
+		    atomic_load(&worker->executor->waiting));
+		now.parked += (uint64_t)atomic_load(&worker->parked_count);
+	}
 	/* A newer caller's further counters are zero: this library does not count them. */
 	memset(stats, 0, size);
 	memcpy(stats, &now, sks_min(size, sizeof(now)));

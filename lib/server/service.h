@@ -34,8 +34,6 @@ struct sks_service {
 
 	/* The members of struct sks_stats, from several threads. */
 	_Atomic uint64_t accepted;
-	_Atomic uint64_t active;
-	_Atomic uint64_t parked;
 	_Atomic uint64_t lingering;
 	_Atomic uint64_t finished;
 	_Atomic uint64_t failed;
@@ -51,6 +49,14 @@ static inline void
 sks_count(_Atomic uint64_t *counter, int change)
 {
 	atomic_fetch_add_explicit(counter, (uint64_t)(int64_t)change, memory_order_relaxed);
+}
+
+/* One that only this thread changes: no lock is needed. */
+static inline void
+sks_count_alone(atomic_int *counter, int change)
+{
+	atomic_store_explicit(counter,
+	    atomic_load_explicit(counter, memory_order_relaxed) + change, memory_order_relaxed);
 }
 
 /*

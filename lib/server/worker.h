@@ -36,6 +36,7 @@ struct sks_worker {
 	struct sks_spares conns;   /* memory for connections; none where no process forks */
 	atomic_int accepts;        /* it may take something from them; 0 is its own word only */
 	atomic_int open;           /* requests of all kinds, on their way to it too */
+	atomic_int parked_count;   /* changed by its own thread only */
 	atomic_int order;
 	int obeyed;                /* the last order acted upon */
 	int has_thread;
