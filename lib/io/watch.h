@@ -16,6 +16,7 @@
 #ifndef SKS_IO_WATCH_H
 #define SKS_IO_WATCH_H
 
+#include "base/buf.h"
 #include "fiber/task.h"
 #include "io/wheel.h"
 
@@ -29,6 +30,7 @@ struct sks_late {
 	void (*run)(struct sks_late *); /* NULL: it is done already */
 	void *arg;
 	struct sks_task *task;          /* whose it is, or NULL */
+	struct sks_buf buf;             /* of who has no other place for it */
 };
 
 /* Those of one loop. */

@@ -380,7 +380,11 @@ sks_flush_end(void)
 int
 sks_wfile_try_flush(struct sks_wfile *w)
 {
-	return w->tr == NULL ? 0 : send_all(w, NULL, 0, 0);
+	if (w->tr == NULL)
+		return 0;
+	if (flush_at_once(sks_task_current(), w))
+		return w->error != 0 ? -1 : 0;
+	return send_all(w, NULL, 0, 0);
 }
 
 static int

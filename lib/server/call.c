@@ -15,7 +15,6 @@
 #include <string.h>
 
 #define ERROR_LINES_PER_SECOND 10
-#define IDLE_MOST 2 /* the first one may not have looked at its input */
 
 static void
 log_error(struct sks_call *call, int error)
@@ -81,15 +80,6 @@ sks_call_exchange(struct sks_call *call)
 	else
 		call->idle++;
 	return rc == -1 || rc == SKS_KEEP ? rc : SKS_DONE;
-}
-
-int
-sks_call_is_fed(const struct sks_call *call)
-{
-	const struct sks_rfile *r = call->req.rfile;
-
-	return sks_buf_length(&r->buf) > 0 &&
-	    (call->idle == 0 || (call->idle < IDLE_MOST && !r->eof));
 }
 
 int

@@ -12,6 +12,8 @@
 #include "io/loop.h"
 #include "server/service.h"
 
+#define SKS_CALL_IDLE_MOST 2 /* the first one may not have looked at its input */
+
 struct sks_executor;
 
 struct sks_call;
@@ -64,7 +66,14 @@ int sks_call_exchange(struct sks_call *call);
  * After SKS_KEEP: is input left that handle should be called for at once? One
  * that leaves it all wants more, and would else be called for ever.
  */
-int sks_call_is_fed(const struct sks_call *call);
+static inline int
+sks_call_is_fed(const struct sks_call *call)
+{
+	const struct sks_rfile *r = call->req.rfile;
+
+	return sks_buf_length(&r->buf) > 0 &&
+	    (call->idle == 0 || (call->idle < SKS_CALL_IDLE_MOST && !r->eof));
+}
 
 /* Waits for more input than is left. 1, or 0: none comes, or that would be too much. */
 int sks_call_gets_more(struct sks_call *call);

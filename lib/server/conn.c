@@ -6,7 +6,9 @@
  * parked one has no task: the loop reads its first bytes itself and only then
  * asks for one; an end of input, an error or a time-out of a parked connection
  * never starts a handler, only finish, where there is one. A finished one has
- * none either (conn_end.c).
+ * none either (conn_end.c). Parked ones take part in the groups of io/watch.c,
+ * as fibers that wait do: the loop reads for all of a group before it runs any,
+ * and sends for those that are parked again when all had their turn.
  *
  * Streams and their buffers are on the task's stack and exist during an
  * exchange; between exchanges only unread input is kept.
@@ -90,9 +92,13 @@ goes_on(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w)
 static int
 may_keep(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w)
 {
-	return !c->call.executor->is_resident && r->error == 0 &&
-	    !sks_task_is_cancelled(sks_task_current()) &&
-	    (sks_call_is_fed(&c->call) || (!r->eof && !c->call.service->shared->draining)) &&
+	int fed = sks_call_is_fed(&c->call);
+
+	if (c->call.executor->is_resident || r->error != 0 ||
+	    sks_task_is_cancelled(sks_task_current()) ||
+	    (!fed && (r->eof || c->call.service->shared->draining)))
+		return 0;
+	return (!fed && sks_connection_postpone_output(c, w)) ||
 	    sks_connection_leave_output(c, w) == 0;
 }
 
@@ -138,50 +144,68 @@ peek(struct sks_connection *c)
 	return n;
 }
 
-/* The first bytes; a resident call's task reads them itself, as memory would have to be copied. */
-static ssize_t
+/*
+ * The first bytes; a resident call's task reads them itself, as memory would have to be copied.
+ * 1: there is input, or none will come (eof, broken); 0: nothing has come.
+ */
+static int
 receive(struct sks_connection *c)
 {
+	struct sks_buf_pool *pool = &c->worker->loop->bufs;
 	struct sks_buf in = { 0 };
-	ssize_t n;
+	ssize_t n = -1;
 
 	if (c->worker->executor->is_resident)
-		return peek(c);
-	if (sks_buf_reserve(&in, &c->worker->loop->bufs, SKS_BUF_LARGE) == -1)
-		return -1;
-	n = c->transport.ops->read(&c->transport, in.base, SKS_BUF_LARGE);
-	if (n > 0) {
-		in.end = (size_t)n;
-		sks_connection_keep_input(c, &in);
-	} else
-		sks_buf_release(&in, &c->worker->loop->bufs);
-	return n;
+		n = peek(c);
+	else if (sks_buf_reserve(&in, pool, SKS_BUF_LARGE) == 0) {
+		n = c->transport.ops->read(&c->transport, in.base, SKS_BUF_LARGE);
+		if (n > 0) {
+			in.end = (size_t)n;
+			sks_connection_keep_input(c, &in);
+			return 1;
+		}
+		sks_buf_release(&in, pool);
+	}
+	c->eof = n == 0;
+	c->broken = n == -1 && errno != EAGAIN;
+	return n >= 0 || c->broken;
+}
+
+/* The task adds to what it left. */
+static int
+has_left(const struct sks_connection *c)
+{
+	return c->in.end > c->in.start;
+}
+
+/* Before any of its group goes on: on_parked() finds in c what came of it. */
+static void
+read_ahead(struct sks_ahead *ahead)
+{
+	struct sks_connection *c = sks_container_of(ahead, struct sks_connection, ahead);
+
+	sks_fetch(&c->call, 3);
+	(void)receive(c);
 }
 
 static void
 on_parked(struct sks_watch *watch, int error)
 {
 	struct sks_connection *c = sks_container_of(watch, struct sks_connection, watch);
-	ssize_t n = -1;
 
-	if (error == ETIMEDOUT) {
+	if (c->late) /* it had its turn in this group already */
+		sks_connection_settle(c);
+	if (error == 0 && !has_left(c) && !c->eof && !c->broken && !receive(c)) {
+		if (sks_watch_expect(watch, on_parked, watch->deadline) == 0)
+			return;
+		c->broken = 1;
+	}
+	if (error != 0 || c->eof || c->broken) {
 		sks_connection_end(c);
 		return;
 	}
-	if (error == 0) {
-		n = c->in.end > c->in.start ? 1 : receive(c); /* the task adds to what it left */
-		if (n > 0) {
-			sks_connection_unpark(c);
-			sks_connection_submit(c);
-			return;
-		}
-		if (n == -1 && errno == EAGAIN &&
-		    sks_watch_expect(watch, on_parked, watch->deadline) == 0)
-			return;
-	}
-	c->eof = n == 0;
-	c->broken = n == -1;
-	sks_connection_end(c);
+	sks_connection_unpark(c);
+	sks_connection_submit(c);
 }
 
 static void
@@ -189,6 +213,8 @@ park(struct sks_connection *c)
 {
 	sks_connection_move(c, &c->worker->parked);
 	c->parked = 1;
+	if (!has_left(c) && !c->worker->executor->is_resident)
+		c->watch.ahead = &c->ahead;
 	sks_count_alone(&c->worker->parked_count, 1);
 	if (sks_watch_expect(&c->watch, on_parked, sks_clock_after(c->times.idle_ms)) == -1)
 		sks_connection_end(c);
@@ -262,6 +288,7 @@ new_conn(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen
 	};
 	c->times = service->times;
 	sks_watch_init(&c->watch, &worker->loop->watches, fd);
+	c->ahead.run = read_ahead;
 	c->call.service = service;
 	c->call.ops = &conn_ops;
 	memcpy(c + 1, peer, len);

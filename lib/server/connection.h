@@ -12,22 +12,21 @@
 #include "server/call.h"
 #include "server/worker.h"
 
+/* What each message touches first, first. */
 struct sks_connection {
-	/* What each message touches, together. */
 	struct sks_watch watch;
 	struct sks_transport transport;
 	struct sks_outbox *_Atomic outbox; /* made when the loop first has bytes to send */
-	struct sks_call call;
+	struct sks_ahead ahead;            /* while it is parked */
 	struct sks_worker *worker;
-	struct {                      /* unread input between exchanges: a struct sks_buf, packed */
+	struct {                           /* unread input between exchanges: a packed buffer */
 		unsigned char *base;
 		uint32_t start, end, cap;
 	} in;
-	struct sks_times times;
-	struct sks_blocking blocking; /* of its task, where that is a thread */
-	int drained;                  /* bytes thrown away while lingering */
+	int drained;                       /* bytes thrown away while lingering */
 	/* Bytes, not bits: the task and the loop may be two threads, each writing its own. */
 	unsigned char parked;
+	unsigned char late;        /* parked, with output: which of the watch set's late, from 1 */
 	unsigned char lingering;
 	unsigned char flushing;    /* lingering, with output left */
 	unsigned char kept;        /* the last exchange ended with SKS_KEEP */
@@ -37,6 +36,9 @@ struct sks_connection {
 	unsigned char broken;      /* nothing can be delivered */
 	unsigned char refused;
 	unsigned char closed;      /* waits for its outbox's word only, then it is freed */
+	struct sks_times times;
+	struct sks_blocking blocking;      /* of its task, where that is a thread */
+	struct sks_call call;
 	/* the peer's address and the handler's state follow */
 };
 
@@ -95,6 +97,15 @@ struct sks_outbox *sks_connection_need_outbox(struct sks_connection *c);
 
 /* Sends what it can at once and leaves the rest to the loop. 0, or -1: some is lost. */
 int sks_connection_leave_output(struct sks_connection *c, struct sks_wfile *w);
+
+/*
+ * The task: leaves all output to the end of the group that the loop serves, by
+ * when the connection will be parked. 0: not like this; nothing was done.
+ */
+int sks_connection_postpone_output(struct sks_connection *c, struct sks_wfile *w);
+
+/* What was postponed is sent, now. What went wrong is logged, and the connection broken. */
+void sks_connection_settle(struct sks_connection *c);
 
 /* No longer parked. */
 void sks_connection_unpark(struct sks_connection *c);
