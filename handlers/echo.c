@@ -13,17 +13,14 @@
 static int
 echo(struct sks_request *req)
 {
-	char piece[16384];
 	ssize_t n;
 
 	if (is_from_a_service(req))
 		return SKS_DONE;
 	if (sks_is_datagram(req))
 		return sks_copy(req->rfile, req->wfile, -1);
-	n = sks_read(req->rfile, piece, sizeof(piece));
-	if (n <= 0)
-		return (int)n; /* 0: the peer is done; -1: errno says why */
-	return sks_write(req->wfile, piece, (size_t)n) == 0 ? SKS_KEEP : -1;
+	n = sks_pass(req->rfile, req->wfile);
+	return n > 0 ? SKS_KEEP : (int)n; /* 0: the peer is done; -1: errno says why */
 }
 
 SKS_PLUGIN(
