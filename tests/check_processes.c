@@ -429,15 +429,81 @@ START_TEST(no_more_children_than_max_running)
 }
 END_TEST
 
+START_TEST(who_ends_soon_is_found_without_a_pidfd)
+{
+	struct acc acc;
+	int i;
+
+	serve(&acc, &echo_line, NULL);
+	sks_fault_clear(); /* counts from here */
+	for (i = 0; i < 5; i++)
+		acc_ask(&acc, "hello\n", "hello\n");
+	ck_eventually(acc_stats(&acc).finished == 5);
+	if (!is_slow())
+		ck_assert_uint_lt(sks_fault_calls("pidfd_open"), 5);
+	acc_free(&acc);
+}
+END_TEST
+
+START_TEST(who_stays_has_a_pidfd)
+{
+	struct acc acc;
+	int fd;
+
+	serve(&acc, &acc_script, NULL);
+	sks_fault_clear();
+	fd = acc_client(&acc);
+	peer_puts(fd, "e1\n");
+	peer_expect(fd, "e1\n");
+	ck_eventually(sks_fault_calls("pidfd_open") > 0);
+	peer_puts(fd, "d\n");
+	peer_expect_eof(fd);
+	ck_eventually(acc_stats(&acc).finished == 1);
+	acc_free(&acc);
+}
+END_TEST
+
+/* _i: there are no pidfds, and a timer must do. */
+START_TEST(whose_place_is_wanted_is_missed)
+{
+	struct sks_options options = { .max_running = 2 };
+	struct acc acc;
+	int i, fd[4];
+
+	serve(&acc, &acc_script, &options);
+	sks_fault_clear();
+	if (_i)
+		ck_assert_int_eq(sks_fault("pidfd_open:EMFILE:1+"), 0);
+	for (i = 0; i < 4; i++) {
+		fd[i] = acc_client(&acc);
+		peer_puts(fd[i], "e\n");
+	}
+	peer_expect(fd[0], "e\n");
+	peer_expect(fd[1], "e\n");
+	ck_eventually(sks_fault_calls("pidfd_open") >= 2);
+	ck_assert(peer_is_silent(fd[2]));
+	for (i = 0; i < 4; i++)
+		peer_puts(fd[i], "d\n");
+	peer_expect_eof(fd[0]);
+	peer_expect_eof(fd[1]);
+	peer_expect(fd[2], "e\n");
+	peer_expect(fd[3], "e\n");
+	peer_expect_eof(fd[2]);
+	peer_expect_eof(fd[3]);
+	ck_eventually(acc_stats(&acc).finished == 4);
+	acc_free(&acc);
+}
+END_TEST
+
 START_TEST(a_failed_fork_is_tried_again)
 {
 	struct acc acc;
 
 	serve(&acc, &echo_line, NULL);
-	ck_assert_int_eq(sks_fault("fork:EAGAIN:1,pidfd_open:EMFILE:1"), 0);
+	ck_assert_int_eq(sks_fault("fork:EAGAIN:1"), 0);
 	acc_ask(&acc, "hello\n", "hello\n");
 	ck_eventually(acc_stats(&acc).finished == 1);
-	ck_assert_uint_ge(sks_fault_hits(), 2);
+	ck_assert_uint_ge(sks_fault_hits(), 1);
 	acc_free(&acc);
 }
 END_TEST
@@ -611,6 +677,9 @@ main(void)
 	tcase_add_test(tc, what_the_host_catches_now_is_the_default_in_a_child);
 	tcase_add_test(tc, a_foreign_child_is_left_alone);
 	tcase_add_test(tc, no_more_children_than_max_running);
+	tcase_add_test(tc, who_ends_soon_is_found_without_a_pidfd);
+	tcase_add_test(tc, who_stays_has_a_pidfd);
+	tcase_add_loop_test(tc, whose_place_is_wanted_is_missed, 0, 2);
 	tcase_add_test(tc, a_failed_fork_is_tried_again);
 	tcase_add_test(tc, a_handler_shuts_the_server_down);
 	tcase_add_test(tc, cancels_waits_when_the_drain_time_is_over);

@@ -272,13 +272,13 @@ static struct sks_connection *
 new_conn(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen_t len)
 {
 	struct sks_service *service = worker->service;
-	size_t state_at = sks_connection_state_offset(service, len);
-	struct sks_connection *c = sks_spare_get(&worker->conns, state_at + service->handler.state_size);
+	size_t room_at = sks_connection_room_offset(worker, len);
+	struct sks_connection *c = sks_spare_get(&worker->conns, room_at + worker->executor->room);
 	struct sks_request *req;
 
 	if (c == NULL)
 		return NULL;
-	memset(c, 0, state_at + service->handler.state_size);
+	memset(c, 0, room_at);
 	c->worker = worker;
 	sks_list_init(&c->call.link);
 	c->transport = (struct sks_transport){
@@ -291,9 +291,10 @@ new_conn(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen
 	c->ahead.run = read_ahead;
 	c->call.service = service;
 	c->call.ops = &conn_ops;
+	c->call.child = (void *)((char *)c + room_at);
 	memcpy(c + 1, peer, len);
 	req = &c->call.req;
-	req->state = (char *)c + state_at;
+	req->state = (char *)c + sks_connection_state_offset(service, len);
 	req->data = service->options.data;
 	req->server = service->server;
 	req->peer = (struct sockaddr *)(c + 1);

@@ -18,12 +18,11 @@
 void
 sks_connection_free(struct sks_connection *c)
 {
-	const struct sks_service *service = c->worker->service;
+	struct sks_worker *worker = c->worker;
 
 	sks_outbox_free(c->outbox);
-	sks_spare_put(&c->worker->conns, c,
-	    sks_connection_state_offset(service, c->call.req.peer_len) +
-		service->handler.state_size);
+	sks_spare_put(&worker->conns, c,
+	    sks_connection_room_offset(worker, c->call.req.peer_len) + worker->executor->room);
 }
 
 void

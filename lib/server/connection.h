@@ -57,6 +57,15 @@ sks_connection_state_offset(const struct sks_service *service, size_t peer_len)
 	return (sizeof(struct sks_connection) + peer_len + align - 1) / align * align;
 }
 
+/* Where the executor's room is, behind that. */
+static inline size_t
+sks_connection_room_offset(const struct sks_worker *worker, size_t peer_len)
+{
+	return sks_executor_room_at(worker->executor,
+	    sks_connection_state_offset(worker->service, peer_len) +
+		worker->service->handler.state_size);
+}
+
 static inline void
 sks_connection_move(struct sks_connection *c, struct sks_list *state)
 {

@@ -79,6 +79,21 @@ start(struct sks_executor *executor, struct sks_call *call, int now)
 	return -1;
 }
 
+void
+sks_executor_tidy(struct sks_executor *executor)
+{
+	if (executor->ops->tidy != NULL)
+		executor->ops->tidy(executor);
+}
+
+void
+sks_executor_hurry(struct sks_executor *executor)
+{
+	executor->hasty = 1;
+	if (executor->ops->hurry != NULL)
+		executor->ops->hurry(executor);
+}
+
 static void
 enqueue(struct sks_executor *executor, struct sks_call *call)
 {
@@ -122,6 +137,7 @@ sks_executor_submit(struct sks_executor *executor, struct sks_call *call)
 	    start(executor, call, !executor->loop->running_jobs) == 0)
 		return;
 	enqueue(executor, call);
+	sks_executor_hurry(executor);
 	wait_for_means(executor);
 }
 
@@ -138,8 +154,10 @@ start_waiting(struct sks_executor *executor)
 		sks_list_push(&executor->queue, &call->link);
 		atomic_fetch_add(&executor->waiting, 1);
 		wait_for_means(executor);
-		return;
+		break;
 	}
+	if (sks_executor_is_contended(executor))
+		sks_executor_hurry(executor);
 }
 
 /* The one at the head goes without. */
@@ -196,6 +214,7 @@ sks_executor_done(struct sks_call *call)
 		atomic_fetch_sub(&executor->running, 1); /* before on_room looks who waits for it */
 	else
 		sks_count_alone(&executor->running, -1);
+	executor->hasty = 0; /* whoever still waits says so again */
 	sks_list_remove(&call->link);
 	call->task = NULL;
 	call->ops->ended(call); /* may free it, or submit it again behind the others */

@@ -11,6 +11,8 @@
 
 #include "server/call.h"
 
+#include <stddef.h>
+
 struct sks_executor_ops {
 	/*
 	 * Lets call->ops->run(call) run on a task and then sks_executor_done(call) on the
@@ -18,6 +20,13 @@ struct sks_executor_ops {
 	 * any job. 0, or -1: no means for one more task.
 	 */
 	int (*start)(struct sks_executor *, struct sks_call *, int now);
+	/*
+	 * Whose end was not told yet is told now, if that costs little; and from now
+	 * on the end of each call that runs is told at once. Both NULL where each
+	 * always is.
+	 */
+	void (*tidy)(struct sks_executor *);
+	void (*hurry)(struct sks_executor *);
 	/* Calls that rest need not: the server is leaving. May be NULL. */
 	void (*drain)(struct sks_executor *);
 	/* Every wait of the calls that run answers ECANCELED, except in finish. */
@@ -43,6 +52,8 @@ struct sks_executor {
 	const struct sks_executor_ops *ops;
 	struct sks_loop *loop;
 	int is_resident;        /* a call keeps its task to the end of the connection, and closes it */
+	size_t room;            /* bytes that it wants beside each call, at call->child */
+	int hasty;              /* somebody waits for the end of a call: until the next one */
 	atomic_int running;     /* calls; changed on the loop's thread only */
 	int max_running;
 	struct sks_list queue;
@@ -80,6 +91,21 @@ int sks_executor_is_full(const struct sks_executor *executor);
 
 /* 1 when others wait for the place of a call that runs. */
 int sks_executor_is_contended(const struct sks_executor *executor);
+
+/* Lets the executor look for ends that it was not told of. */
+void sks_executor_tidy(struct sks_executor *executor);
+
+/* Somebody waits for the end of a call, so it must not be found late. */
+void sks_executor_hurry(struct sks_executor *executor);
+
+/* Where an executor's room is in a request's memory, behind `size` bytes of other things. */
+static inline size_t
+sks_executor_room_at(const struct sks_executor *executor, size_t size)
+{
+	size_t align = executor->room > 0 ? _Alignof(max_align_t) : 1;
+
+	return (size + align - 1) / align * align;
+}
 
 /* On the task: runs the call, and sends what it has written to clients of its own. */
 void sks_executor_run(struct sks_call *call);

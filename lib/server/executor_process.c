@@ -12,8 +12,11 @@
  * atexit functions and unwritten stdio are the host's.
  *
  * The parent reaps by pid, one child at a time and only its own: the host may
- * have children too. A pidfd makes the end of a child an event; where there
- * is none to be had a timer looks instead. SIGCHLD is left alone.
+ * have children too, and SIGCHLD is left alone. A pidfd makes the end of a child
+ * an event, but costs more than the rest of what the parent does for it, but
+ * the fork. So the young ones have none: they are asked whether they have ended
+ * when the next request comes, and by a timer. Who has outlived two looks of that
+ * timer gets one, and all do while somebody waits for their place.
  *
  * What a fork costs is pages: each that the child, or the parent while a child
  * lives, writes for the first time is copied, and each 64 KiB of code that the
@@ -35,15 +38,16 @@
 #include <string.h>
 
 #define LOOK_MS 50
+#define ALIVE_MOST 2 /* children that are asked in vain */
 #define OUTPUT_ROOM 2048 /* what a short answer takes */
 
 struct process_executor {
 	struct sks_executor base;
 	int drain_fd; /* an eventfd that all children have: readable when the server is leaving */
 	struct sks_cancel cancel; /* ends the waits of all children, whatever they did to signals */
-	struct sks_process *spare; /* where children were: used again, the last one first */
-	struct event look; /* whether those without a pidfd have ended */
-	int unseen;        /* so many */
+	struct sks_list unseen; /* children without a pidfd; the last one looked at is the last */
+	struct event look;      /* whether they have ended */
+	int is_tidying;
 	/* Here to be filled in or used by the child. */
 	struct sks_cancel stop;
 	struct sks_buf_pool bufs[2]; /* for its input, and its output */
@@ -51,12 +55,12 @@ struct process_executor {
 
 /* A child. Its call has it, and the executor's active calls are the list of all. */
 struct sks_process {
-	struct sks_process *next; /* spare */
-	struct process_executor *pool;
+	struct sks_list link; /* unseen */
 	struct sks_call *call;
-	struct sks_watch watch; /* its end, on pidfd */
 	pid_t pid;
-	int pidfd;
+	int is_old;             /* it was there at an earlier look */
+	int pidfd;              /* -1: unseen */
+	struct sks_watch watch; /* its end, on pidfd */
 };
 
 /* -- in the child -- */
@@ -195,50 +199,16 @@ tell_crash(const struct sks_call *call, int signo)
 	    strsignal(signo));
 }
 
-/* One more to spare: not taken before the fork, or in the child it would be lost. 0, or -1. */
-static int
-need_child(struct process_executor *pool)
-{
-	struct sks_process *child;
-
-	if (pool->spare != NULL)
-		return 0;
-	child = sks_sys_malloc(sizeof(*child));
-	if (child == NULL)
-		return -1;
-	child->pool = pool;
-	child->next = NULL;
-	pool->spare = child;
-	return 0;
-}
-
-static struct sks_process *
-get_child(struct process_executor *pool)
-{
-	struct sks_process *child = pool->spare;
-
-	pool->spare = child->next;
-	return child;
-}
-
-static void
-put_child(struct sks_process *child)
-{
-	child->next = child->pool->spare;
-	child->pool->spare = child;
-}
-
 static void
 child_ended(struct sks_process *child, const siginfo_t *info)
 {
 	struct sks_call *call = child->call;
 
+	sks_list_remove(&child->link);
 	if (child->pidfd != -1) {
 		sks_watch_close(&child->watch);
 		sks_sys_close(child->pidfd);
-	} else
-		child->pool->unseen--;
-	put_child(child);
+	}
 	if (info->si_code == CLD_KILLED || info->si_code == CLD_DUMPED)
 		tell_crash(call, info->si_status);
 	if (info->si_code != CLD_EXITED || info->si_status != 0) {
@@ -279,22 +249,79 @@ on_end(struct sks_watch *watch, int error)
 		(void)sks_watch_expect(watch, on_end, SKS_NEVER); /* it is armed, so that holds */
 }
 
+/* Where its end is an event there is no need to look. */
+static void
+watch(struct process_executor *pool, struct sks_process *child)
+{
+	child->pidfd = sks_sys_pidfd_open(child->pid, 0);
+	if (child->pidfd == -1)
+		return;
+	sks_watch_init(&child->watch, &pool->base.loop->watches, child->pidfd);
+	if (sks_watch_expect(&child->watch, on_end, SKS_NEVER) == 0) {
+		sks_list_remove(&child->link);
+		return;
+	}
+	sks_sys_close(child->pidfd);
+	child->pidfd = -1;
+}
+
+static void
+hurry(struct sks_executor *executor)
+{
+	struct process_executor *pool = sks_container_of(executor, struct process_executor, base);
+	struct sks_list *link, *after;
+
+	sks_list_each (link, after, &pool->unseen)
+		watch(pool, sks_list_entry(link, struct sks_process, link));
+}
+
+/* What lived for so long may live on, and is worth a pidfd. An end may bring a new child, or a hurry. */
 static void
 on_look(evutil_socket_t fd, short what, void *arg)
 {
 	struct process_executor *pool = arg;
-	struct sks_list *link, *after;
+	struct sks_list left;
 
 	(void)fd;
 	(void)what;
-	sks_list_each (link, after, &pool->base.active) {
-		struct sks_process *child = child_of(link);
+	sks_list_init(&left);
+	sks_list_move_all(&left, &pool->unseen);
+	while (!sks_list_empty(&left)) {
+		struct sks_process *child = sks_list_entry(left.next, struct sks_process, link);
 
-		if (child->pidfd == -1)
-			reap(child, WNOHANG);
+		sks_list_remove(&child->link);
+		sks_list_append(&pool->unseen, &child->link);
+		if (reap(child, WNOHANG))
+			continue;
+		if (child->is_old || pool->base.hasty)
+			watch(pool, child);
+		child->is_old = 1;
 	}
-	if (pool->unseen == 0)
+	if (sks_list_empty(&pool->unseen))
 		event_del(&pool->look);
+}
+
+/* At each request, for about one that has ended: those not looked at for long are the likely ones. */
+static void
+tidy(struct sks_executor *executor)
+{
+	struct process_executor *pool = sks_container_of(executor, struct process_executor, base);
+	struct sks_list *first_alive = NULL, *link;
+	int alive = 0;
+
+	if (pool->is_tidying) /* an end makes room, and the question for room comes here again */
+		return;
+	pool->is_tidying = 1;
+	while (alive < ALIVE_MOST && (link = pool->unseen.next) != &pool->unseen &&
+	    link != first_alive) {
+		if (reap(sks_list_entry(link, struct sks_process, link), WNOHANG))
+			continue;
+		sks_list_remove(link);
+		sks_list_append(&pool->unseen, link);
+		if (alive++ == 0)
+			first_alive = link;
+	}
+	pool->is_tidying = 0;
 }
 
 /*
@@ -307,32 +334,17 @@ look_soon(struct process_executor *pool)
 	return event_pending(&pool->look, EV_TIMEOUT, NULL) ? 0 : sks_loop_add(&pool->look, LOOK_MS);
 }
 
-/* Where its end is an event there is no need to look. */
-static void
-watch(struct sks_process *child)
-{
-	child->pidfd = sks_sys_pidfd_open(child->pid, 0);
-	if (child->pidfd != -1) {
-		sks_watch_init(&child->watch, &child->pool->base.loop->watches, child->pidfd);
-		if (sks_watch_expect(&child->watch, on_end, SKS_NEVER) == 0)
-			return;
-		sks_sys_close(child->pidfd);
-		child->pidfd = -1;
-	}
-	child->pool->unseen++;
-}
-
 static int
 start(struct sks_executor *executor, struct sks_call *call, int now)
 {
 	struct process_executor *pool = sks_container_of(executor, struct process_executor, base);
-	struct sks_process *child;
+	struct sks_process *child = call->child;
 	sigset_t all, old;
 	pid_t pid;
 	int error;
 
 	(void)now;
-	if (look_soon(pool) == -1 || need_child(pool) == -1)
+	if (look_soon(pool) == -1)
 		return -1;
 	if (stop != &pool->stop)
 		stop = &pool->stop;
@@ -347,11 +359,13 @@ start(struct sks_executor *executor, struct sks_call *call, int now)
 		errno = error;
 		return -1;
 	}
-	child = get_child(pool);
 	child->call = call;
 	child->pid = pid;
-	call->child = child;
-	watch(child);
+	child->is_old = 0;
+	child->pidfd = -1;
+	sks_list_append(&pool->unseen, &child->link);
+	if (executor->hasty || call->service->shared->draining)
+		watch(pool, child);
 	if (call->ops->handed_over != NULL)
 		call->ops->handed_over(call);
 	return 0;
@@ -373,6 +387,7 @@ drain(struct sks_executor *executor)
 
 	(void)!write(sks_container_of(executor, struct process_executor, base)->drain_fd, &one,
 	    sizeof(one));
+	hurry(executor);
 }
 
 static void
@@ -409,15 +424,10 @@ static void
 free_executor(struct sks_executor *executor)
 {
 	struct process_executor *pool = sks_container_of(executor, struct process_executor, base);
-	struct sks_process *child;
 
 	event_del(&pool->look);
 	sks_buf_pool_drain(&pool->bufs[0]);
 	sks_buf_pool_drain(&pool->bufs[1]);
-	while ((child = pool->spare) != NULL) {
-		pool->spare = child->next;
-		sks_sys_free(child);
-	}
 	if (pool->drain_fd != -1)
 		sks_sys_close(pool->drain_fd);
 	if (pool->cancel.fd != -1)
@@ -427,6 +437,8 @@ free_executor(struct sks_executor *executor)
 
 static const struct sks_executor_ops process_ops = {
 	.start = start,
+	.tidy = tidy,
+	.hurry = hurry,
 	.drain = drain,
 	.cancel = cancel,
 	.kill = kill_children,
@@ -446,6 +458,8 @@ sks_process_executor_new(struct sks_loop *loop, const struct sks_service *servic
 		return NULL;
 	sks_executor_init(&pool->base, &process_ops, loop, service);
 	pool->base.is_resident = 1;
+	pool->base.room = sizeof(struct sks_process);
+	sks_list_init(&pool->unseen);
 	sks_buf_pool_stock(&pool->bufs[1], OUTPUT_ROOM);
 	sks_buf_pool_stock(&pool->bufs[0], SKS_BUF_LARGE);
 	event_assign(&pool->look, loop->base, -1, EV_PERSIST, on_look, pool);

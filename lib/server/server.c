@@ -81,13 +81,17 @@ is_full(struct sks_listener *l)
 {
 	struct sks_server *server = l->worker->owner;
 
-	if (server->state != SKS_SERVING || server->quota == 0)
-		return 1;
-	if (!lacks_room(server, l))
-		return 0;
-	/* Looked at again, in case the last one left before it knew that somebody waits. */
-	atomic_store(&server->wants_word, 1);
-	return lacks_room(server, l);
+	if (server->state == SKS_SERVING && server->quota != 0) {
+		sks_executor_tidy(l->worker->executor);
+		if (!lacks_room(server, l))
+			return 0;
+		/* Looked at again, in case the last one left before it knew that somebody waits. */
+		atomic_store(&server->wants_word, 1);
+		if (!lacks_room(server, l))
+			return 0;
+	}
+	sks_executor_hurry(l->worker->executor);
+	return 1;
 }
 
 /* The listeners on a worker's loop. */
