@@ -13,6 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#endif
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -388,6 +391,75 @@ START_TEST(what_the_host_catches_now_is_the_default_in_a_child)
 }
 END_TEST
 
+#define BURST 4
+
+static unsigned int burst_end; /* so many have been served then */
+
+static void
+shut_down_after_burst(struct sks_server *server, void *data)
+{
+	struct sks_stats stats;
+
+	(void)data;
+	sks_server_stats(server, &stats);
+	if (stats.finished == burst_end)
+		sks_server_shutdown(server);
+}
+
+/* They wait in the backlog, so they are taken one after the other. All are told about this signal. */
+static void
+serve_burst(struct acc *acc, int signo)
+{
+	char text[16];
+	int i, fd[BURST];
+
+	snprintf(text, sizeof(text), "%d\n", signo);
+	for (i = 0; i < BURST; i++) {
+		fd[i] = acc_client(acc);
+		peer_puts(fd[i], text);
+	}
+	burst_end += BURST;
+	ck_assert_int_eq(sks_serve_forever(acc->server), 0);
+	for (i = 0; i < BURST; i++) {
+		peer_expect(fd[i], "default\n");
+		peer_expect_eof(fd[i]);
+	}
+}
+
+static int
+catch_and_verify(struct sks_request *req)
+{
+	(void)req;
+	signal(SIGURG, seen->verified++ % BURST == 0 ? SIG_DFL : note_signal);
+	return 1;
+}
+
+/* In a host that never had a second thread the children of a burst have one answer from the parent. */
+START_TEST(what_a_hook_catches_is_the_default_in_a_child)
+{
+	static const struct sks_handler handler = { .handle = tell_signals };
+	struct sks_options options = { .on_tick = shut_down_after_burst, .tick_ms = 10 };
+	struct acc acc;
+
+#if __has_include(<sys/single_threaded.h>)
+	__libc_single_threaded = 1; /* it is, and the test's fixture ended the one that was */
+#endif
+	if (_i)
+		options.verify = catch_and_verify;
+	acc_tcp(&acc, ACC_PROCESSES, &handler, &options);
+	signal(SIGUSR1, note_signal);
+	serve_burst(&acc, SIGUSR1);
+	signal(SIGUSR2, note_signal);
+	serve_burst(&acc, SIGUSR2);
+	if (_i)
+		serve_burst(&acc, SIGURG);
+	signal(SIGUSR1, SIG_DFL);
+	signal(SIGUSR2, SIG_DFL);
+	signal(SIGURG, SIG_DFL);
+	acc_free(&acc);
+}
+END_TEST
+
 /* ForkingMixIn reaps whatever ended; here the host's own children are the host's. */
 START_TEST(a_foreign_child_is_left_alone)
 {
@@ -675,6 +747,7 @@ main(void)
 	tcase_add_test(tc, exit_runs_nothing_of_the_host);
 	tcase_add_loop_test(tc, printed_text_is_written_once, 0, 2);
 	tcase_add_test(tc, what_the_host_catches_now_is_the_default_in_a_child);
+	tcase_add_loop_test(tc, what_a_hook_catches_is_the_default_in_a_child, 0, 2);
 	tcase_add_test(tc, a_foreign_child_is_left_alone);
 	tcase_add_test(tc, no_more_children_than_max_running);
 	tcase_add_test(tc, who_ends_soon_is_found_without_a_pidfd);

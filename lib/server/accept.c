@@ -199,13 +199,10 @@ take_datagram(struct sks_listener *l)
 }
 
 static void
-on_input(evutil_socket_t fd, short what, void *arg)
+take_some(struct sks_listener *l)
 {
-	struct sks_listener *l = arg;
 	int n;
 
-	(void)fd;
-	(void)what;
 	for (n = 0; n < BATCH && l->armed; n++) {
 		if (l->is_full(l)) {
 			sks_accept_stop(l);
@@ -214,6 +211,19 @@ on_input(evutil_socket_t fd, short what, void *arg)
 		if (!(l->type == SOCK_STREAM ? take_connection(l) : take_datagram(l)))
 			return;
 	}
+}
+
+static void
+on_input(evutil_socket_t fd, short what, void *arg)
+{
+	struct sks_listener *l = arg;
+
+	(void)fd;
+	(void)what;
+	if (l->worker->service->options.verify == NULL)
+		sks_executor_begin_batch(l->worker->executor);
+	take_some(l);
+	sks_executor_end_batch(l->worker->executor);
 }
 
 static void

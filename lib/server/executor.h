@@ -54,6 +54,7 @@ struct sks_executor {
 	int is_resident;        /* a call keeps its task to the end of the connection, and closes it */
 	size_t room;            /* bytes that it wants beside each call, at call->child */
 	int hasty;              /* somebody waits for the end of a call: until the next one */
+	uint64_t batches, batch; /* between two starts of one batch nothing of others ran; 0: who knows */
 	atomic_int running;     /* calls; changed on the loop's thread only */
 	int max_running;
 	struct sks_list queue;
@@ -97,6 +98,19 @@ void sks_executor_tidy(struct sks_executor *executor);
 
 /* Somebody waits for the end of a call, so it must not be found late. */
 void sks_executor_hurry(struct sks_executor *executor);
+
+/* Requests that come one after the other, while no hook of the host is called. */
+static inline void
+sks_executor_begin_batch(struct sks_executor *executor)
+{
+	executor->batch = ++executor->batches;
+}
+
+static inline void
+sks_executor_end_batch(struct sks_executor *executor)
+{
+	executor->batch = 0;
+}
 
 /* Where an executor's room is in a request's memory, behind `size` bytes of other things. */
 static inline size_t

@@ -36,6 +36,12 @@
 #include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#define IS_ALONE __libc_single_threaded
+#else
+#define IS_ALONE 0
+#endif
 
 #define LOOK_MS 50
 #define ALIVE_MOST 2 /* children that are asked in vain */
@@ -48,6 +54,8 @@ struct process_executor {
 	struct sks_list unseen; /* children without a pidfd; the last one looked at is the last */
 	struct event look;      /* whether they have ended */
 	int is_tidying;
+	uint64_t suspects;      /* signals that the host may catch */
+	uint64_t suspected_in;  /* as was found out in this batch */
 	/* Here to be filled in or used by the child. */
 	struct sks_cancel stop;
 	struct sks_buf_pool bufs[2]; /* for its input, and its output */
@@ -75,7 +83,10 @@ on_stop_signal(int signo)
 	sks_cancel_set(stop, 1);
 }
 
-/* Of 64 signals hardly one is caught, so this is what the child's start has most of. */
+/* One bit for each signal. */
+#define ALL_SIGNALS (~UINT64_C(0))
+#define BIT_OF(signo) (UINT64_C(1) << ((signo)-1))
+
 static int
 is_caught(int signo)
 {
@@ -98,15 +109,19 @@ is_caught(int signo)
 }
 
 static void
-reset_signals(const sigset_t *mask)
+reset_signals(const sigset_t *mask, uint64_t suspects)
 {
 	struct sigaction action = { .sa_handler = SIG_DFL };
-	int signo, rc;
+	int rc = sks_cancel_init(stop);
 
-	rc = sks_cancel_init(stop);
-	for (signo = 1; signo < NSIG; signo++)
+	if (rc == 0)
+		suspects &= ~(BIT_OF(SIGINT) | BIT_OF(SIGTERM) | BIT_OF(SIGHUP));
+	for (; suspects != 0; suspects &= suspects - 1) {
+		int signo = __builtin_ctzll(suspects) + 1;
+
 		if (is_caught(signo))
 			sigaction(signo, &action, NULL);
+	}
 	action.sa_handler = on_stop_signal;
 	if (rc == 0) { /* without a descriptor for it, stopping is ending */
 		sigaction(SIGINT, &action, NULL);
@@ -172,7 +187,7 @@ run_child(struct sks_executor *executor, struct sks_call *call, const sigset_t *
 	call->bufs = pool->bufs;
 	if (executor->in_child != NULL)
 		executor->in_child(executor->arg, call);
-	reset_signals(mask);
+	reset_signals(mask, pool->suspects);
 	stop->up = &pool->cancel;
 	if (stop->fd == -1)
 		task.cancel = NULL;
@@ -334,6 +349,28 @@ look_soon(struct process_executor *pool)
 	return event_pending(&pool->look, EV_TIMEOUT, NULL) ? 0 : sks_loop_add(&pool->look, LOOK_MS);
 }
 
+/*
+ * Of 64 signals hardly one is caught, and to ask for each would be most of a
+ * child's start. So the parent asks once for each batch, as nobody can change the
+ * answer in it. Where there are other threads somebody can; then the child asks.
+ */
+static void
+find_suspects(struct process_executor *pool)
+{
+	int signo;
+
+	if (pool->base.batch != 0 && pool->suspected_in == pool->base.batch)
+		return;
+	pool->suspected_in = 0;
+	pool->suspects = ALL_SIGNALS;
+	if (!IS_ALONE)
+		return;
+	for (signo = 1; signo < NSIG; signo++)
+		if (!is_caught(signo))
+			pool->suspects &= ~BIT_OF(signo);
+	pool->suspected_in = pool->base.batch;
+}
+
 static int
 start(struct sks_executor *executor, struct sks_call *call, int now)
 {
@@ -348,6 +385,7 @@ start(struct sks_executor *executor, struct sks_call *call, int now)
 		return -1;
 	if (stop != &pool->stop)
 		stop = &pool->stop;
+	find_suspects(pool);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	pid = sks_sys_fork();
