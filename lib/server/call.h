@@ -34,7 +34,7 @@ struct sks_call {
 	union { /* what carries the end to the loop's own stack, or from another thread */
 		struct sks_job job;
 		struct sks_message message;
-		struct sks_process *child; /* or it runs in a child process: the executor's room, */
+		void *room;                /* or it runs in a child process: what the executor notes, */
 		struct sks_buf_pool *bufs; /* and there has memory for its rfile and its wfile */
 	};
 	struct sks_list link;             /* in the executor's queue or among its running; else its owner's */

@@ -291,7 +291,7 @@ new_conn(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen
 	c->ahead.run = read_ahead;
 	c->call.service = service;
 	c->call.ops = &conn_ops;
-	c->call.child = (void *)((char *)c + room_at);
+	c->call.room = (char *)c + room_at;
 	memcpy(c + 1, peer, len);
 	req = &c->call.req;
 	req->state = (char *)c + sks_connection_state_offset(service, len);
@@ -420,7 +420,6 @@ sks_conn_close_others(struct sks_worker *worker, const struct sks_call *call)
 
 	close_others(&worker->parked, mine);
 	close_others(&worker->executor->queue, mine);
-	close_others(&worker->executor->active, mine);
 	close_others(&worker->lingering, mine);
 }
 

@@ -200,7 +200,7 @@ new_datagram(struct sks_worker *worker, const void *bytes, size_t n, const union
 	d->peer_len = peer_len;
 	d->call.service = service;
 	d->call.ops = &datagram_ops;
-	d->call.child = (void *)((char *)d + room_at);
+	d->call.room = (char *)d + room_at;
 	d->call.datagram = 1;
 	d->call.req = (struct sks_request){
 		.state = (char *)d + state_at,

@@ -68,7 +68,10 @@ sks_executor_is_full(const struct sks_executor *executor)
 static int
 start(struct sks_executor *executor, struct sks_call *call, int now)
 {
-	sks_list_append(&executor->active, &call->link);
+	if (executor->is_resident)
+		sks_list_init(&call->link);
+	else
+		sks_list_append(&executor->active, &call->link);
 	sks_count_alone(&executor->running, 1);
 	if (executor->ops->start(executor, call, now) == 0) {
 		executor->tries = 0;

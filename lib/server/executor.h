@@ -52,14 +52,14 @@ struct sks_executor {
 	const struct sks_executor_ops *ops;
 	struct sks_loop *loop;
 	int is_resident;        /* a call keeps its task to the end of the connection, and closes it */
-	size_t room;            /* bytes that it wants beside each call, at call->child */
+	size_t room;            /* bytes that it wants beside each call, at call->room */
 	int hasty;              /* somebody waits for the end of a call: until the next one */
 	uint64_t batches, batch; /* between two starts of one batch nothing of others ran; 0: who knows */
 	atomic_int running;     /* calls; changed on the loop's thread only */
 	int max_running;
 	struct sks_list queue;
 	atomic_int waiting;     /* calls in the queue */
-	struct sks_list active; /* the calls that run */
+	struct sks_list active; /* the calls that run; those that are resident it knows by itself */
 	struct event retry;     /* there was no means to run even one */
 	struct sks_job give_up; /* nor for that timer */
 	int tries;

@@ -44,14 +44,33 @@
 #endif
 
 #define LOOK_MS 50
+#define CHILDREN_FEW 64
 #define ALIVE_MOST 2 /* children that are asked in vain */
 #define OUTPUT_ROOM 2048 /* what a short answer takes */
+
+/* A child. All of them lie together: see spare.h. */
+struct sks_process {
+	struct sks_list link; /* unseen or watched; or spare */
+	struct sks_call *call;
+	pid_t pid;
+	int is_old;           /* it was there at an earlier look */
+};
+
+/* At call->room: what is needed of a child that is watched. */
+struct sks_process_watch {
+	struct sks_watch watch; /* its end, on pidfd */
+	int pidfd;
+	struct sks_process *child;
+};
 
 struct process_executor {
 	struct sks_executor base;
 	int drain_fd; /* an eventfd that all children have: readable when the server is leaving */
 	struct sks_cancel cancel; /* ends the waits of all children, whatever they did to signals */
-	struct sks_list unseen; /* children without a pidfd; the last one looked at is the last */
+	struct sks_list unseen;  /* children without a pidfd; the last one looked at is the last */
+	struct sks_list watched; /* those with one */
+	struct sks_list spare;
+	struct sks_process few[CHILDREN_FEW];
 	struct event look;      /* whether they have ended */
 	int is_tidying;
 	uint64_t suspects;      /* signals that the host may catch */
@@ -59,16 +78,6 @@ struct process_executor {
 	/* Here to be filled in or used by the child. */
 	struct sks_cancel stop;
 	struct sks_buf_pool bufs[2]; /* for its input, and its output */
-};
-
-/* A child. Its call has it, and the executor's active calls are the list of all. */
-struct sks_process {
-	struct sks_list link; /* unseen */
-	struct sks_call *call;
-	pid_t pid;
-	int is_old;             /* it was there at an earlier look */
-	int pidfd;              /* -1: unseen */
-	struct sks_watch watch; /* its end, on pidfd */
 };
 
 /* -- in the child -- */
@@ -199,9 +208,9 @@ run_child(struct sks_executor *executor, struct sks_call *call, const sigset_t *
 /* -- in the parent -- */
 
 static struct sks_process *
-child_of(struct sks_list *active)
+child_of(struct sks_list *link)
 {
-	return sks_list_entry(active, struct sks_call, link)->child;
+	return sks_list_entry(link, struct sks_process, link);
 }
 
 static void
@@ -214,16 +223,43 @@ tell_crash(const struct sks_call *call, int signo)
 	    strsignal(signo));
 }
 
+/* One more to spare: not taken before the fork, or in the child it would be lost. 0, or -1. */
+static int
+need_child(struct process_executor *pool)
+{
+	struct sks_process *child;
+
+	if (!sks_list_empty(&pool->spare))
+		return 0;
+	child = sks_sys_malloc(sizeof(*child));
+	if (child == NULL)
+		return -1;
+	sks_list_push(&pool->spare, &child->link);
+	return 0;
+}
+
 static void
-child_ended(struct sks_process *child, const siginfo_t *info)
+free_spare(struct process_executor *pool)
+{
+	struct sks_list *link;
+
+	while ((link = sks_list_pop(&pool->spare)) != NULL)
+		if (child_of(link) < pool->few || child_of(link) >= pool->few + CHILDREN_FEW)
+			sks_sys_free(child_of(link));
+}
+
+static void
+child_ended(struct process_executor *pool, struct sks_process *child, const siginfo_t *info)
 {
 	struct sks_call *call = child->call;
+	struct sks_process_watch *watched = call->room;
 
-	sks_list_remove(&child->link);
-	if (child->pidfd != -1) {
-		sks_watch_close(&child->watch);
-		sks_sys_close(child->pidfd);
+	if (watched->pidfd != -1) {
+		sks_watch_close(&watched->watch);
+		sks_sys_close(watched->pidfd);
 	}
+	sks_list_remove(&child->link);
+	sks_list_push(&pool->spare, &child->link);
 	if (info->si_code == CLD_KILLED || info->si_code == CLD_DUMPED)
 		tell_crash(call, info->si_status);
 	if (info->si_code != CLD_EXITED || info->si_status != 0) {
@@ -235,7 +271,7 @@ child_ended(struct sks_process *child, const siginfo_t *info)
 
 /* 1: it has ended. */
 static int
-reap(struct sks_process *child, int options)
+reap(struct process_executor *pool, struct sks_process *child, int options)
 {
 	siginfo_t info;
 	int rc;
@@ -250,17 +286,17 @@ reap(struct sks_process *child, int options)
 		info.si_code = CLD_EXITED;
 		info.si_status = 0;
 	}
-	child_ended(child, &info);
+	child_ended(pool, child, &info);
 	return 1;
 }
 
 static void
 on_end(struct sks_watch *watch, int error)
 {
-	struct sks_process *child = sks_container_of(watch, struct sks_process, watch);
+	struct sks_process *child = sks_container_of(watch, struct sks_process_watch, watch)->child;
 
 	(void)error;
-	if (!reap(child, WNOHANG))
+	if (!reap(sks_container_of(child->call->executor, struct process_executor, base), child, WNOHANG))
 		(void)sks_watch_expect(watch, on_end, SKS_NEVER); /* it is armed, so that holds */
 }
 
@@ -268,16 +304,20 @@ on_end(struct sks_watch *watch, int error)
 static void
 watch(struct process_executor *pool, struct sks_process *child)
 {
-	child->pidfd = sks_sys_pidfd_open(child->pid, 0);
-	if (child->pidfd == -1)
+	struct sks_process_watch *w = child->call->room;
+
+	w->pidfd = sks_sys_pidfd_open(child->pid, 0);
+	if (w->pidfd == -1)
 		return;
-	sks_watch_init(&child->watch, &pool->base.loop->watches, child->pidfd);
-	if (sks_watch_expect(&child->watch, on_end, SKS_NEVER) == 0) {
+	w->child = child;
+	sks_watch_init(&w->watch, &pool->base.loop->watches, w->pidfd);
+	if (sks_watch_expect(&w->watch, on_end, SKS_NEVER) == 0) {
 		sks_list_remove(&child->link);
+		sks_list_append(&pool->watched, &child->link);
 		return;
 	}
-	sks_sys_close(child->pidfd);
-	child->pidfd = -1;
+	sks_sys_close(w->pidfd);
+	w->pidfd = -1;
 }
 
 static void
@@ -287,7 +327,7 @@ hurry(struct sks_executor *executor)
 	struct sks_list *link, *after;
 
 	sks_list_each (link, after, &pool->unseen)
-		watch(pool, sks_list_entry(link, struct sks_process, link));
+		watch(pool, child_of(link));
 }
 
 /* What lived for so long may live on, and is worth a pidfd. An end may bring a new child, or a hurry. */
@@ -302,11 +342,11 @@ on_look(evutil_socket_t fd, short what, void *arg)
 	sks_list_init(&left);
 	sks_list_move_all(&left, &pool->unseen);
 	while (!sks_list_empty(&left)) {
-		struct sks_process *child = sks_list_entry(left.next, struct sks_process, link);
+		struct sks_process *child = child_of(left.next);
 
 		sks_list_remove(&child->link);
 		sks_list_append(&pool->unseen, &child->link);
-		if (reap(child, WNOHANG))
+		if (reap(pool, child, WNOHANG))
 			continue;
 		if (child->is_old || pool->base.hasty)
 			watch(pool, child);
@@ -329,7 +369,7 @@ tidy(struct sks_executor *executor)
 	pool->is_tidying = 1;
 	while (alive < ALIVE_MOST && (link = pool->unseen.next) != &pool->unseen &&
 	    link != first_alive) {
-		if (reap(sks_list_entry(link, struct sks_process, link), WNOHANG))
+		if (reap(pool, child_of(link), WNOHANG))
 			continue;
 		sks_list_remove(link);
 		sks_list_append(&pool->unseen, link);
@@ -375,16 +415,17 @@ static int
 start(struct sks_executor *executor, struct sks_call *call, int now)
 {
 	struct process_executor *pool = sks_container_of(executor, struct process_executor, base);
-	struct sks_process *child = call->child;
+	struct sks_process *child;
 	sigset_t all, old;
 	pid_t pid;
 	int error;
 
 	(void)now;
-	if (look_soon(pool) == -1)
+	if (look_soon(pool) == -1 || need_child(pool) == -1)
 		return -1;
 	if (stop != &pool->stop)
 		stop = &pool->stop;
+	((struct sks_process_watch *)call->room)->pidfd = -1;
 	find_suspects(pool);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -397,10 +438,10 @@ start(struct sks_executor *executor, struct sks_call *call, int now)
 		errno = error;
 		return -1;
 	}
+	child = child_of(sks_list_pop(&pool->spare));
 	child->call = call;
 	child->pid = pid;
 	child->is_old = 0;
-	child->pidfd = -1;
 	sks_list_append(&pool->unseen, &child->link);
 	if (executor->hasty || call->service->shared->draining)
 		watch(pool, child);
@@ -410,12 +451,21 @@ start(struct sks_executor *executor, struct sks_call *call, int now)
 }
 
 static void
-signal_all(struct sks_executor *executor, int signo)
+signal_children(struct sks_list *children, int signo)
 {
 	struct sks_list *link, *after;
 
-	sks_list_each (link, after, &executor->active)
+	sks_list_each (link, after, children)
 		kill(child_of(link)->pid, signo);
+}
+
+static void
+signal_all(struct sks_executor *executor, int signo)
+{
+	struct process_executor *pool = sks_container_of(executor, struct process_executor, base);
+
+	signal_children(&pool->unseen, signo);
+	signal_children(&pool->watched, signo);
 }
 
 static void
@@ -455,7 +505,10 @@ kill_children(struct sks_executor *executor)
 static void
 await(struct sks_executor *executor)
 {
-	reap(child_of(executor->active.next), 0);
+	struct process_executor *pool = sks_container_of(executor, struct process_executor, base);
+	struct sks_list *some = sks_list_empty(&pool->unseen) ? &pool->watched : &pool->unseen;
+
+	reap(pool, child_of(some->next), 0);
 }
 
 static void
@@ -464,6 +517,7 @@ free_executor(struct sks_executor *executor)
 	struct process_executor *pool = sks_container_of(executor, struct process_executor, base);
 
 	event_del(&pool->look);
+	free_spare(pool);
 	sks_buf_pool_drain(&pool->bufs[0]);
 	sks_buf_pool_drain(&pool->bufs[1]);
 	if (pool->drain_fd != -1)
@@ -491,13 +545,18 @@ struct sks_executor *
 sks_process_executor_new(struct sks_loop *loop, const struct sks_service *service)
 {
 	struct process_executor *pool = sks_sys_calloc(1, sizeof(*pool));
+	size_t i;
 
 	if (pool == NULL)
 		return NULL;
 	sks_executor_init(&pool->base, &process_ops, loop, service);
 	pool->base.is_resident = 1;
-	pool->base.room = sizeof(struct sks_process);
+	pool->base.room = sizeof(struct sks_process_watch);
 	sks_list_init(&pool->unseen);
+	sks_list_init(&pool->watched);
+	sks_list_init(&pool->spare);
+	for (i = 0; i < CHILDREN_FEW; i++)
+		sks_list_append(&pool->spare, &pool->few[i].link);
 	sks_buf_pool_stock(&pool->bufs[1], OUTPUT_ROOM);
 	sks_buf_pool_stock(&pool->bufs[0], SKS_BUF_LARGE);
 	event_assign(&pool->look, loop->base, -1, EV_PERSIST, on_look, pool);
