@@ -666,6 +666,85 @@ START_TEST(cancels_waits_that_no_signal_ends)
 }
 END_TEST
 
+static int
+sleep_long(void *arg)
+{
+	(void)arg;
+	if (sks_sleep(3600 * 1000) == -1)
+		atomic_store(&seen->waited, errno);
+	return 0;
+}
+
+static void *
+take_signals(void *told)
+{
+	atomic_store((atomic_int *)told, (int)gettid());
+	while (1)
+		pause();
+	return NULL;
+}
+
+/* In the way of the first letter; says who is to be told to stop. */
+static int
+wait_in_a_way(struct sks_request *req)
+{
+	char *way = sks_gets(req->rfile);
+	atomic_int to_tell = gettid();
+	struct sks_child *child = NULL;
+	pthread_t thread;
+
+	if (way[0] == 'c') {
+		child = sks_go(sleep_long, NULL);
+	} else if (way[0] == 't') {
+		atomic_store(&to_tell, 0);
+		pthread_create(&thread, NULL, take_signals, &to_tell);
+		while (atomic_load(&to_tell) == 0)
+			sched_yield();
+	} else if (way[0] == 'f')
+		sks_fault("eventfd:EMFILE:1+");
+	sks_printf(req->wfile, "%d %d\n", (int)getpid(), (int)atomic_load(&to_tell));
+	sks_flush(req->wfile);
+	if (child == NULL)
+		sleep_long(NULL);
+	else if (sks_join(child, NULL) == -1 && errno == ECANCELED)
+		while (atomic_load(&seen->waited) == 0)
+			sched_yield(); /* the child was told, too, by nobody else */
+	return SKS_DONE;
+}
+
+/* While it waits itself, in a thread it has started, or beside one; or there is no descriptor. */
+START_TEST(a_signal_cancels_one_child)
+{
+	static const struct sks_handler handler = { .handle = wait_in_a_way, .finish = acc_finish };
+	char text[] = { "wctf"[_i], '\n', '\0' }, line[64];
+	int fd, other, pid, tid;
+	struct acc acc;
+	size_t n = 0;
+
+	serve(&acc, &handler, NULL);
+	other = acc_client(&acc);
+	peer_puts(other, "w\n");
+	fd = acc_client(&acc);
+	peer_puts(fd, text);
+	do
+		ck_assert_int_eq((int)peer_recv(fd, line + n, 1), 1);
+	while (line[n++] != '\n');
+	ck_assert_int_eq(sscanf(line, "%d %d", &pid, &tid), 2);
+	ck_assert_int_eq(syscall(SYS_tgkill, pid, tid, SIGTERM), 0);
+	peer_expect_gone(fd);
+	ck_eventually(acc_stats(&acc).finished == 1);
+	if (text[0] == 'f')
+		ck_eventually(log_count("killed by signal 15") == 1);
+	else {
+		ck_assert_int_eq(seen->waited, ECANCELED);
+		ck_assert_int_eq(seen->finishes, 1);
+	}
+	ck_assert_uint_eq(acc_stats(&acc).active, 1);
+	close(other);
+	acc_free(&acc);
+}
+END_TEST
+
 START_TEST(freeing_kills_what_does_not_end)
 {
 	static const struct sks_handler handler = { .handle = never_end };
@@ -757,6 +836,7 @@ main(void)
 	tcase_add_test(tc, a_handler_shuts_the_server_down);
 	tcase_add_test(tc, cancels_waits_when_the_drain_time_is_over);
 	tcase_add_test(tc, cancels_waits_that_no_signal_ends);
+	tcase_add_loop_test(tc, a_signal_cancels_one_child, 0, 4);
 	tcase_add_test(tc, freeing_kills_what_does_not_end);
 	tcase_add_test(tc, a_program_run_by_a_handler_gets_no_descriptor_of_ours);
 	tcase_add_test(tc, there_is_one_loop);

@@ -85,11 +85,20 @@ struct process_executor {
 /* Of this process's one request. Set by the parent: for all children of a server once. */
 static struct sks_cancel *stop;
 
+/* Without a descriptor for it, stopping is ending. */
 static void
 on_stop_signal(int signo)
 {
-	(void)signo;
-	sks_cancel_set(stop, 1);
+	int error = errno;
+	pid_t process = (pid_t)sks_raw(SYS_getpid);
+
+	if (sks_cancel_set(stop, 1) == -1) {
+		signal(signo, SIG_DFL);
+		raise(signo);
+	}
+	if (sks_raw(SYS_gettid) != process) /* a thread of the handler's: not the one that waits */
+		sks_raw(SYS_tgkill, process, process, signo);
+	errno = error;
 }
 
 /* One bit for each signal. */
@@ -121,10 +130,8 @@ static void
 reset_signals(const sigset_t *mask, uint64_t suspects)
 {
 	struct sigaction action = { .sa_handler = SIG_DFL };
-	int rc = sks_cancel_init(stop);
 
-	if (rc == 0)
-		suspects &= ~(BIT_OF(SIGINT) | BIT_OF(SIGTERM) | BIT_OF(SIGHUP));
+	suspects &= ~(BIT_OF(SIGINT) | BIT_OF(SIGTERM) | BIT_OF(SIGHUP));
 	for (; suspects != 0; suspects &= suspects - 1) {
 		int signo = __builtin_ctzll(suspects) + 1;
 
@@ -132,11 +139,9 @@ reset_signals(const sigset_t *mask, uint64_t suspects)
 			sigaction(signo, &action, NULL);
 	}
 	action.sa_handler = on_stop_signal;
-	if (rc == 0) { /* without a descriptor for it, stopping is ending */
-		sigaction(SIGINT, &action, NULL);
-		sigaction(SIGTERM, &action, NULL);
-		sigaction(SIGHUP, &action, NULL);
-	}
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
 	sks_raw(SYS_rt_sigprocmask, SIG_SETMASK, mask, NULL, NSIG / 8);
 }
 
@@ -197,9 +202,6 @@ run_child(struct sks_executor *executor, struct sks_call *call, const sigset_t *
 	if (executor->in_child != NULL)
 		executor->in_child(executor->arg, call);
 	reset_signals(mask, pool->suspects);
-	stop->up = &pool->cancel;
-	if (stop->fd == -1)
-		task.cancel = NULL;
 	sks_executor_run(call);
 	leave(call->failed ? EXIT_FAILURE : EXIT_SUCCESS, NULL);
 	abort();
@@ -524,6 +526,8 @@ free_executor(struct sks_executor *executor)
 		sks_sys_close(pool->drain_fd);
 	if (pool->cancel.fd != -1)
 		sks_sys_close(pool->cancel.fd);
+	if (pool->stop.fd != -1)
+		sks_sys_close(pool->stop.fd);
 	sks_sys_free(pool);
 }
 
@@ -561,12 +565,16 @@ sks_process_executor_new(struct sks_loop *loop, const struct sks_service *servic
 	sks_buf_pool_stock(&pool->bufs[0], SKS_BUF_LARGE);
 	event_assign(&pool->look, loop->base, -1, EV_PERSIST, on_look, pool);
 	pool->drain_fd = sks_sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (sks_cancel_init(&pool->cancel) == -1 || pool->drain_fd == -1) {
+	pool->stop.fd = -1;
+	if (sks_cancel_init(&pool->cancel) == -1 || sks_cancel_init(&pool->stop) == -1 ||
+	    pool->drain_fd == -1) {
 		int error = errno;
 
 		free_executor(&pool->base);
 		errno = error;
 		return NULL;
 	}
+	pool->stop.up = &pool->cancel;
+	pool->stop.lent = 1;
 	return &pool->base;
 }
