@@ -178,7 +178,8 @@ took
 
 title ucontext "gcc, fibers by swapcontext(3)"
 echo "  left out: all suites that do not switch fibers in ways of their own"
-build gcc -Dwerror=true -Ducontext=true && suites fiber stream tasks blast install
+build gcc -Dwerror=true -Ducontext=true &&
+    suites fiber read write copy flush stream_errors stream_memory stream_model stream_time tasks blast install
 took
 
 # ---- sanitizers ----

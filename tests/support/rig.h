@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * rig.h - a stream without a server, fibers without a server, and a server on
- * a thread of its own. (Shared by check_stream, check_wait, check_faults and
- * check_torture.)
+ * a thread of its own.
  */
 #ifndef SKS_TEST_RIG_H
 #define SKS_TEST_RIG_H

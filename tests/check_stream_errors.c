@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_stream_errors.c - which errors stick to a stream and which do not, and that a
+ * second reader or writer at once is refused.
+ */
+#include "base/sys.h"
+#include "streams.h"
+
+#include <errno.h>
+#include <string.h>
+
+TEST_ON_BOTH(a_reset_sticks)
+{
+	static const struct linger now = { .l_onoff = 1 };
+	struct rig_link l;
+	char *line, byte;
+	unsigned long calls;
+
+	rig_link_open_tcp(&l);
+	setsockopt(l.peer, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	rig_say(&l, TEXT("a line\n"));
+	expect_line(&l, TEXT("a line\n"));
+	close(l.peer);
+	l.peer = -1;
+	ck_assert_int_eq(sks_readline(&l.r, &line), -1);
+	ck_assert_int_eq(errno, ECONNRESET);
+	ck_assert_int_eq(sks_error(&l.r), ECONNRESET);
+	calls = sks_fault_calls("recv");
+	errno = 0;
+	ck_assert_int_eq(sks_read(&l.r, &byte, 1), -1);
+	ck_assert_int_eq(errno, ECONNRESET);
+	ck_assert_int_eq(sks_readn(&l.r, &byte, 1), -1);
+	ck_assert_int_eq(sks_peek(&l.r, 1, &line), -1);
+	ck_assert_int_eq(sks_skipline(&l.r), -1);
+	ck_assert_int_eq(sks_copy(&l.r, &l.w, -1), -1);
+	ck_assert_int_eq(errno, ECONNRESET);
+	ck_assert_int_eq(sks_eof(&l.r), 0);
+	ck_assert_uint_eq(sks_fault_calls("recv"), calls);
+	rig_link_close(&l);
+}
+
+TEST_ON_BOTH(what_came_before_an_error_is_read_first)
+{
+	struct rig_link l;
+	char *line;
+
+	rig_link_open(&l);
+	ck_assert_int_eq(sks_fault("recv:ECONNRESET:2"), 0);
+	rig_say(&l, TEXT("whole\npart"));
+	expect_line(&l, TEXT("whole\n"));
+	rig_say(&l, TEXT("more"));
+	ck_assert_int_eq(sks_readline(&l.r, &line), -1);
+	ck_assert_int_eq(errno, ECONNRESET);
+	/* The part is still there. */
+	ck_assert_int_eq(sks_peek(&l.r, 4, &line), 4);
+	ck_assert_mem_eq(line, "part", 4);
+	ck_assert_int_eq(sks_readline(&l.r, &line), -1);
+	ck_assert_int_eq(errno, ECONNRESET);
+	rig_link_close(&l);
+}
+
+TEST_ON_BOTH(a_broken_pipe_sticks)
+{
+	struct rig_link l;
+	unsigned long calls;
+
+	rig_link_open(&l);
+	close(l.peer);
+	l.peer = -1;
+	ck_assert_int_eq(sks_puts(&l.w, "x"), 0);
+	ck_assert_int_eq(sks_flush(&l.w), -1); /* and no SIGPIPE */
+	ck_assert_int_eq(errno, EPIPE);
+	ck_assert_int_eq(sks_error(&l.w), EPIPE);
+	calls = sks_fault_calls("send");
+	ck_assert_int_eq(sks_puts(&l.w, "x"), -1);
+	ck_assert_int_eq(errno, EPIPE);
+	ck_assert_int_eq(sks_printf(&l.w, "%d", 1), -1);
+	ck_assert_int_eq(sks_write(&l.w, "", 0), -1);
+	ck_assert_int_eq(sks_flush(&l.w), -1);
+	ck_assert_int_eq(errno, EPIPE);
+	ck_assert_uint_eq(sks_fault_calls("send"), calls);
+	rig_link_close(&l);
+}
+
+TEST_ON_BOTH(no_memory_consumes_nothing_and_does_not_stick)
+{
+	struct rig_link l;
+	char *line;
+
+	rig_link_open(&l);
+	rig_say(&l, TEXT("a line\n"));
+	ck_assert_int_eq(sks_fault("malloc:ENOMEM:1+"), 0);
+	ck_assert_int_eq(sks_readline(&l.r, &line), -1);
+	ck_assert_int_eq(errno, ENOMEM);
+	ck_assert_int_eq(sks_puts(&l.w, "text"), -1);
+	ck_assert_int_eq(errno, ENOMEM);
+	ck_assert_int_eq(sks_printf(&l.w, "text"), -1);
+	ck_assert_int_eq(errno, ENOMEM);
+	sks_fault_clear();
+	ck_assert_int_eq(sks_error(&l.r), 0);
+	ck_assert_int_eq(sks_error(&l.w), 0);
+	expect_line(&l, TEXT("a line\n"));
+	rig_link_close(&l);
+}
+
+/* -- whose stream -- */
+
+struct busy {
+	struct rig_link l, other;
+	int step;
+};
+
+static void
+first_reader(void *arg)
+{
+	struct busy *b = arg;
+
+	expect_line(&b->l, TEXT("for the first\n"));
+	b->step = 1;
+}
+
+static void
+second_reader(void *arg)
+{
+	struct busy *b = arg;
+	char *line, byte;
+
+	sks_yield();
+	ck_assert_int_eq(sks_readline(&b->l.r, &line), -1);
+	ck_assert_int_eq(errno, EBUSY);
+	ck_assert_int_eq(sks_read(&b->l.r, &byte, 1), -1);
+	ck_assert_int_eq(errno, EBUSY);
+	ck_assert_int_eq(sks_peek(&b->l.r, 0, &line), -1);
+	ck_assert_int_eq(sks_skipline(&b->l.r), -1);
+	ck_assert_int_eq(sks_readn(&b->l.r, &byte, 1), -1);
+	ck_assert_int_eq(sks_copy(&b->l.r, &b->l.w, 1), -1);
+	ck_assert_int_eq(errno, EBUSY);
+	ck_assert_int_eq(sks_error(&b->l.r), 0);
+	rig_say(&b->l, TEXT("for the first\nfor all\n"));
+	while (b->step != 1)
+		sks_yield();
+	expect_line(&b->l, TEXT("for all\n"));
+}
+
+static void
+first_writer(void *arg)
+{
+	struct busy *b = arg;
+
+	ck_assert_int_eq(sks_write(&b->l.w, big, BIG), 0);
+	b->step = 1;
+}
+
+static void
+second_writer(void *arg)
+{
+	struct busy *b = arg;
+	struct reader reader = { &b->l, BIG };
+
+	sks_yield();
+	ck_assert_int_eq(sks_puts(&b->l.w, "x"), -1);
+	ck_assert_int_eq(errno, EBUSY);
+	ck_assert_int_eq(sks_write(&b->l.w, big, BIG), -1);
+	ck_assert_int_eq(errno, EBUSY);
+	ck_assert_int_eq(sks_printf(&b->l.w, "%d", 1), -1);
+	ck_assert_int_eq(errno, EBUSY);
+	ck_assert_int_eq(sks_flush(&b->l.w), -1);
+	ck_assert_int_eq(errno, EBUSY);
+	ck_assert_int_eq(sks_error(&b->l.w), 0);
+	read_and_compare(&reader);
+	while (b->step != 1)
+		sks_yield();
+	ck_assert_int_eq(sks_puts(&b->l.w, "x"), 0);
+}
+
+/* It writes what lies in the reader's buffer, and waits with it. */
+static void
+first_copier(void *arg)
+{
+	struct busy *b = arg;
+
+	ck_assert_int_eq(sks_copy(&b->l.r, &b->other.w, -1), -1);
+	ck_assert_int_eq(errno, EPIPE);
+	b->step = 1;
+}
+
+static void
+reader_beside_a_copy(void *arg)
+{
+	struct busy *b = arg;
+	char *line;
+
+	while (!b->other.w.busy) {
+		(void)!send(b->l.peer, big, 4096, MSG_NOSIGNAL);
+		sks_yield();
+	}
+	ck_assert_int_eq(sks_readline(&b->l.r, &line), -1);
+	ck_assert_int_eq(errno, EBUSY);
+	ck_assert_int_eq(sks_skipline(&b->l.r), -1);
+	ck_assert_int_eq(errno, EBUSY);
+	close(b->other.peer);
+	b->other.peer = -1;
+	while (b->step != 1)
+		sks_yield();
+	ck_assert_int_ge(sks_peek(&b->l.r, 0, &line), 0);
+}
+
+START_TEST(a_second_reader_or_writer_is_refused)
+{
+	static void (*const pairs[][2])(void *) = {
+		{ first_reader, second_reader },
+		{ first_writer, second_writer },
+		{ first_copier, reader_beside_a_copy },
+	};
+	struct busy b = { .step = 0 };
+	struct rig_loop rig;
+
+	need_big();
+	rig_loop_open(&rig);
+	rig_link_open(&b.l);
+	rig_link_open(&b.other);
+	rig_go(&rig, pairs[_i][0], &b);
+	rig_go(&rig, pairs[_i][1], &b);
+	rig_run(&rig);
+	rig_link_close(&b.l);
+	rig_link_close(&b.other);
+	rig_loop_close(&rig);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("stream_errors");
+	TCase *tc = tcase_create("stream_errors");
+
+	tcase_add_checked_fixture(tc, streams_setup, streams_teardown);
+	tcase_set_timeout(tc, 120);
+	add_on_both(tc, a_reset_sticks);
+	add_on_both(tc, what_came_before_an_error_is_read_first);
+	add_on_both(tc, a_broken_pipe_sticks);
+	add_on_both(tc, no_memory_consumes_nothing_and_does_not_stick);
+	tcase_add_loop_test(tc, a_second_reader_or_writer_is_refused, 0, 3);
+	suite_add_tcase(s, tc);
+	return run_suite(s);
+}

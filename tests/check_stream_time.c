@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_stream_time.c - how long a stream waits: limits, and what they keep.
+ */
+#include "base/clock.h"
+#include "streams.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+
+TEST_ON_BOTH(a_timeout_does_not_stick_and_keeps_what_came)
+{
+	struct rig_link l;
+	char *line;
+
+	rig_link_open(&l);
+	sks_set_timeout(&l.r, 3);
+	sks_rfile_set_idle(&l.r, 3);
+	ck_assert_int_eq(sks_readline(&l.r, &line), -1);
+	ck_assert_int_eq(errno, ETIMEDOUT);
+	rig_say(&l, TEXT("par"));
+	ck_assert_int_eq(sks_readline(&l.r, &line), -1);
+	ck_assert_int_eq(errno, ETIMEDOUT);
+	ck_assert_ptr_null(sks_gets(&l.r));
+	ck_assert_int_eq(errno, ETIMEDOUT);
+	ck_assert_int_eq(sks_error(&l.r), 0);
+	ck_assert_int_eq(sks_eof(&l.r), 0);
+	ck_assert_uint_eq(sks_tell(&l.r), 0);
+	rig_say(&l, TEXT("tial\n"));
+	expect_line(&l, TEXT("partial\n"));
+	rig_link_close(&l);
+}
+
+TEST_ON_BOTH(a_block_cut_by_a_timeout_is_told)
+{
+	struct rig_link l;
+	char buf[20];
+
+	rig_link_open(&l);
+	sks_set_timeout(&l.r, 3);
+	rig_say(&l, TEXT("0123456"));
+	ck_assert_int_eq(sks_readn(&l.r, buf, 20), -1);
+	ck_assert_int_eq(errno, ETIMEDOUT);
+	ck_assert_uint_eq(sks_tell(&l.r), 7);
+	ck_assert_mem_eq(buf, "0123456", 7);
+	rig_say(&l, TEXT("789"));
+	ck_assert_int_eq(sks_readn(&l.r, buf, 3), 3);
+	rig_link_close(&l);
+}
+
+TEST_ON_BOTH(a_timeout_takes_its_time)
+{
+	struct rig_link l;
+	char *line;
+	int64_t before;
+
+	rig_link_open(&l);
+	sks_rfile_set_idle(&l.r, 20);
+	before = rig_now();
+	ck_assert_int_eq(sks_readline(&l.r, &line), -1);
+	ck_assert_int_eq(errno, ETIMEDOUT);
+	ck_assert_int_ge(rig_now() - before, 19000000); /* the clock ticks in ms */
+	rig_link_close(&l);
+}
+
+TEST_ON_BOTH(limits_go_back_to_their_defaults)
+{
+	struct rig_link l;
+	char *line;
+
+	rig_link_open(&l);
+	l.times = (struct sks_times){ .idle_ms = 2, .read_ms = 2, .write_ms = 2 };
+	sks_set_timeout(&l.r, 60000);
+	sks_rfile_set_idle(&l.r, 60000);
+	sks_set_timeout(&l.w, 60000);
+	sks_set_timeout(&l.r, 0);
+	sks_rfile_set_idle(&l.r, 0);
+	sks_set_timeout(&l.w, 0);
+	ck_assert_int_eq(sks_readline(&l.r, &line), -1);
+	ck_assert_int_eq(errno, ETIMEDOUT);
+	rig_say(&l, TEXT("x"));
+	ck_assert_int_eq(sks_readline(&l.r, &line), -1);
+	ck_assert_int_eq(errno, ETIMEDOUT);
+	need_big();
+	ck_assert_int_eq(sks_write(&l.w, big, BIG), -1);
+	ck_assert_int_eq(errno, ETIMEDOUT);
+	rig_link_close(&l);
+}
+
+static void
+read_line(void *arg)
+{
+	struct rig_link *l = arg;
+
+	expect_line(l, TEXT("ab\n"));
+}
+
+/* Which limit holds while a fiber waits: seen where it is kept. */
+static void
+look_at_limits(void *arg)
+{
+	struct rig_link *l = arg;
+	int64_t now = sks_clock_ms();
+
+	sks_yield();
+	ck_assert_int_ge(l->watch.deadline, now + 50000); /* idle */
+	ck_assert_int_lt(l->watch.deadline, now + 150000);
+	rig_say(l, TEXT("a"));
+	while (l->watch.deadline < now + 150000)
+		sks_yield();
+	ck_assert_int_ge(l->watch.deadline, now + 500000); /* from the first byte: timeout */
+	rig_say(l, TEXT("b\n"));
+}
+
+START_TEST(idle_holds_until_the_first_byte_and_timeout_from_there)
+{
+	struct rig_loop rig;
+	struct rig_link l;
+
+	rig_loop_open(&rig);
+	rig_link_open(&l);
+	sks_rfile_set_idle(&l.r, 100000);
+	sks_set_timeout(&l.r, 1000000);
+	rig_go(&rig, read_line, &l);
+	rig_go(&rig, look_at_limits, &l);
+	rig_run(&rig);
+	rig_link_close(&l);
+	rig_loop_close(&rig);
+}
+END_TEST
+
+/* Calls that a peer who sends byte after byte must not keep alive. */
+struct slow {
+	struct rig_link l;
+	int op;
+	atomic_int done;
+};
+
+enum { SLOW_LINE, SLOW_SKIP, SLOW_UNTIL, SLOW_READN, SLOW_PEEK, SLOW_COPY, SLOW_OPS };
+
+static void
+drip(void *arg)
+{
+	struct slow *slow = arg;
+
+	while (!slow->done) {
+		(void)!send(slow->l.peer, "x", 1, MSG_NOSIGNAL);
+		sks_sleep(1);
+	}
+}
+
+static void
+wait_for_slow(void *arg)
+{
+	struct slow *slow = arg;
+	struct rig_link *l = &slow->l;
+	struct sks_times times = { -1, -1, -1 };
+	struct sks_wfile memory;
+	int64_t before = rig_now();
+	char buf[60000], *line;
+	ssize_t rc = 0;
+
+	sks_wfile_init(&memory, NULL, &times, &times, 100000);
+	switch (slow->op) {
+	case SLOW_LINE:
+		rc = sks_readline(&l->r, &line);
+		break;
+	case SLOW_SKIP:
+		rc = sks_skipline(&l->r);
+		break;
+	case SLOW_UNTIL:
+		rc = sks_readuntil(&l->r, 'y', 60000, &line);
+		break;
+	case SLOW_READN:
+		rc = sks_readn(&l->r, buf, sizeof(buf));
+		break;
+	case SLOW_PEEK:
+		rc = sks_peek(&l->r, 60000, &line);
+		break;
+	case SLOW_COPY:
+		rc = sks_copy(&l->r, &memory, 60000);
+		break;
+	}
+	ck_assert_int_eq(rc, -1);
+	ck_assert_int_eq(errno, ETIMEDOUT);
+	ck_assert_int_ge(rig_now() - before, 9000000);
+	ck_assert_int_eq(sks_error(&l->r), 0);
+	slow->done = 1;
+	sks_wfile_close(&memory);
+}
+
+START_TEST(a_byte_now_and_then_keeps_nothing_alive)
+{
+	struct slow slow = { .op = _i };
+	struct rig_loop rig;
+
+	rig_loop_open(&rig);
+	rig_link_open(&slow.l);
+	slow.l.r.max_line = 60000;
+	sks_set_timeout(&slow.l.r, 10);
+	rig_go(&rig, wait_for_slow, &slow);
+	rig_go(&rig, drip, &slow);
+	rig_run(&rig);
+	rig_link_close(&slow.l);
+	rig_loop_close(&rig);
+}
+END_TEST
+
+static void *
+drip_on_thread(void *arg)
+{
+	struct slow *slow = arg;
+
+	while (!slow->done) {
+		(void)!send(slow->l.peer, "x", 1, MSG_NOSIGNAL);
+		poll(NULL, 0, 1); /* this is the slowness */
+	}
+	return NULL;
+}
+
+START_TEST(a_byte_now_and_then_keeps_no_thread_waiting)
+{
+	static struct slow slow;
+	pthread_t thread;
+	char *line;
+
+	rig_link_open(&slow.l);
+	slow.l.r.max_line = 60000;
+	sks_set_timeout(&slow.l.r, 10);
+	ck_assert_int_eq(pthread_create(&thread, NULL, drip_on_thread, &slow), 0);
+	if (_i == 0)
+		ck_assert_int_eq(sks_readline(&slow.l.r, &line), -1);
+	else
+		ck_assert_int_eq(sks_skipline(&slow.l.r), -1);
+	ck_assert_int_eq(errno, ETIMEDOUT);
+	slow.done = 1;
+	pthread_join(thread, NULL);
+	rig_link_close(&slow.l);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("stream_time");
+	TCase *tc = tcase_create("stream_time");
+
+	tcase_add_checked_fixture(tc, streams_setup, streams_teardown);
+	tcase_set_timeout(tc, 120);
+	add_on_both(tc, a_timeout_does_not_stick_and_keeps_what_came);
+	add_on_both(tc, a_block_cut_by_a_timeout_is_told);
+	add_on_both(tc, a_timeout_takes_its_time);
+	add_on_both(tc, limits_go_back_to_their_defaults);
+	tcase_add_test(tc, idle_holds_until_the_first_byte_and_timeout_from_there);
+	tcase_add_loop_test(tc, a_byte_now_and_then_keeps_nothing_alive, 0, SLOW_OPS);
+	tcase_add_loop_test(tc, a_byte_now_and_then_keeps_no_thread_waiting, 0, 2);
+	suite_add_tcase(s, tc);
+	return run_suite(s);
+}
