@@ -6,8 +6,6 @@
 #include "acceptance.h"
 
 #include "base/sys.h"
-#include "io/outbox.h"
-#include "rig.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -293,39 +291,6 @@ START_TEST(other_threads_reach_running_and_parked_connections)
 }
 END_TEST
 
-/* What was posted before the connection ends still arrives. */
-/* What comes amid a sending waits for the sender to leave. */
-START_TEST(an_outbox_is_left_to_its_loop)
-{
-	struct sks_outbox *box;
-	struct rig_link link;
-	struct rig_loop rig;
-	char got[4];
-
-	rig_loop_open(&rig);
-	rig_link_open(&link);
-	box = sks_outbox_new(rig.loop, NULL, &link.tr, 1000, NULL, NULL);
-	ck_assert_int_eq(sks_outbox_enter(box), 1);
-	ck_assert_int_eq(sks_outbox_enter(box), 0);
-	sks_outbox_leave(box);
-	ck_assert_int_eq(sks_outbox_enter(box), 1);
-	ck_assert_int_eq(sks_outbox_put(box, "p\n", 2, 100), 0);
-	ck_assert_int_eq(sks_loop_is_settled(rig.loop), 1);
-	sks_outbox_leave(box);
-	ck_assert_int_eq(sks_loop_is_settled(rig.loop), 0);
-	ck_assert_int_eq(sks_outbox_enter(box), 0); /* it goes first */
-	sks_outbox_claim(box);
-	ck_assert_int_eq(sks_outbox_push(box), 2);
-	ck_assert_uint_eq(rig_hear(&link, got, sizeof(got)), 2);
-	sks_outbox_release(box);
-	ck_assert_int_eq(sks_outbox_enter(box), 1);
-	sks_outbox_end(box);
-	sks_outbox_free(box);
-	rig_link_close(&link);
-	rig_loop_close(&rig);
-}
-END_TEST
-
 /* Neither is left behind when one comes while the other is sent. */
 START_TEST(a_post_amid_a_flush_is_sent)
 {
@@ -357,6 +322,7 @@ START_TEST(a_post_amid_a_flush_is_sent)
 }
 END_TEST
 
+/* What was posted before the connection ends still arrives. */
 START_TEST(post_to_a_connection_that_ends_soon_arrives)
 {
 	struct acc acc;
@@ -693,7 +659,6 @@ main(void)
 	    ACC_ONE_MEMORY(ACC_STREAMS));
 	tcase_add_loop_test(tc, refuses_more_than_max_output, 0, ACC_ONE_MEMORY(ACC_STREAMS));
 	tcase_add_loop_test(tc, refuses_when_a_peer_does_not_read, 0, ACC_ONE_MEMORY(ACC_STREAMS));
-	tcase_add_test(tc, an_outbox_is_left_to_its_loop);
 	tcase_add_loop_test(tc, a_post_amid_a_flush_is_sent, 0, ACC_ONE_MEMORY(ACC_STREAMS));
 	tcase_add_loop_test(tc, handler_may_post_to_itself, 0, ACC_ONE_MEMORY(ACC_STREAMS));
 	tcase_add_loop_test(tc, what_is_taken_arrives_without_memory, 0,
