@@ -10,6 +10,7 @@
 #include "base/sys.h"
 #include "server/server.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -163,9 +164,10 @@ START_TEST(one_request_is_one_on_any_loop)
 }
 END_TEST
 
-/* -- accept4(2), which takes its time when it is told to -- */
+/* -- accept4(2), which is slow, or has no descriptors on the second loop, when it is told to -- */
 
 static atomic_int slow, now_in, most_in;
+static atomic_int second_lacks, turned_away;
 
 static void
 note_most(int n)
@@ -181,6 +183,11 @@ accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
 	int taken;
 
+	if (atomic_load(&second_lacks) && !pthread_equal(pthread_self(), first_loop)) {
+		atomic_fetch_add(&turned_away, 1);
+		errno = EMFILE;
+		return -1;
+	}
 	note_most(atomic_fetch_add(&now_in, 1) + 1);
 	if (atomic_load(&slow))
 		breathe();
@@ -226,6 +233,69 @@ START_TEST(max_connections_is_for_all_loops)
 }
 END_TEST
 
+/* -- event_add(3), which counts calls on the first loop's thread for the second's base -- */
+
+static struct event_base *_Atomic second_base;
+static atomic_int strange;
+
+int
+event_add(struct event *ev, const struct timeval *limit)
+{
+	int (*add)(struct event *, const struct timeval *);
+
+	*(void **)&add = dlsym(RTLD_NEXT, "event_add");
+	if (event_get_base(ev) == atomic_load(&second_base) && pthread_equal(pthread_self(), first_loop))
+		atomic_fetch_add(&strange, 1);
+	return add(ev, limit);
+}
+
+/*
+ * A Unix socket has one listener, on the first loop. What comes there for the
+ * second, and is refused before it gets there, gives a place back: the second's
+ * own listener, which pauses just then, is not for the first to arm.
+ */
+START_TEST(who_is_refused_on_another_loop_touches_no_listener)
+{
+	int waits = -1, n, served, refused;
+	char unix_address[128];
+	struct acc acc;
+
+	acc_tcp(&acc, ACC_TWO_LISTENERS, &acc_script, NULL);
+	ck_assert_int_eq(sks_server_listen(acc.server, acc_listen_address(ACC_UNIX)), 0);
+	ck_assert_ptr_nonnull(sks_server_address(acc.server, 1, unix_address, sizeof(unix_address)));
+	acc_start(&acc);
+	first_loop = acc.thread;
+	served = peer_connect(unix_address); /* the first has one now, so the next is for the second */
+	peer_puts(served, "echo\n");
+	peer_expect(served, "echo\n");
+	atomic_store(&second_lacks, 1);
+	for (n = 0; n < CLIENTS && atomic_load(&turned_away) == 0; n++) {
+		if (waits != -1)
+			close(waits);
+		waits = acc_client(&acc);
+		peer_puts(waits, "echo\n");
+		ck_eventually(atomic_load(&turned_away) > 0 || !peer_is_silent(waits));
+	}
+	ck_assert_int_gt(atomic_load(&turned_away), 0);
+	ck_eventually(atomic_load(&acc.server->workers[0].open) == 1);
+	peer_puts(served, "echo\n"); /* then the first loop has nothing more to do */
+	peer_expect(served, "echo\n");
+	atomic_store(&second_base, acc.server->workers[1].loop->base);
+	for (n = 1; n <= 16; n++) {
+		ck_assert_int_eq(sks_fault("malloc:ENOMEM:1"), 0);
+		refused = peer_connect(unix_address);
+		peer_expect_eof(refused);
+		ck_assert_uint_eq(acc_stats(&acc).refused, (unsigned int)n);
+	}
+	ck_assert_int_eq(strange, 0);
+	atomic_store(&second_lacks, 0);
+	peer_expect(waits, "echo\n");
+	close(waits);
+	close(served);
+	acc_free(&acc);
+}
+END_TEST
+
 /* Added while the server runs, from its own thread. */
 static void
 listen_once(struct sks_server *server, void *data)
@@ -268,6 +338,7 @@ main(void)
 	tcase_add_test(tc, a_socket_that_cannot_be_had_is_told);
 	tcase_add_loop_test(tc, one_request_is_one_on_any_loop, 0, 4);
 	tcase_add_loop_test(tc, max_connections_is_for_all_loops, 0, 2);
+	tcase_add_test(tc, who_is_refused_on_another_loop_touches_no_listener);
 	tcase_add_test(tc, listens_on_while_it_runs);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
