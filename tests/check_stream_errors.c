@@ -9,19 +9,27 @@
 #include <errno.h>
 #include <string.h>
 
-TEST_ON_BOTH(a_reset_sticks)
+/* The peer breaks off. */
+static void
+reset(struct rig_link *l)
 {
 	static const struct linger now = { .l_onoff = 1 };
+
+	setsockopt(l->peer, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	close(l->peer);
+	l->peer = -1;
+}
+
+TEST_ON_BOTH(a_reset_sticks)
+{
 	struct rig_link l;
 	char *line, byte;
 	unsigned long calls;
 
 	rig_link_open_tcp(&l);
-	setsockopt(l.peer, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 	rig_say(&l, TEXT("a line\n"));
 	expect_line(&l, TEXT("a line\n"));
-	close(l.peer);
-	l.peer = -1;
+	reset(&l);
 	ck_assert_int_eq(sks_readline(&l.r, &line), -1);
 	ck_assert_int_eq(errno, ECONNRESET);
 	ck_assert_int_eq(sks_error(&l.r), ECONNRESET);
@@ -38,6 +46,66 @@ TEST_ON_BOTH(a_reset_sticks)
 	ck_assert_uint_eq(sks_fault_calls("recv"), calls);
 	rig_link_close(&l);
 }
+
+/* The kernel tells of a reset once, and whoever asks later finds an end. */
+TEST_ON_BOTH(a_reset_that_a_write_was_told_of_is_no_end)
+{
+	struct rig_link l;
+	char *line;
+
+	rig_link_open_tcp(&l);
+	reset(&l);
+	ck_assert_int_eq(sks_puts(&l.w, "x"), 0);
+	ck_assert_int_eq(sks_flush(&l.w), -1);
+	ck_assert_int_eq(errno, ECONNRESET);
+	ck_assert_int_eq(sks_readline(&l.r, &line), -1);
+	ck_assert_int_eq(errno, ECONNRESET);
+	ck_assert_int_eq(sks_error(&l.r), ECONNRESET);
+	ck_assert_int_eq(sks_eof(&l.r), 0);
+	rig_link_close(&l);
+}
+
+TEST_ON_BOTH(an_end_before_a_reset_is_one)
+{
+	struct rig_link l;
+
+	rig_link_open_tcp(&l);
+	shutdown(l.peer, SHUT_WR);
+	reset(&l);
+	ck_assert_int_eq(sks_puts(&l.w, "x"), 0);
+	ck_assert_int_eq(sks_flush(&l.w), -1);
+	ck_assert_int_eq(errno, EPIPE);
+	expect_end(&l);
+	rig_link_close(&l);
+}
+
+/* As if another thread was just told, and has told nobody yet; with a reset, an end, no TCP. */
+START_TEST(a_reset_that_another_thread_is_told_of_is_no_end)
+{
+	struct rig_link l;
+	char *line;
+
+	if (_i < 2)
+		rig_link_open_tcp(&l);
+	else
+		rig_link_open(&l);
+	if (_i == 0) {
+		reset(&l);
+		ck_assert_int_eq(send(l.fd, "x", 1, MSG_NOSIGNAL), -1);
+		ck_assert_int_eq(errno, ECONNRESET);
+	} else {
+		close(l.peer);
+		l.peer = -1;
+	}
+	l.tr.writing = 1;
+	if (_i == 0) {
+		ck_assert_int_eq(sks_readline(&l.r, &line), -1);
+		ck_assert_int_eq(errno, ECONNRESET);
+	} else
+		expect_end(&l);
+	rig_link_close(&l);
+}
+END_TEST
 
 TEST_ON_BOTH(what_came_before_an_error_is_read_first)
 {
@@ -237,6 +305,9 @@ main(void)
 	tcase_add_checked_fixture(tc, streams_setup, streams_teardown);
 	tcase_set_timeout(tc, 120);
 	add_on_both(tc, a_reset_sticks);
+	add_on_both(tc, a_reset_that_a_write_was_told_of_is_no_end);
+	add_on_both(tc, an_end_before_a_reset_is_one);
+	tcase_add_loop_test(tc, a_reset_that_another_thread_is_told_of_is_no_end, 0, 3);
 	add_on_both(tc, what_came_before_an_error_is_read_first);
 	add_on_both(tc, a_broken_pipe_sticks);
 	add_on_both(tc, no_memory_consumes_nothing_and_does_not_stick);

@@ -20,7 +20,8 @@
  *   EBUSY       another fiber or thread is reading (or writing) this stream
  *   ENOMEM      no memory for a buffer; nothing was consumed
  *   ECONNRESET, EPIPE, ... what recv(2) or send(2) said. The direction is
- *               broken: the error sticks, and each later call returns it
+ *               broken: the error sticks, and each later call returns it. A reset
+ *               that a write was told of is no end of input for a read
  * A handler may therefore check only its last call.
  *
  * Time. A read waits idle_ms for its first byte and then timeout_ms until its

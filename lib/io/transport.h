@@ -47,7 +47,9 @@ struct sks_transport {
 	const struct sks_transport_ops *ops;
 	struct sks_traffic *traffic; /* may be NULL */
 	int fd;
-	int want; /* 0: the natural one, SKS_READ to read and SKS_WRITE to write */
+	short want;           /* 0: the natural one, SKS_READ to read and SKS_WRITE to write */
+	atomic_uchar writing; /* one thread, while another may read */
+	atomic_uchar reset;   /* a write was told of it; a read would find an end */
 };
 
 extern const struct sks_transport_ops sks_plain_transport;
