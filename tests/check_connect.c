@@ -583,12 +583,29 @@ START_TEST(the_attempt_that_got_furthest_is_told)
 }
 END_TEST
 
+/* A busy machine may not come to the second, after 250 ms, or to its answer in the time left. */
+static void
+try_both(int error)
+{
+	int ms;
+
+	ntried = 0;
+	for (ms = 300; ms < 20000 && (ntried < 2 || errno != error); ms *= 2) {
+		ntried = 0;
+		log_forget();
+		errno = 0;
+		ck_assert_ptr_null(sks_connect("some.test:80", ms));
+	}
+	ck_assert_int_eq(ntried, 2);
+	ck_assert_int_eq(errno, error);
+}
+
 static void
 time_out_twice(void *arg)
 {
 	struct listener silent[2], dead;
 	const char *found[3];
-	int i, ms;
+	int i;
 
 	(void)arg;
 	for (i = 0; i < 2; i++) {
@@ -596,18 +613,13 @@ time_out_twice(void *arg)
 		found[i] = silent[i].address;
 	}
 	resolves_to(found, 2);
-	/* A busy machine may not come to the second, after 250 ms, in the time that is left. */
-	for (ms = 300; ntried < 2; ms *= 2) {
-		ntried = 0;
-		log_forget();
-		ck_no_connection("some.test:80", ms, ETIMEDOUT);
-	}
+	try_both(ETIMEDOUT);
 	ck_assert_int_eq(log_count("(["), 1); /* the first */
 	/* A refusal tells more than silence. */
 	open_listener(&dead, "127.0.0.1:0", -1);
 	found[1] = dead.address;
 	resolves_to(found, 2);
-	ck_no_connection("some.test:80", 300, ECONNREFUSED);
+	try_both(ECONNREFUSED);
 	close_listener(&dead);
 	close_listener(&silent[0]);
 	close_listener(&silent[1]);
