@@ -4,8 +4,8 @@
 # there is apt-get. Goes on after a failure and says what failed; the last line
 # is "N passed, N failed", and the exit code is 1 when something did.
 #
-# Each step builds in build-ci/STEP, which is kept for the next run, and writes
-# build-ci/STEP.log.
+# Each step that builds does so in build-ci/STEP, which is kept for the next run;
+# each writes build-ci/STEP.log.
 set -u
 
 usage() {
@@ -76,8 +76,9 @@ fail() {
 	tail -n 30 "$log" | sed 's/^/    /'
 }
 
-# build COMPILER MESON_OPTION...: in build-ci/STEP. It is set up anew when
-# anything about it has changed.
+# build COMPILER MESON_OPTION...: in build-ci/STEP, all of it or $targets. It is set
+# up anew when anything about it has changed.
+targets=
 build() {
 	dir=build-ci/$step
 	made_by="$root: $("$1" --version | head -n 1): $*"
@@ -92,16 +93,18 @@ build() {
 		}
 		echo "$made_by" >"$dir/made-by"
 	fi
-	ninja -C "$dir" >>"$log" 2>&1 </dev/null || {
+	# shellcheck disable=SC2086
+	ninja -C "$dir" $targets >>"$log" 2>&1 </dev/null || {
 		fail "the build"
 		return 1
 	}
 }
 
-# suites MESON_TEST_ARGUMENT...: runs them and adds up their checks
+# suites MESON_TEST_ARGUMENT...: runs them, $jobs at once, and adds up their checks
+jobs=$cores
 suites() {
 	rm -f "$dir"/meson-logs/testlog*.json
-	meson test -C "$dir" --no-rebuild "$@" >>"$log" 2>&1 </dev/null
+	meson test -C "$dir" --no-rebuild --num-processes "$jobs" "$@" >>"$log" 2>&1 </dev/null
 	code=$?
 	python3 tests/support/count.py "$dir"/meson-logs/testlog*.json >"$dir/count" 2>>"$log" || {
 		fail "no test ran"
@@ -161,9 +164,13 @@ need_packages "for all of the tests" $wanted || echo "Tests that need those are 
 launch=
 
 # ---- builds as users have them ----
+# Here the suites wait more than they run.
+
+jobs=$((2 * cores))
 
 title gcc "gcc"
-build gcc -Dwerror=true && suites
+gcc_built=
+build gcc -Dwerror=true && gcc_built=1 && suites
 took
 [ -z "$quick" ] || finish
 
@@ -184,6 +191,8 @@ took
 
 # ---- sanitizers ----
 # The structure is the same in all builds.
+
+jobs=$cores
 
 title asan "AddressSanitizer with leak detection, UndefinedBehaviorSanitizer; gcc"
 if probe gcc -fsanitize=address,undefined; then
@@ -220,9 +229,11 @@ thread_sanitizer() {
 		# such call. The programs are told to end at every moment.
 		echo "  left out: examples, socketserverd, kv_clients: ThreadSanitizer loses signals"
 		[ "$1" = clang ] || every 3 # which has run them all
+		targets=suites
 		# shellcheck disable=SC2086
 		build "$1" -Db_sanitize=thread -Db_lundef=false &&
 		    suites --no-suite structure --no-suite programs ${launch:+--wrapper "$launch"}
+		targets=
 		unset TSAN_OPTIONS CK_TIMEOUT_MULTIPLIER SKS_TEST_EVERY
 		launch=
 	else
@@ -248,10 +259,13 @@ not_for_valgrind() {
 	esac
 }
 
-title valgrind "valgrind"
+title valgrind "valgrind, with what the step gcc has built"
+dir=build-ci/gcc
 if ! command -v valgrind >/dev/null; then
 	skip "there is no valgrind"
-elif build gcc; then
+elif [ -z "$gcc_built" ]; then
+	skip "the step gcc has built nothing"
+else
 	set --
 	for suite in $(meson test -C "$dir" --no-rebuild --list 2>>"$log" | sed 's,.* / ,,'); do
 		if why=$(not_for_valgrind "$suite"); then

@@ -20,8 +20,8 @@ cd "$source" || exit 2
 flags="-g -O1 -std=gnu11 -D_GNU_SOURCE -Iinclude -Ilib -fsanitize=fuzzer,address,undefined
 -fno-sanitize-recover=all"
 
-# target NAME SOURCE...: what lib/ files it needs besides tests/fuzz/NAME.c
-target() {
+# fuzz NAME SOURCE...
+fuzz() {
 	name=$1
 	shift
 	# shellcheck disable=SC2086
@@ -41,6 +41,25 @@ target() {
 	fi
 }
 
+# They run side by side.
+running=
+
+# target NAME SOURCE...: what lib/ files it needs besides tests/fuzz/NAME.c
+target() {
+	(
+		fuzz "$@"
+		exit "$report_failed"
+	) >"$folder/$1.out" &
+	running="$running $1:$!"
+}
+
+end_all() {
+	for one in $running; do
+		wait "${one##*:}" || report_failed=1
+		cat "$folder/${one%:*}.out"
+	done
+}
+
 if ! why=$(echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(void) { return 0; }' |
     clang -x c -fsanitize=fuzzer,address -o "$folder/probe" - 2>&1); then
 	skip "fuzzing" "clang has no fuzzer here: $(echo "$why" | head -n 1)"
@@ -50,5 +69,6 @@ fi
 target option lib/host/option.c
 # shellcheck disable=SC2046
 target resp handlers/resp.c $(find lib/base lib/fiber lib/io -name '*.[cS]') -levent_core -pthread -lm
+end_all
 
 report_end
