@@ -176,7 +176,7 @@ took
 
 title clang "clang"
 if probe clang ""; then
-	echo "  left out: examples, socketserverd, kv_clients: they wait more than they run; gcc's do"
+	echo "  left out: examples, proxy, socketserverd, kv_clients: they wait more than they run; gcc's do"
 	build clang -Dwerror=true && suites --no-suite programs
 else
 	skip "$why"
@@ -227,7 +227,7 @@ thread_sanitizer() {
 		# It holds signals back until a call that it knows to block, and loses
 		# one that comes while a thread makes its list of those, at the first
 		# such call. The programs are told to end at every moment.
-		echo "  left out: examples, socketserverd, kv_clients: ThreadSanitizer loses signals"
+		echo "  left out: examples, proxy, socketserverd, kv_clients: ThreadSanitizer loses signals"
 		[ "$1" = clang ] || every 3 # which has run them all
 		targets=suites
 		# shellcheck disable=SC2086
@@ -251,7 +251,7 @@ thread_sanitizer gcc
 
 not_for_valgrind() {
 	case $1 in
-	examples|socketserverd|kv_clients) echo "a script; its programs run under the sanitizers" ;;
+	examples|proxy|socketserverd|kv_clients) echo "a script; its programs run under the sanitizers" ;;
 	completion|headers|install|layers|man|symbols|readme|notes) echo "looks at files" ;;
 	program) echo "sets limits of open files, which valgrind keeps itself" ;;
 	torture) echo "starts hundreds of servers; it looks for leaks with AddressSanitizer" ;;

@@ -32,7 +32,7 @@ fuzz() {
 	mkdir -p "$folder/$name.corpus"
 	dictionary=
 	[ ! -f "tests/fuzz/$name.dict" ] || dictionary="-dict=tests/fuzz/$name.dict"
-	if "$folder/$name" $dictionary -max_len=256 -max_total_time="$seconds" \
+	if "$folder/$name" ${dictionary:+"$dictionary"} -max_len=256 -max_total_time="$seconds" \
 	    -artifact_prefix="$folder/$name." "$folder/$name.corpus" >"$folder/$name.log" 2>&1; then
 		runs=$(sed -n 's/^Done \([0-9]*\) runs.*/\1/p' "$folder/$name.log")
 		ok "$name, ${runs:-0} inputs"

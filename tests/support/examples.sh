@@ -1,0 +1,276 @@
+# shellcheck shell=sh
+# What the shell tests of the example programs share, to be sourced with the
+# folder of the build in $1: a folder $tmp, servers in slots, and real clients:
+# socat, ncat, Python's socket module and our own.
+#
+# Nothing sleeps: a server is ready when its line is read, a client's answer
+# is a line that comes, and a time limit of 20 seconds bounds each wait.
+# shellcheck disable=SC2034,SC2317 # for who sources this; called by ask and by traps
+
+bin=$(cd "$1/examples" && pwd) || exit 1
+tmp=$(mktemp -d) || exit 1
+pid=
+slots=
+files= # the soft limit of open files of the next servers
+limit="timeout 20"
+
+cleanup() {
+	for slot in $slots; do
+		eval "kill -KILL \$pid_$slot" 2>/dev/null
+	done
+	rm -rf "$tmp"
+}
+trap cleanup EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 141' PIPE
+trap 'exit 143' TERM
+
+# ---- reporting ----
+
+# yes NAME COMMAND...: ok when the command succeeds
+yes() {
+	what=$1
+	shift
+	if "$@"; then
+		ok "$what"
+	else
+		not_ok "$what" "$*"
+	fi
+}
+
+has() {
+	command -v "$1" >/dev/null
+}
+
+# ---- servers ----
+# A slot is the descriptor (3 to 9) at which a server's output is read.
+
+# start SLOT PROGRAM ARGUMENTS...: waits for the first line. Sets pid, line and
+# address; 1 when it ends before, and then code and error.
+start() {
+	slot=$1
+	program=$2
+	shift 2
+	rm -f "$tmp/lines"
+	mkfifo "$tmp/lines" || exit 1
+	if [ -n "$files" ]; then
+		exec sh -c 'ulimit -S -n "$0"; exec "$@"' "$files" "$bin/$program" "$@"
+	else
+		exec "$bin/$program" "$@"
+	fi >"$tmp/lines" 2>"$tmp/errors.$slot" &
+	pid=$!
+	eval "exec $slot<\"\$tmp/lines\""
+	line=''
+	code=0
+	eval "read -r line <&$slot" || {
+		wait "$pid"
+		code=$?
+		error=$(cat "$tmp/errors.$slot")
+		return 1
+	}
+	address=${line##* }
+	eval "pid_$slot=$pid"
+	slots="$slots $slot"
+}
+
+# must_start ...: as start; ends the test when it does not
+must_start() {
+	start "$@" || {
+		shift
+		not_ok "start $*" "exit code $code: $error"
+		exit 1
+	}
+}
+
+# stop SLOT SIGNAL...: sets code, rest (its last lines) and error
+stop() {
+	slot=$1
+	shift
+	eval "pid=\$pid_$slot"
+	for signal; do
+		kill -"$signal" "$pid"
+	done
+	rest=$(eval "$limit cat <&$slot")
+	kill -KILL "$pid" 2>/dev/null
+	wait "$pid" 2>/dev/null
+	code=$?
+	eval "exec $slot<&-"
+	error=$(cat "$tmp/errors.$slot")
+	left=
+	for other in $slots; do
+		[ "$other" = "$slot" ] || left="$left $other"
+	done
+	slots=$left
+}
+
+# stopped NAME: was the last stop in order, with statistics and no complaint?
+stopped() {
+	case "$code,$error,$rest" in
+	"0,,"*"stopped: "*" connections, "*" datagrams, "*" bytes out") ok "$1" ;;
+	*) not_ok "$1" "exit code $code" "stderr: $error" "stdout: $rest" ;;
+	esac
+}
+
+# refused NAME CODE WORDS PROGRAM ARGUMENTS...: one line that holds WORDS, and that exit code
+refused() {
+	name=$1 want=$2 words=$3 program=$4
+	shift 4
+	$limit "$bin/$program" "$@" </dev/null >"$tmp/out" 2>"$tmp/err"
+	code=$?
+	if [ $code -eq "$want" ] && [ ! -s "$tmp/out" ] && [ "$(wc -l <"$tmp/err")" -eq 1 ] &&
+	    grep -q -- "$words" "$tmp/err"; then
+		ok "$name"
+	else
+		not_ok "$name" "exit code $code, expected $want and one line with: $words" \
+		    "$(cat "$tmp/out" "$tmp/err")"
+	fi
+}
+
+# ---- clients ----
+
+cat >"$tmp/client.py" <<'END'
+import socket, sys
+
+def connect(address):
+    """A socket connected to an address in the notation of our programs."""
+    scheme, rest = address.split(":", 1)
+    kind = socket.SOCK_DGRAM if scheme in ("udp", "unix-dgram") else socket.SOCK_STREAM
+    if scheme.startswith("unix"):
+        s = socket.socket(socket.AF_UNIX, kind)
+        if kind == socket.SOCK_DGRAM:
+            s.bind("")
+        target = "\0" + rest[1:] if rest[0] == "@" else rest
+    else:
+        host, port = rest.rsplit(":", 1)
+        family, kind, _, _, target = socket.getaddrinfo(host.strip("[]"), port, 0, kind)[0]
+        s = socket.socket(family, kind)
+    s.settimeout(15)
+    s.connect(target)
+    return s
+
+def all_of(s):
+    parts = []
+    while True:
+        part = s.recv(65536)
+        if not part:
+            return b"".join(parts)
+        parts.append(part)
+
+def lines_of(s):
+    return s.makefile("r", newline="\n")
+
+def upstream(path):
+    s = socket.socket(socket.AF_UNIX)
+    s.bind(path)
+    s.listen()
+    s.settimeout(15)
+    return s
+END
+
+# python NAME ARGUMENTS... <<SCRIPT: ok when it ends with code 0
+python() {
+	name=$1
+	shift
+	{
+		cat "$tmp/client.py"
+		cat
+	} >"$tmp/script.py"
+	if ! has python3; then
+		skip "$name" "no python3"
+	elif $limit python3 "$tmp/script.py" "$@" >"$tmp/out" 2>&1; then
+		ok "$name"
+	else
+		not_ok "$name" "$(tail -n 5 "$tmp/out")"
+	fi
+}
+
+# converse TEXT COMMAND...: sends a line, prints the first that comes back
+converse() {
+	text=$1
+	shift
+	rm -f "$tmp/to" "$tmp/from"
+	mkfifo "$tmp/to" "$tmp/from" || exit 1
+	(
+		$limit "$@" <"$tmp/to" >"$tmp/from" 2>"$tmp/client_errors" &
+		client=$!
+		exec 7>"$tmp/to" 8<"$tmp/from"
+		(printf '%s\n' "$text" >&7)
+		answer=
+		read -r answer <&8
+		kill "$client" 2>/dev/null
+		wait "$client" 2>/dev/null
+		printf '%s\n' "$answer"
+	)
+}
+
+# socat's notation for one of our addresses
+socat_address() {
+	case $1 in
+	tcp:'['*) echo "TCP6:${1#tcp:}" ;;
+	tcp:*) echo "TCP4:${1#tcp:}" ;;
+	udp:'['*) echo "UDP6:${1#udp:}" ;;
+	udp:*) echo "UDP4:${1#udp:}" ;;
+	unix:@*) echo "ABSTRACT-CONNECT:${1#unix:@}" ;;
+	unix:*) echo "UNIX-CONNECT:${1#unix:}" ;;
+	unix-dgram:@*) echo "ABSTRACT-SENDTO:${1#unix-dgram:@},bind=sks-socat-$$" ;;
+	unix-dgram:*) echo "UNIX-SENDTO:${1#unix-dgram:},bind=$tmp/socat.sock" ;;
+	esac
+}
+
+ask_socat() {
+	converse "$1" socat - "$(socat_address "$2")"
+}
+
+ask_ncat() {
+	port=${2##*:}
+	host=${2#*:}
+	host=${host%:*}
+	case $2 in
+	tcp:'['*) host=${host#'['}; converse "$1" ncat -6 "${host%']'}" "$port" ;;
+	tcp:*) converse "$1" ncat "$host" "$port" ;;
+	udp:'['*) host=${host#'['}; converse "$1" ncat -u -6 "${host%']'}" "$port" ;;
+	udp:*) converse "$1" ncat -u "$host" "$port" ;;
+	unix:*) converse "$1" ncat -U "${2#unix:}" ;;
+	unix-dgram:*) converse "$1" ncat -u -U "${2#unix-dgram:}" ;;
+	esac
+}
+
+ask_echo_client() {
+	printf '%s\n' "$1" | $limit "$bin/echo_client" "$2"
+}
+
+{
+	cat "$tmp/client.py"
+	cat <<'END'
+s = connect(sys.argv[1])
+s.sendall(sys.argv[2].encode() + b"\n")
+# a stream's first line may come in pieces, a datagram does not
+line = s.recv(65536) if s.type == socket.SOCK_DGRAM else s.makefile("rb").readline()
+sys.stdout.buffer.write(line)
+END
+} >"$tmp/ask.py"
+
+ask_python3() {
+	$limit python3 "$tmp/ask.py" "$2" "$1"
+}
+
+has_ipv6=
+case $(cat /proc/net/if_inet6 2>/dev/null) in
+*00000000000000000000000000000001*) has_ipv6=1 ;;
+esac
+
+# ask NAME CLIENT ADDRESS TEXT ANSWER
+ask() {
+	case $2,$3 in
+	echo_client,*) ;;
+	ncat,unix*:@*)
+		skip "$1" "ncat knows no abstract names"
+		return ;;
+	*) has "$2" || {
+		skip "$1" "no $2"
+		return
+	} ;;
+	esac
+	same "$1" "$5" "$("ask_$2" "$4" "$3")"
+}
