@@ -185,8 +185,12 @@ took
 
 title ucontext "gcc, fibers by swapcontext(3)"
 echo "  left out: all suites that do not switch fibers in ways of their own"
-build gcc -Dwerror=true -Ducontext=true &&
-    suites fiber read write copy flush stream_errors stream_memory stream_model stream_time tasks blast install
+switching="fiber read write copy flush stream_errors stream_memory stream_model stream_time tasks blast"
+# shellcheck disable=SC2086
+targets="installed $(printf 'tests/check_%s ' $switching)"
+# shellcheck disable=SC2086
+build gcc -Dwerror=true -Ducontext=true && suites $switching install
+targets=
 took
 
 # ---- sanitizers ----
