@@ -533,6 +533,16 @@ relay(struct sks_request *req)
 	return rc;
 }
 
+/*
+ * Before the next server forks: a child cannot use AddressSanitizer's allocator
+ * if another thread was in it then. (peer.c says the same of clients.)
+ */
+static void
+rest(const struct acc *back)
+{
+	ck_eventually(acc_stats(back).active == 0);
+}
+
 START_TEST(a_handler_is_a_client_in_every_mode)
 {
 	static const struct sks_handler echo = { .handle = rig_echo_lines };
@@ -545,6 +555,8 @@ START_TEST(a_handler_is_a_client_in_every_mode)
 	snprintf(upstream, sizeof(upstream), "%s", back.address);
 	acc_all(&front, _i, &relays, NULL);
 	acc_start(&front);
+	ck_assert_int_eq(rig_echoes(upstream), 1); /* now it has its memory */
+	rest(&back);
 	for (i = 0; i < 3; i++) {
 		fd[i] = acc_client(&front);
 		peer_puts(fd[i], "one\n");
@@ -552,6 +564,7 @@ START_TEST(a_handler_is_a_client_in_every_mode)
 		if (front.mode->one_at_a_time || !acc_is_stream(&front)) {
 			close(fd[i]);
 			fd[i] = -1;
+			rest(&back);
 		}
 	}
 	for (i = 0; i < 3; i++) {
