@@ -208,7 +208,7 @@ if probe gcc -fsanitize=address,undefined; then
 	export ASAN_OPTIONS="detect_leaks=$leaks:detect_stack_use_after_return=1:strict_string_checks=1"
 	export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 	export CK_TIMEOUT_MULTIPLIER=3
-	build gcc -Db_sanitize=address,undefined -Db_lundef=false && suites --no-suite structure
+	build gcc -Doptimization=1 -Db_sanitize=address,undefined -Db_lundef=false && suites --no-suite structure
 	unset ASAN_OPTIONS UBSAN_OPTIONS CK_TIMEOUT_MULTIPLIER
 else
 	skip "$why"
@@ -235,7 +235,7 @@ thread_sanitizer() {
 		[ "$1" = clang ] || every 3 # which has run them all
 		targets=suites
 		# shellcheck disable=SC2086
-		build "$1" -Db_sanitize=thread -Db_lundef=false &&
+		build "$1" -Doptimization=1 -Db_sanitize=thread -Db_lundef=false &&
 		    suites --no-suite structure --no-suite programs ${launch:+--wrapper "$launch"}
 		targets=
 		unset TSAN_OPTIONS CK_TIMEOUT_MULTIPLIER SKS_TEST_EVERY
