@@ -6,6 +6,7 @@
 #include "acceptance.h"
 
 #include "base/sys.h"
+#include "fiber/context.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -680,7 +681,7 @@ take_signals(void *told)
 {
 	atomic_store((atomic_int *)told, (int)gettid());
 	while (1)
-		pause();
+		poll(NULL, 0, -1);
 	return NULL;
 }
 
@@ -712,11 +713,11 @@ wait_in_a_way(struct sks_request *req)
 	return SKS_DONE;
 }
 
-/* While it waits itself, in a thread it has started, or beside one; or there is no descriptor. */
+/* While it waits itself, or in a thread it has started; without a descriptor; beside a foreign thread. */
 START_TEST(a_signal_cancels_one_child)
 {
 	static const struct sks_handler handler = { .handle = wait_in_a_way, .finish = acc_finish };
-	char text[] = { "wctf"[_i], '\n', '\0' }, line[64];
+	char text[] = { "wcft"[_i], '\n', '\0' }, line[64];
 	int fd, other, pid, tid;
 	struct acc acc;
 	size_t n = 0;
@@ -729,6 +730,7 @@ START_TEST(a_signal_cancels_one_child)
 	do
 		ck_assert_int_eq((int)peer_recv(fd, line + n, 1), 1);
 	while (line[n++] != '\n');
+	line[n] = '\0';
 	ck_assert_int_eq(sscanf(line, "%d %d", &pid, &tid), 2);
 	ck_assert_int_eq(syscall(SYS_tgkill, pid, tid, SIGTERM), 0);
 	peer_expect_gone(fd);
@@ -836,7 +838,8 @@ main(void)
 	tcase_add_test(tc, a_handler_shuts_the_server_down);
 	tcase_add_test(tc, cancels_waits_when_the_drain_time_is_over);
 	tcase_add_test(tc, cancels_waits_that_no_signal_ends);
-	tcase_add_loop_test(tc, a_signal_cancels_one_child, 0, 4);
+	/* ThreadSanitizer keeps a signal from a thread that a forked child has started. */
+	tcase_add_loop_test(tc, a_signal_cancels_one_child, 0, SKS_TSAN ? 3 : 4);
 	tcase_add_test(tc, freeing_kills_what_does_not_end);
 	tcase_add_test(tc, a_program_run_by_a_handler_gets_no_descriptor_of_ours);
 	tcase_add_test(tc, there_is_one_loop);

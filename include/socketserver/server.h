@@ -107,7 +107,8 @@ struct sks_stats {
 	uint64_t active;     /* now in a handler, or waiting for their turn; processes: or resting */
 	uint64_t parked;     /* now between exchanges, or silent so far */
 	uint64_t lingering;  /* now being flushed and closed */
-	uint64_t finished;   /* requests that ended, datagrams included */
+	uint64_t finished;   /* requests that ended, datagrams included; those in processes are
+	                        found to have when the next one comes, or within a tenth of a second */
 	uint64_t failed;     /* of those, by an error of setup or handle */
 	uint64_t refused;    /* by verify, or for lack of memory, or gone before they were served */
 	uint64_t datagrams;  /* datagrams received */
