@@ -19,7 +19,8 @@ source=$1
 build=$(cd "$2" && pwd) || exit 2
 # shellcheck source=tests/support/daemon.sh
 . "$1/tests/support/daemon.sh"
-limit="timeout 20"
+# shellcheck source=tests/support/talk.sh
+. "$1/tests/support/talk.sh"
 
 # has NAME WORDS TEXT: holds when the text has these words
 has() {
@@ -29,19 +30,11 @@ has() {
 	esac
 }
 
-# refused NAME CODE WORDS ARGUMENT...: one line with these words, and that exit code
+# refused NAME CODE WORDS ARGUMENT...: see refuses in talk.sh
 refused() {
 	name=$1 want=$2 words=$3
 	shift 3
-	$limit "$daemon" "$@" </dev/null >"$tmp/out" 2>"$tmp/err"
-	code=$?
-	if [ $code -eq "$want" ] && [ ! -s "$tmp/out" ] && [ "$(wc -l <"$tmp/err")" -eq 1 ] &&
-	    grep -qF -- "$words" "$tmp/err"; then
-		ok "$name"
-	else
-		not_ok "$name" "exit code $code, expected $want and one line with: $words" \
-		    "$(cat "$tmp/out" "$tmp/err")"
-	fi
+	refuses "$name" "$want" "$words" "$daemon" "$@"
 }
 
 # ---- a daemon; its log is read at descriptor 3 ----
@@ -91,33 +84,9 @@ stop() {
 	esac
 }
 
-cat >"$tmp/ask.py" <<'END'
+cat "$source/tests/support/client.py" - >"$tmp/ask.py" <<'END'
 """Asks a stock handler at each address, as its RFC says: ask.py HANDLER ADDRESS..."""
 import re, socket, struct, sys, time
-
-def connect(address):
-    scheme, rest = address.split(":", 1)
-    kind = socket.SOCK_DGRAM if scheme in ("udp", "unix-dgram") else socket.SOCK_STREAM
-    if scheme.startswith("unix"):
-        s = socket.socket(socket.AF_UNIX, kind)
-        if kind == socket.SOCK_DGRAM:
-            s.bind("")
-        target = rest
-    else:
-        s = socket.socket(socket.AF_INET, kind)
-        host, port = rest.rsplit(":", 1)
-        target = (host, int(port))
-    s.settimeout(15)
-    s.connect(target)
-    return s, kind == socket.SOCK_STREAM
-
-def all_of(s):
-    parts = []
-    while True:
-        part = s.recv(65536)
-        if not part:
-            return b"".join(parts)
-        parts.append(part)
 
 def exactly(s, n):
     data = b""
@@ -225,7 +194,8 @@ if sys.argv[1] == "from_a_service":
 handlers = {"hello": hello, "echo": echo, "discard": discard, "daytime": daytime,
     "time": time_, "chargen": chargen}
 for address in sys.argv[2:]:
-    s, is_stream = connect(address)
+    s = connect(address)
+    is_stream = s.type == socket.SOCK_STREAM
     try:
         handlers[sys.argv[1]](s, is_stream)
     except Exception as error:
@@ -246,25 +216,6 @@ asked() {
 	else
 		not_ok "$name" "$(tail -n 5 "$tmp/said")"
 	fi
-}
-
-# converse TEXT COMMAND...: sends a line, prints the first that comes back
-converse() {
-	text=$1
-	shift
-	rm -f "$tmp/to" "$tmp/from"
-	mkfifo "$tmp/to" "$tmp/from" || exit 2
-	(
-		$limit "$@" <"$tmp/to" >"$tmp/from" 2>/dev/null &
-		client=$!
-		exec 7>"$tmp/to" 8<"$tmp/from"
-		(printf '%s\n' "$text" >&7)
-		answer=
-		read -r answer <&8
-		kill "$client" 2>/dev/null
-		wait "$client" 2>/dev/null
-		printf '%s\n' "$answer"
-	)
 }
 
 # ---- every stock handler, in every mode, over every transport ----

@@ -12,7 +12,9 @@ tmp=$(mktemp -d) || exit 1
 pid=
 slots=
 files= # the soft limit of open files of the next servers
-limit="timeout 20"
+support=$(cd "$(dirname "$0")/support" && pwd) || exit 1
+# shellcheck source=tests/support/talk.sh
+. "$support/talk.sh"
 
 cleanup() {
 	for slot in $slots; do
@@ -112,61 +114,16 @@ stopped() {
 	esac
 }
 
-# refused NAME CODE WORDS PROGRAM ARGUMENTS...: one line that holds WORDS, and that exit code
+# refused NAME CODE WORDS PROGRAM ARGUMENTS...: see refuses in talk.sh
 refused() {
 	name=$1 want=$2 words=$3 program=$4
 	shift 4
-	$limit "$bin/$program" "$@" </dev/null >"$tmp/out" 2>"$tmp/err"
-	code=$?
-	if [ $code -eq "$want" ] && [ ! -s "$tmp/out" ] && [ "$(wc -l <"$tmp/err")" -eq 1 ] &&
-	    grep -q -- "$words" "$tmp/err"; then
-		ok "$name"
-	else
-		not_ok "$name" "exit code $code, expected $want and one line with: $words" \
-		    "$(cat "$tmp/out" "$tmp/err")"
-	fi
+	refuses "$name" "$want" "$words" "$bin/$program" "$@"
 }
 
 # ---- clients ----
 
-cat >"$tmp/client.py" <<'END'
-import socket, sys
-
-def connect(address):
-    """A socket connected to an address in the notation of our programs."""
-    scheme, rest = address.split(":", 1)
-    kind = socket.SOCK_DGRAM if scheme in ("udp", "unix-dgram") else socket.SOCK_STREAM
-    if scheme.startswith("unix"):
-        s = socket.socket(socket.AF_UNIX, kind)
-        if kind == socket.SOCK_DGRAM:
-            s.bind("")
-        target = "\0" + rest[1:] if rest[0] == "@" else rest
-    else:
-        host, port = rest.rsplit(":", 1)
-        family, kind, _, _, target = socket.getaddrinfo(host.strip("[]"), port, 0, kind)[0]
-        s = socket.socket(family, kind)
-    s.settimeout(15)
-    s.connect(target)
-    return s
-
-def all_of(s):
-    parts = []
-    while True:
-        part = s.recv(65536)
-        if not part:
-            return b"".join(parts)
-        parts.append(part)
-
-def lines_of(s):
-    return s.makefile("r", newline="\n")
-
-def upstream(path):
-    s = socket.socket(socket.AF_UNIX)
-    s.bind(path)
-    s.listen()
-    s.settimeout(15)
-    return s
-END
+cp "$support/client.py" "$tmp/"
 
 # python NAME ARGUMENTS... <<SCRIPT: ok when it ends with code 0
 python() {
@@ -183,25 +140,6 @@ python() {
 	else
 		not_ok "$name" "$(tail -n 5 "$tmp/out")"
 	fi
-}
-
-# converse TEXT COMMAND...: sends a line, prints the first that comes back
-converse() {
-	text=$1
-	shift
-	rm -f "$tmp/to" "$tmp/from"
-	mkfifo "$tmp/to" "$tmp/from" || exit 1
-	(
-		$limit "$@" <"$tmp/to" >"$tmp/from" 2>"$tmp/client_errors" &
-		client=$!
-		exec 7>"$tmp/to" 8<"$tmp/from"
-		(printf '%s\n' "$text" >&7)
-		answer=
-		read -r answer <&8
-		kill "$client" 2>/dev/null
-		wait "$client" 2>/dev/null
-		printf '%s\n' "$answer"
-	)
 }
 
 # socat's notation for one of our addresses
