@@ -147,7 +147,7 @@ sks_buf_pool_drain(struct sks_buf_pool *pool)
 {
 	size_t class;
 
-	for (class = 0; class < SKS_BUF_CLASSES; class ++)
+	for (class = 0; class < SKS_BUF_CLASSES; class++)
 		while (pool->idle_count[class] > 0)
 			sks_sys_free(pool->idle[class][--pool->idle_count[class]]);
 }

@@ -25,13 +25,15 @@
 
 struct sks_buf {
 	unsigned char *base; /* NULL: no memory held */
-	size_t start;	     /* the first unread byte */
-	size_t end;	     /* after the last unread byte */
-	size_t cap;	     /* bytes at base, without the one spare */
+	size_t start;        /* the first unread byte */
+	size_t end;          /* after the last unread byte */
+	size_t cap;          /* bytes at base, without the one spare */
 };
 
 /* A peer's block of 16 KiB comes short into this, which says that no more is there. */
 #define SKS_BUF_LARGE (16384 + 64)
+#define SKS_BUF_MIDDLE 2048
+#define SKS_BUF_SMALL 256
 #define SKS_BUF_CLASSES 3
 #define SKS_BUF_IDLE_MAX 64 /* idle pieces that a pool keeps of each class */
 
@@ -48,9 +50,9 @@ struct sks_buf_pool {
 static inline size_t
 sks_buf_class(size_t size)
 {
-	if (size <= 256)
+	if (size <= SKS_BUF_SMALL)
 		return 0;
-	if (size <= 2048)
+	if (size <= SKS_BUF_MIDDLE)
 		return 1;
 	return size <= SKS_BUF_LARGE ? 2 : SKS_BUF_CLASSES;
 }
@@ -58,7 +60,7 @@ sks_buf_class(size_t size)
 static inline size_t
 sks_buf_class_size(size_t class)
 {
-	return class == 0 ? 256 : class == 1 ? 2048 : SKS_BUF_LARGE;
+	return class == 0 ? SKS_BUF_SMALL : class == 1 ? SKS_BUF_MIDDLE : SKS_BUF_LARGE;
 }
 
 /* An idle piece for size bytes. NULL: there is none. */

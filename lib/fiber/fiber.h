@@ -11,9 +11,12 @@
 #ifndef SKS_FIBER_FIBER_H
 #define SKS_FIBER_FIBER_H
 
+#include "base/util.h"
 #include "fiber/task.h"
 
 #include <stddef.h>
+
+#define SKS_FIBER_FETCHED 12 /* lines of the stack of a handler in sks_readline(), its streams among them */
 
 struct sks_stacks;
 
@@ -67,8 +70,7 @@ int sks_fiber_resume(struct sks_fiber *fiber);
 
 /*
  * Asks the caches for what going on with a stopped fiber, of this task, touches
- * first: its struct, and once that is there, the top of its stack: so much as a
- * handler in sks_readline() has, and its streams.
+ * first: its struct, and once that is there, the top of its stack.
  */
 static SKS_ALWAYS_INLINE void
 sks_fiber_fetch(const struct sks_task *task)
@@ -79,7 +81,7 @@ sks_fiber_fetch(const struct sks_task *task)
 static SKS_ALWAYS_INLINE void
 sks_fiber_fetch_stack(const struct sks_task *task)
 {
-	sks_fetch(sks_container_of(task, struct sks_fiber, task)->sp, 12);
+	sks_fetch(sks_container_of(task, struct sks_fiber, task)->sp, SKS_FIBER_FETCHED);
 }
 
 /* Stops the running fiber until it is resumed; its errno is kept. Only on a fiber. */

@@ -124,7 +124,8 @@ wait_in_read(struct sks_rfile *r, int may)
 static int
 wait_for(struct sks_rfile *r, struct sks_patience *p, int want, int ahead)
 {
-	enum sks_patience_phase phase = p->begun || sks_buf_length(&r->buf) > 0 ? SKS_PATIENCE_REST : SKS_PATIENCE_FIRST;
+	int begun = p->begun || sks_buf_length(&r->buf) > 0;
+	enum sks_patience_phase phase = begun ? SKS_PATIENCE_REST : SKS_PATIENCE_FIRST;
 	int is_new = p->phase != phase;
 
 	if (is_new) {

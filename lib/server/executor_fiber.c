@@ -31,7 +31,7 @@ run(void *arg)
 	sks_executor_run(call);
 	/* On the loop's stack, once this fiber is back in its pool. */
 	call->job.run = run_done;
-	sks_list_append(&call->executor->loop->jobs, &call->job.link);
+	sks_loop_defer(call->executor->loop, &call->job);
 }
 
 static int
