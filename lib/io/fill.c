@@ -5,8 +5,8 @@
  * A buffer is held only while it has bytes in it or a call is filling it, so a
  * connection that waits for its next line holds none. A read that came short
  * has emptied the socket: the next one waits before it reads, which saves the
- * call that would only say EAGAIN. The interest in input is level-triggered, so
- * nothing is lost by that. For a fiber that waits its loop reads, before it is
+ * call that would only say EAGAIN. A wait for input ends also when there was some
+ * before it, so nothing is lost by that. For a fiber that waits its loop reads, before it is
  * resumed: sks_fill_ahead().
  */
 #include "io/fill.h"
@@ -40,32 +40,45 @@ watch_of(struct sks_rfile *r)
 	return r->guest == NULL ? r->watch : sks_guest_watch(r->guest, r->tr->fd);
 }
 
-/* One try to read, which may wait itself. 1..n, 0 at the end of input, or -1. */
+/* Its watch, where that can be told what a read of the current task has found; or NULL. */
+static struct sks_watch *
+watch_here(const struct sks_rfile *r, const struct sks_task *task)
+{
+	if (r->watch == NULL || task->fiber == NULL || r->watch->set != &task->loop->watches)
+		return NULL;
+	return r->watch;
+}
+
+/* One try to read, which may wait itself (then without a watch). 1..n, 0 at the end of input, or -1. */
 static ssize_t
-pull(struct sks_rfile *r, void *into, size_t n, int waits)
+pull(struct sks_rfile *r, struct sks_watch *watch, void *into, size_t n, int waits)
 {
 	ssize_t got = waits ? sks_blocking_read(r->blocking, r->tr, into, n, r->idle_ms) :
 			      r->tr->ops->read(r->tr, into, n);
 
-	if (got > 0)
-		r->dry = (size_t)got < n;
-	else if (got == 0)
+	if (got > 0) {
+		r->dry = (size_t)got < n && (watch == NULL || sks_watch_came_short(watch));
+	} else if (got == 0) {
 		r->eof = 1;
-	else if (errno != EAGAIN && errno != ECANCELED)
+	} else if (errno == EAGAIN) {
+		if (watch != NULL)
+			sks_watch_found_empty(watch);
+	} else if (errno != ECANCELED) {
 		r->error = errno;
+	}
 	return got;
 }
 
 /* Reads into the buffer, as much as comes at once. */
 static ssize_t
-pull_more(struct sks_rfile *r, int waits)
+pull_more(struct sks_rfile *r, struct sks_watch *watch, int waits)
 {
 	size_t room = sks_buf_length(&r->buf) == 0 ? FILL_SIZE : FILL_MORE;
 	ssize_t got;
 
 	if (sks_buf_reserve(&r->buf, r->pool, room) == -1)
 		return -1;
-	got = pull(r, r->buf.base + r->buf.end, r->buf.cap - r->buf.end, waits);
+	got = pull(r, watch, r->buf.base + r->buf.end, r->buf.cap - r->buf.end, waits);
 	if (got > 0)
 		r->buf.end += (size_t)got;
 	return got;
@@ -74,7 +87,9 @@ pull_more(struct sks_rfile *r, int waits)
 void
 sks_fill_ahead(struct sks_ahead *ahead)
 {
-	(void)pull_more(sks_container_of(ahead, struct sks_rfile, ahead), 0);
+	struct sks_rfile *r = sks_container_of(ahead, struct sks_rfile, ahead);
+
+	(void)pull_more(r, r->watch, 0);
 }
 
 /*
@@ -88,7 +103,7 @@ pull_datagram(struct sks_rfile *r)
 
 	if (got == -1 || sks_buf_reserve(&r->buf, r->pool, sks_max((size_t)got, 1)) == -1)
 		return -1;
-	got = pull(r, r->buf.base + r->buf.end, r->buf.cap - r->buf.end, 0);
+	got = pull(r, NULL, r->buf.base + r->buf.end, r->buf.cap - r->buf.end, 0);
 	r->error = 0;
 	r->dry = 0;
 	r->eof = got >= 0;
@@ -112,7 +127,7 @@ static __attribute__((noinline)) int
 wait_in_read(struct sks_rfile *r, int may)
 {
 	if (may && sks_blocking_may(r->tr)) {
-		if (pull_more(r, 1) >= 0 || r->error != 0)
+		if (pull_more(r, NULL, 1) >= 0 || r->error != 0)
 			return 1;
 		if (errno != EAGAIN)
 			return -1;
@@ -166,11 +181,14 @@ await(struct sks_rfile *r, struct sks_task *task, struct sks_patience *p, int wa
 
 /* One try, into the buffer (into is NULL) or the caller's memory. */
 static ssize_t
-pull_some(struct sks_rfile *r, void *into, size_t n)
+pull_some(struct sks_rfile *r, const struct sks_task *task, void *into, size_t n)
 {
+	struct sks_watch *watch;
+
 	if (sks_transport_is_datagram(r->tr))
 		return pull_datagram(r);
-	return into != NULL ? pull(r, into, n, 0) : pull_more(r, 0);
+	watch = watch_here(r, task);
+	return into != NULL ? pull(r, watch, into, n, 0) : pull_more(r, watch, 0);
 }
 
 /* Has the fairness budget. */
@@ -203,7 +221,7 @@ sks_fill(struct sks_rfile *r, struct sks_patience *p, void *into, size_t n)
 		if (r->eof)
 			return 0;
 		if (!r->dry) {
-			got = pull_some(r, into, n);
+			got = pull_some(r, task, into, n);
 			count(task, got);
 			if (got >= 0 || errno != EAGAIN) {
 				p->begun |= got > 0;

@@ -22,7 +22,8 @@ struct sks_connection;
  * it fails. From the accepting loop; the worker, which sks_worker_take() has
  * told, may be another.
  */
-void sks_conn_open(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen_t len);
+void sks_conn_open(struct sks_worker *worker, int fd, int is_tcp, const struct sockaddr *peer,
+    socklen_t len);
 
 /* Ends every parked connection: at the beginning of a shutdown. */
 void sks_conn_end_parked(struct sks_worker *worker);

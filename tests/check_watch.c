@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_watch.c - the watches of a loop, by level and by edge: whatever a reader
+ * has left in the socket, a wait that begins then ends at once; and what it has
+ * seen to be gone is not told again.
+ */
+#include "acceptance.h"
+#include "base/util.h"
+#include "rig.h"
+
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MANY (2 * SKS_WATCH_GROUP + 8)
+#define LINE 4000
+#define BURST (10 * LINE) /* more than one read takes */
+
+struct probe {
+	struct sks_watch watch;
+	struct rig_link link;
+	int told;
+};
+
+static struct rig_loop rig;
+static struct probe probes[MANY];
+static int interrupts;
+
+static void
+on_told(struct sks_watch *watch, int error)
+{
+	struct probe *probe = sks_container_of(watch, struct probe, watch);
+
+	ck_assert_int_eq(error, 0);
+	probe->told++;
+	if (interrupts)
+		sks_watch_set_interrupt(&rig.loop->watches);
+}
+
+static void
+expect(struct probe *probe)
+{
+	ck_assert_int_eq(sks_watch_expect(&probe->watch, on_told, SKS_NEVER), 0);
+}
+
+static void
+open_probes(int n, int edge)
+{
+	int i;
+
+	interrupts = 0;
+	rig_loop_open(&rig);
+	for (i = 0; i < n; i++) {
+		rig_link_open_tcp(&probes[i].link);
+		sks_watch_init(&probes[i].watch, &rig.loop->watches, probes[i].link.fd);
+		probes[i].watch.edge = edge != 0;
+		probes[i].told = 0;
+		expect(&probes[i]);
+	}
+}
+
+static void
+close_probes(int n)
+{
+	int i;
+
+	for (i = 0; i < n; i++) {
+		sks_watch_close(&probes[i].watch);
+		rig_link_close(&probes[i].link);
+	}
+	rig_loop_close(&rig);
+}
+
+static void
+say(struct probe *probe, const char *text)
+{
+	struct pollfd p = { .fd = probe->link.fd, .events = POLLIN };
+
+	rig_say(&probe->link, text, strlen(text));
+	ck_assert_int_eq(poll(&p, 1, PEER_DEADLINE_MS), 1);
+}
+
+/* How often it is told, looking twice. */
+static int
+told(struct probe *probe)
+{
+	probe->told = 0;
+	sks_watch_set_serve(&rig.loop->watches);
+	sks_watch_set_serve(&rig.loop->watches);
+	return probe->told;
+}
+
+/* As the streams do. 1: it came short, and is taken for empty. */
+static int
+take(struct probe *probe, size_t n)
+{
+	char buf[64];
+	ssize_t got = recv(probe->link.fd, buf, n, MSG_DONTWAIT);
+
+	if (got == -1) {
+		sks_watch_found_empty(&probe->watch);
+		return 0;
+	}
+	return (size_t)got < n && sks_watch_came_short(&probe->watch);
+}
+
+START_TEST(what_was_read_is_told_once)
+{
+	open_probes(1, _i);
+	ck_assert_int_eq(told(probes), 0);
+	say(probes, "one");
+	ck_assert_int_eq(told(probes), 1);
+	ck_assert_int_eq(take(probes, 64), 1);
+	expect(probes);
+	ck_assert_int_eq(told(probes), 0);
+	say(probes, "two");
+	ck_assert_int_eq(told(probes), 1);
+	ck_assert_int_eq(take(probes, 3), 0);
+	ck_assert_int_eq(take(probes, 3), 0); /* EAGAIN */
+	expect(probes);
+	ck_assert_int_eq(told(probes), 0);
+	close_probes(1);
+}
+END_TEST
+
+START_TEST(what_was_left_is_told_to_who_waits_next)
+{
+	open_probes(1, _i);
+	say(probes, "left");
+	ck_assert_int_eq(told(probes), 1);
+	ck_assert_int_eq(told(probes), 0); /* nobody waits */
+	expect(probes);
+	ck_assert_int_eq(told(probes), 1);
+	ck_assert_int_eq(take(probes, 2), 0);
+	expect(probes);
+	ck_assert_int_eq(told(probes), 1);
+	ck_assert_int_eq(take(probes, 64), 1);
+	expect(probes);
+	ck_assert_int_eq(told(probes), 0);
+	close_probes(1);
+}
+END_TEST
+
+START_TEST(what_comes_while_nobody_waits_is_told_later)
+{
+	open_probes(1, _i);
+	say(probes, "one");
+	ck_assert_int_eq(told(probes), 1);
+	ck_assert_int_eq(take(probes, 64), 1);
+	say(probes, "two");
+	ck_assert_int_eq(told(probes), 0);
+	expect(probes);
+	ck_assert_int_eq(told(probes), 1);
+	close_probes(1);
+}
+END_TEST
+
+START_TEST(an_end_behind_input_is_told)
+{
+	struct pollfd p = { .events = POLLRDHUP };
+
+	open_probes(1, _i);
+	say(probes, "last");
+	shutdown(probes->link.peer, SHUT_WR);
+	p.fd = probes->link.fd;
+	ck_assert_int_eq(poll(&p, 1, PEER_DEADLINE_MS), 1);
+	ck_assert_int_eq(told(probes), 1);
+	(void)take(probes, 64);
+	expect(probes);
+	ck_assert_int_eq(told(probes), 1);
+	close_probes(1);
+}
+END_TEST
+
+/* A read comes short at urgent data, with more behind it. */
+START_TEST(what_is_behind_urgent_data_is_told)
+{
+	struct pollfd p = { .events = POLLPRI };
+	char c;
+
+	open_probes(1, _i);
+	say(probes, "before");
+	ck_assert_int_eq(send(probes->link.peer, "!", 1, MSG_OOB), 1);
+	rig_say(&probes->link, "behind", 6);
+	p.fd = probes->link.fd;
+	ck_assert_int_eq(poll(&p, 1, PEER_DEADLINE_MS), 1);
+	ck_assert_int_eq(told(probes), 1);
+	(void)take(probes, 64);
+	expect(probes);
+	ck_assert_int_eq(told(probes), 1);
+	while (recv(probes->link.fd, &c, 1, MSG_DONTWAIT) == 1)
+		;
+	sks_watch_found_empty(&probes->watch);
+	expect(probes);
+	ck_assert_int_eq(told(probes), 0); /* though the urgent byte was not read */
+	close_probes(1);
+}
+END_TEST
+
+START_TEST(an_interrupt_loses_nothing)
+{
+	int i, n;
+
+	open_probes(MANY, _i);
+	for (i = 0; i < MANY; i++)
+		say(&probes[i], "all");
+	interrupts = 1;
+	n = sks_watch_set_serve(&rig.loop->watches);
+	ck_assert_int_eq(n, MANY);
+	for (n = i = 0; i < MANY; i++)
+		n += probes[i].told;
+	ck_assert_int_eq(n, SKS_WATCH_GROUP);
+	interrupts = 0;
+	for (i = 0; i < MANY; i++)
+		sks_watch_set_serve(&rig.loop->watches);
+	for (i = 0; i < MANY; i++)
+		ck_assert_int_eq(probes[i].told, 1);
+	close_probes(MANY);
+}
+END_TEST
+
+/* -- the same under handlers -- */
+
+static struct acc acc;
+
+static int
+echo_lines(struct sks_request *req)
+{
+	char *line;
+	ssize_t n;
+
+	while ((n = sks_readline(req->rfile, &line)) > 0)
+		if (sks_write(req->wfile, line, (size_t)n) == -1)
+			return -1;
+	return (int)n;
+}
+
+static int
+echo_line(struct sks_request *req)
+{
+	char *line;
+	ssize_t n = sks_readline(req->rfile, &line);
+
+	if (n <= 0)
+		return (int)n;
+	return sks_write(req->wfile, line, (size_t)n) == -1 ? -1 : SKS_KEEP;
+}
+
+static const struct sks_handler readers[] = {
+	{ .name = "lines", .handle = echo_lines },
+	{ .name = "keeps", .handle = echo_line, .client_first = 1 },
+};
+#define READERS ((int)SKS_ARRAY_LEN(readers))
+
+static int
+dial(int i)
+{
+	acc_streams(&acc, i / READERS, &readers[i % READERS], NULL);
+	acc_start(&acc);
+	return acc_client(&acc);
+}
+
+START_TEST(a_burst_is_answered_to_its_end)
+{
+	static char burst[BURST];
+	int fd = dial(_i), i;
+
+	for (i = 0; i < BURST; i++)
+		burst[i] = i % LINE == LINE - 1 ? '\n' : 'x';
+	peer_puts(fd, "begin\n");
+	peer_expect(fd, "begin\n");
+	peer_send(fd, burst, BURST);
+	peer_expect_bytes(fd, burst, BURST);
+	peer_puts(fd, "on\n");
+	peer_expect(fd, "on\n");
+	close(fd);
+	acc_free(&acc);
+}
+END_TEST
+
+START_TEST(a_line_and_an_end_at_once_are_both_read)
+{
+	int fd = dial(_i);
+
+	peer_puts(fd, "begin\n");
+	peer_expect(fd, "begin\n");
+	peer_puts(fd, "last\n");
+	peer_half_close(fd);
+	peer_expect(fd, "last\n");
+	peer_expect_eof(fd);
+	acc_free(&acc);
+}
+END_TEST
+
+START_TEST(urgent_data_hides_nothing)
+{
+	int fd = dial(_i);
+
+	if (acc.transport == ACC_TCP) {
+		peer_puts(fd, "be");
+		ck_assert_int_eq(send(fd, "!", 1, MSG_OOB), 1);
+		peer_puts(fd, "gin\n");
+		peer_expect(fd, "begin\n");
+		peer_puts(fd, "on\n");
+		ck_assert_int_eq(send(fd, "?", 1, MSG_OOB), 1);
+		peer_puts(fd, "and on\n");
+		peer_expect(fd, "on\nand on\n");
+	}
+	close(fd);
+	acc_free(&acc);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("watch");
+	TCase *tc = tcase_create("alone"), *served = tcase_create("served");
+
+	tcase_add_checked_fixture(tc, rig_setup, no_leaks_teardown);
+	tcase_add_loop_test(tc, what_was_read_is_told_once, 0, 2);
+	tcase_add_loop_test(tc, what_was_left_is_told_to_who_waits_next, 0, 2);
+	tcase_add_loop_test(tc, what_comes_while_nobody_waits_is_told_later, 0, 2);
+	tcase_add_loop_test(tc, an_end_behind_input_is_told, 0, 2);
+	tcase_add_loop_test(tc, what_is_behind_urgent_data_is_told, 0, 2);
+	tcase_add_loop_test(tc, an_interrupt_loses_nothing, 0, 2);
+	suite_add_tcase(s, tc);
+	tcase_add_checked_fixture(served, acc_setup, acc_teardown);
+	tcase_set_timeout(served, 120);
+	tcase_add_loop_test(served, a_burst_is_answered_to_its_end, 0, READERS * ACC_STREAMS);
+	tcase_add_loop_test(served, a_line_and_an_end_at_once_are_both_read, 0,
+	    READERS * ACC_STREAMS);
+	tcase_add_loop_test(served, urgent_data_hides_nothing, 0, READERS * ACC_STREAMS);
+	suite_add_tcase(s, served);
+	return run_suite(s);
+}
