@@ -49,7 +49,7 @@ watch_here(const struct sks_rfile *r, const struct sks_task *task)
 	return r->watch;
 }
 
-/* One try to read, which may wait itself (then without a watch). 1..n, 0 at the end of input, or -1. */
+/* One try to read, which may wait itself, then without a watch. 1..n, 0 at the end, or -1. */
 static ssize_t
 pull(struct sks_rfile *r, struct sks_watch *watch, void *into, size_t n, int waits)
 {

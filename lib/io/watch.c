@@ -83,7 +83,7 @@ watch_at(const struct sks_watch_set *set, int i)
 	return set->batch[i].data.ptr;
 }
 
-/* Between a look at a watch that strays and what follows, its descriptor must not become another's. */
+/* From a look at a watch that strays on, its descriptor must not become another's. */
 static pthread_mutex_t straying = PTHREAD_MUTEX_INITIALIZER;
 
 static __attribute__((noinline)) void

@@ -27,7 +27,8 @@
 
 #include <sys/epoll.h>
 
-#define SKS_WATCH_BATCH 64  /* the kernel has looked at each: soon enough for that to be in a cache still */
+/* The kernel has looked at each of a batch: when it is served that should be in a cache still. */
+#define SKS_WATCH_BATCH 64
 #define SKS_WATCH_GROUP 16 /* served together */
 
 /* What was left for the end of a group. */
@@ -72,8 +73,8 @@ struct sks_watch {
 	int fd;
 	unsigned char armed;
 	unsigned char strays;    /* it may be withdrawn on another thread */
-	unsigned char edge;      /* a stream that a short read has emptied; the owner's to set, at first */
-	unsigned char told;      /* by edge: what may still be there unread, and will not be told again */
+	unsigned char edge;      /* a short read has emptied its socket; the owner's to set, first */
+	unsigned char told;      /* by edge: what may be there unread, and is not told again */
 	struct sks_due due;      /* its place in the wheel */
 };
 
