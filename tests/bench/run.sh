@@ -6,11 +6,16 @@
 # pair: B A A B ...), with both servers anew; the pair's ratio is the median of its four
 # neighbouring couples, the result is the median of the pairs, and min and max are shown.
 # Compared is the server's CPU time for each message, never the wall clock.
+#
+# --together: both servers serve at the same time, on the same core. Whatever the machine does
+# then, it does to both, so the spread is a fifth of that in turn. But they drive each other out
+# of the caches, and wait longer, so more comes in at once: it is another question.
 
 usage() {
 	cat <<-'END'
-	usage: run.sh [--quick] [--modes | --proxy | --upstream | --kv] BUILD_DIR [PAIRS]
+	usage: run.sh [--quick] [--together] [--modes | --proxy | --upstream | --kv] BUILD_DIR [PAIRS]
 	  --quick   short form: fewer messages, 3 pairs, 2,000 held connections
+	  --together  the servers of a pair at the same time, not in turn (not with --kv)
 	  --modes   compare socketserverd, two workers, --mode threads and processes, too
 	  --proxy   compare proxy with a bare epoll one, and nothing else
 	  --upstream  a handler that makes an upstream request for each line, and nothing else
@@ -117,8 +122,24 @@ slice() {
 	fi
 	shift
 	taskset -c "$load_cpus" "$bench/load" 127.0.0.1 "$slice_port" --pid "$slice_pid" "$@" \
-	    >"$tmp/out" || return 1
-	sed -n 's/^server_cpu_ns_per_[a-z]*=//p' "$tmp/out"
+	    >"$tmp/out.$slice_pid" || return 1
+	sed -n 's/^server_cpu_ns_per_[a-z]*=//p' "$tmp/out.$slice_pid"
+}
+
+failed_under_load() {
+	[ "$1" = base ] || ours_failed "failed under load"
+	fail "$base failed under load"
+}
+
+# one_together LOAD_ARGUMENTS...: as one_pair
+one_together() {
+	for _ in 1 2 3 4; do
+		slice base "$@" >"$tmp/base" &
+		base_load=$!
+		our_ns=$(slice ours "$@") || failed_under_load ours
+		wait "$base_load" || failed_under_load base
+		echo "$pair $(cat "$tmp/base") $our_ns" >>"$tmp/couples"
+	done
 }
 
 # one_pair FIRST SECOND LOAD_ARGUMENTS...: appends four lines "pair base ours" to $tmp/couples
@@ -127,10 +148,7 @@ one_pair() {
 	shift 2
 	for order in "$one $two" "$two $one" "$one $two" "$two $one"; do
 		for which in $order; do
-			ns=$(slice "$which" "$@") || {
-				[ "$which" = base ] || ours_failed "failed under load"
-				fail "$base failed under load"
-			}
+			ns=$(slice "$which" "$@") || failed_under_load "$which"
 			[ "$which" = base ] && base_ns=$ns || our_ns=$ns
 		done
 		echo "$pair $base_ns $our_ns" >>"$tmp/couples"
@@ -149,7 +167,9 @@ compare() {
 		base_pid=$pid base_port=$port
 		start $second
 		our_pid=$pid our_port=$port
-		if [ $((pair % 2)) -eq 1 ]; then
+		if [ -n "$together" ]; then
+			one_together "$@"
+		elif [ $((pair % 2)) -eq 1 ]; then
 			one_pair base ours "$@"
 		else
 			one_pair ours base "$@"
@@ -224,10 +244,11 @@ two_cores() {
 		} }' | cut -d' ' -f1,2
 }
 
-quick= modes= kv= proxy= upstream= build= pairs=
+quick= together= modes= kv= proxy= upstream= build= pairs=
 for argument; do
 	case $argument in
 	--quick) quick=1 ;;
+	--together) together=1 ;;
 	--modes) modes=1 ;;
 	--kv) kv=1 ;;
 	--proxy) proxy=1 ;;
