@@ -223,32 +223,9 @@ END_TEST
 
 static struct acc acc;
 
-static int
-echo_lines(struct sks_request *req)
-{
-	char *line;
-	ssize_t n;
-
-	while ((n = sks_readline(req->rfile, &line)) > 0)
-		if (sks_write(req->wfile, line, (size_t)n) == -1)
-			return -1;
-	return (int)n;
-}
-
-static int
-echo_line(struct sks_request *req)
-{
-	char *line;
-	ssize_t n = sks_readline(req->rfile, &line);
-
-	if (n <= 0)
-		return (int)n;
-	return sks_write(req->wfile, line, (size_t)n) == -1 ? -1 : SKS_KEEP;
-}
-
 static const struct sks_handler readers[] = {
-	{ .name = "lines", .handle = echo_lines },
-	{ .name = "keeps", .handle = echo_line, .client_first = 1 },
+	{ .name = "lines", .handle = rig_echo_lines },
+	{ .name = "keeps", .handle = rig_echo_keep, .client_first = 1 },
 };
 #define READERS ((int)SKS_ARRAY_LEN(readers))
 
