@@ -71,13 +71,20 @@ close_probes(int n)
 	rig_loop_close(&rig);
 }
 
+/* Until the kernel has it. */
+static void
+await(const struct probe *probe, short events)
+{
+	struct pollfd p = { .fd = probe->link.fd, .events = events };
+
+	ck_assert_int_eq(poll(&p, 1, PEER_DEADLINE_MS), 1);
+}
+
 static void
 say(struct probe *probe, const char *text)
 {
-	struct pollfd p = { .fd = probe->link.fd, .events = POLLIN };
-
 	rig_say(&probe->link, text, strlen(text));
-	ck_assert_int_eq(poll(&p, 1, PEER_DEADLINE_MS), 1);
+	await(probe, POLLIN);
 }
 
 /* How often it is told, looking twice. */
@@ -157,13 +164,10 @@ END_TEST
 
 START_TEST(an_end_behind_input_is_told)
 {
-	struct pollfd p = { .events = POLLRDHUP };
-
 	open_probes(1, _i);
 	say(probes, "last");
 	shutdown(probes->link.peer, SHUT_WR);
-	p.fd = probes->link.fd;
-	ck_assert_int_eq(poll(&p, 1, PEER_DEADLINE_MS), 1);
+	await(probes, POLLRDHUP);
 	ck_assert_int_eq(told(probes), 1);
 	(void)take(probes, 64);
 	expect(probes);
@@ -175,15 +179,13 @@ END_TEST
 /* A read comes short at urgent data, with more behind it. */
 START_TEST(what_is_behind_urgent_data_is_told)
 {
-	struct pollfd p = { .events = POLLPRI };
 	char c;
 
 	open_probes(1, _i);
 	say(probes, "before");
 	ck_assert_int_eq(send(probes->link.peer, "!", 1, MSG_OOB), 1);
 	rig_say(&probes->link, "behind", 6);
-	p.fd = probes->link.fd;
-	ck_assert_int_eq(poll(&p, 1, PEER_DEADLINE_MS), 1);
+	await(probes, POLLPRI);
 	ck_assert_int_eq(told(probes), 1);
 	(void)take(probes, 64);
 	expect(probes);

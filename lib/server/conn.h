@@ -20,7 +20,7 @@ struct sks_connection;
 /*
  * Takes over an accepted descriptor, non-blocking except for threads, also when
  * it fails. From the accepting loop; the worker, which sks_worker_take() has
- * told, may be another.
+ * told, may be another. is_tcp: a short read has emptied it.
  */
 void sks_conn_open(struct sks_worker *worker, int fd, int is_tcp, const struct sockaddr *peer,
     socklen_t len);
