@@ -235,7 +235,6 @@ drain(struct sks_server *server)
 
 	server->state = SKS_DRAINING;
 	atomic_store(&server->service.shared->draining, 1);
-	atomic_store(&server->wants_word, 1);
 	stop_listening(first(server));
 	rc = set_limit(server, server->service.options.drain_ms);
 	order_all(server, SKS_ORDER_DRAIN);
@@ -327,6 +326,17 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 }
 
 /*
+ * Does a pause of accepting wait for an end, or a drain for the last one? A
+ * drain may begin between the two looks, but then it finds this end itself.
+ */
+static int
+is_awaited(struct sks_server *server)
+{
+	return atomic_load(&server->service.shared->draining) ||
+	    atomic_exchange(&server->wants_word, 0);
+}
+
+/*
  * There may be room for another request, or it was the last. On the thread of
  * any worker, also of the first for another: that of one refused on arrival.
  */
@@ -339,8 +349,7 @@ tell(struct sks_worker *worker)
 
 	/* Where only the first accepts only the others have to tell. */
 	if (o->workers > 1 && (worker != first(server) || o->reuse_port) &&
-	    (atomic_exchange(&server->wants_word, server->service.shared->draining) ||
-		server->quota == 0)) {
+	    (is_awaited(server) || server->quota == 0)) {
 		if (o->reuse_port)
 			wake_others(server, here ? worker : NULL);
 		else

@@ -19,7 +19,7 @@ enum sks_server_state { SKS_IDLE, SKS_SERVING, SKS_DRAINING, SKS_CANCELLED, SKS_
 struct sks_server {
 	struct sks_service service;
 	struct sks_worker *workers; /* options.workers of them; the first accepts for all */
-	atomic_int wants_word;     /* accepting pauses, or a drain goes on: tell of each end */
+	atomic_int wants_word;     /* accepting pauses: tell of the next end */
 	struct sks_watchdog watchdog; /* of loops that run handlers */
 	struct sks_list listeners; /* on the first worker */
 	atomic_int alive;          /* listeners, on all workers, that have not failed */
