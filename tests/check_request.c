@@ -903,6 +903,41 @@ START_TEST(serve_fd_never_runs_for_a_silent_client_first)
 }
 END_TEST
 
+/* Whatever it was that lacked: the request is none the worse for having waited for it. */
+START_TEST(one_that_runs_at_the_third_try_ends_like_any_other)
+{
+	static const char *const lack[] = {
+		[SKS_FIBERS] = "mmap:ENOMEM",
+		[SKS_SERIAL] = "mmap:ENOMEM",
+		[SKS_THREADS] = "pthread_create:EAGAIN",
+		[SKS_PROCESSES] = "fork:EAGAIN",
+	};
+	const struct sks_handler handler = { .handle = acc_echo_line };
+	struct sks_options options = { .on_error = acc_on_error };
+	struct acc acc;
+	unsigned long k, uses;
+	char rule[40];
+
+	acc_all(&acc, _i, &handler, &options);
+	acc_start(&acc);
+	sks_fault_clear();
+	/* Memory for stacks is asked for in three sizes at each try. */
+	uses = acc.mode->mode == SKS_FIBERS || acc.mode->mode == SKS_SERIAL ? 6 : 2;
+	for (k = 1; k <= uses; k++) {
+		snprintf(rule, sizeof(rule), "%s:%lu", lack[acc.mode->mode], k);
+		ck_assert_int_eq(sks_fault(rule), 0);
+	}
+	acc_ask(&acc, "late\n", "late\n");
+	ck_eventually(acc_stats(&acc).finished == 1);
+	ck_assert_uint_eq(sks_fault_hits(), uses);
+	ck_assert_uint_eq(acc_stats(&acc).failed, 0);
+	ck_assert_uint_eq(acc_stats(&acc).refused, 0);
+	ck_assert_uint_eq(acc_stats(&acc).dropped, 0);
+	ck_assert_int_eq(log_count("cannot run"), 0);
+	acc_free(&acc);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -949,6 +984,7 @@ main(void)
 	tcase_add_test(tc, serve_fd_returns_the_handlers_error);
 	tcase_add_test(tc, serve_fd_closes_what_is_no_socket);
 	tcase_add_test(tc, serve_fd_never_runs_for_a_silent_client_first);
+	tcase_add_loop_test(tc, one_that_runs_at_the_third_try_ends_like_any_other, 0, ACC_ALL);
 	suite_add_tcase(s, tc);
 	return run_suite(s);
 }

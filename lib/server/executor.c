@@ -72,6 +72,7 @@ start(struct sks_executor *executor, struct sks_call *call, int now)
 		sks_list_init(&call->link);
 	else
 		sks_list_append(&executor->active, &call->link);
+	call->start_error = 0;
 	sks_count_alone(&executor->running, 1);
 	if (executor->ops->start(executor, call, now) == 0) {
 		executor->tries = 0;
@@ -100,6 +101,7 @@ sks_executor_hurry(struct sks_executor *executor)
 static void
 enqueue(struct sks_executor *executor, struct sks_call *call)
 {
+	call->start_error = 0;
 	sks_list_append(&executor->queue, &call->link);
 	atomic_fetch_add(&executor->waiting, 1);
 }
@@ -134,7 +136,6 @@ void
 sks_executor_submit(struct sks_executor *executor, struct sks_call *call)
 {
 	call->executor = executor;
-	call->start_error = 0;
 	call->finishing = 0;
 	if (!sks_executor_is_full(executor) &&
 	    start(executor, call, !executor->loop->running_jobs) == 0)
