@@ -47,6 +47,7 @@ static atomic_long balance;
 void *__libc_malloc(size_t);
 void *__libc_calloc(size_t, size_t);
 void *__libc_realloc(void *, size_t);
+void *__libc_memalign(size_t, size_t);
 void __libc_free(void *);
 
 /* Valgrind puts its own over some of these, and the balance means nothing then. */
@@ -72,6 +73,14 @@ realloc(void *old, size_t size)
 	if (!quiet && old == NULL)
 		atomic_fetch_add(&balance, 1);
 	return __libc_realloc(old, size);
+}
+
+void *
+aligned_alloc(size_t align, size_t size)
+{
+	if (!quiet)
+		atomic_fetch_add(&balance, 1);
+	return __libc_memalign(align, size);
 }
 
 void

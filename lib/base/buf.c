@@ -8,7 +8,7 @@
  * the one still in the cache. Pointers, not a list through the idle memory:
  * that would fetch what is about to be written over.
  *
- * It keeps at most 64 pieces of a class: more of them idle at once means that
+ * It keeps at most 32 pieces of a class: more of them idle at once means that
  * a burst is over, and then the memory is worth more to the process. Larger
  * pieces are rare (a long line, a slow reader) and always go back to malloc.
  *

@@ -35,7 +35,7 @@ struct sks_buf {
 #define SKS_BUF_MIDDLE 2048
 #define SKS_BUF_SMALL 256
 #define SKS_BUF_CLASSES 3
-#define SKS_BUF_IDLE_MAX 64 /* idle pieces that a pool keeps of each class */
+#define SKS_BUF_IDLE_MAX 32 /* idle pieces that a pool keeps of each class */
 
 /* The same where memory is watched (AddressSanitizer, valgrind): 0, so that its misuse is seen. */
 extern size_t sks_buf_idle_most;

@@ -496,6 +496,12 @@ sks_sys_calloc(size_t n, size_t size)
 }
 
 void *
+sks_sys_aligned_alloc(size_t align, size_t size)
+{
+	return refuse(CALL_malloc, NULL) == -1 ? NULL : hold(aligned_alloc(align, size), 1);
+}
+
+void *
 sks_sys_realloc(void *old, size_t size)
 {
 	int one_more = old == NULL;

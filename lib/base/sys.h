@@ -161,6 +161,7 @@
 #define SKS_SYS_ALLOC_CALLS(X) \
 	X(void *, NULL, malloc, (size_t size), malloc(size)) \
 	X(void *, NULL, calloc, (size_t n, size_t size), calloc(n, size)) \
+	X(void *, NULL, aligned_alloc, (size_t align, size_t size), aligned_alloc(align, size)) \
 	X(void *, NULL, realloc, (void *old, size_t size), realloc(old, size))
 /* clang-format on */
 
@@ -245,7 +246,7 @@ int sks_sys_fault_point(const char *name);
  *              k+   the k-th and all after it (short without when: 1+)
  *              %n   each n-th
  *
- * The call is a name above without sks_sys_ (malloc, calloc and realloc are
+ * The call is a name above without sks_sys_ (malloc and its kin are
  * "malloc", counted together; free and munmap do not fail), or a fault point.
  * ERROR is an errno name, and for getaddrinfo and getnameinfo also EAI_NAME.
  * short is for recv send read write recvmsg sendmsg readv writev, n is 1 to

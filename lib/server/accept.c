@@ -104,7 +104,7 @@ give_back(struct sks_listener *l)
 {
 	struct sks_service *service = l->worker->service;
 
-	atomic_fetch_sub(&service->places, 1);
+	atomic_fetch_sub(&service->shared->places, 1);
 	if (service->options.reuse_port)
 		l->worker->released(l->worker);
 }
@@ -120,7 +120,7 @@ claim(struct sks_listener *l)
 	struct sks_service *service = l->worker->service;
 	int left = atomic_load(l->quota);
 
-	if (atomic_fetch_add(&service->places, 1) < service->options.max_connections) {
+	if (atomic_fetch_add(&service->shared->places, 1) < service->options.max_connections) {
 		if (left < 0)
 			return 1;
 		while (left > 0)

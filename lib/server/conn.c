@@ -229,9 +229,10 @@ ended(struct sks_call *call)
 {
 	struct sks_connection *c = sks_connection_of(call);
 
-	if (c->transport.fd == -1) /* a child had it */
+	if (call->executor->is_resident && call->start_error == 0) {
+		c->transport.fd = -1; /* closed when it was handed over */
 		sks_connection_close(c);
-	else if (call->start_error != 0) {
+	} else if (call->start_error != 0) {
 		sks_log_limited(&call->service->errors, 10, "%s: cannot run the handler: %s",
 		    call->service->handler.name, strerror(call->start_error));
 		if (call->set_up) { /* finish is owed; here, where it cannot wait */
@@ -267,7 +268,7 @@ static const struct sks_call_ops conn_ops = {
 	.run = run,
 	.ended = ended,
 	.interrupt = interrupt,
-	.handed_over = sks_connection_let_go,
+	.handed_over = sks_connection_hand_over,
 };
 
 /* -- from outside -- */
@@ -277,7 +278,8 @@ new_conn(struct sks_worker *worker, int fd, int is_tcp, const struct sockaddr *p
 {
 	struct sks_service *service = worker->service;
 	size_t room_at = sks_connection_room_offset(worker, len);
-	struct sks_connection *c = sks_spare_get(&worker->conns, room_at + worker->executor->room);
+	struct sks_executor *executor = worker->executor;
+	struct sks_connection *c = sks_spare_get(&executor->conns, room_at + executor->room);
 	struct sks_request *req;
 
 	if (c == NULL)
@@ -329,7 +331,7 @@ open_here(struct sks_worker *worker, int fd, int is_tcp, const struct sockaddr *
 		sks_connection_free(c);
 		c = NULL;
 	}
-	sks_count(&service->accepted, 1);
+	sks_count(&service->shared->accepted, 1);
 	if (c == NULL) {
 		refuse(worker, fd);
 		return;

@@ -21,7 +21,7 @@ sks_connection_free(struct sks_connection *c)
 	struct sks_worker *worker = c->worker;
 
 	sks_outbox_free(c->outbox);
-	sks_spare_put(&worker->conns, c,
+	sks_spare_put(&worker->executor->conns, c,
 	    sks_connection_room_offset(worker, c->call.req.peer_len) + worker->executor->room);
 }
 
@@ -42,17 +42,27 @@ drop_input(struct sks_connection *c)
 	sks_buf_release(&buf, &c->worker->loop->bufs);
 }
 
-void
-sks_connection_let_go(struct sks_call *call)
+/* Closes the descriptor and drops all that is only for it. */
+static void
+let_go(struct sks_connection *c)
 {
-	struct sks_connection *c = sks_connection_of(call);
-
 	sks_watch_close(&c->watch);
 	sks_outbox_end(c->outbox);
 	drop_input(c);
 	if (c->transport.fd != -1)
 		sks_sys_close(c->transport.fd);
 	c->transport.fd = -1;
+}
+
+/* Writes nothing that can wait: it would be a page to copy, which the child now shares. */
+void
+sks_connection_hand_over(struct sks_call *call)
+{
+	struct sks_connection *c = sks_connection_of(call);
+
+	if (c->watch.armed)
+		sks_watch_close(&c->watch);
+	sks_sys_close(c->transport.fd);
 }
 
 void
@@ -64,10 +74,10 @@ sks_connection_close(struct sks_connection *c)
 		sks_connection_settle(c);
 	if (c->parked)
 		sks_connection_unpark(c);
-	sks_connection_let_go(&c->call);
+	let_go(c);
 	sks_list_remove(&c->call.link);
 	c->closed = 1;
-	sks_count(c->refused ? &worker->service->refused : &worker->service->finished, 1);
+	sks_count(c->refused ? &worker->service->refused : &worker->service->shared->finished, 1);
 	if (!sks_outbox_is_told(c->outbox))
 		sks_connection_free(c);
 	sks_worker_release(worker);

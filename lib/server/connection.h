@@ -132,8 +132,8 @@ void sks_connection_linger(struct sks_connection *c);
 void sks_connection_close(struct sks_connection *c);
 void sks_connection_close_lingering(struct sks_connection *c);
 
-/* Closes the descriptor and drops all that is only for it; a child process may have it still. */
-void sks_connection_let_go(struct sks_call *call);
+/* A child process has it: closes the descriptor here. Its number stays until the child's end. */
+void sks_connection_hand_over(struct sks_call *call);
 
 /* One that was not opened, or one that is gone. */
 void sks_connection_free(struct sks_connection *c);

@@ -162,7 +162,7 @@ ended(struct sks_call *call)
 		    call->service->handler.name, strerror(call->start_error));
 		sks_count(&call->service->dropped, 1);
 	} else
-		sks_count(&call->service->finished, 1);
+		sks_count(&call->service->shared->finished, 1);
 	release(d);
 }
 

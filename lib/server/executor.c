@@ -37,6 +37,7 @@ sks_executor_free(struct sks_executor *executor)
 		return;
 	event_del(&executor->retry);
 	sks_list_remove(&executor->give_up.link);
+	sks_spare_drain(&executor->conns);
 	executor->ops->free(executor);
 }
 

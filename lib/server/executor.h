@@ -10,6 +10,7 @@
 #define SKS_SERVER_EXECUTOR_H
 
 #include "server/call.h"
+#include "server/spare.h"
 
 #include <stddef.h>
 
@@ -55,6 +56,8 @@ struct sks_executor {
 	size_t room;            /* bytes that it wants beside each call, at call->room */
 	int hasty;              /* somebody waits for the end of a call: until the next one */
 	uint64_t batches, batch; /* between two starts of one batch nothing of others ran; 0: who knows */
+	atomic_int open;        /* its owner's requests of all kinds, on their way to it too */
+	struct sks_spares conns; /* memory for the owner's connections; none where no process forks */
 	atomic_int running;     /* calls; changed on the loop's thread only */
 	int max_running;
 	struct sks_list queue;

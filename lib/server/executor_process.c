@@ -30,6 +30,7 @@
 #include "io/wait.h"
 #include "server/executor.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -46,7 +47,8 @@
 #define LOOK_MS 50
 #define CHILDREN_FEW 64
 #define ALIVE_MOST 2 /* children that are asked in vain */
-#define OUTPUT_ROOM 2048 /* what a short answer takes */
+#define CONNS_MOST 64 /* to keep memory for */
+#define PAGE 4096     /* the smallest there are; a larger one holds as much */
 
 /* A child. All of them lie together: see spare.h. */
 struct sks_process {
@@ -63,6 +65,7 @@ struct sks_process_watch {
 	struct sks_process *child;
 };
 
+/* In one page: what the parent writes between two forks. */
 struct process_executor {
 	struct sks_executor base;
 	int drain_fd; /* an eventfd that all children have: readable when the server is leaving */
@@ -75,10 +78,12 @@ struct process_executor {
 	int is_tidying;
 	uint64_t suspects;      /* signals that the host may catch */
 	uint64_t suspected_in;  /* as was found out in this batch */
-	/* Here to be filled in or used by the child. */
+	/* Here to be used by the child. */
 	struct sks_cancel stop;
-	struct sks_buf_pool bufs[2]; /* for its input, and its output */
+	struct sks_buf_pool *bufs; /* two: for its input, and its output */
 };
+
+static_assert(sizeof(struct process_executor) <= PAGE, "struct process_executor is in one page");
 
 /* -- in the child -- */
 
@@ -429,6 +434,7 @@ start(struct sks_executor *executor, struct sks_call *call, int now)
 		stop = &pool->stop;
 	((struct sks_process_watch *)call->room)->pidfd = -1;
 	find_suspects(pool);
+	(void)sks_errno_at();
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	pid = sks_sys_fork();
@@ -517,11 +523,13 @@ static void
 free_executor(struct sks_executor *executor)
 {
 	struct process_executor *pool = sks_container_of(executor, struct process_executor, base);
+	int i;
 
 	event_del(&pool->look);
 	free_spare(pool);
-	sks_buf_pool_drain(&pool->bufs[0]);
-	sks_buf_pool_drain(&pool->bufs[1]);
+	for (i = 0; i < 2 && pool->bufs != NULL; i++)
+		sks_buf_pool_drain(&pool->bufs[i]);
+	sks_sys_free(pool->bufs);
 	if (pool->drain_fd != -1)
 		sks_sys_close(pool->drain_fd);
 	if (pool->cancel.fd != -1)
@@ -545,29 +553,45 @@ static const struct sks_executor_ops process_ops = {
 	.free = free_executor,
 };
 
+/*
+ * Memory for the child's streams. Where malloc(3) goes on behind the pools, what
+ * a short request and its answer take is in the same page.
+ */
+static int
+stock(struct process_executor *pool)
+{
+	pool->bufs = sks_sys_aligned_alloc(PAGE, 2 * sizeof(*pool->bufs));
+	if (pool->bufs == NULL)
+		return -1;
+	memset(pool->bufs, 0, 2 * sizeof(*pool->bufs));
+	sks_buf_pool_stock(&pool->bufs[1], SKS_BUF_MIDDLE);
+	sks_buf_pool_stock(&pool->bufs[0], SKS_BUF_LARGE);
+	return 0;
+}
+
 struct sks_executor *
 sks_process_executor_new(struct sks_loop *loop, const struct sks_service *service)
 {
-	struct process_executor *pool = sks_sys_calloc(1, sizeof(*pool));
+	struct process_executor *pool = sks_sys_aligned_alloc(PAGE, sizeof(*pool));
 	size_t i;
 
 	if (pool == NULL)
 		return NULL;
+	memset(pool, 0, sizeof(*pool));
 	sks_executor_init(&pool->base, &process_ops, loop, service);
 	pool->base.is_resident = 1;
 	pool->base.room = sizeof(struct sks_process_watch);
+	pool->base.conns.most = CONNS_MOST;
 	sks_list_init(&pool->unseen);
 	sks_list_init(&pool->watched);
 	sks_list_init(&pool->spare);
 	for (i = 0; i < CHILDREN_FEW; i++)
 		sks_list_append(&pool->spare, &pool->few[i].link);
-	sks_buf_pool_stock(&pool->bufs[1], OUTPUT_ROOM);
-	sks_buf_pool_stock(&pool->bufs[0], SKS_BUF_LARGE);
 	event_assign(&pool->look, loop->base, -1, EV_PERSIST, on_look, pool);
 	pool->drain_fd = sks_sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pool->stop.fd = -1;
 	if (sks_cancel_init(&pool->cancel) == -1 || sks_cancel_init(&pool->stop) == -1 ||
-	    pool->drain_fd == -1) {
+	    pool->drain_fd == -1 || stock(pool) == -1) {
 		int error = errno;
 
 		free_executor(&pool->base);

@@ -47,10 +47,10 @@ pick(struct sks_listener *l)
 {
 	struct sks_server *server = l->worker->owner;
 	struct sks_worker *best = first(server);
-	int i, least = atomic_load(&best->open);
+	int i, least = atomic_load(&best->executor->open);
 
 	for (i = 1; i < server->service.options.workers; i++) {
-		int open = atomic_load(&server->workers[i].open);
+		int open = atomic_load(&server->workers[i].executor->open);
 
 		if (open < least) {
 			least = open;
@@ -71,7 +71,7 @@ static int
 lacks_room(const struct sks_server *server, struct sks_listener *l)
 {
 	/* Who would have to wait for a task may as well wait in the kernel's queue. */
-	return atomic_load(&server->service.places) >= server->service.options.max_connections ||
+	return atomic_load(&server->service.shared->places) >= server->service.options.max_connections ||
 	    ((l->type == SOCK_DGRAM || !server->service.handler.client_first) &&
 		sks_executor_is_full(pick(l)->executor));
 }
@@ -186,7 +186,7 @@ check_empty(struct sks_server *server)
 		return;
 	if (server->state != SKS_SERVING && others_accept(server))
 		return;
-	if (atomic_load(&server->service.places) == 0)
+	if (atomic_load(&server->service.shared->places) == 0)
 		become_idle(server, server->result);
 }
 

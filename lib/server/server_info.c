@@ -46,9 +46,9 @@ sks_server_stats_abi(const struct sks_server *server, struct sks_stats *stats, s
 {
 	const struct sks_service *s = &server->service;
 	struct sks_stats now = {
-		.accepted = atomic_load(&s->accepted),
+		.accepted = atomic_load(&s->shared->accepted),
 		.lingering = atomic_load(&s->lingering),
-		.finished = atomic_load(&s->finished),
+		.finished = atomic_load(&s->shared->finished),
 		.failed = atomic_load(&s->failed),
 		.refused = atomic_load(&s->refused),
 		.datagrams = atomic_load(&s->datagrams),

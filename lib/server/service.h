@@ -13,11 +13,18 @@
 #include <socketserver/server.h>
 #include <stdatomic.h>
 
-/* In memory that child processes share: what they tell and are told. */
+/*
+ * In memory that child processes share: what they tell and are told; and what
+ * the parent counts for each request, as no fork copies this page.
+ */
 struct sks_shared {
 	struct sks_traffic traffic;
 	atomic_int draining;
-	atomic_int stop; /* shutdowns asked for: 1, or 2 for at once */
+	atomic_int stop;   /* shutdowns asked for: 1, or 2 for at once */
+	atomic_int places; /* of max_connections that are taken: requests of all workers,
+	                      and what they are just accepting */
+	_Atomic uint64_t accepted; /* these two are members of struct sks_stats */
+	_Atomic uint64_t finished;
 };
 
 struct sks_service {
@@ -27,15 +34,11 @@ struct sks_service {
 	struct sks_times times;
 	struct sks_server *server;  /* NULL: served without one */
 	atomic_int hurry;            /* being freed: finish has no time */
-	atomic_int places;           /* of max_connections that are taken: requests of all workers,
-	                                and what they are just accepting */
 	struct sks_log_limit errors; /* of the default on_error */
 	struct sks_log_limit blocks;
 
-	/* The members of struct sks_stats, from several threads. */
-	_Atomic uint64_t accepted;
+	/* The other members of struct sks_stats, from several threads. */
 	_Atomic uint64_t lingering;
-	_Atomic uint64_t finished;
 	_Atomic uint64_t failed;
 	_Atomic uint64_t refused;
 	_Atomic uint64_t datagrams;

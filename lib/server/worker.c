@@ -9,8 +9,6 @@
 
 #include <errno.h>
 
-#define SPARES_MOST 64
-
 static void
 end_queued(struct sks_worker *worker)
 {
@@ -34,7 +32,7 @@ end_queued(struct sks_worker *worker)
 static void
 abort_all(struct sks_worker *worker)
 {
-	while (atomic_load(&worker->open) > 0) {
+	while (atomic_load(&worker->executor->open) > 0) {
 		sks_conn_end_parked(worker);
 		end_queued(worker);
 		sks_executor_abort(worker->executor);
@@ -147,7 +145,6 @@ sks_worker_init(struct sks_worker *worker, struct sks_service *service, struct e
 	worker->loop->watched.limit_ms = o->block_warn_ms == SKS_OFF ? 0 : o->block_warn_ms;
 	worker->loop->watched.report = on_stuck;
 	worker->loop->watched.arg = worker;
-	worker->conns.most = o->mode == SKS_PROCESSES ? SPARES_MOST : 0;
 	worker->executor = new_executor(worker->loop, service);
 	return worker->executor != NULL ? 0 : -1;
 }
@@ -155,7 +152,6 @@ sks_worker_init(struct sks_worker *worker, struct sks_service *service, struct e
 void
 sks_worker_free(struct sks_worker *worker)
 {
-	sks_spare_drain(&worker->conns);
 	sks_executor_free(worker->executor);
 	sks_loop_free(worker->loop);
 }

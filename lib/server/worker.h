@@ -14,7 +14,6 @@
 
 #include "server/executor.h"
 #include "server/service.h"
-#include "server/spare.h"
 
 /* What a worker does with its requests; each order includes those before it. */
 enum sks_order {
@@ -33,9 +32,7 @@ struct sks_worker {
 	struct sks_list parked;    /* connections between exchanges */
 	struct sks_list lingering; /* connections being flushed and closed */
 	struct sks_list listeners; /* those of its own, unless it is the first */
-	struct sks_spares conns;   /* memory for connections; none where no process forks */
 	atomic_int accepts;        /* it may take something from them; 0 is its own word only */
-	atomic_int open;           /* requests of all kinds, on their way to it too */
 	atomic_int parked_count;   /* changed by its own thread only */
 	atomic_int order;
 	int obeyed;                /* the last order acted upon */
@@ -66,15 +63,15 @@ void sks_worker_order(struct sks_worker *worker, enum sks_order order);
 static inline void
 sks_worker_take(struct sks_worker *worker)
 {
-	atomic_fetch_add(&worker->open, 1);
+	atomic_fetch_add(&worker->executor->open, 1);
 }
 
 /* A request is gone from it, and its place is free. */
 static inline void
 sks_worker_release(struct sks_worker *worker)
 {
-	atomic_fetch_sub(&worker->open, 1);
-	atomic_fetch_sub(&worker->service->places, 1);
+	atomic_fetch_sub(&worker->executor->open, 1);
+	atomic_fetch_sub(&worker->service->shared->places, 1);
 	worker->released(worker);
 }
 
