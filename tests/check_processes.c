@@ -813,6 +813,42 @@ START_TEST(there_is_one_loop)
 }
 END_TEST
 
+/* -- what it shares with the server -- */
+
+static int
+tell_accepted(struct sks_request *req)
+{
+	struct sks_stats stats;
+
+	while (sks_gets(req->rfile) != NULL)
+		if (sks_server_stats(req->server, &stats) == -1 ||
+		    sks_printf(req->wfile, "%d\n", (int)stats.accepted) == -1)
+			return -1;
+	return SKS_DONE;
+}
+
+START_TEST(a_child_sees_what_was_accepted_since)
+{
+	static const struct sks_handler handler = { .handle = tell_accepted };
+	struct acc acc;
+	int fd[2];
+
+	serve(&acc, &handler, NULL);
+	fd[0] = acc_client(&acc);
+	peer_puts(fd[0], "\n");
+	peer_expect(fd[0], "1\n");
+	fd[1] = acc_client(&acc);
+	peer_puts(fd[1], "\n");
+	peer_expect(fd[1], "2\n");
+	peer_puts(fd[0], "\n");
+	peer_expect(fd[0], "2\n");
+	close(fd[0]);
+	close(fd[1]);
+	ck_eventually(acc_stats(&acc).finished == 2);
+	acc_free(&acc);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -843,6 +879,7 @@ main(void)
 	tcase_add_test(tc, freeing_kills_what_does_not_end);
 	tcase_add_test(tc, a_program_run_by_a_handler_gets_no_descriptor_of_ours);
 	tcase_add_test(tc, there_is_one_loop);
+	tcase_add_test(tc, a_child_sees_what_was_accepted_since);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

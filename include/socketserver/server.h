@@ -258,7 +258,11 @@ sks_serve(const char *address, const struct sks_handler *handler,
 	return sks_serve_abi(address, handler, sizeof(*handler), options, sizeof(*options));
 }
 
-/* Fills *stats, from any thread; what this library does not count is 0. Returns 0. */
+/*
+ * Fills *stats, from any thread; what this library does not count is 0. In a
+ * child process all but accepted, finished and the bytes is as it was at its
+ * fork. Returns 0.
+ */
 static inline int
 sks_server_stats(const struct sks_server *server, struct sks_stats *stats)
 {
