@@ -75,12 +75,15 @@ realloc(void *old, size_t size)
 	return __libc_realloc(old, size);
 }
 
-void *
-aligned_alloc(size_t align, size_t size)
+int
+posix_memalign(void **ptr, size_t align, size_t size)
 {
+	*ptr = __libc_memalign(align, size);
+	if (*ptr == NULL)
+		return ENOMEM;
 	if (!quiet)
 		atomic_fetch_add(&balance, 1);
-	return __libc_memalign(align, size);
+	return 0;
 }
 
 void

@@ -496,9 +496,9 @@ sks_sys_calloc(size_t n, size_t size)
 }
 
 void *
-sks_sys_aligned_alloc(size_t align, size_t size)
+sks_sys_memalign(size_t align, size_t size)
 {
-	return refuse(CALL_malloc, NULL) == -1 ? NULL : hold(aligned_alloc(align, size), 1);
+	return refuse(CALL_malloc, NULL) == -1 ? NULL : hold(sks_sys_call_memalign(align, size), 1);
 }
 
 void *

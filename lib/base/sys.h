@@ -43,6 +43,19 @@
 #define sks_sys_call_membarrier(command, flags) \
 	((int)syscall(SYS_membarrier, (command), (flags), 0))
 
+/* As posix_memalign(3), but NULL with errno set where there is no memory. */
+static inline void *
+sks_sys_call_memalign(size_t align, size_t size)
+{
+	void *ptr;
+	int error = posix_memalign(&ptr, align, size);
+
+	if (error == 0)
+		return ptr;
+	errno = error;
+	return NULL;
+}
+
 #ifndef SKS_RAW_WATCHED
 #define sks_sys_call_close(fd) ((int)sks_raw(SYS_close, (fd)))
 #define sks_sys_call_eventfd(value, flags) ((int)sks_raw(SYS_eventfd2, (value), (flags)))
@@ -161,7 +174,7 @@
 #define SKS_SYS_ALLOC_CALLS(X) \
 	X(void *, NULL, malloc, (size_t size), malloc(size)) \
 	X(void *, NULL, calloc, (size_t n, size_t size), calloc(n, size)) \
-	X(void *, NULL, aligned_alloc, (size_t align, size_t size), aligned_alloc(align, size)) \
+	X(void *, NULL, memalign, (size_t align, size_t size), sks_sys_call_memalign(align, size)) \
 	X(void *, NULL, realloc, (void *old, size_t size), realloc(old, size))
 /* clang-format on */
 

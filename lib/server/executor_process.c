@@ -560,7 +560,7 @@ static const struct sks_executor_ops process_ops = {
 static int
 stock(struct process_executor *pool)
 {
-	pool->bufs = sks_sys_aligned_alloc(PAGE, 2 * sizeof(*pool->bufs));
+	pool->bufs = sks_sys_memalign(PAGE, 2 * sizeof(*pool->bufs));
 	if (pool->bufs == NULL)
 		return -1;
 	memset(pool->bufs, 0, 2 * sizeof(*pool->bufs));
@@ -572,7 +572,7 @@ stock(struct process_executor *pool)
 struct sks_executor *
 sks_process_executor_new(struct sks_loop *loop, const struct sks_service *service)
 {
-	struct process_executor *pool = sks_sys_aligned_alloc(PAGE, sizeof(*pool));
+	struct process_executor *pool = sks_sys_memalign(PAGE, sizeof(*pool));
 	size_t i;
 
 	if (pool == NULL)
