@@ -10,8 +10,8 @@
 
 #include "base/log.h"
 #include "base/sys.h"
-#include "server/accept.h"
 #include "server/conn.h"
+#include "server/listening.h"
 #include "server/stop_signals.h"
 
 #include <errno.h>
@@ -20,18 +20,6 @@
 /* A killed child is gone in a moment, unless it hangs in the kernel. */
 #define KILLED_MS 1000
 
-static struct sks_listener *
-listener_of(struct sks_list *link)
-{
-	return sks_list_entry(link, struct sks_listener, link);
-}
-
-static struct sks_worker *
-first(const struct sks_server *server)
-{
-	return &server->workers[0];
-}
-
 static void
 order_all(struct sks_server *server, enum sks_order order)
 {
@@ -39,108 +27,6 @@ order_all(struct sks_server *server, enum sks_order order)
 
 	for (i = 0; i < server->service.options.workers; i++)
 		sks_worker_order(&server->workers[i], order);
-}
-
-/* The worker with the fewest requests. */
-static struct sks_worker *
-pick(struct sks_listener *l)
-{
-	struct sks_server *server = l->worker->owner;
-	struct sks_worker *best = first(server);
-	int i, least = atomic_load(&best->executor->open);
-
-	for (i = 1; i < server->service.options.workers; i++) {
-		int open = atomic_load(&server->workers[i].executor->open);
-
-		if (open < least) {
-			least = open;
-			best = &server->workers[i];
-		}
-	}
-	return best;
-}
-
-/* With a listener of its own a worker keeps what it takes. */
-static struct sks_worker *
-pick_own(struct sks_listener *l)
-{
-	return l->worker;
-}
-
-static int
-lacks_room(const struct sks_server *server, struct sks_listener *l)
-{
-	/* Who would have to wait for a task may as well wait in the kernel's queue. */
-	return atomic_load(&server->service.shared->places) >= server->service.options.max_connections ||
-	    ((l->type == SOCK_DGRAM || !server->service.handler.client_first) &&
-		sks_executor_is_full(pick(l)->executor));
-}
-
-static int
-is_full(struct sks_listener *l)
-{
-	struct sks_server *server = l->worker->owner;
-
-	if (server->state == SKS_SERVING && server->quota != 0) {
-		sks_executor_tidy(l->worker->executor);
-		if (!lacks_room(server, l))
-			return 0;
-		/* Looked at again, in case the last one left before it knew that somebody waits. */
-		atomic_store(&server->wants_word, 1);
-		if (!lacks_room(server, l))
-			return 0;
-	}
-	sks_executor_hurry(l->worker->executor);
-	return 1;
-}
-
-/* The listeners on a worker's loop. */
-static struct sks_list *
-listeners_of(struct sks_worker *worker)
-{
-	struct sks_server *server = worker->owner;
-
-	return worker == first(server) ? &server->listeners : &worker->listeners;
-}
-
-/* This and the next two: on the worker's own thread. */
-static void
-stop_listening(struct sks_worker *worker)
-{
-	struct sks_list *link, *after;
-
-	sks_list_each (link, after, listeners_of(worker))
-		sks_accept_stop(listener_of(link));
-}
-
-/* Also after a pause: room has become free. */
-static int
-start_listening(struct sks_worker *worker)
-{
-	struct sks_list *link, *after;
-
-	sks_list_each (link, after, listeners_of(worker))
-		if (sks_accept_start(listener_of(link)) == -1)
-			return -1;
-	return 0;
-}
-
-/* While it serves: rather busy than deaf, so where that fails it is tried at every turn. */
-static void
-listen_again(struct sks_worker *worker)
-{
-	if (start_listening(worker) == -1)
-		sks_loop_wake(worker->loop);
-}
-
-static void
-wake_others(struct sks_server *server, const struct sks_worker *me)
-{
-	int i;
-
-	for (i = 0; i < server->service.options.workers; i++)
-		if (&server->workers[i] != me)
-			sks_loop_wake(server->workers[i].loop);
 }
 
 /* May another worker have one more in its hands, although nothing is open? */
@@ -162,16 +48,16 @@ become_idle(struct sks_server *server, int error)
 {
 	event_del(&server->limit);
 	event_del(&server->tick);
-	sks_loop_shut(first(server)->loop);
-	stop_listening(first(server));
+	sks_loop_shut(sks_server_first(server)->loop);
+	sks_listening_stop(sks_server_first(server));
 	server->state = SKS_IDLE;
 	server->result = error;
-	if (server->service.options.reuse_port)
-		wake_others(server, first(server)); /* they have listeners to stop, too */
+	if (server->service.options.reuse_port) /* they have listeners to stop, too */
+		sks_server_wake_others(server, sks_server_first(server));
 	atomic_store(&server->service.shared->draining, 0);
 	atomic_store(&server->service.shared->stop, 0);
 	if (server->dispatching)
-		sks_loop_stop(first(server)->loop);
+		sks_loop_stop(sks_server_first(server)->loop);
 	if (server->service.options.on_stop != NULL)
 		server->service.options.on_stop(server, server->service.options.data);
 }
@@ -235,7 +121,7 @@ drain(struct sks_server *server)
 
 	server->state = SKS_DRAINING;
 	atomic_store(&server->service.shared->draining, 1);
-	stop_listening(first(server));
+	sks_listening_stop(sks_server_first(server));
 	rc = set_limit(server, server->service.options.drain_ms);
 	order_all(server, SKS_ORDER_DRAIN);
 	check_empty(server);
@@ -260,7 +146,7 @@ on_woken(struct sks_worker *worker)
 		drain(server);
 	}
 	if (server->state == SKS_SERVING)
-		listen_again(worker);
+		sks_listening_again(worker);
 	check_empty(server);
 	if (stop >= 2 && server->state == SKS_DRAINING)
 		cancel(server);
@@ -280,13 +166,13 @@ on_other_woken(struct sks_worker *worker)
 		return;
 	atomic_store(&worker->accepts, 1);
 	if (server->state == SKS_SERVING) {
-		listen_again(worker);
+		sks_listening_again(worker);
 		return;
 	}
-	stop_listening(worker);
+	sks_listening_stop(worker);
 	atomic_store(&worker->accepts, 0);
 	if (server->state != SKS_IDLE)
-		sks_loop_wake(first(server)->loop);
+		sks_loop_wake(sks_server_first(server)->loop);
 }
 
 static void
@@ -348,16 +234,16 @@ tell(struct sks_worker *worker)
 	int here = sks_loop_is_here(worker->loop);
 
 	/* Where only the first accepts only the others have to tell. */
-	if (o->workers > 1 && (worker != first(server) || o->reuse_port) &&
+	if (o->workers > 1 && (worker != sks_server_first(server) || o->reuse_port) &&
 	    (is_awaited(server) || server->quota == 0)) {
 		if (o->reuse_port)
-			wake_others(server, here ? worker : NULL);
+			sks_server_wake_others(server, here ? worker : NULL);
 		else
-			sks_loop_wake(first(server)->loop);
+			sks_loop_wake(sks_server_first(server)->loop);
 	}
 	if (here && server->state == SKS_SERVING)
-		listen_again(worker);
-	if (worker == first(server))
+		sks_listening_again(worker);
+	if (worker == sks_server_first(server))
 		check_empty(server);
 }
 
@@ -365,17 +251,6 @@ static void
 on_room(void *arg)
 {
 	tell(arg);
-}
-
-static void
-on_listener_failed(struct sks_listener *failed, int error)
-{
-	struct sks_server *server = failed->worker->owner;
-
-	sks_logf("listener %d: %s", failed->fd, strerror(error));
-	server->listen_error = error;
-	if (atomic_fetch_sub(&server->alive, 1) == 1)
-		sks_loop_wake(first(server)->loop); /* it was the last */
 }
 
 /* -- a run -- */
@@ -395,7 +270,7 @@ start_workers(struct sks_server *server)
 static int
 begin(struct sks_server *server, int quota)
 {
-	struct sks_loop *loop = first(server)->loop;
+	struct sks_loop *loop = sks_server_first(server)->loop;
 	const struct sks_options *o = &server->service.options;
 
 	if (server->state != SKS_IDLE) {
@@ -414,16 +289,16 @@ begin(struct sks_server *server, int quota)
 	server->state = SKS_SERVING;
 	order_all(server, SKS_ORDER_SERVE);
 	if (atomic_load(&server->service.shared->stop) != 0) { /* asked before it began: not one request */
-		on_woken(first(server));
+		on_woken(sks_server_first(server));
 		return 0;
 	}
 	if (start_workers(server) == -1 ||
 	    (o->on_tick != NULL && o->tick_ms > 0 &&
 		sks_loop_add(&server->tick, o->tick_ms) == -1) ||
-	    start_listening(first(server)) == -1) {
+	    sks_listening_start(sks_server_first(server)) == -1) {
 		int error = errno;
 
-		stop_listening(first(server));
+		sks_listening_stop(sks_server_first(server));
 		sks_loop_shut(loop);
 		event_del(&server->tick);
 		server->state = SKS_IDLE;
@@ -433,7 +308,7 @@ begin(struct sks_server *server, int quota)
 	(void)sks_watchdog_start(&server->watchdog); /* without it, loops report afterwards */
 	sks_loop_wake(loop); /* for a shutdown that came meanwhile */
 	if (o->reuse_port)
-		wake_others(server, first(server)); /* to listen, too */
+		sks_server_wake_others(server, sks_server_first(server)); /* to listen, too */
 	return 0;
 }
 
@@ -441,7 +316,7 @@ begin(struct sks_server *server, int quota)
 static int
 dispatch(struct sks_server *server)
 {
-	struct sks_loop *loop = first(server)->loop;
+	struct sks_loop *loop = sks_server_first(server)->loop;
 	int rc = 0;
 
 	server->dispatching = 1;
@@ -463,7 +338,8 @@ sks_serve_forever(struct sks_server *server)
 
 	if (begin(server, -1) == -1)
 		return -1;
-	if (stop_signals && sks_stop_signals_add(&server->service.shared->stop, first(server)->loop) == -1) {
+	if (stop_signals && sks_stop_signals_add(&server->service.shared->stop,
+				sks_server_first(server)->loop) == -1) {
 		error = errno;
 		sks_server_shutdown(server);
 		dispatch(server);
@@ -512,7 +388,7 @@ sks_server_shutdown(struct sks_server *server)
 	int none = 0;
 
 	atomic_compare_exchange_strong(&server->service.shared->stop, &none, 1);
-	sks_loop_wake(first(server)->loop);
+	sks_loop_wake(sks_server_first(server)->loop);
 }
 
 int
@@ -528,12 +404,8 @@ static void
 in_child(void *arg, struct sks_call *call)
 {
 	struct sks_worker *worker = arg;
-	struct sks_server *server = worker->owner;
-	struct sks_list *link, *after;
 
-	sks_list_each (link, after, &server->listeners)
-		if (listener_of(link)->type == SOCK_STREAM || !call->datagram)
-			sks_sys_close(listener_of(link)->fd);
+	sks_listening_leave(worker, call->datagram);
 	sks_conn_close_others(worker, call);
 }
 
@@ -574,7 +446,7 @@ init_workers(struct sks_server *server)
 		worker->executor->arg = worker;
 	}
 	watch_loops(server);
-	base = first(server)->loop->base;
+	base = sks_server_first(server)->loop->base;
 	event_assign(&server->limit, base, -1, 0, on_limit, server);
 	event_assign(&server->tick, base, -1, EV_PERSIST, on_tick, server);
 	server->is_ready = 1;
@@ -609,102 +481,6 @@ fail:
 	return NULL;
 }
 
-static void
-attach(struct sks_listener *l, struct sks_worker *worker)
-{
-	struct sks_server *server = worker->owner;
-
-	l->is_full = is_full;
-	l->pick = l->shares_port && server->service.options.workers > 1 ? pick_own : pick;
-	l->failed = on_listener_failed;
-	l->quota = &server->quota;
-	sks_accept_attach(l, worker);
-	atomic_fetch_add(&server->alive, 1);
-}
-
-/* On the loop of the worker that it is for. */
-static void
-listener_arrives(struct sks_message *message)
-{
-	struct sks_listener *l = sks_container_of(message, struct sks_listener, arrival);
-
-	sks_list_append(&l->worker->listeners, &l->link);
-}
-
-/* One more for each of the other workers. They wait for it in a list until all are there. */
-static int
-open_twins(struct sks_server *server, const struct sks_list *opened, struct sks_list *twins)
-{
-	struct sks_list *link, *after;
-	struct sks_listener *twin;
-	int i;
-
-	sks_list_each (link, after, opened) {
-		for (i = 1; listener_of(link)->shares_port && i < server->service.options.workers; i++) {
-			twin = sks_listener_twin(listener_of(link), &server->service.options);
-			if (twin == NULL)
-				return -1;
-			twin->worker = &server->workers[i];
-			sks_list_append(twins, &twin->link);
-		}
-	}
-	return 0;
-}
-
-/* Gives each to its worker, which may be running. */
-static void
-hand_out(struct sks_server *server, struct sks_list *twins)
-{
-	struct sks_list *link;
-
-	while ((link = sks_list_pop(twins)) != NULL) {
-		struct sks_listener *twin = listener_of(link);
-
-		attach(twin, twin->worker);
-		twin->arrival.run = listener_arrives;
-		if (twin->worker->has_thread)
-			sks_loop_post(twin->worker->loop, &twin->arrival);
-		else
-			listener_arrives(&twin->arrival);
-	}
-	if (server->state == SKS_SERVING)
-		wake_others(server, first(server));
-}
-
-static void
-close_listeners(struct sks_list *listeners)
-{
-	struct sks_list *link;
-
-	while ((link = sks_list_pop(listeners)) != NULL)
-		sks_listener_close(listener_of(link));
-}
-
-int
-sks_server_listen(struct sks_server *server, const char *address)
-{
-	struct sks_list opened, twins;
-	struct sks_list *link, *after;
-	int error;
-
-	sks_list_init(&opened);
-	sks_list_init(&twins);
-	if (sks_listener_open(address, &server->service.options, &opened) == -1)
-		return -1;
-	if (open_twins(server, &opened, &twins) == -1) {
-		error = errno;
-		close_listeners(&twins);
-		close_listeners(&opened);
-		errno = error;
-		return -1;
-	}
-	sks_list_each (link, after, &opened)
-		attach(listener_of(link), first(server));
-	sks_list_move_all(&server->listeners, &opened);
-	hand_out(server, &twins);
-	return server->state == SKS_SERVING ? start_listening(first(server)) : 0;
-}
-
 /* Ends every request, and the workers' threads. */
 static void
 abandon(struct sks_server *server)
@@ -713,7 +489,7 @@ abandon(struct sks_server *server)
 
 	server->service.options.on_stop = NULL;
 	atomic_store(&server->service.hurry, 1);
-	sks_loop_enter(first(server)->loop);
+	sks_loop_enter(sks_server_first(server)->loop);
 	atomic_store(&server->service.shared->draining, 1);
 	if (server->state != SKS_IDLE)
 		server->state = SKS_CANCELLED;
@@ -736,8 +512,7 @@ sks_server_free(struct sks_server *server)
 	sks_watchdog_end(&server->watchdog);
 	for (i = 0; server->is_ready && i < server->service.options.workers; i++) {
 		sks_loop_take_inbox(server->workers[i].loop); /* a listener on its way */
-		stop_listening(&server->workers[i]);
-		close_listeners(listeners_of(&server->workers[i]));
+		sks_listening_end(&server->workers[i]);
 	}
 	for (i = 0; server->workers != NULL && i < server->service.options.workers; i++)
 		sks_worker_free(&server->workers[i]);

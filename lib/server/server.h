@@ -33,4 +33,21 @@ struct sks_server {
 	struct event tick;
 };
 
+/* The one whose loop is in the host's thread. */
+static inline struct sks_worker *
+sks_server_first(const struct sks_server *server)
+{
+	return &server->workers[0];
+}
+
+static inline void
+sks_server_wake_others(struct sks_server *server, const struct sks_worker *me)
+{
+	int i;
+
+	for (i = 0; i < server->service.options.workers; i++)
+		if (&server->workers[i] != me)
+			sks_loop_wake(server->workers[i].loop);
+}
+
 #endif
