@@ -8,28 +8,18 @@
 #include <sys/wait.h>
 
 #include <errno.h>
+#include <signal.h>
 #include <unistd.h>
 
+#include "echo.h"
 #include "listener.h"
-
-static int
-echo(int fd)
-{
-	char buf[16384];
-	ssize_t n, sent, done;
-
-	while ((n = recv(fd, buf, sizeof(buf), 0)) > 0)
-		for (done = 0; done < n; done += sent)
-			if ((sent = send(fd, buf + done, (size_t)(n - done), MSG_NOSIGNAL)) == -1)
-				return 1;
-	return n != 0;
-}
 
 int
 main(int argc, char **argv)
 {
 	int fd, listener;
 
+	signal(SIGPIPE, SIG_IGN);
 	listener = open_listener(argc, argv, 0);
 	for (;;) {
 		if ((fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) == -1) {

@@ -279,7 +279,7 @@ bench=$build/tests/bench
 ours=${ECHO_SERVER:-$build/examples/echo_server}
 ours_last= # of its arguments, behind the address
 for program in "$ours" "$bench/load" "$bench/epoll_echo" "$bench/thread_echo" \
-    "$bench/fork_echo" "$bench/epoll_proxy" "$bench/upstream_echo"; do
+    "$bench/thread_lines" "$bench/fork_echo" "$bench/fork_lines" "$bench/epoll_proxy" "$bench/upstream_echo"; do
 	need "$program"
 done
 # python3 itself, without a wrapper before it: its process is what is measured
@@ -390,8 +390,14 @@ server_cpus=${server_cpus%,*}
 compare "$bench/thread_echo" "ours --mode threads" --connections 64 --messages $count
 against "threads, 64-byte lines, 64 connections" "bare threads" message 1.00
 
+compare "$bench/thread_lines" "ours --mode threads" --connections 64 --messages $count
+against "threads, 64-byte lines, 64 connections" "threads with getline(3), fwrite(3)" message 1.00
+
 compare "$bench/fork_echo" "ours --mode processes" --connect $((count / 5)) --children
 against "processes, one line a connection" "accept-fork-echo" connection 1.10
+
+compare "$bench/fork_lines" "ours --mode processes" --connect $((count / 5)) --children
+against "processes, one line a connection" "accept-fork with getline(3), fwrite(3)" connection 1.10
 
 compare "$python $here/python_echo.py --mode threads" "ours --mode threads" --connections 64 \
     --messages $((count / 5))

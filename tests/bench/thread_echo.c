@@ -1,11 +1,15 @@
-/* The baseline of issue 3 for threads: one for each connection, blocking reads and writes. */
+/*
+ * The baseline of issue 3 for threads: one for each connection, blocking reads
+ * and writes. A write to a peer that has gone must be an error.
+ */
 
 #define _GNU_SOURCE 1
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
-#include <unistd.h>
 
+#include "echo.h"
 #include "listener.h"
 
 static void
@@ -18,18 +22,9 @@ check(int error, const char *what)
 }
 
 static void *
-echo(void *arg)
+serve(void *arg)
 {
-	const int fd = (int)(intptr_t)arg;
-	char buf[16384];
-	ssize_t n, sent, done;
-
-	while ((n = recv(fd, buf, sizeof(buf), 0)) > 0)
-		for (done = 0; done < n; done += sent)
-			if ((sent = send(fd, buf + done, (size_t)(n - done), MSG_NOSIGNAL)) == -1)
-				goto out;
-out:
-	close(fd);
+	echo((int)(intptr_t)arg);
 	return NULL;
 }
 
@@ -40,6 +35,7 @@ main(int argc, char **argv)
 	pthread_t thread;
 	int fd, listener;
 
+	signal(SIGPIPE, SIG_IGN);
 	listener = open_listener(argc, argv, 0);
 	check(pthread_attr_init(&attr), "pthread_attr_init");
 	check(pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED), "detached");
@@ -51,6 +47,6 @@ main(int argc, char **argv)
 			err(1, "accept");
 		}
 		set_nodelay(fd);
-		check(pthread_create(&thread, &attr, echo, (void *)(intptr_t)fd), "pthread_create");
+		check(pthread_create(&thread, &attr, serve, (void *)(intptr_t)fd), "pthread_create");
 	}
 }
