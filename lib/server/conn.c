@@ -229,10 +229,7 @@ ended(struct sks_call *call)
 {
 	struct sks_connection *c = sks_connection_of(call);
 
-	if (call->executor->is_resident && call->start_error == 0) {
-		c->transport.fd = -1; /* closed when it was handed over */
-		sks_connection_close(c);
-	} else if (call->start_error != 0) {
+	if (call->start_error != 0) {
 		sks_log_limited(&call->service->errors, 10, "%s: cannot run the handler: %s",
 		    call->service->handler.name, strerror(call->start_error));
 		if (call->set_up) { /* finish is owed; here, where it cannot wait */
@@ -242,6 +239,9 @@ ended(struct sks_call *call)
 		} else
 			c->refused = 1;
 		c->broken = 1;
+		sks_connection_close(c);
+	} else if (call->executor->is_resident) {
+		c->transport.fd = -1; /* closed when it was handed over */
 		sks_connection_close(c);
 	} else if (!c->kept)
 		sks_connection_linger(c);
