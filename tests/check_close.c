@@ -4,7 +4,7 @@
  * test even) or a fiber of a loop of its own (odd) waits for it, or is about to.
  */
 #include "harness.h"
-#include "io/sock.h"
+#include "socket/socket.h"
 #include "rig.h"
 
 #include <errno.h>

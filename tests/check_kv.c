@@ -5,7 +5,7 @@
  */
 #include "acceptance.h"
 
-#include "io/stream.h"
+#include "stream/stream.h"
 
 #include "../handlers/glob.h"
 #include "../handlers/kv.h"

@@ -8,7 +8,7 @@
 
 #include "base/sys.h"
 #include "base/clock.h"
-#include "io/crew.h"
+#include "loop/helpers.h"
 
 #include <errno.h>
 #include <signal.h>

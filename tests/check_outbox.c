@@ -7,7 +7,7 @@
  */
 #include "streams.h"
 
-#include "io/outbox.h"
+#include "stream/outbox.h"
 
 #include <errno.h>
 #include <semaphore.h>

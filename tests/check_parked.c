@@ -8,7 +8,7 @@
 
 #include "base/sys.h"
 #include "base/util.h"
-#include "io/watch.h"
+#include "loop/watch.h"
 
 #include <errno.h>
 #include <string.h>

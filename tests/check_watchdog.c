@@ -7,7 +7,7 @@
 #include "acceptance.h"
 
 #include "base/sys.h"
-#include "io/watchdog.h"
+#include "loop/watchdog.h"
 
 #include <errno.h>
 #include <event2/event.h>

@@ -3,7 +3,7 @@
  * task.h - what runs sequential code: a fiber on a loop, or a plain thread.
  *
  * Streams, servers and the calls that wait never ask which of the two they
- * run on: they ask for the current task and hand it to the wait of lib/io.
+ * run on: they ask for the current task and hand it to the wait of lib/loop.
  * The current task is one thread-local pointer, which the fiber switch sets;
  * a thread that never was a fiber gets a task of its own at its first call.
  */

@@ -8,8 +8,8 @@
 #include "base/addr.h"
 #include "base/clock.h"
 #include "base/sys.h"
-#include "io/child.h"
-#include "io/stream.h"
+#include "task/child.h"
+#include "stream/stream.h"
 
 #include <errno.h>
 #include <string.h>

@@ -9,7 +9,7 @@
 #ifndef SKS_SERVER_CALL_H
 #define SKS_SERVER_CALL_H
 
-#include "io/loop.h"
+#include "loop/loop.h"
 #include "server/service.h"
 
 #define SKS_CALL_IDLE_MOST 2 /* the first one may not have looked at its input */

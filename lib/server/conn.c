@@ -6,7 +6,7 @@
  * parked one has no task: the loop reads its first bytes itself and only then
  * asks for one; an end of input, an error or a time-out of a parked connection
  * never starts a handler, only finish, where there is one. A finished one has
- * none either (conn_end.c). Parked ones take part in the groups of io/watch.c,
+ * none either (conn_end.c). Parked ones take part in the groups of loop/watch.c,
  * as fibers that wait do: the loop reads for all of a group before it runs any,
  * and sends for those that are parked again when all had their turn.
  *
@@ -17,7 +17,7 @@
 
 #include "base/clock.h"
 #include "base/sys.h"
-#include "io/wait.h"
+#include "loop/wait.h"
 #include "server/connection.h"
 #include "server/linger.h"
 

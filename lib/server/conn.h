@@ -10,7 +10,7 @@
 #ifndef SKS_SERVER_CONN_H
 #define SKS_SERVER_CONN_H
 
-#include "io/outbox.h"
+#include "stream/outbox.h"
 #include "server/worker.h"
 
 #include <sys/socket.h>

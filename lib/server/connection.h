@@ -6,9 +6,9 @@
 #ifndef SKS_SERVER_CONNECTION_H
 #define SKS_SERVER_CONNECTION_H
 
-#include "io/blocking.h"
-#include "io/outbox.h"
-#include "io/stream.h"
+#include "stream/blocking.h"
+#include "stream/outbox.h"
+#include "stream/stream.h"
 #include "server/call.h"
 #include "server/worker.h"
 

@@ -11,8 +11,8 @@
 
 #include "base/clock.h"
 #include "base/sys.h"
-#include "io/stream.h"
-#include "io/wait.h"
+#include "stream/stream.h"
+#include "loop/wait.h"
 
 #include <errno.h>
 #include <netinet/in.h>

@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "base/sys.h"
-#include "io/stream.h"
+#include "stream/stream.h"
 
 #include <errno.h>
 

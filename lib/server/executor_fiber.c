@@ -6,8 +6,8 @@
  */
 #include "base/sys.h"
 #include "fiber/fiber.h"
-#include "io/child.h"
-#include "io/wait.h"
+#include "task/child.h"
+#include "loop/wait.h"
 #include "server/executor.h"
 
 #include <errno.h>

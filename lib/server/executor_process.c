@@ -27,7 +27,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/sys.h"
-#include "io/wait.h"
+#include "loop/wait.h"
 #include "server/executor.h"
 
 #include <assert.h>

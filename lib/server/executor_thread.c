@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/signals.h"
 #include "base/sys.h"
-#include "io/wait.h"
+#include "loop/wait.h"
 #include "server/executor.h"
 
 #include <errno.h>

@@ -2,7 +2,7 @@
 #include "server/linger.h"
 
 #include "base/clock.h"
-#include "io/wait.h"
+#include "loop/wait.h"
 
 #include <errno.h>
 

@@ -5,7 +5,7 @@
 #ifndef SKS_SERVER_LINGER_H
 #define SKS_SERVER_LINGER_H
 
-#include "io/transport.h"
+#include "stream/transport.h"
 
 #define SKS_LINGER_BYTES 65536 /* of the peer's rest, that are read and dropped */
 

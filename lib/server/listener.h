@@ -7,7 +7,7 @@
 
 #include "base/list.h"
 #include "base/log.h"
-#include "io/loop.h"
+#include "loop/loop.h"
 
 #include <event2/event_struct.h>
 #include <socketserver/server.h>

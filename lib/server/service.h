@@ -7,8 +7,8 @@
 #define SKS_SERVER_SERVICE_H
 
 #include "base/log.h"
-#include "io/stream.h"
-#include "io/transport.h"
+#include "stream/stream.h"
+#include "stream/transport.h"
 
 #include <socketserver/server.h>
 #include <stdatomic.h>

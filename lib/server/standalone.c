@@ -5,7 +5,7 @@
  */
 #include "base/log.h"
 #include "base/sys.h"
-#include "io/stream.h"
+#include "stream/stream.h"
 #include "server/call.h"
 #include "server/linger.h"
 

@@ -6,7 +6,7 @@
 #ifndef SKS_SERVER_STOP_SIGNALS_H
 #define SKS_SERVER_STOP_SIGNALS_H
 
-#include "io/loop.h"
+#include "loop/loop.h"
 
 #include <stdatomic.h>
 

@@ -7,7 +7,7 @@
  * be read; all memory must have been given back, and never be more than a few
  * times what came.
  */
-#include "io/stream.h"
+#include "stream/stream.h"
 
 #include "../../handlers/resp.h"
 

@@ -7,9 +7,9 @@
 #define SKS_TEST_RIG_H
 
 #include "fiber/fiber.h"
-#include "io/loop.h"
-#include "io/stream.h"
-#include "io/wait.h"
+#include "loop/loop.h"
+#include "stream/stream.h"
+#include "loop/wait.h"
 
 #include <pthread.h>
 #include <semaphore.h>

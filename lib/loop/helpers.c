@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A fork copies the crews but none of their threads. So they are locked around
+ * it, and the child forgets whom it does not have: what ran there belongs to
+ * tasks of the parent. In a process of one thread there is nobody to forget and
+ * no lock held, and a lock taken would be a page copied by parent and child.
+ */
+#include "loop/helpers.h"
+
+#include "base/sys.h"
+#include "base/util.h"
+
+#include <errno.h>
+#if defined(__has_include)
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#define IS_SINGLE_THREADED __libc_single_threaded
+#endif
+#endif
+#ifndef IS_SINGLE_THREADED
+#define IS_SINGLE_THREADED 0
+#endif
+
+#define IDLE_SECONDS 10
+
+struct sks_helpers {
+	pthread_mutex_t lock;
+	struct sks_list idle;    /* threads that wait for work, the last one first */
+	struct sks_list busy;    /* the others */
+	struct sks_list queue;   /* work that waits for a thread */
+	unsigned int threads;    /* all there are, those let go too */
+	unsigned int queued;
+	unsigned int most_threads;
+	unsigned int most_queued;
+};
+
+struct thread {
+	struct sks_list link; /* in idle or busy; stopped, among those to join */
+	struct sks_helpers *pool;
+	struct sks_work *work; /* until run has returned */
+	pthread_t id;
+	pthread_cond_t wake;
+	int stop;             /* it ends, and is joined */
+	int let_go;           /* it ends with its work, and is not */
+};
+
+#define CREW(name, n, q)                                            \
+	struct sks_helpers name = {                                    \
+		.lock = PTHREAD_MUTEX_INITIALIZER,                  \
+		.idle = { &name.idle, &name.idle },                 \
+		.busy = { &name.busy, &name.busy },                 \
+		.queue = { &name.queue, &name.queue },              \
+		.most_threads = n,                                  \
+		.most_queued = q,                                   \
+	}
+
+CREW(sks_helpers_offload, 32, 1024);
+CREW(sks_helpers_resolve, SKS_HELPERS_LOOKUPS, 0);
+
+static struct sks_helpers *const crews[] = { &sks_helpers_offload, &sks_helpers_resolve };
+
+static pthread_mutex_t users_lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned int users;
+
+/* -- around a fork -- */
+
+static int locked; /* under the locks */
+
+static void
+lock_all(void)
+{
+	size_t i;
+
+	if (IS_SINGLE_THREADED)
+		return;
+	pthread_mutex_lock(&users_lock);
+	for (i = 0; i < SKS_ARRAY_LEN(crews); i++)
+		pthread_mutex_lock(&crews[i]->lock);
+	locked = 1;
+}
+
+static void
+unlock_all(void)
+{
+	size_t i;
+
+	if (!locked)
+		return;
+	locked = 0;
+	for (i = SKS_ARRAY_LEN(crews); i-- > 0;)
+		pthread_mutex_unlock(&crews[i]->lock);
+	pthread_mutex_unlock(&users_lock);
+}
+
+/* Their condition variables are left as they are: to destroy one waits for who waits for it. */
+static void
+forget(struct sks_list *threads)
+{
+	struct sks_list *link;
+
+	while ((link = sks_list_pop(threads)) != NULL)
+		sks_sys_free(sks_list_entry(link, struct thread, link));
+}
+
+static void
+forget_all(void)
+{
+	size_t i;
+
+	if (!locked)
+		return;
+	for (i = 0; i < SKS_ARRAY_LEN(crews); i++) {
+		forget(&crews[i]->idle);
+		forget(&crews[i]->busy);
+		sks_list_init(&crews[i]->queue);
+		crews[i]->threads = 0;
+		crews[i]->queued = 0;
+	}
+	unlock_all();
+}
+
+static void
+watch_forks(void)
+{
+	(void)pthread_atfork(lock_all, unlock_all, forget_all);
+}
+
+/* -- the threads -- */
+
+static struct sks_work *
+take_queued(struct sks_helpers *pool)
+{
+	struct sks_list *link = sks_list_pop(&pool->queue);
+
+	if (link == NULL)
+		return NULL;
+	pool->queued--;
+	return sks_list_entry(link, struct sks_work, link);
+}
+
+/*
+ * Under the lock, which is given back meanwhile. Idle first, told then: who
+ * hears that the work is done, and has more of it, finds this thread.
+ */
+static void
+do_work(struct thread *thread)
+{
+	struct sks_helpers *pool = thread->pool;
+	struct sks_work *work = thread->work;
+
+	pthread_mutex_unlock(&pool->lock);
+	work->run(work);
+	pthread_mutex_lock(&pool->lock);
+	if (thread->let_go)
+		thread->work = NULL;
+	else if ((thread->work = take_queued(pool)) == NULL && !thread->stop) {
+		sks_list_remove(&thread->link);
+		sks_list_push(&pool->idle, &thread->link);
+	}
+	pthread_mutex_unlock(&pool->lock);
+	work->done(work);
+	pthread_mutex_lock(&pool->lock);
+}
+
+/* Under the lock. */
+static void
+wait_for_work(struct thread *thread)
+{
+	struct timespec until;
+	int rc = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += IDLE_SECONDS;
+	while (thread->work == NULL && !thread->stop && rc == 0)
+		rc = pthread_cond_timedwait(&thread->wake, &thread->pool->lock, &until);
+}
+
+static void
+free_thread(struct thread *thread)
+{
+	pthread_cond_destroy(&thread->wake);
+	sks_sys_free(thread);
+}
+
+static void *
+thread_main(void *arg)
+{
+	struct thread *thread = arg;
+	struct sks_helpers *pool = thread->pool;
+	int joined;
+
+	pthread_mutex_lock(&pool->lock);
+	while (thread->work != NULL) {
+		do_work(thread);
+		if (thread->work == NULL && !thread->let_go)
+			wait_for_work(thread);
+	}
+	joined = thread->stop;
+	pool->threads--;
+	if (!joined) /* else the link is of those who join */
+		sks_list_remove(&thread->link);
+	pthread_mutex_unlock(&pool->lock);
+	if (!joined) {
+		pthread_detach(pthread_self());
+		free_thread(thread);
+	}
+	return NULL;
+}
+
+static struct thread *
+new_thread(struct sks_helpers *pool, struct sks_work *work)
+{
+	struct thread *thread = sks_sys_calloc(1, sizeof(*thread));
+	pthread_condattr_t attr;
+
+	if (thread == NULL)
+		return NULL;
+	sks_list_init(&thread->link);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&thread->wake, &attr);
+	pthread_condattr_destroy(&attr);
+	thread->pool = pool;
+	thread->work = work;
+	return thread;
+}
+
+/* Under the lock. One more thread, for this work. 0, or -1. */
+static int
+add_thread(struct sks_helpers *pool, struct sks_work *work)
+{
+	struct thread *thread = new_thread(pool, work);
+	sigset_t all, old;
+	int error;
+
+	if (thread == NULL)
+		return -1;
+	/* Signals are the host's, and must find the host's own threads. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &old);
+	error = sks_sys_pthread_create(&thread->id, NULL, thread_main, thread);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (error != 0) {
+		free_thread(thread);
+		errno = error;
+		return -1;
+	}
+	pool->threads++;
+	sks_list_append(&pool->busy, &thread->link);
+	return 0;
+}
+
+/* Under the lock. 1: a thread that was idle has it. */
+static int
+give_to_idle(struct sks_helpers *pool, struct sks_work *work)
+{
+	struct sks_list *link = sks_list_pop(&pool->idle);
+	struct thread *thread;
+
+	if (link == NULL)
+		return 0;
+	thread = sks_list_entry(link, struct thread, link);
+	sks_list_append(&pool->busy, link);
+	thread->work = work;
+	pthread_cond_signal(&thread->wake);
+	return 1;
+}
+
+/* Under the lock. */
+static int
+put(struct sks_helpers *pool, struct sks_work *work)
+{
+	if (give_to_idle(pool, work) ||
+	    (pool->threads < pool->most_threads && add_thread(pool, work) == 0))
+		return 0;
+	if (pool->threads == 0)
+		return -1;
+	if (pool->queued == pool->most_queued) {
+		errno = EAGAIN;
+		return -1;
+	}
+	sks_list_append(&pool->queue, &work->link);
+	pool->queued++;
+	return 0;
+}
+
+int
+sks_helpers_submit(struct sks_helpers *pool, struct sks_work *work)
+{
+	int rc;
+
+	sks_list_init(&work->link);
+	work->abandoned = 0;
+	pthread_mutex_lock(&pool->lock);
+	rc = put(pool, work);
+	pthread_mutex_unlock(&pool->lock);
+	return rc;
+}
+
+int
+sks_helpers_cancel(struct sks_helpers *pool, struct sks_work *work)
+{
+	int waits;
+
+	pthread_mutex_lock(&pool->lock);
+	waits = !sks_list_empty(&work->link);
+	if (waits) {
+		sks_list_remove(&work->link);
+		pool->queued--;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return waits;
+}
+
+void
+sks_helpers_detach(struct sks_helpers *pool, struct sks_work *work)
+{
+	pthread_mutex_lock(&pool->lock);
+	work->abandoned = 1;
+	pthread_mutex_unlock(&pool->lock);
+}
+
+/* -- its users -- */
+
+void
+sks_helpers_retain(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	(void)pthread_once(&once, watch_forks);
+	pthread_mutex_lock(&users_lock);
+	users++;
+	pthread_mutex_unlock(&users_lock);
+}
+
+/* Under the lock. To be joined: all but those whose work nobody waits for. */
+static void
+stop_threads(struct sks_list *threads, struct sks_list *stopped)
+{
+	struct sks_list *link, *after;
+
+	sks_list_each (link, after, threads) {
+		struct thread *thread = sks_list_entry(link, struct thread, link);
+
+		if (thread->work != NULL && thread->work->abandoned) {
+			thread->let_go = 1;
+			continue;
+		}
+		thread->stop = 1;
+		pthread_cond_signal(&thread->wake);
+		sks_list_remove(&thread->link);
+		sks_list_append(stopped, &thread->link);
+	}
+}
+
+static void
+dismiss(struct sks_helpers *pool)
+{
+	struct sks_list stopped, *link;
+
+	sks_list_init(&stopped);
+	pthread_mutex_lock(&pool->lock);
+	stop_threads(&pool->idle, &stopped);
+	stop_threads(&pool->busy, &stopped);
+	pthread_mutex_unlock(&pool->lock);
+	while ((link = sks_list_pop(&stopped)) != NULL) {
+		struct thread *thread = sks_list_entry(link, struct thread, link);
+
+		pthread_join(thread->id, NULL);
+		free_thread(thread);
+	}
+}
+
+void
+sks_helpers_release(void)
+{
+	size_t i;
+
+	/* Held to the end: who comes now finds threads that stay. */
+	pthread_mutex_lock(&users_lock);
+	if (--users == 0)
+		for (i = 0; i < SKS_ARRAY_LEN(crews); i++)
+			dismiss(crews[i]);
+	pthread_mutex_unlock(&users_lock);
+}

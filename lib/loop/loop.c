@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An event loop, its fibers and its inbox.
+ *
+ * Fibers are resumed straight from event callbacks, so a wake-up is one switch
+ * and no queue. What a fiber leaves to be done on the loop's own stack (its
+ * connection ended, another fiber may start) is a job, run as soon as it has
+ * switched away. What must let other events go first (a yield) is a ready
+ * task: resumed at the next turn, after a poll. The turn is a timer of zero:
+ * event_active(3) would be served before the next poll, and a fiber that
+ * yields without end would then keep the loop from its sockets.
+ */
+#include "loop/loop.h"
+
+#include "base/sys.h"
+#include "fiber/fiber.h"
+#include "fiber/overflow.h"
+#include "loop/helpers.h"
+
+#include <errno.h>
+#include <socketserver/fiber.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/*
+ * While much comes in, the watches are looked at again at once, as a look costs
+ * less than a turn of libevent's; but its other events get their turn.
+ */
+#define INPUT_ROUNDS 4
+#define INPUT_MANY 4
+
+void
+sks_loop_take_inbox(struct sks_loop *loop)
+{
+	struct sks_message *newest, *oldest = NULL;
+
+	pthread_mutex_lock(&loop->inbox_lock);
+	newest = loop->inbox;
+	loop->inbox = NULL;
+	pthread_mutex_unlock(&loop->inbox_lock);
+
+	while (newest != NULL) {
+		struct sks_message *next = newest->next;
+
+		newest->next = oldest;
+		oldest = newest;
+		newest = next;
+	}
+	while (oldest != NULL) {
+		struct sks_message *next = oldest->next;
+
+		oldest->run(oldest);
+		oldest = next;
+	}
+}
+
+void
+sks_loop_read_inbox(struct sks_loop *loop)
+{
+	struct pollfd p = { .fd = loop->wake_fd, .events = POLLIN };
+	uint64_t count;
+
+	(void)sks_sys_poll(&p, 1, -1);
+	(void)!sks_sys_read(loop->wake_fd, &count, sizeof(count));
+	sks_loop_take_inbox(loop);
+	sks_loop_settle(loop);
+}
+
+static void
+on_wake(evutil_socket_t fd, short what, void *arg)
+{
+	struct sks_loop *loop = arg;
+	uint64_t count;
+
+	(void)what;
+	while (sks_sys_read(fd, &count, sizeof(count)) == -1 && errno == EINTR)
+		;
+	sks_loop_take_inbox(loop);
+	sks_loop_settle(loop);
+	if (loop->on_wake != NULL)
+		loop->on_wake(loop->on_wake_arg);
+}
+
+static void
+run_jobs(struct sks_loop *loop)
+{
+	struct sks_list *link;
+
+	if (loop->running_jobs)
+		return;
+	loop->running_jobs = 1;
+	while ((link = sks_list_pop(&loop->jobs)) != NULL) {
+		struct sks_job *job = sks_list_entry(link, struct sks_job, link);
+
+		job->run(job);
+	}
+	loop->running_jobs = 0;
+}
+
+/* Each task that is ready now, once: who yields again waits for the next turn. */
+void
+sks_loop_settle(struct sks_loop *loop)
+{
+	struct sks_list now;
+	struct sks_list *link;
+
+	run_jobs(loop);
+	sks_list_init(&now);
+	sks_list_move_all(&now, &loop->ready);
+	while ((link = sks_list_pop(&now)) != NULL)
+		sks_loop_resume(sks_list_entry(link, struct sks_task, ready));
+}
+
+int
+sks_loop_is_settled(const struct sks_loop *loop)
+{
+	return sks_list_empty(&loop->ready) && sks_list_empty(&loop->jobs);
+}
+
+static void
+on_input(evutil_socket_t fd, short what, void *arg)
+{
+	struct sks_loop *loop = arg;
+	int rounds = INPUT_ROUNDS;
+
+	(void)fd;
+	(void)what;
+	sks_guests_reap(&loop->guests);
+	while (sks_watch_set_serve(&loop->watches) >= INPUT_MANY && --rounds > 0 && !loop->turn_set)
+		;
+}
+
+static void
+on_turn(evutil_socket_t fd, short what, void *arg)
+{
+	struct sks_loop *loop = arg;
+
+	(void)fd;
+	(void)what;
+	loop->turn_set = 0;
+	sks_loop_settle(loop);
+}
+
+static void
+want_turn(struct sks_loop *loop)
+{
+	static const struct timeval zero;
+
+	if (loop->turn_set)
+		return;
+	loop->turn_set = 1;
+	if (event_add(&loop->turn, &zero) == -1) { /* no memory for a timer */
+		loop->turn_set = 0;
+		sks_loop_wake(loop);
+	}
+}
+
+/* libevent exits when a new base gets no descriptors: it takes up to four. */
+static int
+descriptors_left(void)
+{
+	int fd[4], n, ok;
+
+	for (n = 0; n < 4; n++) {
+		fd[n] = sks_sys_eventfd(0, EFD_CLOEXEC);
+		if (fd[n] == -1)
+			break;
+	}
+	ok = n == 4;
+	while (n-- > 0)
+		close(fd[n]);
+	return ok ? 0 : -1;
+}
+
+static struct event_base *
+new_base(void)
+{
+	struct event_config *config;
+	struct event_base *base = NULL;
+
+	if (descriptors_left() == -1)
+		return NULL;
+	config = event_config_new();
+	if (config != NULL && event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0)
+		base = event_base_new_with_config(config);
+	if (config != NULL)
+		event_config_free(config);
+	if (base == NULL)
+		errno = ENOMEM;
+	return base;
+}
+
+struct sks_loop *
+sks_loop_new(struct event_base *base)
+{
+	struct sks_loop *loop;
+	int error;
+
+	loop = sks_sys_calloc(1, sizeof(*loop));
+	if (loop == NULL)
+		return NULL;
+	sks_list_init(&loop->ready);
+	sks_list_init(&loop->jobs);
+	sks_guests_init(&loop->guests, &loop->watches);
+	pthread_mutex_init(&loop->inbox_lock, NULL);
+	sks_helpers_retain();
+	loop->thread = pthread_self();
+	loop->own_base = base == NULL;
+	loop->wake_fd = sks_sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (loop->wake_fd == -1)
+		goto fail;
+	loop->base = base != NULL ? base : new_base();
+	if (loop->base == NULL)
+		goto fail;
+	if (sks_watch_set_init(&loop->watches, loop->base) == -1)
+		goto fail;
+	event_assign(&loop->input, loop->base, loop->watches.fd, EV_READ | EV_PERSIST, on_input, loop);
+	event_assign(&loop->turn, loop->base, -1, 0, on_turn, loop);
+	event_assign(&loop->wake, loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake, loop);
+	return loop;
+
+fail:
+	error = errno;
+	sks_loop_free(loop);
+	errno = error;
+	return NULL;
+}
+
+void
+sks_loop_free(struct sks_loop *loop)
+{
+	if (loop == NULL)
+		return;
+	sks_loop_take_inbox(loop); /* whoever posted too late: their messages, and what those hold */
+	if (loop->base != NULL) {
+		if (event_initialized(&loop->turn)) {
+			sks_loop_shut(loop);
+			event_del(&loop->turn);
+		}
+		sks_guests_end(&loop->guests);
+		sks_watch_set_end(&loop->watches);
+		if (loop->own_base)
+			event_base_free(loop->base);
+	}
+	if (loop->wake_fd != -1)
+		close(loop->wake_fd);
+	sks_helpers_release();
+	pthread_mutex_destroy(&loop->inbox_lock);
+	sks_buf_pool_drain(&loop->bufs);
+	sks_sys_free(loop->scratch);
+	sks_sys_free(loop);
+}
+
+static atomic_int report_overflow;
+
+int
+sks_report_overflow(void)
+{
+	if (sks_overflow_watch() == -1)
+		return -1;
+	atomic_store(&report_overflow, 1);
+	return 0;
+}
+
+int
+sks_loop_open(struct sks_loop *loop)
+{
+	if (sks_loop_add(&loop->wake, -1) == -1)
+		return -1;
+	if (sks_loop_add(&loop->input, -1) == 0)
+		return 0;
+	event_del(&loop->wake);
+	return -1;
+}
+
+void
+sks_loop_shut(struct sks_loop *loop)
+{
+	event_del(&loop->input);
+	event_del(&loop->wake);
+}
+
+void
+sks_loop_enter(struct sks_loop *loop)
+{
+	loop->thread = pthread_self();
+	if (atomic_load(&report_overflow))
+		(void)sks_overflow_watch(); /* at worst the report is missing */
+}
+
+int
+sks_loop_is_here(const struct sks_loop *loop)
+{
+	return pthread_equal(loop->thread, pthread_self());
+}
+
+int
+sks_loop_run(struct sks_loop *loop)
+{
+	return event_base_loop(loop->base, 0) == -1 ? -1 : 0;
+}
+
+void
+sks_loop_stop(struct sks_loop *loop)
+{
+	sks_watch_set_interrupt(&loop->watches);
+	event_base_loopbreak(loop->base);
+}
+
+void
+sks_loop_wake(struct sks_loop *loop)
+{
+	static const uint64_t one = 1;
+	int error = errno;
+
+	/* EAGAIN: the counter is full, so the loop is awake already. */
+	while (write(loop->wake_fd, &one, sizeof(one)) == -1 && errno == EINTR)
+		;
+	errno = error;
+}
+
+void
+sks_loop_post(struct sks_loop *loop, struct sks_message *message)
+{
+	int first;
+
+	pthread_mutex_lock(&loop->inbox_lock);
+	first = loop->inbox == NULL;
+	message->next = loop->inbox;
+	loop->inbox = message;
+	/* Under the lock: once it is read, nothing may keep the loop from being freed. */
+	if (first)
+		sks_loop_wake(loop);
+	pthread_mutex_unlock(&loop->inbox_lock);
+}
+
+void
+sks_loop_defer(struct sks_loop *loop, struct sks_job *job)
+{
+	sks_list_append(&loop->jobs, &job->link);
+	if (sks_task_current()->loop != loop && !loop->running_jobs)
+		want_turn(loop);
+}
+
+void
+sks_loop_ready(struct sks_loop *loop, struct sks_task *task)
+{
+	sks_list_append(&loop->ready, &task->ready);
+	want_turn(loop);
+}
+
+int
+sks_loop_resume(struct sks_task *task)
+{
+	struct sks_loop *loop = task->loop;
+	int ended;
+
+	task->calls = 0;
+	task->lines = 0;
+	task->bytes = 0;
+	if (loop->watched.limit_ms == 0) {
+		ended = sks_fiber_resume(task->fiber);
+	} else {
+		sks_watched_begin(&loop->watched, task);
+		ended = sks_fiber_resume(task->fiber);
+		/* An ended fiber's task can still be read: it is idle, not gone. */
+		sks_watched_end(&loop->watched);
+	}
+	if (!sks_list_empty(&loop->jobs))
+		run_jobs(loop);
+	return ended;
+}
+
+int
+sks_loop_add(struct event *ev, int64_t ms)
+{
+	struct timeval tv;
+	const struct timeval *limit = NULL;
+	int saved = errno;
+
+	if (ms >= 0) {
+		tv.tv_sec = (time_t)(ms / 1000);
+		tv.tv_usec = (suseconds_t)(ms % 1000 * 1000);
+		limit = &tv;
+	}
+	if (sks_sys_fault_point("event_add") == -1)
+		return -1;
+	errno = 0;
+	if (event_add(ev, limit) == -1) {
+		if (errno == 0)
+			errno = ENOMEM;
+		return -1;
+	}
+	errno = saved;
+	return 0;
+}
+
+unsigned char *
+sks_loop_scratch(struct sks_loop *loop)
+{
+	if (loop->scratch == NULL)
+		loop->scratch = sks_sys_malloc(SKS_LOOP_SCRATCH);
+	return loop->scratch;
+}

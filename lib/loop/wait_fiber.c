@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Waiting on a fiber: it is parked until its loop has the event.
+ *
+ * A parked fiber is woken once. Several things may want to (its event, its
+ * timer, a cancellation), so task->parked is the claim: who finds it set
+ * clears it and resumes, everybody later finds nobody waiting. Input interest
+ * lives in the connection's watch; any other event lies on the fiber's own
+ * stack, which cannot go away while the fiber is parked, and is deleted before
+ * the wait returns.
+ */
+#include "base/clock.h"
+#include "fiber/fiber.h"
+#include "loop/wait.h"
+
+#include <errno.h>
+#include <socketserver/fiber.h>
+
+/* The ms from now to a deadline, rounded so that a timer never fires early; -1: never. */
+static int64_t
+ms_until(int64_t deadline)
+{
+	int64_t left;
+
+	if (deadline == SKS_NEVER)
+		return -1;
+	left = deadline - sks_clock_ms();
+	return left < 0 ? 0 : left;
+}
+
+/* Parks the current fiber; returns what ended the wait. */
+static int
+park(struct sks_task *task)
+{
+	task->parked = 1;
+	task->wake_error = 0;
+	sks_fiber_suspend();
+	if (task->wake_error == 0)
+		return 0;
+	errno = task->wake_error;
+	return -1;
+}
+
+/* From an event callback: the loop's own stack, so the fiber goes on at once. */
+static void
+wake_now(struct sks_task *task, int error)
+{
+	if (!task->parked)
+		return;
+	task->parked = 0;
+	task->wake_error = error;
+	sks_loop_resume(task);
+}
+
+void
+sks_wait_end(struct sks_task *task, int error)
+{
+	if (!task->parked)
+		return;
+	task->parked = 0;
+	task->wake_error = error;
+	sks_loop_ready(task->loop, task);
+}
+
+static void
+wake_reader(struct sks_watch *watch, int error)
+{
+	wake_now(watch->reader, error);
+}
+
+int
+sks_wait_fiber_readable(struct sks_task *task, struct sks_watch *watch, struct sks_ahead *ahead,
+    int64_t deadline)
+{
+	int rc;
+
+	if (sks_watch_expect(watch, wake_reader, deadline) == -1)
+		return -1;
+	watch->reader = task;
+	watch->ahead = ahead;
+	rc = park(task);
+	watch->ahead = NULL;
+	watch->reader = NULL;
+	sks_watch_forget(watch);
+	return rc;
+}
+
+struct one_shot {
+	struct event ev;
+	struct sks_task *task;
+	int64_t deadline;
+	short what;
+};
+
+static void
+on_one_shot(evutil_socket_t fd, short what, void *arg)
+{
+	struct one_shot *shot = arg;
+
+	(void)fd;
+	shot->what = what;
+	if (what & (EV_READ | EV_WRITE)) {
+		wake_now(shot->task, 0);
+		return;
+	}
+	/* libevent counts from when its turn began, so a timer may come early after a long one. */
+	if (sks_clock_ms() < shot->deadline &&
+	    sks_loop_add(&shot->ev, ms_until(shot->deadline)) == 0)
+		return;
+	wake_now(shot->task, ETIMEDOUT);
+}
+
+/* Parks until the events, -1 for none, or the deadline. */
+static int
+park_for(struct one_shot *shot, int fd, short events)
+{
+	int rc;
+
+	event_assign(&shot->ev, shot->task->loop->base, fd, events, on_one_shot, shot);
+	if ((events != 0 || shot->deadline != SKS_NEVER) &&
+	    sks_loop_add(&shot->ev, ms_until(shot->deadline)) == -1)
+		return -1;
+	rc = park(shot->task);
+	event_del(&shot->ev);
+	return rc;
+}
+
+int
+sks_wait_fiber_any(int fd, int events, int64_t deadline)
+{
+	struct one_shot shot = { .task = sks_task_current(), .deadline = deadline };
+
+	if (park_for(&shot, fd, (short)((events & SKS_READ ? EV_READ : 0) |
+		(events & SKS_WRITE ? EV_WRITE : 0))) == -1)
+		return -1;
+	return (shot.what & EV_READ ? SKS_READ : 0) | (shot.what & EV_WRITE ? SKS_WRITE : 0);
+}
+
+int
+sks_wait_parked(int64_t deadline)
+{
+	struct one_shot shot = { .task = sks_task_current(), .deadline = deadline };
+
+	return park_for(&shot, -1, 0);
+}

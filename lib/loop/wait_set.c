@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Waiting for any of many descriptors.
+ *
+ * A thread hands them to poll(2). A fiber has an event of the loop for each,
+ * which takes 128 bytes and two system calls for each that waits. An epoll set
+ * of its own, as one descriptor for all, was the alternative; but the kernel
+ * refuses a descriptor that is in more than 500 such sets, and many fibers may
+ * well wait for the same one beside their own. It is used for POLLPRI alone,
+ * which libevent does not know.
+ */
+#include "base/clock.h"
+#include "loop/wait.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <socketserver/fiber.h>
+
+/* What is there now: how many, 0 or -1. */
+static int
+look(struct pollfd *fds, size_t n)
+{
+	int got;
+
+	do {
+		got = sks_sys_poll(fds, n, 0);
+	} while (got == -1 && errno == EINTR);
+	return got;
+}
+
+/* ---- exceptional conditions ---- */
+
+/* A set of those that want POLLPRI in *set, -1 when none does. 0, or -1, also with a set. */
+static int
+open_set(const struct pollfd *fds, size_t n, int *set)
+{
+	struct epoll_event event = { .events = EPOLLPRI };
+	size_t i;
+
+	*set = -1;
+	for (i = 0; i < n; i++) {
+		if (fds[i].fd < 0 || !(fds[i].events & POLLPRI))
+			continue;
+		if (*set == -1 && (*set = sks_sys_epoll_create1(EPOLL_CLOEXEC)) == -1)
+			return -1;
+		/* A file has no such thing, and it may be there twice. */
+		if (sks_sys_epoll_ctl(*set, EPOLL_CTL_ADD, fds[i].fd, &event) == -1 &&
+		    errno != EPERM && errno != EEXIST)
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- a fiber ---- */
+
+static void
+on_event(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	sks_wait_end(arg, 0);
+}
+
+static int
+add(struct event *ev, int fd, short events)
+{
+	struct sks_task *task = sks_task_current();
+	short what = (short)((events & POLLIN ? EV_READ : 0) | (events & POLLOUT ? EV_WRITE : 0));
+
+	if (fd < 0 || what == 0)
+		return 0;
+	event_assign(ev, task->loop->base, fd, what, on_event, task);
+	return sks_loop_add(ev, -1);
+}
+
+/* Parks until one of the events, or the deadline. There is one event more than entries. */
+static int
+park(struct event *evs, const struct pollfd *fds, size_t n, int set, int64_t deadline)
+{
+	int rc = add(&evs[n], set, POLLIN), error;
+	size_t i;
+
+	for (i = 0; i < n && rc == 0; i++)
+		rc = add(&evs[i], fds[i].fd, fds[i].events);
+	if (rc == 0)
+		rc = sks_wait_parked(deadline);
+	error = errno;
+	for (i = 0; i <= n; i++)
+		if (event_initialized(&evs[i]))
+			event_del(&evs[i]);
+	errno = error;
+	return rc;
+}
+
+static int
+wait_on_fiber(struct pollfd *fds, size_t n, int64_t deadline)
+{
+	struct event *evs;
+	int set = -1, got = -1, error;
+
+	evs = sks_sys_calloc(n + 1, sizeof(*evs));
+	if (evs == NULL)
+		return -1;
+	if (open_set(fds, n, &set) == 0) {
+		do {
+			got = park(evs, fds, n, set, deadline);
+		} while (got == 0 && (got = look(fds, n)) == 0);
+	}
+	error = errno;
+	if (set != -1)
+		sks_sys_close(set);
+	sks_sys_free(evs);
+	errno = error;
+	return got;
+}
+
+int
+sks_wait_set(struct pollfd *fds, size_t n, int64_t deadline)
+{
+	struct sks_task *task = sks_task_current();
+	int got;
+
+	if (sks_task_is_cancelled(task)) {
+		errno = ECANCELED;
+		return -1;
+	}
+	got = look(fds, n);
+	if (got != 0)
+		return got;
+	deadline = sks_min64(deadline, task->deadline);
+	if (sks_clock_left(deadline) == 0) {
+		errno = ETIMEDOUT;
+		return -1;
+	}
+	return task->fiber != NULL ? wait_on_fiber(fds, n, deadline) :
+				     sks_wait_thread_set(fds, n, deadline);
+}

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * watchdog.c - a thread that looks whether the loops go on.
+ *
+ * It looks twice in the time that a handler may keep its loop, and right when
+ * that time is over. When no loop has run a fiber since the last look it
+ * sleeps without a limit, and the next fiber wakes it: an idle server wakes
+ * nobody up.
+ *
+ * A loop runs a fiber for each message, so its side of this is four plain
+ * stores and two flags that are nearly always zero. Two things must hold all
+ * the same: no fiber runs unseen while the watchdog goes to sleep, and no task
+ * or peer is freed while the watchdog reads it. Both are the same pattern, the
+ * loop writes its turn and then reads heed, the watchdog writes heed and then
+ * reads the turn, and at least one of them must see the other's store. That
+ * takes a fence on both sides, 5 ns or more for each message; membarrier(2)
+ * lets the watchdog, which needs it a few times a second at most, pay for
+ * both. Where it does not exist the thread ends, and loops report by themselves.
+ *
+ * (Rejected: a signal to the loop's thread, whose handler could have looked in
+ * peace. Signals are the host's.)
+ *
+ * When the whole process did not run, because it was stopped or its machine
+ * was, no handler is to blame. Then the watchdog itself comes late to its
+ * look, and what was before that does not count.
+ */
+#include "loop/watchdog.h"
+
+#include "base/signals.h"
+#include "base/sys.h"
+#include "base/util.h"
+
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LATE_LEAST_MS 50
+#define NAMES_EVERY_MS 1000
+/* What the log's function finds, too: as much as it has on a fiber. */
+#define STACK_SIZE (128 * 1024)
+
+static int64_t
+pause_ms(const struct sks_watchdog *dog)
+{
+	return sks_max64(dog->limit_ms / 2, 1);
+}
+
+static int64_t
+late_ms(const struct sks_watchdog *dog)
+{
+	return sks_max64(dog->limit_ms / 2, LATE_LEAST_MS);
+}
+
+/* All loops see what was stored before this, and their stores are seen after it. */
+static void
+fence_all(void)
+{
+	(void)sks_sys_membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0);
+}
+
+static uint64_t
+turn_of(struct sks_watched *loop)
+{
+	return atomic_load_explicit(&loop->turn, memory_order_acquire);
+}
+
+static void
+set_heed(struct sks_watched *loop, int on)
+{
+	atomic_store_explicit(&loop->heed, on, memory_order_relaxed);
+}
+
+static void
+describe(struct sks_stuck *stuck, const struct sks_task *task, int64_t ms)
+{
+	*stuck = (struct sks_stuck){ .ms = ms };
+	snprintf(stuck->name, sizeof(stuck->name), "%s", task->name != NULL ? task->name : "-");
+	sks_addr_format(task->peer, task->peer_len, stuck->peer, sizeof(stuck->peer));
+}
+
+/* -- the thread; all of it under the lock -- */
+
+/* From here on it looks in time, first at this moment. */
+static void
+look_from(struct sks_watchdog *dog, int64_t moment)
+{
+	dog->watching = sks_clock_ms();
+	dog->due = moment;
+}
+
+/* Says who it is, unless the handler comes to its end right now. */
+static void
+tell_of(struct sks_watchdog *dog, struct sks_watched *loop, uint64_t turn, int64_t ms)
+{
+	struct sks_stuck stuck;
+
+	/* If this is still its turn after the fence, it must ask us before it ends. */
+	set_heed(loop, 1);
+	fence_all();
+	if (turn_of(loop) != turn) {
+		set_heed(loop, 0);
+		return;
+	}
+	describe(&stuck, loop->task, ms);
+	stuck.still = 1;
+	loop->told = turn;
+	loop->report(loop->arg, &stuck); /* under the lock, so before what is said at its end */
+	dog->due = sks_clock_ms();
+	dog->quiet_until = dog->due + NAMES_EVERY_MS;
+}
+
+/* 1: something moves, or should. */
+static int
+look_at(struct sks_watchdog *dog, struct sks_watched *loop, int64_t now)
+{
+	uint64_t turn = turn_of(loop);
+	int64_t begun, over;
+	int moved = turn != loop->seen;
+
+	loop->seen = turn;
+	if (turn % 2 == 0)
+		return moved;
+	if (turn == loop->told)
+		return 1;
+	begun = sks_max64(atomic_load_explicit(&loop->begun, memory_order_relaxed), dog->watching);
+	over = sks_max64(begun + dog->limit_ms, dog->quiet_until);
+	if (now >= over)
+		tell_of(dog, loop, turn, now - begun);
+	else
+		dog->due = sks_min64(dog->due, over);
+	return 1;
+}
+
+static int
+look(struct sks_watchdog *dog)
+{
+	int64_t now = sks_clock_ms();
+	struct sks_list *link, *after;
+	int moves = 0;
+
+	if (now - dog->due > late_ms(dog))
+		dog->watching = now;
+	dog->due = now + pause_ms(dog);
+	sks_list_each (link, after, &dog->loops)
+		moves |= look_at(dog, sks_list_entry(link, struct sks_watched, link), now);
+	return moves;
+}
+
+static void
+wait_until_due(struct sks_watchdog *dog)
+{
+	struct timespec until = {
+		.tv_sec = (time_t)(dog->due / 1000),
+		.tv_nsec = (long)(dog->due % 1000 * 1000000),
+	};
+
+	(void)pthread_cond_timedwait(&dog->wake, &dog->lock, &until);
+}
+
+static void
+set_all_heed(struct sks_watchdog *dog, int on)
+{
+	struct sks_list *link, *after;
+
+	sks_list_each (link, after, &dog->loops)
+		set_heed(sks_list_entry(link, struct sks_watched, link), on);
+}
+
+static int
+any_has_moved(struct sks_watchdog *dog)
+{
+	struct sks_list *link, *after;
+
+	sks_list_each (link, after, &dog->loops) {
+		struct sks_watched *loop = sks_list_entry(link, struct sks_watched, link);
+
+		if (turn_of(loop) != loop->seen)
+			return 1;
+	}
+	return 0;
+}
+
+/* Until a loop runs a fiber. One that has begun before the fence is seen after it. */
+static void
+sleep_until_woken(struct sks_watchdog *dog)
+{
+	set_all_heed(dog, 1);
+	fence_all();
+	dog->asleep = !any_has_moved(dog);
+	while (dog->asleep && !dog->stop)
+		pthread_cond_wait(&dog->wake, &dog->lock);
+	dog->asleep = 0;
+	set_all_heed(dog, 0);
+}
+
+/*
+ * The kernel's grace period for this can be 10 ms, in a process with threads: too
+ * long for a server's start, for its lock, and for one that lives no longer.
+ */
+static int
+may_fence(struct sks_watchdog *dog)
+{
+	int rc;
+
+	if (dog->stop)
+		return 0;
+	pthread_mutex_unlock(&dog->lock);
+	rc = sks_sys_membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0);
+	pthread_mutex_lock(&dog->lock);
+	return rc == 0;
+}
+
+static void *
+watch(void *arg)
+{
+	struct sks_watchdog *dog = arg;
+
+	pthread_mutex_lock(&dog->lock);
+	if (!dog->stop) /* it can be over before this thread has begun */
+		wait_until_due(dog);
+	dog->watches = may_fence(dog);
+	while (dog->watches && !dog->stop) {
+		if (look(dog))
+			wait_until_due(dog);
+		else
+			sleep_until_woken(dog);
+	}
+	pthread_mutex_unlock(&dog->lock);
+	return NULL;
+}
+
+/* -- on the loop's thread -- */
+
+void
+sks_watched_wake(struct sks_watched *loop)
+{
+	struct sks_watchdog *dog = loop->dog;
+
+	pthread_mutex_lock(&dog->lock);
+	set_heed(loop, 0);
+	if (dog->asleep) {
+		dog->asleep = 0;
+		look_from(dog, sks_clock_ms());
+		pthread_cond_signal(&dog->wake);
+	}
+	pthread_mutex_unlock(&dog->lock);
+}
+
+/* For how long the process ran meanwhile, as far as the watchdog knows. */
+static int64_t
+without_gaps(const struct sks_watchdog *dog, int64_t begun, int64_t now)
+{
+	return now - dog->due > late_ms(dog) ? 0 : now - sks_max64(begun, dog->watching);
+}
+
+void
+sks_watched_over(struct sks_watched *loop, int64_t ms)
+{
+	struct sks_watchdog *dog = loop->dog;
+	struct sks_stuck stuck;
+	int64_t now;
+	int again = 0;
+
+	if (dog != NULL) {
+		pthread_mutex_lock(&dog->lock); /* it has read what it wanted to know of the task */
+		set_heed(loop, 0);
+		again = loop->told != 0;
+		loop->told = 0;
+		if (dog->watches && !again) {
+			now = sks_clock_coarse_ms();
+			ms = sks_min64(ms, without_gaps(dog, now - ms, now));
+		}
+		pthread_mutex_unlock(&dog->lock);
+	}
+	if (ms < loop->limit_ms && !again)
+		return;
+	describe(&stuck, loop->task, ms);
+	stuck.again = again;
+	loop->report(loop->arg, &stuck);
+}
+
+/* -- its life -- */
+
+void
+sks_watchdog_init(struct sks_watchdog *dog, int limit_ms)
+{
+	pthread_condattr_t attr;
+
+	*dog = (struct sks_watchdog){ .limit_ms = limit_ms };
+	sks_list_init(&dog->loops);
+	pthread_mutex_init(&dog->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&dog->wake, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
+void
+sks_watchdog_add(struct sks_watchdog *dog, struct sks_watched *loop)
+{
+	loop->dog = dog;
+	sks_list_append(&dog->loops, &loop->link);
+}
+
+int
+sks_watchdog_start(struct sks_watchdog *dog)
+{
+	pthread_attr_t attr;
+	sigset_t old;
+	int error;
+
+	if (dog->has_thread || sks_list_empty(&dog->loops))
+		return 0;
+	pthread_attr_init(&attr);
+	(void)pthread_attr_setstacksize(&attr, STACK_SIZE);
+	sks_signals_block(&old);
+	pthread_mutex_lock(&dog->lock);
+	error = sks_sys_pthread_create(&dog->thread, &attr, watch, dog);
+	dog->has_thread = dog->watches = error == 0;
+	look_from(dog, sks_clock_ms() + pause_ms(dog));
+	pthread_mutex_unlock(&dog->lock);
+	sks_signals_restore(&old);
+	pthread_attr_destroy(&attr);
+	if (error == 0)
+		return 0;
+	errno = error;
+	return -1;
+}
+
+void
+sks_watchdog_end(struct sks_watchdog *dog)
+{
+	if (!dog->has_thread)
+		return;
+	pthread_mutex_lock(&dog->lock);
+	dog->stop = 1;
+	pthread_cond_signal(&dog->wake);
+	pthread_mutex_unlock(&dog->lock);
+	pthread_join(dog->thread, NULL);
+	dog->has_thread = 0;
+	dog->stop = 0;
+}

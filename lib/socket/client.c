@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Streams on a socket object, the same as a handler gets.
+ *
+ * A client may be kept in a handler's data, used on several loops and closed when
+ * all of them are gone. So its input is watched as that of a guest (guest.h), and
+ * its buffers come from the pool of whoever uses it.
+ */
+#include "base/sys.h"
+#include "base/util.h"
+#include "socket/client.h"
+#include "socket/socket.h"
+#include "stream/stream.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define MAX_LINE 8192
+#define MAX_OUTPUT 65536
+#define UDP_HEADERS_V4 28 /* IPv4's and UDP's own, of the 65,535 bytes of a packet */
+#define UDP_HEADERS_V6 8  /* IPv6 does not count its own */
+#define UNIX_OVERHEAD 32  /* of the send buffer, which bounds a Unix datagram */
+
+struct conn {
+	struct sks_conn conn; /* what the caller sees */
+	struct sks_times times;
+	struct sks_transport tr;
+	struct sks_rfile r;
+	struct sks_wfile w;
+	int owns;             /* the socket is freed with it */
+};
+
+/* The largest datagram; 0: these are no datagrams. -1 and errno. */
+static int
+datagram_size(const struct sks_socket *s)
+{
+	int type, family, size;
+
+	if (sks_socket_get_option(s, SOL_SOCKET, SO_TYPE, &type) == -1 ||
+	    sks_socket_get_option(s, SOL_SOCKET, SO_DOMAIN, &family) == -1)
+		return -1;
+	if (type == SOCK_STREAM)
+		return 0;
+	if (type != SOCK_DGRAM) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (family != AF_UNIX)
+		return UINT16_MAX - (family == AF_INET6 ? UDP_HEADERS_V6 : UDP_HEADERS_V4);
+	if (sks_socket_get_option(s, SOL_SOCKET, SO_SNDBUF, &size) == -1)
+		return -1;
+	return size - UNIX_OVERHEAD;
+}
+
+static int
+parse_mode(const char *mode, int *reads, int *writes)
+{
+	*reads = strchr(mode, 'r') != NULL;
+	*writes = strchr(mode, 'w') != NULL;
+	if (strcmp(mode, "r") == 0 || strcmp(mode, "w") == 0 || strcmp(mode, "rw") == 0)
+		return 0;
+	errno = EINVAL;
+	return -1;
+}
+
+static void
+open_streams(struct conn *c, int reads, int writes, int largest)
+{
+	size_t max_output = largest > 0 ? (size_t)largest : MAX_OUTPUT;
+
+	sks_wfile_init(&c->w, &c->tr, &c->times, &c->times, max_output);
+	sks_rfile_init(&c->r, &c->tr, &c->times, &c->times, MAX_LINE);
+	if (writes)
+		c->conn.wfile = c->r.twin = &c->w;
+	if (reads)
+		c->conn.rfile = &c->r;
+	c->r.guest = &c->conn.socket->guest;
+	c->w.roams = 1;
+}
+
+struct sks_conn *
+sks_makefile(struct sks_socket *s, const char *mode)
+{
+	int reads, writes, largest;
+	struct conn *c;
+
+	if (parse_mode(mode, &reads, &writes) == -1 || (largest = datagram_size(s)) == -1)
+		return NULL;
+	if (s->timeout_ms == 0) {
+		errno = EINVAL;
+		return NULL;
+	}
+	c = sks_sys_calloc(1, sizeof(*c));
+	if (c == NULL)
+		return NULL;
+	c->conn.socket = s;
+	c->times = (struct sks_times){ s->timeout_ms, s->timeout_ms, s->timeout_ms };
+	c->tr = (struct sks_transport){
+		.ops = largest > 0 ? &sks_datagram_transport : &sks_plain_transport,
+		.fd = s->fd,
+	};
+	open_streams(c, reads, writes, largest);
+	sks_sock_hold(s);
+	return &c->conn;
+}
+
+void
+sks_conn_take_socket(struct sks_conn *conn)
+{
+	sks_container_of(conn, struct conn, conn)->owns = 1;
+}
+
+int
+sks_conn_close(struct sks_conn *conn)
+{
+	struct sks_socket *s;
+	struct conn *c;
+	int rc, error;
+
+	if (conn == NULL)
+		return 0;
+	c = sks_container_of(conn, struct conn, conn);
+	if (c->r.busy || c->r.claimed || c->w.busy || c->w.claimed) {
+		errno = EBUSY;
+		return -1;
+	}
+	s = conn->socket;
+	c->r.pool = c->w.pool = NULL; /* their loop may be gone */
+	rc = sks_flush(&c->w);
+	error = errno;
+	sks_rfile_close(&c->r);
+	sks_wfile_close(&c->w);
+	if (c->owns)
+		sks_socket_free(s);
+	sks_sock_drop(s);
+	sks_sys_free(c);
+	errno = error;
+	return rc;
+}

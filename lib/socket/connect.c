@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Clients: from the text of an address to a connection's streams.
+ *
+ * A host with several addresses is tried as RFC 8305 says ("happy eyeballs"),
+ * which is a race of attempts that start one after the other. One task runs
+ * the race and waits for all of its sockets at once. A fiber for each attempt
+ * was the alternative; outside of fibers there are none.
+ */
+#include "base/addr.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/sys.h"
+#include "base/util.h"
+#include "socket/client.h"
+#include "socket/socket.h"
+#include "stream/stream.h"
+#include "loop/wait.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <socketserver/resolve.h>
+#include <string.h>
+
+#define DEFAULT_MS 30000
+#define STAGGER_MS 250
+#define LINES_PER_SECOND 10
+
+struct attempt {
+	struct sks_addr addr;
+	int fd; /* -1: not begun, or over */
+	int error;
+};
+
+struct race {
+	int type;
+	struct attempt *tries;
+	struct pollfd *fds;  /* of the same index, and room for sks_wait_set() */
+	size_t n;
+	size_t begun;
+	size_t open;         /* begun, and not over */
+	int64_t deadline;
+	int64_t next_at;     /* when the next attempt begins, whatever those before do */
+};
+
+/* ---- what goes wrong ---- */
+
+static struct sks_log_limit lines;
+
+/* Always NULL. addr is NULL where it did not come to an attempt; why is NULL for errno. */
+static void *
+fail(const char *address, const struct sks_addr *addr, const char *why)
+{
+	char text[SKS_ADDR_TEXT] = "";
+	int error = errno;
+
+	if (error == ECANCELED)
+		return NULL;
+	if (why == NULL)
+		why = strerror(error);
+	if (addr != NULL)
+		sks_addr_format(&addr->u.any, addr->len, text, sizeof(text));
+	if (text[0] == '\0' || strcmp(text, address) == 0)
+		sks_log_limited(&lines, LINES_PER_SECOND, "connect %s: %s", address, why);
+	else
+		sks_log_limited(&lines, LINES_PER_SECOND, "connect %s (%s): %s", address, text, why);
+	errno = error;
+	return NULL;
+}
+
+/* How far an attempt got, that ended with this error. */
+static int
+progress(int error)
+{
+	switch (error) {
+	case EAFNOSUPPORT:
+	case EADDRNOTAVAIL:
+		return 0;
+	case ENETUNREACH:
+	case ENETDOWN:
+	case EHOSTUNREACH:
+	case EHOSTDOWN:
+		return 1;
+	case ETIMEDOUT:
+		return 2;
+	case ECONNREFUSED:
+	case ECONNRESET:
+		return 3;
+	default: /* EMFILE, EACCES: no other address can do better */
+		return 4;
+	}
+}
+
+static const struct attempt *
+furthest(const struct race *race)
+{
+	const struct attempt *best = &race->tries[0];
+	size_t i;
+
+	for (i = 1; i < race->begun; i++)
+		if (progress(race->tries[i].error) > progress(best->error))
+			best = &race->tries[i];
+	return best;
+}
+
+/* ---- the race ---- */
+
+static void
+end_attempt(struct race *race, struct attempt *a, int error)
+{
+	sks_sys_close(a->fd);
+	a->fd = -1;
+	a->error = error;
+	race->open--;
+	race->next_at = 0;
+}
+
+/* 1: it is connected. */
+static int
+begin_attempt(struct race *race)
+{
+	struct attempt *a = &race->tries[race->begun++];
+
+	race->next_at = 0;
+	a->fd = sks_sys_socket(a->addr.u.any.sa_family, race->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (a->fd == -1) {
+		a->error = errno;
+		return 0;
+	}
+	race->open++;
+	if (sks_sys_connect(a->fd, &a->addr.u.any, a->addr.len) == 0)
+		return 1;
+	if (errno == EINPROGRESS || errno == EINTR)
+		race->next_at = sks_clock_after(STAGGER_MS);
+	else
+		end_attempt(race, a, errno);
+	return 0;
+}
+
+/* Of an attempt that has an event: 1 when it is connected. */
+static int
+look_at(struct race *race, struct attempt *a)
+{
+	socklen_t len = sizeof(int);
+	int error = 0;
+
+	if (sks_sys_getsockopt(a->fd, SOL_SOCKET, SO_ERROR, &error, &len) == -1)
+		error = errno;
+	if (error == 0)
+		return 1;
+	end_attempt(race, a, error);
+	return 0;
+}
+
+/* Waits for an event of an attempt, or the time of the next. 0, or -1: it is over. */
+static int
+await(struct race *race)
+{
+	int64_t until = race->deadline;
+	size_t i;
+
+	if (race->begun < race->n)
+		until = sks_min64(until, race->next_at);
+	for (i = 0; i < race->begun; i++)
+		race->fds[i] = (struct pollfd){ .fd = race->tries[i].fd, .events = POLLOUT };
+	if (sks_wait_set(race->fds, race->begun, until) != -1)
+		return 0;
+	if (errno != ETIMEDOUT || sks_clock_left(race->deadline) == 0)
+		return -1;
+	for (i = 0; i < race->begun; i++)
+		race->fds[i].revents = 0;
+	return 0;
+}
+
+/* The winner, or NULL: all have failed, or the race is over, with errno. */
+static struct attempt *
+run(struct race *race)
+{
+	size_t i;
+
+	for (;;) {
+		if (race->begun < race->n &&
+		    (race->open == 0 || sks_clock_ms() >= race->next_at)) {
+			if (begin_attempt(race))
+				return &race->tries[race->begun - 1];
+			continue;
+		}
+		if (race->open == 0) {
+			errno = 0;
+			return NULL;
+		}
+		if (await(race) == -1)
+			return NULL;
+		for (i = 0; i < race->begun; i++)
+			if (race->fds[i].revents != 0 && look_at(race, &race->tries[i]))
+				return &race->tries[i];
+	}
+}
+
+/* Closes all but the winner, whose descriptor it returns; -1. */
+static int
+finish(struct race *race, struct attempt *winner)
+{
+	int fd = -1, error = errno;
+	size_t i;
+
+	if (winner != NULL) {
+		fd = winner->fd;
+		winner->fd = -1;
+	}
+	for (i = 0; i < race->begun; i++)
+		if (race->tries[i].fd != -1)
+			end_attempt(race, &race->tries[i], error);
+	errno = error;
+	return fd;
+}
+
+/* The families in turn, each in its own order. */
+static void
+line_up(struct race *race, const struct sks_addr *addrs)
+{
+	size_t next[2] = { 0, 0 }, i;
+	int family = addrs[0].u.any.sa_family, turn = 0;
+
+	for (i = 0; i < race->n; i++, turn = !turn) {
+		int tries;
+
+		for (tries = 0; tries < 2; tries++, turn = !turn) {
+			size_t *at = &next[turn];
+
+			while (*at < race->n && (addrs[*at].u.any.sa_family == family) == turn)
+				++*at;
+			if (*at < race->n)
+				break;
+		}
+		race->tries[i] = (struct attempt){ .addr = addrs[next[turn]++], .fd = -1 };
+	}
+}
+
+/* A connected descriptor, or -1, errno, and a line in the log. */
+static int
+race_to(const char *address, int type, const struct sks_addr *addrs, size_t n, int64_t deadline)
+{
+	struct race race = { .type = type, .n = n, .deadline = deadline };
+	int fd = -1;
+
+	race.tries = sks_sys_calloc(n, sizeof(*race.tries));
+	race.fds = sks_sys_calloc(n + SKS_CANCEL_MOST, sizeof(*race.fds));
+	if (race.tries == NULL || race.fds == NULL) {
+		errno = ENOMEM;
+		fail(address, NULL, NULL);
+	} else {
+		line_up(&race, addrs);
+		fd = finish(&race, run(&race));
+		if (fd == -1) {
+			const struct attempt *best = furthest(&race);
+
+			if (errno == 0 || errno == ETIMEDOUT)
+				errno = best->error;
+			fail(address, &best->addr, NULL);
+		}
+	}
+	sks_sys_free(race.tries);
+	sks_sys_free(race.fds);
+	return fd;
+}
+
+/* ---- sks_connect ---- */
+
+/* In words; NULL: errno's own. */
+static const char *
+why_not_found(void)
+{
+	int code = sks_gai_error();
+
+	return code != 0 && code != EAI_SYSTEM ? gai_strerror(code) : NULL;
+}
+
+/* The names' part of the time; 0 would be none at all. */
+static int
+look_up(const struct sks_endpoint *ep, struct addrinfo **list, int64_t deadline)
+{
+	struct addrinfo hints = { .ai_socktype = sks_scheme_type(ep->scheme) };
+	int left = sks_clock_left(deadline);
+
+	return sks_getaddrinfo(ep->host[0] != '\0' ? ep->host : NULL, ep->port, &hints, list,
+	    left != 0 ? left : 1);
+}
+
+static struct sks_addr *
+find_addresses(const char *address, const struct sks_endpoint *ep, size_t *n, int64_t deadline)
+{
+	struct addrinfo *list;
+	struct sks_addr *addrs;
+	const char *why = NULL;
+	int error;
+
+	if (sks_endpoint_is_direct(ep)) {
+		addrs = sks_endpoint_resolve(ep, 0, n, &why);
+		return addrs != NULL ? addrs : fail(address, NULL, why);
+	}
+	if (look_up(ep, &list, deadline) == -1)
+		return fail(address, NULL, why_not_found());
+	addrs = sks_addr_list(list, n, &why);
+	error = errno;
+	freeaddrinfo(list);
+	errno = error;
+	return addrs != NULL ? addrs : fail(address, NULL, why);
+}
+
+/* A Unix socket, which has one address, and a backlog that may be full. -1, errno and a line. */
+static int
+connect_unix(const char *address, const struct sks_endpoint *ep, int timeout_ms)
+{
+	static const struct sockaddr any = { .sa_family = AF_UNIX };
+	int type = sks_scheme_type(ep->scheme), fd = -1, error;
+	struct sks_socket *s = sks_socket_new(AF_UNIX, type, 0);
+
+	if (s != NULL) {
+		sks_socket_settimeout(s, timeout_ms);
+		/* An answer to a datagram needs a name to go to: one of the kernel's choice. */
+		if ((type != SOCK_DGRAM || sks_socket_bind(s, &any, sizeof(any.sa_family)) == 0) &&
+		    sks_socket_connect(s, &ep->path.u.any, ep->path.len) == 0)
+			fd = sks_socket_detach(s);
+	}
+	if (fd == -1)
+		fail(address, NULL, NULL);
+	error = errno;
+	sks_socket_free(s);
+	errno = error;
+	return fd;
+}
+
+static int
+connect_inet(const char *address, const struct sks_endpoint *ep, int timeout_ms)
+{
+	static const int on = 1;
+	int64_t deadline = sks_min64(sks_clock_after(timeout_ms), sks_task_current()->deadline);
+	int type = sks_scheme_type(ep->scheme), fd = -1;
+	struct sks_addr *addrs;
+	size_t n;
+
+	addrs = find_addresses(address, ep, &n, deadline);
+	if (addrs == NULL)
+		return -1;
+	fd = race_to(address, type, addrs, n, deadline);
+	sks_sys_free(addrs);
+	if (fd != -1 && type == SOCK_STREAM)
+		(void)sks_sys_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	return fd;
+}
+
+/* Streams of a descriptor that is closed when there are none. */
+static struct sks_conn *
+open_conn(const char *address, int fd, int timeout_ms)
+{
+	struct sks_socket *s = sks_sock_wrap(fd);
+	struct sks_conn *conn = NULL;
+
+	if (s != NULL) {
+		sks_socket_settimeout(s, timeout_ms);
+		conn = sks_makefile(s, "rw");
+	}
+	if (conn != NULL) {
+		sks_conn_take_socket(conn);
+		return conn;
+	}
+	fail(address, NULL, NULL);
+	sks_socket_free(s);
+	return NULL;
+}
+
+struct sks_conn *
+sks_connect(const char *address, int timeout_ms)
+{
+	struct sks_endpoint ep;
+	const char *why;
+	int fd;
+
+	if (timeout_ms == 0)
+		timeout_ms = DEFAULT_MS;
+	if (sks_endpoint_parse(&ep, address, &why) == -1)
+		return fail(address, NULL, why);
+	if (ep.scheme == SKS_FD) {
+		errno = EINVAL;
+		return fail(address, NULL, "a descriptor is not connected to; see sks_makefile()");
+	}
+	sks_flush_dirty();
+	if (ep.scheme == SKS_UNIX || ep.scheme == SKS_UNIX_DGRAM)
+		fd = connect_unix(address, &ep, timeout_ms);
+	else
+		fd = connect_inet(address, &ep, timeout_ms);
+	return fd != -1 ? open_conn(address, fd, timeout_ms) : NULL;
+}

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Socket objects: their life, their waits, and the calls that never wait.
+ * (Those that may: sock_io.c, sock_fds.c.)
+ */
+#include "socket/socket.h"
+
+#include "base/clock.h"
+#include "base/sys.h"
+#include "stream/stream.h"
+#include "loop/wait.h"
+
+#include <errno.h>
+
+
+/* ---- life ---- */
+
+void
+sks_sock_init(struct sks_socket *s, int fd)
+{
+	s->fd = fd;
+	s->timeout_ms = SKS_OFF;
+	atomic_init(&s->holds, 1);
+}
+
+struct sks_socket *
+sks_sock_wrap(int fd)
+{
+	struct sks_socket *s = sks_sys_calloc(1, sizeof(*s));
+
+	if (s == NULL) {
+		sks_sys_close(fd);
+		errno = ENOMEM;
+		return NULL;
+	}
+	sks_sock_init(s, fd);
+	return s;
+}
+
+struct sks_socket *
+sks_socket_new(int family, int type, int protocol)
+{
+	int fd = sks_sys_socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
+
+	return fd != -1 ? sks_sock_wrap(fd) : NULL;
+}
+
+static int
+prepare(int fd)
+{
+	int type, flags;
+	socklen_t len = sizeof(type);
+
+	if (sks_sys_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == -1)
+		return -1;
+	flags = sks_sys_fcntl(fd, F_GETFL);
+	if (flags == -1 || sks_sys_fcntl(fd, F_SETFD, FD_CLOEXEC) == -1)
+		return -1;
+	return sks_sys_fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
+struct sks_socket *
+sks_socket_fromfd(int fd)
+{
+	struct sks_socket *s = sks_sys_calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return NULL;
+	if (prepare(fd) == -1) {
+		sks_sys_free(s);
+		return NULL;
+	}
+	sks_sock_init(s, fd);
+	return s;
+}
+
+int
+sks_socket_pair(int type, struct sks_socket *pair[2])
+{
+	int fds[2];
+
+	if (sks_sys_socketpair(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) == -1)
+		return -1;
+	pair[0] = sks_sock_wrap(fds[0]);
+	pair[1] = sks_sock_wrap(fds[1]);
+	if (pair[0] != NULL && pair[1] != NULL)
+		return 0;
+	sks_socket_free(pair[0]);
+	sks_socket_free(pair[1]);
+	pair[0] = pair[1] = NULL;
+	errno = ENOMEM;
+	return -1;
+}
+
+void
+sks_sock_hold(struct sks_socket *s)
+{
+	atomic_fetch_add(&s->holds, 1);
+}
+
+/* 0, or -1 and errno of close(2). Keeps errno otherwise. */
+static int
+drop(struct sks_socket *s)
+{
+	int fd = s->fd, orphan = s->orphan, saved = errno, rc = 0;
+
+	if (atomic_fetch_sub(&s->holds, 1) != 1)
+		return 0;
+	s->fd = -1;
+	sks_guest_leave(&s->guest);
+	if (orphan)
+		sks_sys_free(s);
+	/* The descriptor is gone whatever close says, also after EINTR. */
+	if (fd != -1 && sks_sys_close(fd) == -1 && errno != EINTR)
+		rc = -1;
+	else
+		errno = saved;
+	return rc;
+}
+
+void
+sks_sock_drop(struct sks_socket *s)
+{
+	int saved = errno;
+
+	(void)drop(s);
+	errno = saved;
+}
+
+/*
+ * Ends the wait of another fiber of this thread, or of another thread. That one
+ * waits for the socket, so it is that which has to wake it. A reader needs no
+ * end of our side for it, which would come before a reset.
+ */
+static void
+interrupt(struct sks_socket *s, struct sks_socket_turn *w, int how)
+{
+	struct sks_task *task = atomic_load(&w->task);
+	int error = errno;
+
+	if (task == NULL || atomic_load(&w->process) != (int)getpid())
+		return;
+	if (pthread_equal(atomic_load(&w->thread), pthread_self()))
+		sks_wait_end(task, EBADF);
+	else
+		(void)sks_sys_shutdown(s->fd, how); /* also where it says ENOTCONN it wakes */
+	errno = error;
+}
+
+int
+sks_socket_close(struct sks_socket *s)
+{
+	if (atomic_exchange(&s->closed, 1))
+		return 0;
+	interrupt(s, &s->waiting[0], SHUT_RD);
+	interrupt(s, &s->waiting[1], SHUT_RDWR);
+	return drop(s);
+}
+
+void
+sks_socket_free(struct sks_socket *s)
+{
+	if (s == NULL)
+		return;
+	s->orphan = 1;
+	if (!s->closed)
+		(void)sks_socket_close(s);
+	else if (atomic_load(&s->holds) == 0)
+		sks_sys_free(s);
+}
+
+int
+sks_socket_detach(struct sks_socket *s)
+{
+	int fd = s->fd;
+
+	if (s->closed) {
+		errno = EBADF;
+		return -1;
+	}
+	if (atomic_load(&s->holds) != 1) {
+		errno = EBUSY;
+		return -1;
+	}
+	sks_guest_leave(&s->guest);
+	s->fd = -1;
+	s->closed = 1;
+	atomic_store(&s->holds, 0);
+	return fd;
+}
+
+int
+sks_socket_fileno(const struct sks_socket *s)
+{
+	return s->closed ? -1 : s->fd;
+}
+
+/* ---- waiting ---- */
+
+void
+sks_socket_settimeout(struct sks_socket *s, int timeout_ms)
+{
+	s->timeout_ms = timeout_ms < 0 ? SKS_OFF : timeout_ms;
+}
+
+int
+sks_socket_gettimeout(const struct sks_socket *s)
+{
+	return s->timeout_ms;
+}
+
+/* For a call: nobody may have let go for the last time, or it would do so again. 0: somebody has. */
+static int
+hold_open(struct sks_socket *s)
+{
+	int holds = atomic_load(&s->holds);
+
+	while (holds > 0)
+		if (atomic_compare_exchange_weak(&s->holds, &holds, holds + 1))
+			return 1;
+	return 0;
+}
+
+int
+sks_sock_begin(struct sks_socket *s)
+{
+	struct sks_task *task = sks_task_current();
+
+	task->calls++;
+	sks_wait_fair(task);
+	if (hold_open(s)) {
+		if (!s->closed)
+			return 0;
+		sks_sock_drop(s);
+	}
+	errno = EBADF;
+	return -1;
+}
+
+/* Has the socket a limit that is over? */
+static int
+is_over(struct sks_socket *s, struct sks_sock_wait *wait)
+{
+	if (s->timeout_ms == 0) /* errno says what there would be to wait for */
+		return 1;
+	if (wait->expired) {
+		errno = ETIMEDOUT;
+		return 1;
+	}
+	if (wait->deadline == 0)
+		wait->deadline = sks_clock_after(s->timeout_ms);
+	return 0;
+}
+
+static int
+await_event(struct sks_socket *s, struct sks_sock_wait *wait, int event)
+{
+	switch (event) {
+	case 0:
+		return sks_wait_pause(&wait->pause_ms, wait->deadline);
+	case SKS_READ:
+		return sks_wait_readable(s->fd, sks_guest_watch(&s->guest, s->fd), NULL, wait->deadline);
+	default:
+		return sks_wait_any(s->fd, event, wait->deadline);
+	}
+}
+
+/* Waits for an event; 0: for a moment. The flush may wait itself, for other sockets. */
+static int
+await(struct sks_socket *s, struct sks_sock_wait *wait, int event)
+{
+	struct sks_socket_turn *waiting = &s->waiting[event == SKS_WRITE];
+	int rc = -1;
+
+	sks_flush_dirty();
+	if (atomic_load(&waiting->task) != NULL)
+		errno = EBUSY;
+	else {
+		atomic_store(&waiting->thread, pthread_self());
+		atomic_store(&waiting->process, (int)getpid());
+		atomic_store(&waiting->task, sks_task_current());
+		if (!s->closed) /* looked at last: whoever closes looks for us after that */
+			rc = await_event(s, wait, event);
+		atomic_store(&waiting->task, NULL);
+	}
+	if (s->closed) {
+		errno = EBADF;
+		rc = -1;
+	}
+	return rc == -1 ? -1 : 0;
+}
+
+int
+sks_sock_retry(struct sks_socket *s, struct sks_sock_wait *wait, int event)
+{
+	int rc;
+
+	if (errno == EINTR)
+		return 0;
+	if ((errno != EAGAIN && errno != EINPROGRESS) || is_over(s, wait))
+		return -1;
+	rc = await(s, wait, event);
+	if (rc == 0 || errno != ETIMEDOUT)
+		return rc;
+	wait->expired = 1; /* it may have come in the same moment */
+	return 0;
+}
+
+int
+sks_sock_pause(struct sks_socket *s, struct sks_sock_wait *wait)
+{
+	return is_over(s, wait) ? -1 : await(s, wait, 0);
+}
+
+/* ---- calls that never wait ---- */
+
+static int
+is_open(const struct sks_socket *s)
+{
+	if (s->closed)
+		errno = EBADF;
+	return !s->closed;
+}
+
+int
+sks_socket_bind(struct sks_socket *s, const struct sockaddr *addr, socklen_t len)
+{
+	return is_open(s) ? sks_sys_bind(s->fd, addr, len) : -1;
+}
+
+int
+sks_socket_listen(struct sks_socket *s, int backlog)
+{
+	return is_open(s) ? sks_sys_listen(s->fd, backlog > 0 ? backlog : SOMAXCONN) : -1;
+}
+
+int
+sks_socket_shutdown(struct sks_socket *s, int how)
+{
+	return is_open(s) ? sks_sys_shutdown(s->fd, how) : -1;
+}
+
+int
+sks_socket_getsockname(const struct sks_socket *s, struct sockaddr *addr, socklen_t *len)
+{
+	return is_open(s) ? sks_sys_getsockname(s->fd, addr, len) : -1;
+}
+
+int
+sks_socket_getpeername(const struct sks_socket *s, struct sockaddr *addr, socklen_t *len)
+{
+	return is_open(s) ? sks_sys_getpeername(s->fd, addr, len) : -1;
+}
+
+int
+sks_socket_getsockopt(const struct sks_socket *s, int level, int name, void *value, socklen_t *len)
+{
+	return is_open(s) ? sks_sys_getsockopt(s->fd, level, name, value, len) : -1;
+}
+
+int
+sks_socket_setsockopt(struct sks_socket *s, int level, int name, const void *value, socklen_t len)
+{
+	return is_open(s) ? sks_sys_setsockopt(s->fd, level, name, value, len) : -1;
+}
+
+int
+sks_socket_get_option(const struct sks_socket *s, int level, int name, int *value)
+{
+	socklen_t len = sizeof(*value);
+
+	return sks_socket_getsockopt(s, level, name, value, &len);
+}
+
+int
+sks_socket_set_option(struct sks_socket *s, int level, int name, int value)
+{
+	return sks_socket_setsockopt(s, level, name, &value, sizeof(value));
+}

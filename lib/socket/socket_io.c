@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Socket objects: the calls that may wait.
+ *
+ * Each tries first and waits only when the kernel says so. MSG_DONTWAIT makes
+ * that independent of O_NONBLOCK, which is shared with whoever has inherited
+ * the socket, except for accept and connect, which know no such flag.
+ */
+#include "base/sys.h"
+#include "socket/socket.h"
+
+#include <errno.h>
+
+/* After a failure. With MSG_DONTWAIT the caller has asked not to wait. */
+static int
+again(struct sks_socket *s, struct sks_sock_wait *wait, int event, int flags)
+{
+	if (errno == EAGAIN && (flags & MSG_DONTWAIT))
+		return -1;
+	return sks_sock_retry(s, wait, event);
+}
+
+struct sks_socket *
+sks_socket_accept(struct sks_socket *s, struct sockaddr *addr, socklen_t *len)
+{
+	struct sks_sock_wait wait = { 0 };
+	struct sks_socket *client;
+	int fd = -1;
+
+	if (sks_sock_begin(s) == -1)
+		return NULL;
+	/* First, so that a client is not lost for want of memory. */
+	client = sks_sys_calloc(1, sizeof(*client));
+	if (client != NULL) {
+		do {
+			fd = sks_sys_accept4(s->fd, addr, len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		} while (fd == -1 && sks_sock_retry(s, &wait, SKS_READ) == 0);
+	}
+	sks_sock_end(s);
+	if (fd == -1) {
+		sks_sys_free(client);
+		return NULL;
+	}
+	sks_sock_init(client, fd);
+	return client;
+}
+
+/* A connect that has begun goes on by itself; its end is an event. */
+static int
+await_connected(struct sks_socket *s, struct sks_sock_wait *wait)
+{
+	int error = 0;
+
+	errno = EINPROGRESS;
+	if (sks_sock_retry(s, wait, SKS_WRITE) == -1)
+		return -1;
+	if (wait->expired) {
+		errno = ETIMEDOUT;
+		return -1;
+	}
+	if (sks_socket_get_option(s, SOL_SOCKET, SO_ERROR, &error) == -1)
+		return -1;
+	errno = error;
+	return error != 0 ? -1 : 0;
+}
+
+static int
+connect_and_wait(struct sks_socket *s, const struct sockaddr *addr, socklen_t len)
+{
+	struct sks_sock_wait wait = { 0 };
+
+	while (sks_sys_connect(s->fd, addr, len) == -1) {
+		if (errno == EINPROGRESS || errno == EINTR)
+			return await_connected(s, &wait);
+		/* Of other families it means that no port is left. */
+		if (errno != EAGAIN || addr->sa_family != AF_UNIX || sks_sock_pause(s, &wait) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+int
+sks_socket_connect(struct sks_socket *s, const struct sockaddr *addr, socklen_t len)
+{
+	int rc;
+
+	if (sks_sock_begin(s) == -1)
+		return -1;
+	rc = connect_and_wait(s, addr, len);
+	sks_sock_end(s);
+	return rc;
+}
+
+ssize_t
+sks_socket_recv(struct sks_socket *s, void *buf, size_t n, int flags)
+{
+	struct sks_sock_wait wait = { 0 };
+	ssize_t got;
+
+	if (sks_sock_begin(s) == -1)
+		return -1;
+	do {
+		got = sks_sys_recv(s->fd, buf, n, flags | MSG_DONTWAIT);
+	} while (got == -1 && again(s, &wait, SKS_READ, flags) == 0);
+	sks_sock_end(s);
+	return got;
+}
+
+static ssize_t
+send_some(struct sks_socket *s, struct sks_sock_wait *wait, const void *buf, size_t n, int flags)
+{
+	ssize_t sent;
+
+	if (sks_sock_begin(s) == -1)
+		return -1;
+	do {
+		sent = sks_sys_send(s->fd, buf, n, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (sent == -1 && again(s, wait, SKS_WRITE, flags) == 0);
+	sks_sock_end(s);
+	return sent;
+}
+
+ssize_t
+sks_socket_send(struct sks_socket *s, const void *buf, size_t n, int flags)
+{
+	struct sks_sock_wait wait = { 0 };
+
+	return send_some(s, &wait, buf, n, flags);
+}
+
+int
+sks_socket_sendall(struct sks_socket *s, const void *buf, size_t n, int flags)
+{
+	struct sks_sock_wait wait = { 0 };
+	const char *at = buf;
+
+	do {
+		ssize_t sent = send_some(s, &wait, at, n, flags);
+
+		if (sent == -1)
+			return -1;
+		at += sent;
+		n -= (size_t)sent;
+	} while (n > 0);
+	return 0;
+}
+
+ssize_t
+sks_socket_recvfrom(struct sks_socket *s, void *buf, size_t n, int flags, struct sockaddr *addr,
+    socklen_t *len, int *truncated)
+{
+	struct sks_sock_wait wait = { 0 };
+	struct iovec iov = { .iov_base = buf, .iov_len = n };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t got;
+
+	if (sks_sock_begin(s) == -1)
+		return -1;
+	do {
+		msg.msg_name = addr;
+		msg.msg_namelen = addr != NULL ? *len : 0;
+		got = sks_sys_recvmsg(s->fd, &msg, flags | MSG_DONTWAIT);
+	} while (got == -1 && again(s, &wait, SKS_READ, flags) == 0);
+	sks_sock_end(s);
+	if (got == -1)
+		return -1;
+	if (addr != NULL)
+		*len = msg.msg_namelen;
+	if (truncated != NULL)
+		*truncated = (msg.msg_flags & MSG_TRUNC) != 0;
+	return got;
+}
+
+ssize_t
+sks_socket_sendto(struct sks_socket *s, const void *buf, size_t n, int flags,
+    const struct sockaddr *addr, socklen_t len)
+{
+	struct sks_sock_wait wait = { 0 };
+	int is_unix = addr != NULL && addr->sa_family == AF_UNIX;
+	ssize_t sent;
+	int rc;
+
+	if (sks_sock_begin(s) == -1)
+		return -1;
+	do {
+		sent = sks_sys_sendto(s->fd, buf, n, flags | MSG_DONTWAIT | MSG_NOSIGNAL, addr, len);
+		if (sent != -1)
+			break;
+		/* Our side can be written all the time that the other's queue is full. */
+		if (errno == EAGAIN && is_unix && !(flags & MSG_DONTWAIT))
+			rc = sks_sock_pause(s, &wait);
+		else
+			rc = again(s, &wait, SKS_WRITE, flags);
+	} while (rc == 0);
+	sks_sock_end(s);
+	return sent;
+}

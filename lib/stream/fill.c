@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How an rfile gets more input.
+ *
+ * A buffer is held only while it has bytes in it or a call is filling it, so a
+ * connection that waits for its next line holds none. A read that came short
+ * has emptied the socket: the next one waits before it reads, which saves the
+ * call that would only say EAGAIN. A wait for input ends also when there was some
+ * before it, so nothing is lost by that. For a fiber that waits its loop reads, before it is
+ * resumed: sks_fill_ahead().
+ */
+#include "stream/fill.h"
+
+#include "base/clock.h"
+#include "base/util.h"
+#include "stream/blocking.h"
+#include "loop/shared_watch.h"
+#include "loop/wait.h"
+
+#include <errno.h>
+#include <socketserver/fiber.h>
+
+#define FILL_SIZE SKS_BUF_LARGE /* what an empty buffer is filled with at once */
+#define FILL_MORE 4096          /* what is asked for behind a partial block */
+
+/* The wait ended before the loop got to it. */
+static void
+flush_early(struct sks_task *task)
+{
+	int error = errno;
+
+	task->late = 0;
+	sks_flush_dirty();
+	errno = error;
+}
+
+static struct sks_watch *
+watch_of(struct sks_rfile *r)
+{
+	return r->guest == NULL ? r->watch : sks_guest_watch(r->guest, r->tr->fd);
+}
+
+/* Its watch, where that can be told what a read of the current task has found; or NULL. */
+static struct sks_watch *
+watch_here(const struct sks_rfile *r, const struct sks_task *task)
+{
+	if (r->watch == NULL || task->fiber == NULL || r->watch->set != &task->loop->watches)
+		return NULL;
+	return r->watch;
+}
+
+/* One try to read, which may wait itself, then without a watch. 1..n, 0 at the end, or -1. */
+static ssize_t
+pull(struct sks_rfile *r, struct sks_watch *watch, void *into, size_t n, int waits)
+{
+	ssize_t got = waits ? sks_blocking_read(r->blocking, r->tr, into, n, r->idle_ms) :
+			      r->tr->ops->read(r->tr, into, n);
+
+	if (got > 0) {
+		r->dry = (size_t)got < n && (watch == NULL || sks_watch_came_short(watch));
+	} else if (got == 0) {
+		r->eof = 1;
+	} else if (errno == EAGAIN) {
+		if (watch != NULL)
+			sks_watch_found_empty(watch);
+	} else if (errno != ECANCELED) {
+		r->error = errno;
+	}
+	return got;
+}
+
+/* Reads into the buffer, as much as comes at once. */
+static ssize_t
+pull_more(struct sks_rfile *r, struct sks_watch *watch, int waits)
+{
+	size_t room = sks_buf_length(&r->buf) == 0 ? FILL_SIZE : FILL_MORE;
+	ssize_t got;
+
+	if (sks_buf_reserve(&r->buf, r->pool, room) == -1)
+		return -1;
+	got = pull(r, watch, r->buf.base + r->buf.end, r->buf.cap - r->buf.end, waits);
+	if (got > 0)
+		r->buf.end += (size_t)got;
+	return got;
+}
+
+void
+sks_fill_ahead(struct sks_ahead *ahead)
+{
+	struct sks_rfile *r = sks_container_of(ahead, struct sks_rfile, ahead);
+
+	(void)pull_more(r, r->watch, 0);
+}
+
+/*
+ * Takes one datagram, whole; behind it is an end. What went wrong with one, as
+ * a port that nobody listens on, says nothing of the next.
+ */
+static ssize_t
+pull_datagram(struct sks_rfile *r)
+{
+	ssize_t got = r->tr->ops->next_size(r->tr);
+
+	if (got == -1 || sks_buf_reserve(&r->buf, r->pool, sks_max((size_t)got, 1)) == -1)
+		return -1;
+	got = pull(r, NULL, r->buf.base + r->buf.end, r->buf.cap - r->buf.end, 0);
+	r->error = 0;
+	r->dry = 0;
+	r->eof = got >= 0;
+	if (got > 0)
+		r->buf.end += (size_t)got;
+	return got;
+}
+
+/* Could what was written before this wait not be sent? Then there will be no answer. */
+static int
+is_broken(struct sks_rfile *r, const struct sks_task *task)
+{
+	return r->twin != NULL && !task->shares && r->twin->error != 0;
+}
+
+/*
+ * A thread waits for its first byte in the read, if it may. 1: what came of it
+ * is in r; 0: what is left of the time is to be waited as usual; -1.
+ */
+static __attribute__((noinline)) int
+wait_in_read(struct sks_rfile *r, int may)
+{
+	if (may && sks_blocking_may(r->tr)) {
+		if (pull_more(r, NULL, 1) >= 0 || r->error != 0)
+			return 1;
+		if (errno != EAGAIN)
+			return -1;
+	}
+	sks_buf_shrink(&r->buf, r->pool);
+	return 0;
+}
+
+static int
+wait_for(struct sks_rfile *r, struct sks_patience *p, int want, int ahead)
+{
+	int begun = p->begun || sks_buf_length(&r->buf) > 0;
+	enum sks_patience_phase phase = begun ? SKS_PATIENCE_REST : SKS_PATIENCE_FIRST;
+	int is_new = p->phase != phase;
+
+	if (is_new) {
+		p->phase = phase;
+		p->deadline = sks_clock_after(phase == SKS_PATIENCE_REST ? r->read_ms : r->idle_ms);
+	}
+	if (want == SKS_WRITE)
+		return sks_wait_writable(r->tr->fd, p->deadline);
+	if (r->blocks && ahead) {
+		int rc = wait_in_read(r, is_new && phase == SKS_PATIENCE_FIRST);
+
+		if (rc != 0)
+			return rc == 1 ? 0 : -1;
+	}
+	return sks_wait_readable(r->tr->fd, watch_of(r), ahead ? &r->ahead : NULL, p->deadline);
+}
+
+/* Waits for input, having flushed. 0, or -1; ETIMEDOUT is worth one more try. */
+static int
+await(struct sks_rfile *r, struct sks_task *task, struct sks_patience *p, int want, int ahead)
+{
+	int rc = -1;
+
+	r->busy = 1;
+	if (want == SKS_WRITE || !sks_flush_postpone(task))
+		sks_flush_dirty();
+	if (!is_broken(r, task))
+		rc = wait_for(r, p, want, ahead);
+	if (task->late)
+		flush_early(task);
+	r->busy = 0;
+	if (is_broken(r, task)) {
+		(void)sks_wfile_failed(r->twin);
+		return -1;
+	}
+	return rc;
+}
+
+/* One try, into the buffer (into is NULL) or the caller's memory. */
+static ssize_t
+pull_some(struct sks_rfile *r, const struct sks_task *task, void *into, size_t n)
+{
+	struct sks_watch *watch;
+
+	if (sks_transport_is_datagram(r->tr))
+		return pull_datagram(r);
+	watch = watch_here(r, task);
+	return into != NULL ? pull(r, watch, into, n, 0) : pull_more(r, watch, 0);
+}
+
+/* Has the fairness budget. */
+static void
+count(struct sks_task *task, ssize_t got)
+{
+	task->calls++;
+	if (got > 0)
+		task->bytes += (size_t)got;
+}
+
+/* One frame for all of it: see flush_at_once() in wfile.c. */
+__attribute__((flatten)) ssize_t
+sks_fill(struct sks_rfile *r, struct sks_patience *p, void *into, size_t n)
+{
+	struct sks_task *task = sks_task_current();
+	size_t had = sks_buf_length(&r->buf);
+	int expired = 0;
+
+	for (;;) {
+		int want = SKS_READ;
+		ssize_t got;
+
+		if (r->error != 0) {
+			errno = r->error;
+			return -1;
+		}
+		if (r->tr == NULL)
+			r->eof = 1;
+		if (r->eof)
+			return 0;
+		if (!r->dry) {
+			got = pull_some(r, task, into, n);
+			count(task, got);
+			if (got >= 0 || errno != EAGAIN) {
+				p->begun |= got > 0;
+				return got;
+			}
+			if (expired) {
+				errno = ETIMEDOUT;
+				return -1;
+			}
+			want = r->tr->want != 0 ? r->tr->want : SKS_READ;
+		}
+		r->dry = 0;
+		if (into == NULL && !r->blocks)
+			sks_buf_shrink(&r->buf, r->pool);
+		if (await(r, task, p, want, into == NULL && r->ahead.run != NULL) == -1) {
+			if (errno != ETIMEDOUT) {
+				r->dry = 1; /* what ended the wait may look like an end of input */
+				return -1;
+			}
+			expired = 1;
+		}
+		got = (ssize_t)(sks_buf_length(&r->buf) - had);
+		if (got > 0) { /* it was read for us */
+			p->begun = 1;
+			count(task, got);
+			return got;
+		}
+	}
+}

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The loop, the task and who posts may be several threads, so what they all
+ * look at is under a lock; it is never held across a wait. Most connections have
+ * no outbox at all.
+ *
+ * A connection of a thread always has one, and hardly ever something in it. So
+ * that this costs its flushes no lock, one word tells what they need to know. It
+ * says LOADED before the lock is given back, and then no task begins to send
+ * without the lock; one that has begun before finds LOADED when it is done.
+ */
+#include "stream/outbox.h"
+
+#include "base/sys.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define CLAIMED 1 /* the task sends, the loop does not */
+#define LOADED 2  /* there are bytes, or an error */
+
+static void
+lock(struct sks_outbox *box)
+{
+	pthread_mutex_lock(&box->lock);
+}
+
+static void
+unlock(struct sks_outbox *box)
+{
+	pthread_mutex_unlock(&box->lock);
+}
+
+/* Under the lock, after each change of what is in it. */
+static void
+note(struct sks_outbox *box)
+{
+	if (box->error != 0 || sks_buf_length(&box->buf) > 0)
+		atomic_fetch_or(&box->state, LOADED);
+	else
+		atomic_fetch_and(&box->state, ~LOADED);
+}
+
+static int
+is_claimed(struct sks_outbox *box)
+{
+	return (atomic_load(&box->state) & CLAIMED) != 0;
+}
+
+/* Under the lock. */
+static void
+fail(struct sks_outbox *box, int error)
+{
+	box->error = error;
+	sks_buf_release(&box->buf, box->pool);
+	note(box);
+	/* Whoever reads on this connection learns of it by an end of input. */
+	sks_sys_shutdown(box->tr.fd, SHUT_RDWR);
+}
+
+static void
+on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	struct sks_outbox *box = arg;
+	int failed;
+
+	(void)fd;
+	if (what & EV_WRITE) {
+		sks_outbox_send(box);
+		return;
+	}
+	lock(box);
+	failed = !is_claimed(box) && sks_buf_length(&box->buf) > 0;
+	if (failed)
+		fail(box, ETIMEDOUT);
+	unlock(box);
+	if (failed)
+		box->idle(box->arg);
+}
+
+static void
+run_job(struct sks_job *job)
+{
+	sks_outbox_send(sks_container_of(job, struct sks_outbox, job));
+}
+
+struct sks_outbox *
+sks_outbox_new(struct sks_loop *loop, struct sks_buf_pool *pool, const struct sks_transport *tr,
+    int timeout_ms, void (*idle)(void *arg), void *arg)
+{
+	struct sks_outbox *box = sks_sys_calloc(1, sizeof(*box));
+
+	if (box == NULL)
+		return NULL;
+	pthread_mutex_init(&box->lock, NULL);
+	box->loop = loop;
+	box->pool = pool;
+	/* What never changes: its task may be in the rest just now. */
+	box->tr = (struct sks_transport){ .ops = tr->ops, .traffic = tr->traffic, .fd = tr->fd };
+	box->timeout_ms = timeout_ms;
+	box->idle = idle;
+	box->arg = arg;
+	box->job.run = run_job;
+	sks_list_init(&box->job.link);
+	event_assign(&box->ev, loop->base, tr->fd, EV_WRITE, on_writable, box);
+	return box;
+}
+
+void
+sks_outbox_end(struct sks_outbox *box)
+{
+	if (box == NULL)
+		return;
+	event_del(&box->ev);
+	sks_list_remove(&box->job.link);
+	sks_buf_release(&box->buf, box->pool);
+}
+
+void
+sks_outbox_free(struct sks_outbox *box)
+{
+	if (box == NULL)
+		return;
+	pthread_mutex_destroy(&box->lock);
+	sks_sys_free(box);
+}
+
+int
+sks_outbox_is_empty(struct sks_outbox *box)
+{
+	int empty;
+
+	if (box == NULL)
+		return 1;
+	lock(box);
+	empty = sks_buf_length(&box->buf) == 0;
+	unlock(box);
+	return empty;
+}
+
+int
+sks_outbox_error(struct sks_outbox *box)
+{
+	int error;
+
+	if (box == NULL)
+		return 0;
+	lock(box);
+	error = box->error;
+	unlock(box);
+	return error;
+}
+
+static int
+append(struct sks_buf *to, struct sks_buf_pool *pool, const void *bytes, size_t n)
+{
+	if (n == 0)
+		return 0;
+	if (sks_buf_reserve(to, pool, n) == -1)
+		return -1;
+	memcpy(to->base + to->end, bytes, n);
+	to->end += n;
+	return 0;
+}
+
+/* Under the lock. */
+static int
+put(struct sks_outbox *box, struct sks_buf_pool *pool, const void *bytes, size_t n, size_t max)
+{
+	if (box->error != 0) {
+		errno = ENOTCONN;
+		return -1;
+	}
+	if (n > max || sks_buf_length(&box->buf) > max - n) {
+		errno = ENOBUFS;
+		return -1;
+	}
+	return append(&box->buf, pool, bytes, n);
+}
+
+/* The loop, unless somebody has claimed it. */
+static void
+send_soon(struct sks_outbox *box)
+{
+	int due;
+
+	lock(box);
+	due = !is_claimed(box) && sks_buf_length(&box->buf) > 0;
+	unlock(box);
+	if (due && sks_list_empty(&box->job.link) && !event_pending(&box->ev, EV_WRITE, NULL))
+		sks_loop_defer(box->loop, &box->job);
+}
+
+void
+sks_outbox_tell(struct sks_outbox *box)
+{
+	int told;
+
+	lock(box);
+	told = box->told;
+	box->told = 1;
+	unlock(box);
+	if (!told)
+		sks_loop_post(box->loop, &box->word);
+}
+
+/* From any thread. */
+static void
+schedule(struct sks_outbox *box)
+{
+	if (sks_loop_is_here(box->loop))
+		send_soon(box);
+	else
+		sks_outbox_tell(box);
+}
+
+int
+sks_outbox_put(struct sks_outbox *box, const void *bytes, size_t n, size_t max)
+{
+	struct sks_buf_pool *pool = sks_loop_is_here(box->loop) ? box->pool : NULL;
+	int rc;
+
+	lock(box);
+	rc = put(box, pool, bytes, n, max);
+	note(box);
+	unlock(box);
+	if (rc == 0)
+		schedule(box);
+	return rc;
+}
+
+void
+sks_outbox_heard(struct sks_outbox *box, int free)
+{
+	lock(box);
+	box->told = 0;
+	if (free)
+		atomic_fetch_and(&box->state, ~CLAIMED);
+	unlock(box);
+	send_soon(box);
+}
+
+int
+sks_outbox_is_told(struct sks_outbox *box)
+{
+	int told;
+
+	if (box == NULL)
+		return 0;
+	lock(box);
+	told = box->told;
+	unlock(box);
+	return told;
+}
+
+int
+sks_outbox_take(struct sks_outbox *box, struct sks_buf *rest, int first)
+{
+	struct sks_buf *to = first ? rest : &box->buf;
+	struct sks_buf *from = first ? &box->buf : rest;
+	int rc;
+
+	lock(box);
+	rc = append(to, box->pool, from->base + from->start, sks_buf_length(from));
+	if (rc == 0) {
+		sks_buf_release(from, box->pool);
+		if (first) {
+			box->buf = *rest;
+			*rest = (struct sks_buf){ 0 };
+		}
+	}
+	note(box);
+	unlock(box);
+	return rc;
+}
+
+void
+sks_outbox_claim(struct sks_outbox *box)
+{
+	lock(box); /* the loop may be sending */
+	atomic_fetch_or(&box->state, CLAIMED);
+	unlock(box);
+}
+
+int
+sks_outbox_enter(struct sks_outbox *box)
+{
+	int nothing = 0;
+
+	return atomic_compare_exchange_strong(&box->state, &nothing, CLAIMED);
+}
+
+/* Under the lock. */
+static ssize_t
+push(struct sks_outbox *box)
+{
+	struct iovec iov = { box->buf.base + box->buf.start, sks_buf_length(&box->buf) };
+	ssize_t sent = box->tr.ops->write(&box->tr, &iov, 1);
+
+	if (sent > 0)
+		sks_buf_consume(&box->buf, (size_t)sent);
+	return sent;
+}
+
+ssize_t
+sks_outbox_push(struct sks_outbox *box)
+{
+	ssize_t sent = 0;
+
+	lock(box);
+	if (sks_buf_length(&box->buf) > 0)
+		sent = push(box);
+	note(box);
+	unlock(box);
+	return sent;
+}
+
+void
+sks_outbox_release(struct sks_outbox *box)
+{
+	int left;
+
+	lock(box);
+	atomic_fetch_and(&box->state, ~CLAIMED);
+	left = sks_buf_length(&box->buf) > 0;
+	unlock(box);
+	/* Who posted since the last push was left to whoever had claimed it. */
+	if (left)
+		schedule(box);
+}
+
+void
+sks_outbox_leave(struct sks_outbox *box)
+{
+	int claimed = CLAIMED;
+
+	if (!atomic_compare_exchange_strong(&box->state, &claimed, 0))
+		sks_outbox_release(box);
+}
+
+void
+sks_outbox_send(struct sks_outbox *box)
+{
+	int waits = 0;
+
+	lock(box);
+	if (is_claimed(box)) {
+		unlock(box);
+		return;
+	}
+	while (!waits && sks_buf_length(&box->buf) > 0) {
+		if (push(box) >= 0)
+			continue;
+		if (errno == EAGAIN && sks_loop_add(&box->ev, box->timeout_ms) == 0)
+			waits = 1;
+		else
+			fail(box, errno);
+	}
+	if (!waits)
+		sks_buf_release(&box->buf, box->pool);
+	note(box);
+	unlock(box);
+	if (!waits)
+		box->idle(box->arg);
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The plain transports: a connected stream or datagram socket.
+ *
+ * MSG_DONTWAIT makes it independent of the descriptor's O_NONBLOCK, which is
+ * shared with whoever inherited the socket. Only a read that waits needs that
+ * flag to be off; where it is on, it does not wait.
+ *
+ * The kernel tells of a reset once, to the first call that asks, and to a read
+ * that comes later it looks like the end of input. So the write that was told
+ * tells the reads. Where that is another thread it may be about to, and then the
+ * kernel is asked what became of the connection.
+ */
+#include "stream/transport.h"
+
+#include "base/sys.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+
+static void
+count(struct sks_traffic *traffic, int out, ssize_t n)
+{
+	if (traffic != NULL && n > 0)
+		atomic_fetch_add_explicit(out ? &traffic->out : &traffic->in, (uint64_t)n,
+		    memory_order_relaxed);
+}
+
+/* TCP's, and both ways: an end alone leaves ours open, as long as somebody writes. */
+static int
+is_closed(int fd)
+{
+	unsigned char state; /* the first byte of struct tcp_info */
+	socklen_t len = sizeof(state);
+
+	return sks_sys_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &len) == 0 && state == TCP_CLOSE;
+}
+
+/* 0: it is the end of input; -1 and ECONNRESET: the peer has broken off. */
+static __attribute__((noinline)) ssize_t
+judge_end(struct sks_transport *tr)
+{
+	int writing = atomic_load_explicit(&tr->writing, memory_order_acquire);
+
+	if (!atomic_load_explicit(&tr->reset, memory_order_relaxed) && !(writing && is_closed(tr->fd)))
+		return 0;
+	errno = ECONNRESET;
+	return -1;
+}
+
+static ssize_t
+receive(struct sks_transport *tr, void *buf, size_t n)
+{
+	ssize_t got;
+
+	do {
+		got = sks_sys_recv(tr->fd, buf, n, MSG_DONTWAIT);
+	} while (got == -1 && errno == EINTR);
+	count(tr->traffic, 0, got);
+	return got;
+}
+
+static ssize_t
+plain_read(struct sks_transport *tr, void *buf, size_t n)
+{
+	ssize_t got = receive(tr, buf, n);
+
+	return got == 0 && n > 0 ? judge_end(tr) : got;
+}
+
+static ssize_t
+plain_read_waiting(struct sks_transport *tr, void *buf, size_t n)
+{
+	ssize_t got = sks_sys_recv(tr->fd, buf, n, 0);
+
+	count(tr->traffic, 0, got);
+	return got == 0 && n > 0 ? judge_end(tr) : got;
+}
+
+/* Apart, since its header takes the stack of every fiber that never needs it. */
+static __attribute__((noinline)) ssize_t
+send_pieces(int fd, const struct iovec *iov, int n)
+{
+	struct msghdr msg = { .msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n };
+
+	return sks_sys_sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static ssize_t
+plain_write(struct sks_transport *tr, const struct iovec *iov, int n)
+{
+	ssize_t sent;
+
+	atomic_store_explicit(&tr->writing, 1, memory_order_relaxed);
+	do {
+		if (n == 1)
+			sent = sks_sys_send(tr->fd, iov->iov_base, iov->iov_len,
+			    MSG_DONTWAIT | MSG_NOSIGNAL);
+		else
+			sent = send_pieces(tr->fd, iov, n);
+	} while (sent == -1 && errno == EINTR);
+	if (sent == -1 && errno == ECONNRESET)
+		atomic_store_explicit(&tr->reset, 1, memory_order_relaxed);
+	atomic_store_explicit(&tr->writing, 0, memory_order_release);
+	count(tr->traffic, 1, sent);
+	return sent;
+}
+
+static void
+plain_shutdown(struct sks_transport *tr)
+{
+	sks_sys_shutdown(tr->fd, SHUT_WR);
+}
+
+const struct sks_transport_ops sks_plain_transport = {
+	.read = plain_read,
+	.read_waiting = plain_read_waiting,
+	.write = plain_write,
+	.shutdown = plain_shutdown,
+};
+
+static ssize_t
+datagram_size(struct sks_transport *tr)
+{
+	ssize_t n;
+
+	do {
+		n = sks_sys_recv(tr->fd, NULL, 0, MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC);
+	} while (n == -1 && errno == EINTR);
+	return n;
+}
+
+const struct sks_transport_ops sks_datagram_transport = {
+	.read = receive,
+	.write = plain_write,
+	.shutdown = plain_shutdown,
+	.next_size = datagram_size,
+};

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sks_channel: a ring of items, and those who wait on either side of it.
+ *
+ * An item goes from who gives to who waits for it directly, under the lock, so
+ * nobody who was woken finds that another one was faster. A sender waits only
+ * while the ring is full and a receiver only while it is empty, so there are
+ * never some of both. The pthread mutex is never held across a wait.
+ */
+#include "base/clock.h"
+#include "base/sys.h"
+#include "stream/stream.h"
+#include "loop/completion.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <socketserver/channel.h>
+#include <string.h>
+
+struct sks_channel {
+	pthread_mutex_t lock;
+	size_t item_size;
+	size_t capacity;
+	size_t first;             /* the oldest item in the ring */
+	size_t count;
+	struct sks_list senders;
+	struct sks_list receivers;
+	int closed;
+	unsigned char ring[];
+};
+
+/* One who waits, with the item's place on its side. */
+struct party {
+	struct sks_completion completion;
+	void *item;
+	int served; /* the item was moved, not just the channel closed */
+};
+
+struct sks_channel *
+sks_channel_new(size_t item_size, size_t capacity)
+{
+	struct sks_channel *ch;
+	size_t size;
+
+	if (item_size == 0 || capacity == 0) {
+		errno = EINVAL;
+		return NULL;
+	}
+	if (__builtin_mul_overflow(item_size, capacity, &size) ||
+	    __builtin_add_overflow(size, sizeof(*ch), &size)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	ch = sks_sys_malloc(size);
+	if (ch == NULL)
+		return NULL;
+	*ch = (struct sks_channel){ .item_size = item_size, .capacity = capacity };
+	pthread_mutex_init(&ch->lock, NULL);
+	sks_list_init(&ch->senders);
+	sks_list_init(&ch->receivers);
+	return ch;
+}
+
+void
+sks_channel_free(struct sks_channel *ch)
+{
+	if (ch == NULL)
+		return;
+	pthread_mutex_destroy(&ch->lock);
+	sks_sys_free(ch);
+}
+
+/* -- under the lock -- */
+
+static unsigned char *
+slot(struct sks_channel *ch, size_t i)
+{
+	return ch->ring + (ch->first + i) % ch->capacity * ch->item_size;
+}
+
+static void
+put(struct sks_channel *ch, const void *item)
+{
+	memcpy(slot(ch, ch->count), item, ch->item_size);
+	ch->count++;
+}
+
+static void
+take(struct sks_channel *ch, void *item)
+{
+	memcpy(item, slot(ch, 0), ch->item_size);
+	ch->first = (ch->first + 1) % ch->capacity;
+	ch->count--;
+}
+
+/* Who waits longest on that side: it will be told. NULL: nobody. */
+static struct party *
+choose(struct sks_list *side)
+{
+	struct sks_list *link = sks_list_pop(side);
+	struct party *party;
+
+	if (link == NULL)
+		return NULL;
+	party = sks_container_of(sks_list_entry(link, struct sks_completion, link), struct party, completion);
+	party->completion.claimed = 1;
+	return party;
+}
+
+/* 1: done, and *other is to be told. 0: it is full. -1: closed. */
+static int
+try_send(struct sks_channel *ch, const void *item, struct party **other)
+{
+	*other = NULL;
+	if (ch->closed) {
+		errno = EPIPE;
+		return -1;
+	}
+	*other = choose(&ch->receivers);
+	if (*other != NULL) {
+		memcpy((*other)->item, item, ch->item_size);
+		(*other)->served = 1;
+		return 1;
+	}
+	if (ch->count == ch->capacity)
+		return 0;
+	put(ch, item);
+	return 1;
+}
+
+/* 1: done, and *other is to be told. 0: it is empty, and may be closed. */
+static int
+try_recv(struct sks_channel *ch, void *item, struct party **other)
+{
+	*other = NULL;
+	if (ch->count == 0)
+		return 0;
+	take(ch, item);
+	*other = choose(&ch->senders);
+	if (*other != NULL) {
+		put(ch, (*other)->item);
+		(*other)->served = 1;
+	}
+	return 1;
+}
+
+/* -- waiting -- */
+
+static void
+tell(struct party *party)
+{
+	if (party != NULL)
+		sks_complete(&party->completion);
+}
+
+/* On a side already. 0: it was claimed; -1: the wait ended without that. */
+static int
+wait_at(struct sks_channel *ch, struct party *me)
+{
+	int claimed;
+
+	if (sks_completion_wait(&me->completion, SKS_NEVER) == 0)
+		return 0;
+	pthread_mutex_lock(&ch->lock);
+	claimed = me->completion.claimed;
+	if (!claimed) /* else the link is of who tells */
+		sks_list_remove(&me->completion.link);
+	pthread_mutex_unlock(&ch->lock);
+	if (!claimed)
+		return -1;
+	sks_completion_wait_certain(&me->completion);
+	return 0;
+}
+
+static int
+wait_to_send(struct sks_channel *ch, struct party *me)
+{
+	struct party *other;
+	int rc;
+
+	pthread_mutex_lock(&ch->lock);
+	rc = try_send(ch, me->item, &other);
+	if (rc == 0)
+		sks_list_append(&ch->senders, &me->completion.link);
+	pthread_mutex_unlock(&ch->lock);
+	tell(other);
+	if (rc != 0)
+		return rc == 1 ? 0 : -1;
+	if (wait_at(ch, me) == -1)
+		return -1;
+	if (me->served)
+		return 0;
+	errno = EPIPE;
+	return -1;
+}
+
+static int
+wait_to_recv(struct sks_channel *ch, struct party *me)
+{
+	struct party *other;
+	int rc, closed;
+
+	pthread_mutex_lock(&ch->lock);
+	rc = try_recv(ch, me->item, &other);
+	closed = ch->closed;
+	if (rc == 0 && !closed)
+		sks_list_append(&ch->receivers, &me->completion.link);
+	pthread_mutex_unlock(&ch->lock);
+	tell(other);
+	if (rc != 0 || closed)
+		return rc;
+	return wait_at(ch, me) == -1 ? -1 : me->served;
+}
+
+/* Flushes, and is ready to wait. */
+static int
+begin(struct party *me, void *item)
+{
+	sks_flush_dirty();
+	me->item = item;
+	me->served = 0;
+	return sks_completion_init(&me->completion);
+}
+
+int
+sks_channel_send(struct sks_channel *ch, const void *item)
+{
+	struct party me, *other;
+	int rc;
+
+	pthread_mutex_lock(&ch->lock);
+	rc = try_send(ch, item, &other);
+	pthread_mutex_unlock(&ch->lock);
+	tell(other);
+	if (rc != 0)
+		return rc == 1 ? 0 : -1;
+	if (begin(&me, (void *)item) == -1)
+		return -1;
+	rc = wait_to_send(ch, &me);
+	sks_completion_end(&me.completion);
+	return rc;
+}
+
+int
+sks_channel_recv(struct sks_channel *ch, void *item)
+{
+	struct party me, *other;
+	int rc, closed;
+
+	pthread_mutex_lock(&ch->lock);
+	rc = try_recv(ch, item, &other);
+	closed = ch->closed;
+	pthread_mutex_unlock(&ch->lock);
+	tell(other);
+	if (rc != 0 || closed)
+		return rc;
+	if (begin(&me, item) == -1)
+		return -1;
+	rc = wait_to_recv(ch, &me);
+	sks_completion_end(&me.completion);
+	return rc;
+}
+
+void
+sks_channel_close(struct sks_channel *ch)
+{
+	struct sks_list claimed, *link, *after;
+
+	sks_list_init(&claimed);
+	pthread_mutex_lock(&ch->lock);
+	ch->closed = 1;
+	sks_list_move_all(&claimed, &ch->senders);
+	sks_list_move_all(&claimed, &ch->receivers);
+	sks_list_each (link, after, &claimed)
+		sks_list_entry(link, struct sks_completion, link)->claimed = 1;
+	pthread_mutex_unlock(&ch->lock);
+	while ((link = sks_list_pop(&claimed)) != NULL)
+		sks_complete(sks_list_entry(link, struct sks_completion, link));
+}

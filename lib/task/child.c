@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Children: sequential code beside sequential code, that does not outlive it.
+ *
+ * A child is of its parent's kind: a fiber of the same loop, or a thread. So
+ * between a fiber and its children there is no lock, for data nor for streams,
+ * and a handler that has children still runs in every mode. Fibers of other
+ * loops would have been one more way to use two processors, and would have
+ * made everything that a handler has in common with its children a race.
+ *
+ * A fiber cancels its children by walking down to them. A thread can not look
+ * into what another thread is doing; there each child has an eventfd, and polls
+ * those of all who are above it.
+ */
+#include "task/child.h"
+
+#include "base/clock.h"
+#include "base/sys.h"
+#include "fiber/fiber.h"
+#include "stream/stream.h"
+#include "loop/wait.h"
+#include "loop/completion.h"
+
+#include <errno.h>
+#include <socketserver/task.h>
+
+struct sks_child {
+	struct sks_list link;       /* among its parent's children */
+	struct sks_task *parent;
+	int (*run)(void *arg);
+	void *arg;
+	int nesting;                /* the parent's, when it was started */
+	int cancelled;              /* by its parent: it will end soon */
+	pthread_mutex_t lock;       /* over the next four */
+	struct sks_task *task;      /* NULL: it has ended */
+	struct sks_completion *joiner;
+	int result;
+	int ended;
+	/* a thread's: */
+	pthread_t thread;
+	struct sks_task own;
+	struct sks_cancel cancel;
+};
+
+static int
+is_thread(const struct sks_child *child)
+{
+	return child->parent->fiber == NULL;
+}
+
+/* -- the child's side -- */
+
+/* What could not be sent belongs to the parent, as the stream does. */
+static void
+leave_dirty(struct sks_child *child, struct sks_task *task)
+{
+	sks_flush_dirty();
+	if (is_thread(child))
+		while (sks_list_pop(&task->dirty) != NULL)
+			;
+	else
+		sks_list_move_all(&child->parent->dirty, &task->dirty);
+}
+
+static void
+run_child(struct sks_child *child, struct sks_task *task)
+{
+	struct sks_completion *joiner;
+	int64_t scope = task->scope;
+	int result = child->run(child->arg);
+
+	sks_children_end(task);
+	sks_task_limit(task, task->limit, scope);
+	leave_dirty(child, task);
+	pthread_mutex_lock(&child->lock);
+	child->task = NULL;
+	child->result = result;
+	child->ended = 1;
+	joiner = child->joiner;
+	if (joiner != NULL)
+		joiner->claimed = 1;
+	pthread_mutex_unlock(&child->lock);
+	if (joiner != NULL)
+		sks_complete(joiner);
+}
+
+static void
+fiber_main(void *arg)
+{
+	run_child(arg, sks_task_current());
+}
+
+static void *
+thread_main(void *arg)
+{
+	struct sks_child *child = arg;
+
+	sks_task_now = &child->own;
+	run_child(child, &child->own);
+	return NULL;
+}
+
+/* -- starting -- */
+
+static void
+inherit(struct sks_task *task, const struct sks_task *parent)
+{
+	/* As if in a scope of the parent's: what the child sets extends nothing. */
+	sks_task_limit(task, SKS_NEVER, parent->deadline);
+	task->name = parent->name;
+	task->peer = parent->peer;
+	task->peer_len = parent->peer_len;
+	atomic_store(&task->cancelled, atomic_load(&parent->cancelled));
+}
+
+static int
+start_fiber(struct sks_child *child)
+{
+	struct sks_task *parent = child->parent;
+	struct sks_fiber *fiber = sks_fiber_start(parent->fiber->pool, fiber_main, child);
+
+	if (fiber == NULL)
+		return -1;
+	fiber->task.loop = parent->loop;
+	inherit(&fiber->task, parent);
+	child->task = &fiber->task;
+	sks_loop_ready(parent->loop, &fiber->task);
+	return 0;
+}
+
+static unsigned int
+depth(const struct sks_task *task)
+{
+	const struct sks_cancel *cancel;
+	unsigned int n = 0;
+
+	for (cancel = task->cancel; cancel != NULL; cancel = cancel->up)
+		n++;
+	return n;
+}
+
+/* From here on two threads may write: nothing may be left on a list that is one's own. */
+static void
+share_streams(struct sks_task *task)
+{
+	sks_flush_dirty();
+	while (sks_list_pop(&task->dirty) != NULL)
+		;
+	task->shares++;
+}
+
+static int
+create_thread(struct sks_child *child)
+{
+	sigset_t all, old;
+	int error;
+
+	/* Signals are the host's, and must find the host's own threads. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &old);
+	error = sks_sys_pthread_create(&child->thread, NULL, thread_main, child);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (error == 0)
+		return 0;
+	errno = error;
+	return -1;
+}
+
+/* The signal that cancels a child process interrupts the wait of one of its threads only. */
+static int
+own_cancels(const struct sks_task *task)
+{
+	struct sks_cancel *cancel = task->cancel;
+
+	return cancel != NULL && cancel->lent ? sks_cancel_own(cancel, 0) : 0;
+}
+
+static int
+start_thread(struct sks_child *child)
+{
+	struct sks_task *parent = child->parent;
+	int error;
+
+	if (depth(parent) == SKS_CANCEL_MOST) {
+		errno = EAGAIN;
+		return -1;
+	}
+	if (own_cancels(parent) == -1 || sks_cancel_init(&child->cancel) == -1)
+		return -1;
+	child->cancel.up = parent->cancel;
+	sks_task_init(&child->own);
+	inherit(&child->own, parent);
+	child->own.cancel = &child->cancel;
+	child->own.shares = 1;
+	child->task = &child->own;
+	share_streams(parent);
+	if (create_thread(child) == 0)
+		return 0;
+	error = errno;
+	parent->shares--;
+	sks_sys_close(child->cancel.fd);
+	errno = error;
+	return -1;
+}
+
+struct sks_child *
+sks_go(int (*run)(void *arg), void *arg)
+{
+	struct sks_child *child = sks_sys_calloc(1, sizeof(*child));
+	struct sks_task *parent = sks_task_current();
+
+	if (child == NULL)
+		return NULL;
+	child->parent = parent;
+	child->run = run;
+	child->arg = arg;
+	child->nesting = parent->nesting;
+	pthread_mutex_init(&child->lock, NULL);
+	if ((is_thread(child) ? start_thread(child) : start_fiber(child)) == 0) {
+		sks_list_append(&parent->children, &child->link);
+		return child;
+	}
+	pthread_mutex_destroy(&child->lock);
+	sks_sys_free(child);
+	return NULL;
+}
+
+/* -- the end -- */
+
+/* It has ended, and its thread was joined. */
+static void
+bury(struct sks_child *child)
+{
+	sks_list_remove(&child->link);
+	if (is_thread(child)) {
+		child->parent->shares--;
+		sks_sys_close(child->cancel.fd);
+	}
+	pthread_mutex_destroy(&child->lock);
+	sks_sys_free(child);
+}
+
+/* 1: w will be told of its end. 0: it has ended already. */
+static int
+ask_to_be_told(struct sks_child *child, struct sks_completion *w)
+{
+	int ended;
+
+	pthread_mutex_lock(&child->lock);
+	ended = child->ended;
+	child->joiner = ended ? NULL : w;
+	pthread_mutex_unlock(&child->lock);
+	return !ended;
+}
+
+/* 1: too late, it has claimed to tell w. */
+static int
+ask_no_more(struct sks_child *child, struct sks_completion *w)
+{
+	int claimed;
+
+	pthread_mutex_lock(&child->lock);
+	child->joiner = NULL;
+	claimed = w->claimed;
+	pthread_mutex_unlock(&child->lock);
+	return claimed;
+}
+
+/* 0: it has ended; -1: the wait has. */
+static int
+await_end(struct sks_child *child)
+{
+	struct sks_completion w;
+	int rc;
+
+	if (sks_completion_init(&w) == -1)
+		return -1;
+	rc = ask_to_be_told(child, &w) ? sks_completion_wait(&w, SKS_NEVER) : 0;
+	if (rc == -1 && ask_no_more(child, &w)) {
+		sks_completion_wait_certain(&w);
+		rc = 0;
+	}
+	sks_completion_end(&w);
+	return rc;
+}
+
+/* Whatever happens meanwhile. */
+static void
+hold_for_end(struct sks_child *child)
+{
+	struct sks_completion w;
+
+	if (is_thread(child)) {
+		pthread_join(child->thread, NULL);
+		return;
+	}
+	(void)sks_completion_init(&w); /* needs nothing on a fiber */
+	if (ask_to_be_told(child, &w))
+		sks_completion_wait_certain(&w);
+}
+
+/* Is there nothing that could end the wait, or must it not end? */
+static int
+is_for_certain(const struct sks_child *child)
+{
+	const struct sks_task *task = child->parent;
+
+	return child->cancelled ||
+	    (is_thread(child) && task->cancel == NULL && task->deadline == SKS_NEVER);
+}
+
+int
+sks_join(struct sks_child *child, int *result)
+{
+	if (child->parent != sks_task_current()) {
+		errno = EINVAL;
+		return -1;
+	}
+	sks_flush_dirty();
+	if (!is_for_certain(child) && await_end(child) == -1)
+		return -1;
+	hold_for_end(child);
+	if (result != NULL)
+		*result = child->result;
+	bury(child);
+	return 0;
+}
+
+void
+sks_cancel(struct sks_child *child)
+{
+	if (child == NULL)
+		return;
+	child->cancelled = 1;
+	if (is_thread(child))
+		sks_cancel_set(&child->cancel, 1);
+	else if (child->task != NULL) {
+		sks_wait_cancel(child->task);
+		sks_children_cancel(child->task);
+	}
+}
+
+void
+sks_children_cancel(struct sks_task *task)
+{
+	struct sks_list *link, *after;
+
+	sks_list_each (link, after, &task->children)
+		sks_cancel(sks_list_entry(link, struct sks_child, link));
+}
+
+/* The oldest child of the innermost handler; NULL: there is none. */
+static struct sks_child *
+next_to_end(struct sks_task *task)
+{
+	struct sks_list *link, *after;
+
+	sks_list_each (link, after, &task->children) {
+		struct sks_child *child = sks_list_entry(link, struct sks_child, link);
+
+		if (child->nesting >= task->nesting)
+			return child;
+	}
+	return NULL;
+}
+
+void
+sks_children_end_all(struct sks_task *task)
+{
+	struct sks_list *link, *after;
+	struct sks_child *child;
+	int error = errno;
+
+	sks_list_each (link, after, &task->children) {
+		child = sks_list_entry(link, struct sks_child, link);
+		if (child->nesting >= task->nesting)
+			sks_cancel(child);
+	}
+	while ((child = next_to_end(task)) != NULL) {
+		hold_for_end(child);
+		bury(child);
+	}
+	errno = error;
+}

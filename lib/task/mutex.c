@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sks_mutex: a lock that fibers and threads share, and that may be held across
+ * a wait.
+ *
+ * Unlocking hands the lock to who waits longest, so nobody is overtaken and a
+ * woken waiter never has to ask again. The pthread mutex inside guards only
+ * these few fields and is never held across a wait.
+ */
+#include "base/clock.h"
+#include "base/sys.h"
+#include "stream/stream.h"
+#include "loop/completion.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <socketserver/fiber.h>
+
+struct sks_mutex {
+	pthread_mutex_t guard;
+	struct sks_task *holder;
+	struct sks_list waiters;
+};
+
+struct sks_mutex *
+sks_mutex_new(void)
+{
+	struct sks_mutex *mutex = sks_sys_calloc(1, sizeof(*mutex));
+
+	if (mutex == NULL)
+		return NULL;
+	pthread_mutex_init(&mutex->guard, NULL);
+	sks_list_init(&mutex->waiters);
+	return mutex;
+}
+
+void
+sks_mutex_free(struct sks_mutex *mutex)
+{
+	if (mutex == NULL)
+		return;
+	pthread_mutex_destroy(&mutex->guard);
+	sks_sys_free(mutex);
+}
+
+/* Under the guard. 0 taken, or -1 with EBUSY or EDEADLK. */
+static int
+try(struct sks_mutex *mutex, struct sks_task *me)
+{
+	if (mutex->holder == NULL) {
+		mutex->holder = me;
+		return 0;
+	}
+	errno = mutex->holder == me ? EDEADLK : EBUSY;
+	return -1;
+}
+
+int
+sks_mutex_trylock(struct sks_mutex *mutex)
+{
+	int rc;
+
+	pthread_mutex_lock(&mutex->guard);
+	rc = try(mutex, sks_task_current());
+	pthread_mutex_unlock(&mutex->guard);
+	return rc;
+}
+
+int
+sks_mutex_lock(struct sks_mutex *mutex)
+{
+	struct sks_completion w;
+	int rc;
+
+	if (sks_mutex_trylock(mutex) == 0)
+		return 0;
+	if (errno != EBUSY)
+		return -1;
+	sks_flush_dirty();
+	if (sks_completion_init(&w) == -1)
+		return -1;
+	pthread_mutex_lock(&mutex->guard);
+	rc = try(mutex, w.task);
+	if (rc == -1)
+		sks_list_append(&mutex->waiters, &w.link);
+	pthread_mutex_unlock(&mutex->guard);
+
+	if (rc == -1 && (rc = sks_completion_wait(&w, SKS_NEVER)) == -1) {
+		pthread_mutex_lock(&mutex->guard);
+		sks_list_remove(&w.link);
+		pthread_mutex_unlock(&mutex->guard);
+		if (w.claimed) {
+			sks_completion_wait_certain(&w);
+			rc = 0;
+		}
+	}
+	sks_completion_end(&w);
+	return rc;
+}
+
+int
+sks_mutex_unlock(struct sks_mutex *mutex)
+{
+	struct sks_list *link;
+	struct sks_completion *next = NULL;
+
+	pthread_mutex_lock(&mutex->guard);
+	if (mutex->holder != sks_task_current()) {
+		pthread_mutex_unlock(&mutex->guard);
+		errno = EPERM;
+		return -1;
+	}
+	link = sks_list_pop(&mutex->waiters);
+	if (link != NULL) {
+		next = sks_list_entry(link, struct sks_completion, link);
+		next->claimed = 1;
+	}
+	mutex->holder = next != NULL ? next->task : NULL;
+	pthread_mutex_unlock(&mutex->guard);
+	if (next != NULL)
+		sks_complete(next);
+	return 0;
+}

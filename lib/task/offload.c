@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sks_offload: what blocks, on a helper thread.
+ *
+ * The argument is as a rule on the stack of who waits, so a function that has
+ * begun is waited for, cancelled or not. One that is still queued is taken
+ * back instead: then it has not run, and its caller can say so.
+ */
+#include "loop/helpers.h"
+#include "stream/stream.h"
+#include "loop/completion.h"
+
+#include "base/clock.h"
+#include "loop/wait.h"
+
+#include <errno.h>
+#include <socketserver/fiber.h>
+
+struct offload {
+	struct sks_work work;
+	struct sks_completion completion;
+	void (*run)(void *arg);
+	void *arg;
+};
+
+static void
+run_work(struct sks_work *work)
+{
+	struct offload *o = sks_container_of(work, struct offload, work);
+
+	o->run(o->arg);
+}
+
+static void
+work_done(struct sks_work *work)
+{
+	sks_complete(&sks_container_of(work, struct offload, work)->completion);
+}
+
+static int
+offload(void (*run)(void *arg), void *arg)
+{
+	struct offload o = { .work = { .run = run_work, .done = work_done }, .run = run, .arg = arg };
+
+	if (sks_completion_init(&o.completion) == -1 || sks_helpers_submit(&sks_helpers_offload, &o.work) == -1)
+		return -1;
+	if (sks_completion_wait(&o.completion, SKS_NEVER) == 0)
+		return 0;
+	if (sks_helpers_cancel(&sks_helpers_offload, &o.work))
+		return -1;
+	sks_completion_wait_certain(&o.completion);
+	return 0;
+}
+
+int
+sks_offload(void (*run)(void *arg), void *arg)
+{
+	sks_flush_dirty();
+	if (sks_wait_may() == -1)
+		return -1;
+	if (sks_task_current()->fiber != NULL)
+		return offload(run, arg);
+	run(arg);
+	return 0;
+}

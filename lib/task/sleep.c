@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The waits of socketserver/fiber.h: the seam, behind the flush rule.
+ */
+#include "base/clock.h"
+#include "stream/stream.h"
+#include "loop/wait.h"
+
+#include <errno.h>
+#include <socketserver/fiber.h>
+
+int
+sks_sleep(int ms)
+{
+	if (ms < 0) {
+		errno = EINVAL;
+		return -1;
+	}
+	sks_flush_dirty();
+	if (ms > 0) /* one more: the clock's present millisecond is partly over */
+		return sks_wait_until(sks_clock_after((int64_t)ms + 1));
+	sks_wait_turn();
+	if (sks_task_is_cancelled(sks_task_current())) {
+		errno = ECANCELED;
+		return -1;
+	}
+	return 0;
+}
+
+void
+sks_yield(void)
+{
+	sks_flush_dirty();
+	sks_wait_turn();
+}
+
+int
+sks_wait_fd(int fd, int events, int timeout_ms)
+{
+	if (events == 0 || (events & ~(SKS_READ | SKS_WRITE)) != 0) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (fd < 0) {
+		errno = EBADF;
+		return -1;
+	}
+	sks_flush_dirty();
+	return sks_wait_any(fd, events, sks_clock_after(timeout_ms > 0 ? timeout_ms : -1));
+}
