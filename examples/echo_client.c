@@ -74,7 +74,7 @@ receive_some(struct sks_rfile *rfile)
 }
 
 static void
-talk(struct sks_conn *conn)
+talk(struct sks_client *client)
 {
 	static struct buffer out;
 	int more = 1; /* of standard input */
@@ -82,23 +82,23 @@ talk(struct sks_conn *conn)
 	for (;;) {
 		int unsent = out.start < out.end;
 		struct sks_selectable set[] = {
-			{ .rfile = conn->rfile, .want = SKS_READ },
-			{ .socket = conn->socket, .want = unsent ? SKS_WRITE : 0 },
+			{ .rfile = client->rfile, .want = SKS_READ },
+			{ .socket = client->socket, .want = unsent ? SKS_WRITE : 0 },
 			{ .fd = STDIN_FILENO, .want = more && !unsent ? SKS_READ : 0 },
 		};
 
 		if (sks_select(set, 3, SKS_OFF) == -1)
 			err(1, "select");
 		if (set[1].ready)
-			send_some(conn->socket, &out);
-		if (set[0].ready && !receive_some(conn->rfile)) {
+			send_some(client->socket, &out);
+		if (set[0].ready && !receive_some(client->rfile)) {
 			if (out.start < out.end)
 				errx(1, "the server has closed the connection before all was sent");
 			return; /* also before the end of our input: it may have no more to say */
 		}
 		if (set[2].ready && !fill(&out)) {
 			more = 0;
-			sks_socket_shutdown(conn->socket, SHUT_WR); /* the end, for the server to see */
+			sks_socket_shutdown(client->socket, SHUT_WR); /* the end, for the server to see */
 		}
 	}
 }
@@ -106,30 +106,30 @@ talk(struct sks_conn *conn)
 /* -- datagrams -- */
 
 static void
-ask(struct sks_conn *conn, const char *line, size_t n, unsigned long number)
+ask(struct sks_client *client, const char *line, size_t n, unsigned long number)
 {
 	char *first;
 
-	if (sks_write(conn->wfile, line, n) == -1 || sks_flush(conn->wfile) == -1)
+	if (sks_write(client->wfile, line, n) == -1 || sks_flush(client->wfile) == -1)
 		err(1, "send line %lu", number);
-	if (sks_peek(conn->rfile, 1, &first) == -1 && errno == ETIMEDOUT)
+	if (sks_peek(client->rfile, 1, &first) == -1 && errno == ETIMEDOUT)
 		errx(1, "line %lu: no answer within %d seconds", number, ANSWER_MS / 1000);
-	while (receive_some(conn->rfile))
+	while (receive_some(client->rfile))
 		;
-	sks_next_datagram(conn->rfile);
+	sks_next_datagram(client->rfile);
 }
 
 static void
-ask_all(struct sks_conn *conn)
+ask_all(struct sks_client *client)
 {
 	unsigned long number = 0;
 	char *line = NULL;
 	size_t size = 0;
 	ssize_t n;
 
-	sks_rfile_set_idle(conn->rfile, ANSWER_MS);
+	sks_rfile_set_idle(client->rfile, ANSWER_MS);
 	while ((n = getline(&line, &size, stdin)) > 0)
-		ask(conn, line, (size_t)n, ++number);
+		ask(client, line, (size_t)n, ++number);
 	if (ferror(stdin))
 		err(1, "standard input");
 	free(line);
@@ -179,7 +179,7 @@ main(int argc, char **argv)
 		{ "udp", no_argument, NULL, 'u' },
 		{ 0 },
 	};
-	struct sks_conn *conn;
+	struct sks_client *client;
 	const char *address;
 	char with_udp[300];
 	int option, udp = 0;
@@ -206,14 +206,14 @@ main(int argc, char **argv)
 		snprintf(with_udp, sizeof(with_udp), "udp:%s", address);
 		address = with_udp;
 	}
-	conn = sks_connect(address, 0);
-	if (conn == NULL)
+	client = sks_connect(address, 0);
+	if (client == NULL)
 		return 1; /* the library has said why */
-	if (is_datagram(conn->socket))
-		ask_all(conn);
+	if (is_datagram(client->socket))
+		ask_all(client);
 	else
-		talk(conn);
-	if (sks_conn_close(conn) == -1)
+		talk(client);
+	if (sks_client_close(client) == -1)
 		err(1, "close");
 	return 0;
 }

@@ -31,7 +31,7 @@ struct question {
 };
 
 static int
-ask_over(struct sks_conn *server, struct question *q)
+ask_over(struct sks_client *server, struct question *q)
 {
 	char *line;
 
@@ -51,14 +51,14 @@ static int
 ask(void *arg)
 {
 	struct question *q = arg;
-	struct sks_conn *server = sks_connect(q->address, LIMIT_MS);
+	struct sks_client *server = sks_connect(q->address, LIMIT_MS);
 	int error = 0;
 
 	if (server == NULL)
 		return errno;
 	if (ask_over(server, q) == -1)
 		error = errno;
-	sks_conn_close(server);
+	sks_client_close(server);
 	return error;
 }
 
@@ -92,7 +92,7 @@ answer(struct sks_request *req)
 	for (i = 0; i < servers->count; i++) {
 		if (q[i].child == NULL)
 			error = ENOMEM;
-		else if (sks_join(q[i].child, &error) == -1)
+		else if (sks_child_join(q[i].child, &error) == -1)
 			return -1;
 		sks_printf(req->wfile, "%s: %s\n", q[i].address,
 		    error == 0 ? q[i].answer : strerror(error));

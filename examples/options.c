@@ -143,7 +143,7 @@ parse_options(int argc, char **argv, struct options *o)
 	struct option known[COUNT(table)];
 	int option, files = o->files > 0 ? o->files : 1;
 
-	if (sks_fill_standard_files() == -1)
+	if (sks_process_fill_standard_files() == -1)
 		err(1, "/dev/null");
 	memcpy(known, table, sizeof(known));
 	if (o->keep == NULL)
@@ -152,5 +152,6 @@ parse_options(int argc, char **argv, struct options *o)
 		take(o, option, optarg);
 	take_addresses(o, argc - optind, argv + optind);
 	if (o->server.max_connections > 0)
-		o->server.max_connections = sks_raise_open_files(o->server.max_connections * files) / files;
+		o->server.max_connections =
+		    sks_process_raise_open_files(o->server.max_connections * files) / files;
 }

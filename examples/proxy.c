@@ -29,7 +29,7 @@ struct target {
 /* A pair of connections: a request's state. */
 struct pair {
 	struct sks_request *req;
-	struct sks_conn *server;
+	struct sks_client *server;
 	atomic_uint moved; /* how often anything was passed on, either way */
 	int failed;        /* why the way back ended; 0: in order */
 	atomic_int reset;  /* one side has broken off */
@@ -99,9 +99,9 @@ pass_both(struct pair *pair)
 	rc = pass_on(pair, pair->req->rfile, pair->server->wfile);
 	error = errno;
 	sks_socket_shutdown(pair->server->socket, how_to_end(pair, rc, error));
-	if (sks_join(back, NULL) == -1) { /* the server stops: so does the child */
-		sks_cancel(back);
-		sks_join(back, NULL);
+	if (sks_child_join(back, NULL) == -1) { /* the server stops: so does the child */
+		sks_child_cancel(back);
+		sks_child_join(back, NULL);
 	}
 	if (pair->reset)
 		break_off(pair);
@@ -129,7 +129,7 @@ handle(struct sks_request *req)
 	sks_rfile_set_idle(pair->server->rfile, target->idle_ms);
 	rc = pass_both(pair);
 	error = errno;
-	sks_conn_close(pair->server); /* what it could not send was told above */
+	sks_client_close(pair->server); /* what it could not send was told above */
 	errno = error;
 	return rc;
 }

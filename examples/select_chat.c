@@ -158,7 +158,7 @@ listen_on(const char *text)
 	socklen_t len;
 	char bound[160];
 
-	if (sks_address(text, &addr, &len) == -1)
+	if (sks_address_parse(text, &addr, &len) == -1)
 		err(1, "%s", text);
 	socket = sks_socket_new(addr.ss_family, SOCK_STREAM, 0);
 	if (socket == NULL)
@@ -173,7 +173,7 @@ listen_on(const char *text)
 	if (sks_socket_getsockname(socket, (struct sockaddr *)&addr, &len) == -1)
 		err(1, "getsockname");
 	printf("select_chat: listening on %s%s\n", addr.ss_family == AF_UNIX ? "" : "tcp:",
-	    sks_address_text((struct sockaddr *)&addr, len, bound, sizeof(bound)));
+	    sks_address_format((struct sockaddr *)&addr, len, bound, sizeof(bound)));
 	fflush(stdout);
 	return socket;
 }

@@ -119,7 +119,7 @@ load(const char *handler)
 	    handler);
 	for (i = 0; i < COUNT(crashes); i++)
 		sigaction(crashes[i], &action, &before[i]);
-	module = sks_plugin_load(handler);
+	module = sks_module_load(handler);
 	for (i = 0; i < COUNT(crashes); i++)
 		sigaction(crashes[i], &before[i], NULL);
 	return module;
@@ -133,8 +133,8 @@ describe(const char *handler)
 
 	if (module == NULL)
 		return EXIT_FAILURE;
-	text = sks_plugin_describe(module);
-	sks_plugin_free(module);
+	text = sks_module_describe(module);
+	sks_module_free(module);
 	if (text == NULL) {
 		warn("describe");
 		return EXIT_FAILURE;
@@ -151,10 +151,10 @@ list_one(const char *name, const char *path, void *arg)
 	struct sks_module *module = load(path);
 
 	if (module != NULL)
-		printf("%-16s %s\n", name, sks_plugin_summary(module));
+		printf("%-16s %s\n", name, sks_module_summary(module));
 	else
 		*(int *)arg = EXIT_FAILURE;
-	sks_plugin_free(module);
+	sks_module_free(module);
 	return 0;
 }
 
@@ -163,7 +163,7 @@ list(void)
 {
 	int status = EXIT_SUCCESS;
 
-	if (sks_plugin_each(list_one, &status) == -1) {
+	if (sks_module_each(list_one, &status) == -1) {
 		warn("list");
 		return EXIT_FAILURE;
 	}
@@ -271,7 +271,7 @@ parse(struct settings *s, int argc, char **argv)
 		errx(USAGE, "one handler, please: %s is too much", argv[optind + 1]);
 	s->handler = argv[optind];
 	if (s->server.max_connections > 0)
-		s->server.max_connections = sks_raise_open_files(s->server.max_connections);
+		s->server.max_connections = sks_process_raise_open_files(s->server.max_connections);
 }
 
 /* -- serving -- */
@@ -315,9 +315,9 @@ default_address(struct settings *s, const struct sks_module *module, char *buf, 
 {
 	if (s->addresses[0] != NULL)
 		return;
-	if (sks_plugin_port(module) == 0 || !(sks_plugin_serves(module) & SKS_STREAMS))
-		errx(USAGE, "%s: where? (--listen ADDRESS)", sks_plugin_name(module));
-	snprintf(buf, size, "localhost:%d", sks_plugin_port(module));
+	if (sks_module_port(module) == 0 || !(sks_module_serves(module) & SKS_STREAMS))
+		errx(USAGE, "%s: where? (--listen ADDRESS)", sks_module_name(module));
+	snprintf(buf, size, "localhost:%d", sks_module_port(module));
 	append(s->addresses, buf);
 }
 
@@ -325,7 +325,7 @@ static int
 set_options(struct sks_module *module, const char *const *options)
 {
 	for (; *options != NULL; options++)
-		if (sks_plugin_set(module, *options) == -1)
+		if (sks_module_set(module, *options) == -1)
 			return -1;
 	return 0;
 }
@@ -334,7 +334,7 @@ static int
 listen_on(struct sks_module *module, const char *const *addresses)
 {
 	for (; *addresses != NULL; addresses++)
-		if (sks_plugin_listen(module, serving, *addresses) == -1)
+		if (sks_module_listen(module, serving, *addresses) == -1)
 			return -1;
 	return 0;
 }
@@ -364,7 +364,7 @@ serve(void)
 	catch_signal(SIGINT, on_stop);
 	catch_signal(SIGTERM, on_stop);
 	catch_signal(SIGHUP, on_hangup);
-	sks_log_addresses(serving);
+	sks_server_log_addresses(serving);
 	rc = sks_serve_forever(serving);
 	if (rc == -1 && errno == ETIMEDOUT)
 		warnx("some requests did not end in time and were cut off");
@@ -372,7 +372,7 @@ serve(void)
 		warn("serve");
 	catch_signal(SIGINT, SIG_IGN);
 	catch_signal(SIGTERM, SIG_IGN);
-	sks_log_statistics(serving);
+	sks_server_log_statistics(serving);
 	return rc;
 }
 
@@ -386,15 +386,15 @@ run(struct settings *s)
 	if (module != NULL && set_options(module, s->options) == 0) {
 		default_address(s, module, address, sizeof(address));
 		if (!s->mode_given)
-			s->server.mode = sks_plugin_mode(module);
-		serving = sks_plugin_server_new(module, &s->server);
+			s->server.mode = sks_module_mode(module);
+		serving = sks_module_server_new(module, &s->server);
 	}
 	if (serving != NULL && listen_on(module, s->addresses) == 0) {
 		forget_passed_sockets();
 		rc = s->check ? 0 : serve();
 	}
 	sks_server_free(serving);
-	sks_plugin_free(module);
+	sks_module_free(module);
 	return rc;
 }
 
@@ -404,7 +404,7 @@ main(int argc, char **argv)
 	struct settings settings = { .server = { .stop_signals = 1 } };
 	int rc;
 
-	if (sks_fill_standard_files() == -1)
+	if (sks_process_fill_standard_files() == -1)
 		err(EXIT_FAILURE, "/dev/null");
 	parse(&settings, argc, argv);
 	rc = run(&settings);

@@ -100,7 +100,8 @@ listens_on(const char *name, int first, int n)
 {
 	int i;
 
-	ck_assert_msg(sks_listen_inherited(server, name) == 0, "%s: %s", name, strerror(errno));
+	ck_assert_msg(sks_server_listen_inherited(server, name) == 0, "%s: %s", name,
+	    strerror(errno));
 	for (i = 0; i < n; i++) {
 		ck_assert_int_eq(sks_server_fileno(server, (unsigned int)i), first + i);
 		ck_assert_int_eq(fcntl(first + i, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
@@ -114,7 +115,7 @@ refused(const char *name, int error, const char *words)
 	int lines = log_lines();
 
 	errno = 0;
-	ck_assert_msg(sks_listen_inherited(server, name) == -1, "it was taken");
+	ck_assert_msg(sks_server_listen_inherited(server, name) == -1, "it was taken");
 	ck_assert_msg(errno == error, "%s", strerror(errno));
 	ck_assert_int_eq(log_lines(), lines + 1);
 	ck_assert_msg(log_count(words) > 0, "nothing of: %s", words);
@@ -148,7 +149,7 @@ START_TEST(those_of_a_name_are_listened_on)
 	refused("web:web", ENOENT, "no socket of that name");
 	listens_on("web", 4, 2);
 	ck_assert_int_eq(fcntl(3, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC); /* nor do others inherit it */
-	ck_assert_int_eq(sks_listen_inherited(server, "a"), 0);
+	ck_assert_int_eq(sks_server_listen_inherited(server, "a"), 0);
 	ck_assert_int_eq(sks_server_fileno(server, 2), 3);
 }
 END_TEST
@@ -168,7 +169,7 @@ START_TEST(the_same_is_not_taken_twice)
 	pass(4, SOCK_STREAM, 1);
 	environment("2", "a:b");
 	listens_on("a", 3, 1);
-	ck_assert_int_eq(sks_listen_inherited(server, ""), -1);
+	ck_assert_int_eq(sks_server_listen_inherited(server, ""), -1);
 	ck_assert_int_eq(errno, EINVAL);
 	ck_assert_int_eq(log_count("listen on fd:3: it is listened on already"), 1);
 	ck_assert_int_eq(sks_server_fileno(server, 1), -1);

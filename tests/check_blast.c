@@ -240,7 +240,7 @@ run_host(const struct mode *mode)
 	if (is_impatient)
 		options.drain_ms = options.linger_ms = 1;
 	atexit(say_goodbye);
-	(void)sks_report_overflow();
+	(void)sks_fiber_report_overflow();
 	server_in_host = sks_tcp_server_new("127.0.0.1:0", &bad_handler, &options);
 	if (server_in_host == NULL)
 		return 1;

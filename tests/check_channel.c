@@ -147,14 +147,14 @@ end_waits(void *arg)
 	for (i = 0; i < 3; i++)
 		ck_assert_ptr_nonnull(child[i] = sks_go(recv_one, NULL));
 	ck_assert_int_eq(sks_sleep(2), 0);
-	sks_cancel(child[0]);
-	ck_assert_int_eq(sks_join(child[0], &result[0]), 0);
+	sks_child_cancel(child[0]);
+	ck_assert_int_eq(sks_child_join(child[0], &result[0]), 0);
 	ck_assert_int_eq(result[0], ECANCELED);
 	ck_assert_int_eq(sks_channel_send(channel, &item), 0);
 	ck_assert_int_eq(sks_sleep(2), 0);
 	sks_channel_close(channel);
 	for (i = 1; i < 3; i++)
-		ck_assert_int_eq(sks_join(child[i], &result[i]), 0);
+		ck_assert_int_eq(sks_child_join(child[i], &result[i]), 0);
 	ck_assert_int_eq(result[1] + result[2], 5 + 1000);
 }
 
@@ -176,15 +176,15 @@ end_sends(void *arg)
 	for (i = 0; i < 3; i++)
 		ck_assert_ptr_nonnull(child[i] = sks_go(send_one, &item[i]));
 	ck_assert_int_eq(sks_sleep(2), 0);
-	sks_cancel(child[0]);
-	ck_assert_int_eq(sks_join(child[0], &result[0]), 0);
+	sks_child_cancel(child[0]);
+	ck_assert_int_eq(sks_child_join(child[0], &result[0]), 0);
 	ck_assert_int_eq(result[0], ECANCELED);
 	ck_assert_int_eq(sks_channel_recv(channel, &got), 1);
 	ck_assert_int_eq(got, 0);
 	ck_assert_int_eq(sks_sleep(2), 0);
 	sks_channel_close(channel);
 	for (i = 1; i < 3; i++)
-		ck_assert_int_eq(sks_join(child[i], &result[i]), 0);
+		ck_assert_int_eq(sks_child_join(child[i], &result[i]), 0);
 	ck_assert_int_eq(result[1] + result[2], EPIPE);
 	for (i = 1; i < 4; i++)
 		ck_assert(sks_channel_recv(channel, &got) == 1 && got == i);
@@ -261,10 +261,10 @@ exchange_numbers(void *arg)
 		ck_assert_ptr_nonnull(senders[i] = sks_go(send_all_numbers, NULL));
 	}
 	for (i = 0; i < 3; i++)
-		ck_assert_int_eq(sks_join(senders[i], NULL), 0);
+		ck_assert_int_eq(sks_child_join(senders[i], NULL), 0);
 	sks_channel_close(channel);
 	for (i = 0; i < 3; i++)
-		ck_assert_int_eq(sks_join(receivers[i], NULL), 0);
+		ck_assert_int_eq(sks_child_join(receivers[i], NULL), 0);
 	ck_assert_int_eq(sum, 3L * items * (items + 1) / 2);
 }
 

@@ -47,7 +47,7 @@ resolves_to(const char *const *addresses, size_t n)
 	pthread_mutex_lock(&names_lock);
 	memset(&names, 0, sizeof(names));
 	for (names.n = 0; names.n < n; names.n++)
-		ck_assert_int_eq(sks_address(addresses[names.n], &names.addrs[names.n],
+		ck_assert_int_eq(sks_address_parse(addresses[names.n], &names.addrs[names.n],
 		    &names.lens[names.n]), 0);
 	pthread_mutex_unlock(&names_lock);
 }
@@ -124,7 +124,7 @@ connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	char text[160];
 
-	sks_address_text(addr, len, text, sizeof(text));
+	sks_address_format(addr, len, text, sizeof(text));
 	if (ntried < MOST)
 		tried_at[ntried++] = rig_now();
 	snprintf(tried + strlen(tried), sizeof(tried) - strlen(tried), "%s ", text);
@@ -154,14 +154,14 @@ open_listener(struct listener *l, const char *address, int backlog)
 	socklen_t len;
 
 	memset(l->fill, -1, sizeof(l->fill));
-	ck_assert_int_eq(sks_address(address, &addr, &len), 0);
+	ck_assert_int_eq(sks_address_parse(address, &addr, &len), 0);
 	l->fd = socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	ck_assert_int_eq(bind(l->fd, (struct sockaddr *)&addr, len), 0);
 	if (backlog >= 0)
 		ck_assert_int_eq(listen(l->fd, backlog), 0);
 	len = sizeof(addr);
 	getsockname(l->fd, (struct sockaddr *)&addr, &len);
-	sks_address_text((struct sockaddr *)&addr, len, l->address, sizeof(l->address));
+	sks_address_format((struct sockaddr *)&addr, len, l->address, sizeof(l->address));
 }
 
 /* Its backlog is full: SYNs go unanswered from here on. */
@@ -173,7 +173,7 @@ open_silent(struct listener *l, const char *address)
 	size_t i;
 
 	open_listener(l, address, 0);
-	ck_assert_int_eq(sks_address(l->address, &addr, &len), 0);
+	ck_assert_int_eq(sks_address_parse(l->address, &addr, &len), 0);
 	for (i = 0; i < 3; i++) {
 		l->fill[i] = socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 		(void)syscall(SYS_connect, l->fill[i], &addr, len);
@@ -193,7 +193,7 @@ close_listener(struct listener *l)
 
 /* The listener has a client from conn, and they understand each other. */
 static void
-meet(struct listener *l, struct sks_conn *conn)
+meet(struct listener *l, struct sks_client *conn)
 {
 	char buf[8], *line;
 	int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
@@ -222,7 +222,7 @@ static void
 connect_to_one(void *arg)
 {
 	struct listener l;
-	struct sks_conn *conn;
+	struct sks_client *conn;
 	char local[100];
 	int on = 0, fd;
 
@@ -238,7 +238,7 @@ connect_to_one(void *arg)
 		ck_assert_int_ne(on, 0);
 	}
 	meet(&l, conn);
-	ck_assert_int_eq(sks_conn_close(conn), 0);
+	ck_assert_int_eq(sks_client_close(conn), 0);
 	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
 
 	if (strncmp(arg, "127", 3) == 0) { /* without a host it is this machine */
@@ -247,7 +247,7 @@ connect_to_one(void *arg)
 		ck_assert_ptr_nonnull(conn);
 		ck_assert_int_eq(sks_socket_gettimeout(conn->socket), SKS_OFF);
 		fd = accept4(l.fd, NULL, NULL, SOCK_CLOEXEC);
-		ck_assert_int_eq(sks_conn_close(conn), 0);
+		ck_assert_int_eq(sks_client_close(conn), 0);
 		close(fd);
 	}
 	close_listener(&l);
@@ -404,7 +404,7 @@ static void
 pass_over_silence(void *arg)
 {
 	struct listener silent, good;
-	struct sks_conn *conn;
+	struct sks_client *conn;
 	const char *found[2];
 
 	(void)arg;
@@ -419,7 +419,7 @@ pass_over_silence(void *arg)
 	ck_assert_int_eq(ntried, 2);
 	/* After a quarter of a second, so long before the first would have timed out. */
 	ck_assert_int_ge(tried_at[1] - tried_at[0], 249 * 1000000);
-	ck_assert_int_eq(sks_conn_close(conn), 0);
+	ck_assert_int_eq(sks_client_close(conn), 0);
 	ck_assert_int_eq(log_lines(), 0);
 	close_listener(&silent);
 	close_listener(&good);
@@ -455,7 +455,7 @@ let_the_slow_win(void *arg)
 	struct sockaddr_storage addr;
 	socklen_t len = sizeof(addr);
 	struct listener slow, silent[2];
-	struct sks_conn *conn;
+	struct sks_client *conn;
 	const char *found[3];
 	char text[160];
 	int i;
@@ -474,9 +474,9 @@ let_the_slow_win(void *arg)
 	it_is_over = 1;
 	ck_assert_int_eq(ntried, 3);
 	ck_assert_int_eq(sks_socket_getpeername(conn->socket, (struct sockaddr *)&addr, &len), 0);
-	ck_assert_str_eq(sks_address_text((struct sockaddr *)&addr, len, text, sizeof(text)),
+	ck_assert_str_eq(sks_address_format((struct sockaddr *)&addr, len, text, sizeof(text)),
 	    slow.address);
-	ck_assert_int_eq(sks_conn_close(conn), 0);
+	ck_assert_int_eq(sks_client_close(conn), 0);
 	while (rig_here()->live > 1)
 		sks_yield();
 	close_listener(&slow);
@@ -494,7 +494,7 @@ static void
 hurry_after_failures(void *arg)
 {
 	struct listener dead, good;
-	struct sks_conn *conn;
+	struct sks_client *conn;
 	const char *found[MOST];
 	int i, quick = 0;
 
@@ -515,7 +515,7 @@ hurry_after_failures(void *arg)
 	for (i = 1; i < ntried; i++)
 		quick |= tried_at[i] - tried_at[i - 1] < 249 * 1000000;
 	ck_assert(quick);
-	ck_assert_int_eq(sks_conn_close(conn), 0);
+	ck_assert_int_eq(sks_client_close(conn), 0);
 	ck_assert_int_eq(log_lines(), 0);
 	close_listener(&dead);
 	close_listener(&good);
@@ -687,7 +687,7 @@ fail_each(void *arg)
 	found[1] = good.address;
 	for (i = 0; i < SKS_ARRAY_LEN(rules); i++) {
 		for (k = 1; k < 30; k++) {
-			struct sks_conn *conn;
+			struct sks_client *conn;
 			char rule[64];
 			unsigned long hits;
 
@@ -704,7 +704,7 @@ fail_each(void *arg)
 			hits = sks_fault_hits();
 			if (conn != NULL) {
 				(void)sks_puts(conn->wfile, "one\n");
-				(void)sks_conn_close(conn);
+				(void)sks_client_close(conn);
 			}
 			sks_fault_clear();
 			if (hits == 0)
@@ -773,7 +773,7 @@ own_network(int ports)
 static void
 use_all_ports(void *arg)
 {
-	struct sks_conn *conns[8];
+	struct sks_client *conns[8];
 	struct listener l;
 	int n = 0;
 
@@ -785,7 +785,7 @@ use_all_ports(void *arg)
 	ck_assert_int_eq(n, 4);
 	ck_assert_int_eq(log_count("Cannot assign requested address"), 1);
 	while (n > 0)
-		sks_conn_close(conns[--n]);
+		sks_client_close(conns[--n]);
 	close_listener(&l);
 }
 

@@ -404,21 +404,21 @@ ask_by_datagram(void *arg)
 {
 	struct rig_link *l = arg;
 	struct sks_socket *pair[2];
-	struct sks_conn *conn;
+	struct sks_client *conn;
 	char *line;
 	int i;
 
 	ck_assert_int_eq(sks_readline(&l->r, &line), 5);
 	ck_assert_int_eq(sks_socket_pair(SOCK_DGRAM, pair), 0);
 	rig_go(&rig, answer_datagrams, pair[1]);
-	conn = sks_makefile(pair[0], "rw");
+	conn = sks_socket_makefile(pair[0], "rw");
 	ck_assert_ptr_nonnull(conn);
 	for (i = 0; i < 3; i++) {
 		ck_assert_int_eq(sks_puts(conn->wfile, "question\n"), 0);
 		ck_assert_int_eq(sks_readline(conn->rfile, &line), 6);
 		ck_assert_int_eq(sks_next_datagram(conn->rfile), 0);
 	}
-	ck_assert_int_eq(sks_conn_close(conn), 0);
+	ck_assert_int_eq(sks_client_close(conn), 0);
 	sks_socket_free(pair[0]);
 	ck_assert_int_eq(sks_puts(&l->w, "done\n"), 0);
 	sks_flush_end();

@@ -12,14 +12,14 @@
 
 struct client {
 	struct sks_socket *pair[2]; /* ours, and the other side */
-	struct sks_conn *conn;
+	struct sks_client *conn;
 };
 
 static void
 open_client(struct client *c)
 {
 	ck_assert_int_eq(sks_socket_pair(SOCK_STREAM, c->pair), 0);
-	c->conn = sks_makefile(c->pair[0], "rw");
+	c->conn = sks_socket_makefile(c->pair[0], "rw");
 	ck_assert_ptr_nonnull(c->conn);
 }
 
@@ -28,7 +28,7 @@ close_client(void *arg)
 {
 	struct client *c = arg;
 
-	ck_assert_int_eq(sks_conn_close(c->conn), 0);
+	ck_assert_int_eq(sks_client_close(c->conn), 0);
 	sks_socket_free(c->pair[0]);
 	sks_socket_free(c->pair[1]);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * check_makefile.c - the streams of clients: of sks_connect() and of
- * sks_makefile(), over connections and datagrams; in a thread (loop test 0)
+ * sks_socket_makefile(), over connections and datagrams; in a thread (loop test 0)
  * and on a fiber (1), and in handlers of every mode.
  */
 #include "acceptance.h"
@@ -20,17 +20,17 @@
 		ck_assert_int_eq(errno, (error)); \
 	} while (0)
 
-static struct sks_conn *
+static struct sks_client *
 connected(const char *address)
 {
-	struct sks_conn *conn = sks_connect(address, 0);
+	struct sks_client *conn = sks_connect(address, 0);
 
 	ck_assert_msg(conn != NULL, "%s: %s", address, strerror(errno));
 	return conn;
 }
 
 static void
-expect_line(struct sks_conn *conn, const char *text)
+expect_line(struct sks_client *conn, const char *text)
 {
 	char *line = sks_gets(conn->rfile);
 
@@ -39,7 +39,7 @@ expect_line(struct sks_conn *conn, const char *text)
 }
 
 static void
-expect_end(struct sks_conn *conn)
+expect_end(struct sks_client *conn)
 {
 	errno = -1;
 	ck_assert_ptr_null(sks_gets(conn->rfile));
@@ -52,15 +52,15 @@ static void
 make_files(void *arg)
 {
 	struct sks_socket *pair[2];
-	struct sks_conn *r, *w, *rw;
+	struct sks_client *r, *w, *rw;
 	char byte;
 	int fd;
 
 	(void)arg;
 	ck_assert_int_eq(sks_socket_pair(SOCK_STREAM, pair), 0);
-	r = sks_makefile(pair[0], "r");
-	w = sks_makefile(pair[0], "w");
-	rw = sks_makefile(pair[1], "rw");
+	r = sks_socket_makefile(pair[0], "r");
+	w = sks_socket_makefile(pair[0], "w");
+	rw = sks_socket_makefile(pair[1], "rw");
 	ck_assert(r != NULL && w != NULL && rw != NULL);
 	ck_assert(r->rfile != NULL && r->wfile == NULL && r->socket == pair[0]);
 	ck_assert(w->rfile == NULL && w->wfile != NULL);
@@ -77,19 +77,19 @@ make_files(void *arg)
 	ck_assert_int_eq(sks_socket_close(pair[0]), 0);
 	ck_fails(sks_socket_send(pair[0], "x", 1, 0), EBADF);
 	ck_assert_int_eq(sks_puts(w->wfile, "still here\n"), 0);
-	ck_assert_int_eq(sks_conn_close(w), 0); /* which flushes */
+	ck_assert_int_eq(sks_client_close(w), 0); /* which flushes */
 	expect_line(rw, "still here");
 	ck_assert_int_ne(fcntl(fd, F_GETFD), -1);
-	ck_assert_int_eq(sks_conn_close(r), 0);
+	ck_assert_int_eq(sks_client_close(r), 0);
 	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
 	expect_end(rw);
 	sks_socket_free(pair[0]);
 
 	/* And the other way: the socket outlives its streams. */
-	ck_assert_int_eq(sks_conn_close(rw), 0);
+	ck_assert_int_eq(sks_client_close(rw), 0);
 	ck_assert_int_eq(sks_socket_recv(pair[1], &byte, 1, 0), 0);
 	sks_socket_free(pair[1]);
-	ck_assert_int_eq(sks_conn_close(NULL), 0);
+	ck_assert_int_eq(sks_client_close(NULL), 0);
 }
 
 START_TEST(streams_and_socket_end_in_any_order)
@@ -102,15 +102,15 @@ static void
 free_first(void *arg)
 {
 	struct sks_socket *pair[2];
-	struct sks_conn *conn;
+	struct sks_client *conn;
 
 	(void)arg;
 	ck_assert_int_eq(sks_socket_pair(SOCK_STREAM, pair), 0);
-	conn = sks_makefile(pair[0], "rw");
+	conn = sks_socket_makefile(pair[0], "rw");
 	sks_socket_free(pair[0]);
 	ck_assert_int_eq(sks_socket_send(pair[1], "x\n", 2, 0), 2);
 	expect_line(conn, "x");
-	ck_assert_int_eq(sks_conn_close(conn), 0);
+	ck_assert_int_eq(sks_client_close(conn), 0);
 	sks_socket_free(pair[1]);
 }
 
@@ -129,21 +129,21 @@ START_TEST(modes_and_sockets_that_make_no_files)
 	ck_assert_int_eq(sks_socket_pair(SOCK_STREAM, pair), 0);
 	for (i = 0; i < SKS_ARRAY_LEN(modes); i++) {
 		errno = 0;
-		ck_assert_ptr_null(sks_makefile(pair[0], modes[i]));
+		ck_assert_ptr_null(sks_socket_makefile(pair[0], modes[i]));
 		ck_assert_int_eq(errno, EINVAL);
 	}
 	sks_socket_settimeout(pair[0], 0);
-	ck_assert_ptr_null(sks_makefile(pair[0], "rw"));
+	ck_assert_ptr_null(sks_socket_makefile(pair[0], "rw"));
 	ck_assert_int_eq(errno, EINVAL);
 	sks_socket_settimeout(pair[0], 1);
 	sks_fault("malloc:ENOMEM");
-	ck_assert_ptr_null(sks_makefile(pair[0], "rw"));
+	ck_assert_ptr_null(sks_socket_makefile(pair[0], "rw"));
 	ck_assert_int_eq(errno, ENOMEM);
 	sks_fault_clear();
 	sks_socket_free(pair[0]);
 	sks_socket_free(pair[1]);
 	ck_assert_int_eq(sks_socket_pair(SOCK_SEQPACKET, pair), 0);
-	ck_assert_ptr_null(sks_makefile(pair[0], "rw"));
+	ck_assert_ptr_null(sks_socket_makefile(pair[0], "rw"));
 	ck_assert_int_eq(errno, EINVAL);
 	sks_socket_free(pair[0]);
 	sks_socket_free(pair[1]);
@@ -155,14 +155,14 @@ lose_output(void *arg)
 {
 	static char block[200000];
 	struct sks_socket *pair[2];
-	struct sks_conn *conn;
+	struct sks_client *conn;
 
 	(void)arg;
 	ck_assert_int_eq(sks_socket_pair(SOCK_STREAM, pair), 0);
-	conn = sks_makefile(pair[0], "w");
+	conn = sks_socket_makefile(pair[0], "w");
 	ck_assert_int_eq(sks_puts(conn->wfile, "lost"), 0);
 	sks_socket_free(pair[1]);
-	ck_fails(sks_conn_close(conn), EPIPE);
+	ck_fails(sks_client_close(conn), EPIPE);
 	sks_socket_free(pair[0]);
 
 	/* Nobody reads: close waits no longer than the time limit. */
@@ -171,13 +171,13 @@ lose_output(void *arg)
 	while (sks_socket_send(pair[0], block, sizeof(block), 0) > 0)
 		;
 	sks_socket_settimeout(pair[0], 20);
-	conn = sks_makefile(pair[0], "rw");
+	conn = sks_socket_makefile(pair[0], "rw");
 	ck_assert_int_eq(sks_puts(conn->wfile, "lost"), 0);
-	ck_fails(sks_conn_close(conn), ETIMEDOUT);
-	conn = sks_makefile(pair[0], "rw");
+	ck_fails(sks_client_close(conn), ETIMEDOUT);
+	conn = sks_socket_makefile(pair[0], "rw");
 	ck_assert_ptr_null(sks_gets(conn->rfile));
 	ck_assert_int_eq(errno, ETIMEDOUT);
-	ck_assert_int_eq(sks_conn_close(conn), 0);
+	ck_assert_int_eq(sks_client_close(conn), 0);
 	sks_socket_free(pair[0]);
 	sks_socket_free(pair[1]);
 }
@@ -191,7 +191,7 @@ END_TEST
 static void
 read_a_line(void *arg)
 {
-	struct sks_conn *conn = arg;
+	struct sks_client *conn = arg;
 
 	ck_assert_ptr_null(sks_gets(conn->rfile));
 	ck_assert_int_eq(errno, 0);
@@ -201,18 +201,18 @@ static void
 close_in_use(void *arg)
 {
 	struct sks_socket *pair[2];
-	struct sks_conn *conn;
+	struct sks_client *conn;
 
 	(void)arg;
 	ck_assert_int_eq(sks_socket_pair(SOCK_STREAM, pair), 0);
-	conn = sks_makefile(pair[0], "rw");
+	conn = sks_socket_makefile(pair[0], "rw");
 	rig_go(rig_here(), read_a_line, conn);
 	sks_yield();
-	ck_fails(sks_conn_close(conn), EBUSY);
+	ck_fails(sks_client_close(conn), EBUSY);
 	ck_assert_int_eq(sks_socket_shutdown(conn->socket, SHUT_RD), 0);
 	while (rig_here()->live > 1)
 		sks_yield();
-	ck_assert_int_eq(sks_conn_close(conn), 0);
+	ck_assert_int_eq(sks_client_close(conn), 0);
 	sks_socket_free(pair[0]);
 	sks_socket_free(pair[1]);
 }
@@ -230,7 +230,7 @@ END_TEST
 static void
 write_lines(void *arg)
 {
-	struct sks_conn *conn = arg;
+	struct sks_client *conn = arg;
 	int i;
 
 	for (i = 0; i < LINES; i++)
@@ -247,7 +247,7 @@ write_lines_in_thread(void *arg)
 }
 
 static void
-read_lines(struct sks_conn *conn)
+read_lines(struct sks_client *conn)
 {
 	char text[32];
 	int i;
@@ -262,7 +262,7 @@ read_lines(struct sks_conn *conn)
 static void
 talk_both_ways(void *arg)
 {
-	struct sks_conn *conn = connected(arg);
+	struct sks_client *conn = connected(arg);
 	pthread_t thread;
 
 	if (rig_here() != NULL) {
@@ -273,7 +273,7 @@ talk_both_ways(void *arg)
 		read_lines(conn);
 		pthread_join(thread, NULL);
 	}
-	ck_assert_int_eq(sks_conn_close(conn), 0);
+	ck_assert_int_eq(sks_client_close(conn), 0);
 }
 
 static int
@@ -308,7 +308,7 @@ serve_datagrams(struct acc *acc, char address[200], int transport, const struct 
 static void
 exchange_datagrams(void *arg)
 {
-	struct sks_conn *conn = connected(arg);
+	struct sks_client *conn = connected(arg);
 	static char big[30000], got[30000];
 	char *line;
 
@@ -347,7 +347,7 @@ exchange_datagrams(void *arg)
 	ck_assert_int_eq(sks_write(conn->wfile, big, sizeof(big)), 0);
 	ck_assert_int_eq(sks_read(conn->rfile, got, sizeof(got)), sizeof(got));
 	ck_assert_int_eq(sks_read(conn->rfile, got, sizeof(got)), 0);
-	ck_assert_int_eq(sks_conn_close(conn), 0);
+	ck_assert_int_eq(sks_client_close(conn), 0);
 }
 
 START_TEST(a_flush_is_a_datagram_and_a_read_takes_one)
@@ -365,7 +365,7 @@ static void
 send_too_much(void *arg)
 {
 	static char block[300000];
-	struct sks_conn *conn = connected(arg);
+	struct sks_client *conn = connected(arg);
 	size_t largest = 65507;
 	int size;
 
@@ -383,7 +383,7 @@ send_too_much(void *arg)
 	/* As large as can be is not too large. (The server does not take it all.) */
 	ck_assert_int_eq(sks_write(conn->wfile, block, largest), 0);
 	ck_assert_int_eq(sks_flush(conn->wfile), 0);
-	ck_assert_int_eq(sks_conn_close(conn), 0);
+	ck_assert_int_eq(sks_client_close(conn), 0);
 }
 
 static int
@@ -411,16 +411,16 @@ ask_nobody(void *arg)
 {
 	struct sockaddr_storage addr;
 	struct sks_socket *server = sks_socket_new(AF_INET, SOCK_DGRAM, 0);
-	struct sks_conn *conn;
+	struct sks_client *conn;
 	socklen_t len = sizeof(addr);
 	char address[100] = "udp:", buf[16];
 	int i;
 
 	(void)arg;
-	ck_assert_int_eq(sks_address("127.0.0.1:0", &addr, &len), 0);
+	ck_assert_int_eq(sks_address_parse("127.0.0.1:0", &addr, &len), 0);
 	ck_assert_int_eq(sks_socket_bind(server, (struct sockaddr *)&addr, len), 0);
 	ck_assert_int_eq(sks_socket_getsockname(server, (struct sockaddr *)&addr, &len), 0);
-	sks_address_text((struct sockaddr *)&addr, len, address + 4, sizeof(address) - 4);
+	sks_address_format((struct sockaddr *)&addr, len, address + 4, sizeof(address) - 4);
 	sks_socket_free(server);
 	conn = connected(address);
 	for (i = 0; i < 2; i++) {
@@ -448,7 +448,7 @@ ask_nobody(void *arg)
 	expect_end(conn);
 	ck_assert_int_eq(sks_next_datagram(conn->rfile), 0);
 	expect_line(conn, "yes");
-	ck_assert_int_eq(sks_conn_close(conn), 0);
+	ck_assert_int_eq(sks_client_close(conn), 0);
 	sks_socket_free(server);
 }
 
@@ -463,12 +463,12 @@ static void
 lose_a_datagram(void *arg)
 {
 	struct sks_socket *pair[2];
-	struct sks_conn *conn;
+	struct sks_client *conn;
 
 	(void)arg;
 	ck_assert_int_eq(sks_socket_pair(SOCK_DGRAM, pair), 0);
 	sks_socket_settimeout(pair[0], 20);
-	conn = sks_makefile(pair[0], "rw");
+	conn = sks_socket_makefile(pair[0], "rw");
 	sks_fault("send:EMSGSIZE");
 	ck_assert_int_eq(sks_puts(conn->wfile, "x"), 0);
 	ck_assert_ptr_null(sks_gets(conn->rfile));
@@ -476,12 +476,12 @@ lose_a_datagram(void *arg)
 	ck_assert_ptr_null(sks_gets(conn->rfile));
 	ck_assert_int_eq(errno, ETIMEDOUT);
 	ck_assert_int_eq(sks_puts(conn->wfile, "y"), 0);
-	ck_assert_int_eq(sks_conn_close(conn), 0);
+	ck_assert_int_eq(sks_client_close(conn), 0);
 	sks_socket_free(pair[0]);
 	sks_fault_clear();
-	conn = sks_makefile(pair[1], "r");
+	conn = sks_socket_makefile(pair[1], "r");
 	expect_line(conn, "y");
-	ck_assert_int_eq(sks_conn_close(conn), 0);
+	ck_assert_int_eq(sks_client_close(conn), 0);
 	sks_socket_free(pair[1]);
 }
 
@@ -517,7 +517,7 @@ static char upstream[200];
 static int
 relay(struct sks_request *req)
 {
-	struct sks_conn *conn = sks_connect(upstream, 5000);
+	struct sks_client *conn = sks_connect(upstream, 5000);
 	char *line;
 	int rc = 0;
 
@@ -528,7 +528,7 @@ relay(struct sks_request *req)
 		line = rc == 0 ? sks_gets(conn->rfile) : NULL;
 		rc = line != NULL ? sks_printf(req->wfile, "%s\n", line) : -1;
 	}
-	if (sks_conn_close(conn) == -1)
+	if (sks_client_close(conn) == -1)
 		rc = -1;
 	return rc;
 }
@@ -585,7 +585,7 @@ END_TEST
 static int
 pass_on(struct sks_request *req)
 {
-	struct sks_conn **kept = req->state;
+	struct sks_client **kept = req->state;
 	char *line = sks_gets(req->rfile);
 
 	if (line == NULL)
@@ -600,9 +600,9 @@ pass_on(struct sks_request *req)
 static void
 hang_up(struct sks_request *req)
 {
-	struct sks_conn **kept = req->state;
+	struct sks_client **kept = req->state;
 
-	sks_conn_close(*kept);
+	sks_client_close(*kept);
 }
 
 START_TEST(what_a_handler_wrote_to_its_client_goes_when_it_returns)
@@ -610,26 +610,26 @@ START_TEST(what_a_handler_wrote_to_its_client_goes_when_it_returns)
 	static const struct sks_handler passes = {
 		.handle = pass_on,
 		.finish = hang_up,
-		.state_size = sizeof(struct sks_conn *),
+		.state_size = sizeof(struct sks_client *),
 	};
 	struct sks_socket *server = sks_socket_new(AF_INET, SOCK_STREAM, 0), *client;
 	struct sockaddr_storage addr;
-	struct sks_conn *conn;
+	struct sks_client *conn;
 	struct acc front;
 	socklen_t len;
 	int fd, i;
 
-	ck_assert_int_eq(sks_address("127.0.0.1:0", &addr, &len), 0);
+	ck_assert_int_eq(sks_address_parse("127.0.0.1:0", &addr, &len), 0);
 	ck_assert_int_eq(sks_socket_bind(server, (struct sockaddr *)&addr, len), 0);
 	ck_assert_int_eq(sks_socket_listen(server, 1), 0);
 	ck_assert_int_eq(sks_socket_getsockname(server, (struct sockaddr *)&addr, &len), 0);
-	sks_address_text((struct sockaddr *)&addr, len, upstream, sizeof(upstream));
+	sks_address_format((struct sockaddr *)&addr, len, upstream, sizeof(upstream));
 	acc_tcp(&front, _i, &passes, NULL);
 	acc_start(&front);
 	fd = acc_client(&front);
 	peer_puts(fd, "one\n");
 	client = sks_socket_accept(server, NULL, NULL);
-	conn = sks_makefile(client, "r");
+	conn = sks_socket_makefile(client, "r");
 	expect_line(conn, "one");
 	for (i = 0; i < 20; i++) { /* on whichever fiber or thread */
 		peer_puts(fd, "more\n");
@@ -639,7 +639,7 @@ START_TEST(what_a_handler_wrote_to_its_client_goes_when_it_returns)
 	expect_line(conn, "quit");
 	expect_end(conn);
 	peer_expect_eof(fd);
-	sks_conn_close(conn);
+	sks_client_close(conn);
 	sks_socket_free(client);
 	sks_socket_free(server);
 	acc_free(&front);
@@ -657,7 +657,7 @@ static const char *const nuisances[] = {
 static void
 be_pestered(void *arg)
 {
-	struct sks_conn *conn;
+	struct sks_client *conn;
 	char text[32];
 	int i;
 
@@ -668,7 +668,7 @@ be_pestered(void *arg)
 		snprintf(text, sizeof(text), "line %d", i);
 		expect_line(conn, text);
 	}
-	ck_assert_int_eq(sks_conn_close(conn), 0);
+	ck_assert_int_eq(sks_client_close(conn), 0);
 	sks_fault_clear();
 }
 
@@ -693,7 +693,7 @@ exchange_without_memory(void *arg)
 	int k, good = 0;
 
 	for (k = 1; good < 2; k++) {
-		struct sks_conn *conn;
+		struct sks_client *conn;
 		char rule[32], *line = NULL;
 		unsigned long hits;
 
@@ -705,7 +705,7 @@ exchange_without_memory(void *arg)
 			if (sks_puts(conn->wfile, "question\n") == 0)
 				line = sks_gets(conn->rfile);
 			ck_assert(line != NULL || errno == ENOMEM);
-			(void)sks_conn_close(conn);
+			(void)sks_client_close(conn);
 		} else
 			ck_assert_int_eq(errno, ENOMEM);
 		hits = sks_fault_hits();
@@ -741,11 +741,11 @@ START_TEST(without_memory_a_client_fails_and_leaks_nothing)
 	char address[160];
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	ck_assert_int_eq(sks_address("127.0.0.1:0", &addr, &len), 0);
+	ck_assert_int_eq(sks_address_parse("127.0.0.1:0", &addr, &len), 0);
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, len), 0);
 	ck_assert_int_eq(listen(fd, 5), 0);
 	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
-	sks_address_text((struct sockaddr *)&addr, len, address, sizeof(address));
+	sks_address_format((struct sockaddr *)&addr, len, address, sizeof(address));
 	ck_assert_int_eq(pthread_create(&thread, NULL, echo_plainly, &fd), 0);
 	rig_run_on(_i, exchange_without_memory, address);
 	shutdown(fd, SHUT_RDWR);

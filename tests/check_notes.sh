@@ -153,9 +153,9 @@ none "each row of the table has a C call and a test" \
 	#include <socketserver.h>
 	#include <unistd.h>
 	int calls(struct sks_socket *s, struct sks_socket *t, struct sks_socket *pair[2],
-	    struct sks_conn *f, const char *name, const char *data, int fd);
+	    struct sks_client *f, const char *name, const char *data, int fd);
 	int calls(struct sks_socket *s, struct sks_socket *t, struct sks_socket *pair[2],
-	    struct sks_conn *f, const char *name, const char *data, int fd)
+	    struct sks_client *f, const char *name, const char *data, int fd)
 	{
 		struct sockaddr_storage addr = { 0 };
 		socklen_t len = sizeof(addr);

@@ -100,7 +100,7 @@ copy(const char *name)
 static struct sks_module *
 must_load(const char *name)
 {
-	struct sks_module *module = sks_plugin_load(name);
+	struct sks_module *module = sks_module_load(name);
 
 	ck_assert_msg(module != NULL, "%s: %s", name, strerror(errno));
 	return module;
@@ -113,7 +113,7 @@ refused(const char *name, int error, const char *words)
 	int lines = log_lines(), fds = open_descriptors(), said = log_count(words);
 
 	errno = 0;
-	module = sks_plugin_load(name);
+	module = sks_module_load(name);
 	ck_assert_msg(module == NULL, "%s was loaded", name);
 	ck_assert_msg(errno == error, "%s: %s", name, strerror(errno));
 	ck_assert_msg(log_lines() == lines + 1, "%s: %d lines", name, log_lines() - lines);
@@ -146,13 +146,13 @@ START_TEST(a_path_is_loaded_and_tells_what_it_is)
 {
 	struct sks_module *module = must_load(copy("hooks"));
 
-	ck_assert_str_eq(sks_plugin_name(module), "hooks");
-	ck_assert_str_eq(sks_plugin_summary(module), "counts its hooks");
-	ck_assert_str_eq(sks_plugin_file(module), at("hooks.so"));
-	ck_assert_int_eq(sks_plugin_mode(module), SKS_THREADS);
-	ck_assert_int_eq(sks_plugin_serves(module), SKS_DATAGRAMS);
-	ck_assert_int_eq(sks_plugin_port(module), 0);
-	sks_plugin_free(module);
+	ck_assert_str_eq(sks_module_name(module), "hooks");
+	ck_assert_str_eq(sks_module_summary(module), "counts its hooks");
+	ck_assert_str_eq(sks_module_file(module), at("hooks.so"));
+	ck_assert_int_eq(sks_module_mode(module), SKS_THREADS);
+	ck_assert_int_eq(sks_module_serves(module), SKS_DATAGRAMS);
+	ck_assert_int_eq(sks_module_port(module), 0);
+	sks_module_free(module);
 	ck_assert_int_eq(log_lines(), 0);
 }
 END_TEST
@@ -168,11 +168,11 @@ START_TEST(a_name_is_looked_for_in_folder_after_folder)
 	copy_as("hooks", "second/hooks.so");
 	setenv("SOCKETSERVER_HANDLERS", variable, 1);
 	module = must_load("both");
-	ck_assert_str_eq(sks_plugin_name(module), "frozen");
-	sks_plugin_free(module);
+	ck_assert_str_eq(sks_module_name(module), "frozen");
+	sks_module_free(module);
 	module = must_load("hooks.so");
-	ck_assert_str_eq(sks_plugin_file(module), at("second/hooks.so"));
-	sks_plugin_free(module);
+	ck_assert_str_eq(sks_module_file(module), at("second/hooks.so"));
+	sks_module_free(module);
 }
 END_TEST
 
@@ -209,9 +209,9 @@ START_TEST(all_that_can_be_found_are_listed_once)
 	copy_as("hooks", "second/not_a_plugin.txt");
 	copy_as("hooks", "second/.so");
 	setenv("SOCKETSERVER_HANDLERS", variable, 1);
-	ck_assert_int_eq(sks_plugin_each(keep_name, names), 0);
+	ck_assert_int_eq(sks_module_each(keep_name, names), 0);
 	ck_assert_msg(strncmp(names, "a b c ", 6) == 0, "%s", names);
-	ck_assert_int_eq(sks_plugin_each(stop_at_once, &calls), 7);
+	ck_assert_int_eq(sks_module_each(stop_at_once, &calls), 7);
 	ck_assert_int_eq(calls, 1);
 }
 END_TEST
@@ -235,8 +235,8 @@ START_TEST(a_symbolic_link_is_followed)
 	copy("hooks");
 	ck_assert_int_eq(symlink("hooks.so", at("link.so")), 0);
 	module = must_load(at("link.so"));
-	ck_assert_str_eq(sks_plugin_file(module), at("hooks.so"));
-	sks_plugin_free(module);
+	ck_assert_str_eq(sks_module_file(module), at("hooks.so"));
+	sks_module_free(module);
 	ck_assert_int_eq(symlink("loop.so", at("loop.so")), 0);
 	refused(at("loop.so"), ELOOP, "loop.so: ");
 }
@@ -329,7 +329,7 @@ START_TEST(a_file_that_was_cut_anywhere_is_refused)
 	unlink(at("cut.so"));
 	write_file(at("whole.so"), bytes, end);
 	module = must_load(at("whole.so"));
-	sks_plugin_free(module);
+	sks_module_free(module);
 	free(bytes);
 }
 END_TEST
@@ -367,20 +367,20 @@ START_TEST(a_plugin_of_the_first_version_serves_for_ever)
 	char address[64];
 	int fd;
 
-	ck_assert_str_eq(sks_plugin_name(module), "frozen");
-	ck_assert_int_eq(sks_plugin_port(module), 4242);
-	ck_assert_int_eq(sks_plugin_serves(module), SKS_STREAMS);
-	ck_assert_int_eq(sks_plugin_set(module, "text=new"), 0);
-	server = sks_plugin_server_new(module, NULL);
+	ck_assert_str_eq(sks_module_name(module), "frozen");
+	ck_assert_int_eq(sks_module_port(module), 4242);
+	ck_assert_int_eq(sks_module_serves(module), SKS_STREAMS);
+	ck_assert_int_eq(sks_module_set(module, "text=new"), 0);
+	server = sks_module_server_new(module, NULL);
 	ck_assert_ptr_nonnull(server);
-	ck_assert_int_eq(sks_plugin_listen(module, server, "127.0.0.1:0"), 0);
+	ck_assert_int_eq(sks_module_listen(module, server, "127.0.0.1:0"), 0);
 	fd = peer_connect(sks_server_address(server, 0, address, sizeof(address)));
 	peer_half_close(fd); /* no lingering */
 	ck_assert_int_eq(sks_handle_request(server, 10000), 0);
 	peer_expect(fd, "new 42\n");
 	peer_expect_eof(fd);
 	sks_server_free(server);
-	sks_plugin_free(module);
+	sks_module_free(module);
 }
 END_TEST
 
@@ -405,7 +405,7 @@ START_TEST(what_others_may_write_is_refused)
 	chmod(at("folder"), 0775);
 	refused(path, EPERM, why);
 	chmod(at("folder"), 0755);
-	sks_plugin_free(must_load(path));
+	sks_module_free(must_load(path));
 }
 END_TEST
 
@@ -419,7 +419,7 @@ START_TEST(folders_above_must_not_let_others_replace_it)
 	chmod(at("above"), 0777);
 	refused(path, EPERM, "above may be written by others");
 	chmod(at("above"), 01777); /* as /tmp: nobody renames what is not his */
-	sks_plugin_free(must_load(path));
+	sks_module_free(must_load(path));
 }
 END_TEST
 
@@ -435,7 +435,7 @@ START_TEST(what_belongs_to_others_is_refused)
 	ck_assert_int_eq(chown(acc_dir, OTHER_USER, OTHER_USER), 0);
 	refused(path, EPERM, "belongs neither to root nor to this user");
 	ck_assert_int_eq(chown(acc_dir, 0, 0), 0);
-	sks_plugin_free(must_load(path));
+	sks_module_free(must_load(path));
 }
 END_TEST
 
@@ -444,7 +444,7 @@ END_TEST
 static int *
 counter(const struct sks_module *module, const char *name)
 {
-	void *library = dlopen(sks_plugin_file(module), RTLD_NOW | RTLD_NOLOAD);
+	void *library = dlopen(sks_module_file(module), RTLD_NOW | RTLD_NOLOAD);
 	int *found;
 
 	ck_assert_ptr_nonnull(library);
@@ -464,23 +464,23 @@ START_TEST(a_wrong_option_is_refused_in_one_line)
 {
 	struct sks_module *module = must_load(copy("hooks"));
 
-	ck_assert_int_eq(sks_plugin_set(module, "times=5x"), -1);
+	ck_assert_int_eq(sks_module_set(module, "times=5x"), -1);
 	ck_assert_int_eq(errno, EINVAL);
 	said("hooks: option times: 5x: not a number");
-	ck_assert_int_eq(sks_plugin_set(module, "times=10"), -1);
+	ck_assert_int_eq(sks_module_set(module, "times=10"), -1);
 	said("hooks: option times: 10: must be 1 to 9");
-	ck_assert_int_eq(sks_plugin_set(module, "tim=5"), -1);
+	ck_assert_int_eq(sks_module_set(module, "tim=5"), -1);
 	ck_assert_int_eq(errno, EINVAL);
 	said("hooks: option tim: there is none (but word, fail, times)");
-	ck_assert_int_eq(sks_plugin_set(module, "timesandmore=5"), -1);
+	ck_assert_int_eq(sks_module_set(module, "timesandmore=5"), -1);
 	said("hooks: option timesandmore: there is none");
-	ck_assert_int_eq(sks_plugin_set(module, "times"), -1);
+	ck_assert_int_eq(sks_module_set(module, "times"), -1);
 	said("hooks: option times: no value (times=...)");
-	ck_assert_int_eq(sks_plugin_set(module, ""), -1);
+	ck_assert_int_eq(sks_module_set(module, ""), -1);
 	said("hooks: option : there is none");
-	ck_assert_int_eq(sks_plugin_set(module, "word="), -1);
+	ck_assert_int_eq(sks_module_set(module, "word="), -1);
 	said("hooks: option word: (nothing): must be 1 to 31 bytes long");
-	sks_plugin_free(module);
+	sks_module_free(module);
 	ck_assert_int_eq(log_lines(), 0);
 }
 END_TEST
@@ -489,12 +489,12 @@ START_TEST(a_required_option_must_be_set)
 {
 	struct sks_module *module = must_load(copy("hooks"));
 
-	ck_assert_int_eq(sks_plugin_init(module), -1);
+	ck_assert_int_eq(sks_module_init(module), -1);
 	ck_assert_int_eq(errno, EINVAL);
 	said("hooks: option times: must be set");
-	ck_assert_ptr_null(sks_plugin_server_new(module, NULL));
+	ck_assert_ptr_null(sks_module_server_new(module, NULL));
 	ck_assert_int_eq(*counter(module, "hooks_inits"), 0);
-	sks_plugin_free(module);
+	sks_module_free(module);
 }
 END_TEST
 
@@ -505,19 +505,19 @@ START_TEST(init_and_exit_run_once)
 	struct sks_server *servers[2];
 	int *inits = counter(module, "hooks_inits"), *exits = counter(module, "hooks_exits"), i;
 
-	ck_assert_int_eq(sks_plugin_set(module, "times=2"), 0);
+	ck_assert_int_eq(sks_module_set(module, "times=2"), 0);
 	for (i = 0; i < 2; i++) {
-		servers[i] = sks_plugin_server_new(module, &options);
+		servers[i] = sks_module_server_new(module, &options);
 		ck_assert_ptr_nonnull(servers[i]);
 	}
-	ck_assert_int_eq(sks_plugin_init(module), 0);
+	ck_assert_int_eq(sks_module_init(module), 0);
 	ck_assert_int_eq(*inits, 1);
-	ck_assert_int_eq(sks_plugin_set(module, "times=3"), -1);
+	ck_assert_int_eq(sks_module_set(module, "times=3"), -1);
 	ck_assert_int_eq(errno, EBUSY);
 	for (i = 0; i < 2; i++)
 		sks_server_free(servers[i]);
 	ck_assert_int_eq(*exits, 0);
-	sks_plugin_free(module);
+	sks_module_free(module);
 	ck_assert_int_eq(*exits, 1);
 }
 END_TEST
@@ -527,12 +527,12 @@ START_TEST(an_init_that_fails_says_why_and_has_no_exit)
 	struct sks_module *module = must_load(copy("hooks"));
 	int *exits = counter(module, "hooks_exits");
 
-	ck_assert_int_eq(sks_plugin_set(module, "times=2"), 0);
-	ck_assert_int_eq(sks_plugin_set(module, "fail=28"), 0); /* ENOSPC */
-	ck_assert_ptr_null(sks_plugin_server_new(module, NULL));
+	ck_assert_int_eq(sks_module_set(module, "times=2"), 0);
+	ck_assert_int_eq(sks_module_set(module, "fail=28"), 0); /* ENOSPC */
+	ck_assert_ptr_null(sks_module_server_new(module, NULL));
 	ck_assert_int_eq(errno, ENOSPC);
 	said("hooks: init: No space left on device");
-	sks_plugin_free(module);
+	sks_module_free(module);
 	ck_assert_int_eq(*exits, 0);
 }
 END_TEST
@@ -542,12 +542,12 @@ static void
 ask(struct sks_module *module, const char *answer)
 {
 	struct sks_options options = { .mode = SKS_THREADS };
-	struct sks_server *server = sks_plugin_server_new(module, &options);
+	struct sks_server *server = sks_module_server_new(module, &options);
 	char address[64];
 	int fd;
 
 	ck_assert_ptr_nonnull(server);
-	ck_assert_int_eq(sks_plugin_listen(module, server, "udp:127.0.0.1:0"), 0);
+	ck_assert_int_eq(sks_module_listen(module, server, "udp:127.0.0.1:0"), 0);
 	fd = peer_datagram(sks_server_address(server, 0, address, sizeof(address)), NULL);
 	peer_puts(fd, "x");
 	ck_assert_int_eq(sks_handle_request(server, 10000), 0);
@@ -560,16 +560,16 @@ START_TEST(the_same_file_twice_has_options_of_its_own)
 {
 	struct sks_module *a = must_load(copy("hooks")), *b = must_load(at("hooks.so"));
 
-	ck_assert_int_eq(sks_plugin_set(a, "times=1"), 0);
-	ck_assert_int_eq(sks_plugin_set(b, "times=1"), 0);
-	ck_assert_int_eq(sks_plugin_set(b, "times=2"), 0); /* the last one holds */
-	ck_assert_int_eq(sks_plugin_set(b, "word=a"), 0);
-	ck_assert_int_eq(sks_plugin_set(b, "word=b="), 0);
+	ck_assert_int_eq(sks_module_set(a, "times=1"), 0);
+	ck_assert_int_eq(sks_module_set(b, "times=1"), 0);
+	ck_assert_int_eq(sks_module_set(b, "times=2"), 0); /* the last one holds */
+	ck_assert_int_eq(sks_module_set(b, "word=a"), 0);
+	ck_assert_int_eq(sks_module_set(b, "word=b="), 0);
 	ask(a, "word");
 	ask(b, "b=b=");
-	sks_plugin_free(a);
+	sks_module_free(a);
 	ask(b, "b=b=");
-	sks_plugin_free(b);
+	sks_module_free(b);
 }
 END_TEST
 
@@ -583,12 +583,12 @@ START_TEST(a_mode_it_refuses_is_refused_with_the_reason)
 	struct sks_module *module = must_load(copy("hooks"));
 	struct sks_options options = { .mode = modes[_i] };
 
-	ck_assert_int_eq(sks_plugin_set(module, "times=2"), 0);
-	ck_assert_ptr_null(sks_plugin_server_new(module, &options));
+	ck_assert_int_eq(sks_module_set(module, "times=2"), 0);
+	ck_assert_ptr_null(sks_module_server_new(module, &options));
 	ck_assert_int_eq(errno, EINVAL);
 	said(words[_i]);
 	ck_assert_int_eq(*counter(module, "hooks_inits"), 0);
-	sks_plugin_free(module);
+	sks_module_free(module);
 }
 END_TEST
 
@@ -599,25 +599,25 @@ START_TEST(only_what_it_serves_is_listened_on)
 	char address[64], path[200];
 	int fd;
 
-	ck_assert_int_eq(sks_plugin_set(module, "times=2"), 0);
-	server = sks_plugin_server_new(module, NULL);
+	ck_assert_int_eq(sks_module_set(module, "times=2"), 0);
+	server = sks_module_server_new(module, NULL);
 	ck_assert_ptr_nonnull(server);
-	ck_assert_int_eq(sks_plugin_listen(module, server, "127.0.0.1:0"), -1);
+	ck_assert_int_eq(sks_module_listen(module, server, "127.0.0.1:0"), -1);
 	ck_assert_int_eq(errno, EINVAL);
 	said("hooks: listen on 127.0.0.1:0: it does not serve streams");
 	snprintf(path, sizeof(path), "unix:%s", at("socket"));
-	ck_assert_int_eq(sks_plugin_listen(module, server, path), -1);
+	ck_assert_int_eq(sks_module_listen(module, server, path), -1);
 	said("it does not serve streams");
 	ck_assert_int_eq(access(at("socket"), F_OK), -1);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	snprintf(address, sizeof(address), "fd:%d", fd);
-	ck_assert_int_eq(sks_plugin_listen(module, server, address), -1);
+	ck_assert_int_eq(sks_module_listen(module, server, address), -1);
 	said("it does not serve streams");
 	close(fd);
-	ck_assert_int_eq(sks_plugin_listen(module, server, "nonsense"), -1);
+	ck_assert_int_eq(sks_module_listen(module, server, "nonsense"), -1);
 	ck_assert_int_eq(sks_server_fileno(server, 0), -1);
 	sks_server_free(server);
-	sks_plugin_free(module);
+	sks_module_free(module);
 }
 END_TEST
 
@@ -629,14 +629,14 @@ START_TEST(it_is_described)
 		"  word=word\n        what to say (string, 1 to 31 bytes long)\n",
 		"  times=\n        how often (number, 1 to 9, must be set)\n" };
 	struct sks_module *module = must_load(copy("hooks"));
-	char *text = sks_plugin_describe(module);
+	char *text = sks_module_describe(module);
 	size_t i;
 
 	ck_assert_ptr_nonnull(text);
 	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		ck_assert_msg(strstr(text, words[i]) != NULL, "not in it: %s\n%s", words[i], text);
 	free(text);
-	sks_plugin_free(module);
+	sks_module_free(module);
 }
 END_TEST
 
@@ -660,15 +660,15 @@ START_TEST(whatever_fails_is_an_error_and_nothing_is_left)
 		snprintf(rule, sizeof(rule), "%s:%d", calls[_i], k);
 		ck_assert_int_eq(sks_fault(rule), 0);
 		errno = 0;
-		module = sks_plugin_load(path);
+		module = sks_module_load(path);
 		ck_assert_int_eq(module == NULL, errno != 0 && sks_fault_hits() > 0);
-		if (module != NULL && sks_plugin_set(module, "times=2") == 0 &&
-		    sks_plugin_set(module, "word=w") == 0)
-			server = sks_plugin_server_new(module, &options);
+		if (module != NULL && sks_module_set(module, "times=2") == 0 &&
+		    sks_module_set(module, "word=w") == 0)
+			server = sks_module_server_new(module, &options);
 		if (server != NULL)
-			free(sks_plugin_describe(module));
+			free(sks_module_describe(module));
 		sks_server_free(server);
-		sks_plugin_free(module);
+		sks_module_free(module);
 		failed = sks_fault_hits() > 0;
 		sks_fault_clear();
 		ck_assert_int_eq(open_descriptors(), fds);

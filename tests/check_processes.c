@@ -707,7 +707,7 @@ wait_in_a_way(struct sks_request *req)
 	sks_flush(req->wfile);
 	if (child == NULL)
 		sleep_long(NULL);
-	else if (sks_join(child, NULL) == -1 && errno == ECANCELED)
+	else if (sks_child_join(child, NULL) == -1 && errno == ECANCELED)
 		while (atomic_load(&seen->waited) == 0)
 			sched_yield(); /* the child was told, too, by nobody else */
 	return SKS_DONE;

@@ -58,7 +58,7 @@ START_TEST(closed_standard_files_are_filled)
 		if (_i & (1 << fd))
 			close(fd);
 	}
-	rc = sks_fill_standard_files();
+	rc = sks_process_fill_standard_files();
 	for (fd = 0; fd < 3; fd++)
 		filled[fd] = is_null(fd);
 	ck_assert_int_eq(rc, 0);
@@ -73,9 +73,9 @@ START_TEST(without_dev_null_that_is_an_error_only_when_it_is_needed)
 	int rc, error;
 
 	ck_assert_int_eq(sks_fault("open:ENOENT"), 0);
-	ck_assert_int_eq(sks_fill_standard_files(), 0);
+	ck_assert_int_eq(sks_process_fill_standard_files(), 0);
 	close(STDIN_FILENO);
-	rc = sks_fill_standard_files();
+	rc = sks_process_fill_standard_files();
 	error = errno;
 	ck_assert_int_eq(rc, -1);
 	ck_assert_int_eq(error, ENOENT);
@@ -102,13 +102,13 @@ soft_limit(void)
 START_TEST(the_limit_of_open_files_is_raised_as_far_as_may_be)
 {
 	limit_files(200, 500);
-	ck_assert_int_eq(sks_raise_open_files(50), 50);
+	ck_assert_int_eq(sks_process_raise_open_files(50), 50);
 	ck_assert_uint_eq(soft_limit(), 200);
-	ck_assert_int_eq(sks_raise_open_files(300), 300);
+	ck_assert_int_eq(sks_process_raise_open_files(300), 300);
 	ck_assert_uint_eq(soft_limit(), 316);
 	ck_assert_int_eq(log_lines(), 0);
 	ck_assert_int_eq(sks_fault("setrlimit:EPERM"), 0); /* as without privileges */
-	ck_assert_int_eq(sks_raise_open_files(1000), 484);
+	ck_assert_int_eq(sks_process_raise_open_files(1000), 484);
 	ck_assert_uint_eq(soft_limit(), 500);
 	ck_assert_int_eq(log_lines(), 1);
 	ck_assert_int_eq(log_count("1000 connections need 1016 open files, but only 500"), 1);
@@ -119,7 +119,7 @@ START_TEST(where_it_can_not_be_raised_that_is_said)
 {
 	limit_files(200, 500);
 	ck_assert_int_eq(sks_fault("setrlimit:EPERM:1+"), 0);
-	ck_assert_int_eq(sks_raise_open_files(300), 184);
+	ck_assert_int_eq(sks_process_raise_open_files(300), 184);
 	ck_assert_int_eq(log_count("300 connections need 316 open files, but only 200"), 1);
 }
 END_TEST
@@ -148,11 +148,11 @@ START_TEST(addresses_and_statistics_are_lines)
 		    i < 2 ? 0 : (int)getpid());
 		ck_assert_int_eq(sks_server_listen(server, address), 0);
 	}
-	sks_log_addresses(server);
+	sks_server_log_addresses(server);
 	ck_assert_int_eq(log_lines(), 4);
 	for (i = 0; i < 4; i++)
 		ck_assert_msg(log_count(lines[i]) == 1, "not said: %s", lines[i]);
-	sks_log_statistics(server);
+	sks_server_log_statistics(server);
 	ck_assert_int_eq(log_count("me: stopped: 0 connections, 0 datagrams, 0 failed, 0 bytes in, "
 				   "0 bytes out"), 1);
 	sks_server_free(server);

@@ -176,11 +176,11 @@ look_at_streams(void *arg)
 {
 	struct sks_socket *pair[2];
 	struct sks_selectable set[2];
-	struct sks_conn *conn;
+	struct sks_client *conn;
 
 	(void)arg;
 	pair_of(pair);
-	conn = sks_makefile(pair[0], "rw");
+	conn = sks_socket_makefile(pair[0], "rw");
 	set[0] = (struct sks_selectable){ .rfile = conn->rfile, .want = SKS_READ };
 	set[1] = (struct sks_selectable){ .socket = pair[0], .want = SKS_READ };
 	ck_assert_int_eq(sks_select(set, 1, 0), 0);
@@ -201,7 +201,7 @@ look_at_streams(void *arg)
 	set[1].socket = pair[1];
 	ck_assert_int_eq(sks_select(set, 2, SKS_OFF), 1);
 	ck_assert_int_eq(set[1].ready, SKS_READ);
-	sks_conn_close(conn);
+	sks_client_close(conn);
 	free_pair(pair);
 }
 

@@ -48,7 +48,7 @@ bound(const char *text, int type)
 	/* The same suite may run beside this one: not with the same names. */
 	snprintf(own, sizeof(own), strncmp(text, "unix:", 5) == 0 ? "%s.%d" : "%s", text,
 	    (int)getpid());
-	ck_assert_int_eq(sks_address(own, &addr, &len), 0);
+	ck_assert_int_eq(sks_address_parse(own, &addr, &len), 0);
 	s = sks_socket_new(addr.ss_family, type, 0);
 	ck_assert_ptr_nonnull(s);
 	ck_assert_int_eq(sks_socket_bind(s, (struct sockaddr *)&addr, len), 0);
@@ -181,7 +181,7 @@ use_closed(void *arg)
 	ck_fails(sks_socket_getpeername(s, any, &len), EBADF);
 	ck_fails(sks_socket_get_option(s, SOL_SOCKET, SO_TYPE, &value), EBADF);
 	ck_fails(sks_socket_set_option(s, SOL_SOCKET, SO_REUSEADDR, 1), EBADF);
-	ck_assert_ptr_null(sks_makefile(s, "rw"));
+	ck_assert_ptr_null(sks_socket_makefile(s, "rw"));
 	ck_assert_int_eq(errno, EBADF);
 	sks_socket_free(s);
 }
@@ -317,7 +317,7 @@ be_refused(void *arg)
 	(void)arg;
 	ck_fails(connect_to(s, server), ECONNREFUSED);
 	sks_socket_free(s);
-	ck_assert_int_eq(sks_address("unix:/tmp/sks-there-is-none", &addr, &len), 0);
+	ck_assert_int_eq(sks_address_parse("unix:/tmp/sks-there-is-none", &addr, &len), 0);
 	s = sks_socket_new(AF_UNIX, SOCK_STREAM, 0);
 	ck_fails(sks_socket_connect(s, (struct sockaddr *)&addr, len), ENOENT);
 	sks_socket_free(s);
@@ -1002,19 +1002,19 @@ START_TEST(addresses_are_read_and_written)
 	size_t i;
 
 	for (i = 0; i < SKS_ARRAY_LEN(texts); i++) {
-		ck_assert_int_eq(sks_address(texts[i], &addr, &len), 0);
-		ck_assert_str_eq(sks_address_text((struct sockaddr *)&addr, len, buf, sizeof(buf)),
+		ck_assert_int_eq(sks_address_parse(texts[i], &addr, &len), 0);
+		ck_assert_str_eq(sks_address_format((struct sockaddr *)&addr, len, buf, sizeof(buf)),
 		    texts[i]);
 	}
-	ck_assert_int_eq(sks_address("udp::53", &addr, &len), 0);
-	ck_fails(sks_address("localhost:80", &addr, &len), EINVAL);
-	ck_fails(sks_address("127.0.0.1:http", &addr, &len), EINVAL);
-	ck_fails(sks_address("127.0.0.1", &addr, &len), EINVAL);
-	ck_fails(sks_address("fd:3", &addr, &len), EINVAL);
+	ck_assert_int_eq(sks_address_parse("udp::53", &addr, &len), 0);
+	ck_fails(sks_address_parse("localhost:80", &addr, &len), EINVAL);
+	ck_fails(sks_address_parse("127.0.0.1:http", &addr, &len), EINVAL);
+	ck_fails(sks_address_parse("127.0.0.1", &addr, &len), EINVAL);
+	ck_fails(sks_address_parse("fd:3", &addr, &len), EINVAL);
 	memset(buf, 'x', sizeof(buf));
 	memcpy(buf, "unix:/", 6);
 	buf[sizeof(buf) - 1] = '\0';
-	ck_fails(sks_address(buf, &addr, &len), ENAMETOOLONG);
+	ck_fails(sks_address_parse(buf, &addr, &len), ENAMETOOLONG);
 }
 END_TEST
 

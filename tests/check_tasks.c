@@ -51,12 +51,12 @@ start_and_join(void *arg)
 
 	(void)arg;
 	ck_assert_ptr_nonnull(child);
-	ck_assert_int_eq(sks_join(child, &result), 0);
+	ck_assert_int_eq(sks_child_join(child, &result), 0);
 	ck_assert_int_eq(result, 42);
 	child = sks_go(give_back, &number);
 	ck_assert_ptr_nonnull(child);
-	ck_assert_int_eq(sks_join(child, NULL), 0);
-	sks_cancel(NULL);
+	ck_assert_int_eq(sks_child_join(child, NULL), 0);
+	sks_child_cancel(NULL);
 }
 
 START_TEST(join_tells_what_run_returned)
@@ -80,7 +80,7 @@ start_many(void *arg)
 	for (i = 0; i < 20; i++) {
 		int at = i * 7 % 20;
 
-		ck_assert_int_eq(sks_join(child[at], &result), 0);
+		ck_assert_int_eq(sks_child_join(child[at], &result), 0);
 		ck_assert_int_eq(result, at);
 	}
 }
@@ -101,16 +101,16 @@ start_and_cancel(void *arg)
 	(void)arg;
 	ck_assert_ptr_nonnull(child);
 	ck_assert_int_eq(sks_sleep(1), 0);
-	sks_cancel(child);
-	sks_cancel(child);
+	sks_child_cancel(child);
+	sks_child_cancel(child);
 	ck_assert_int_eq(sks_sleep(1), 0); /* it alone is cancelled */
-	ck_assert_int_eq(sks_join(child, &result), 0);
+	ck_assert_int_eq(sks_child_join(child, &result), 0);
 	ck_assert_int_eq(result, ECANCELED);
 	ck_assert_int_eq(error, ECANCELED);
 	child = sks_go(sleep_for_ever, NULL);
 	ck_assert_ptr_nonnull(child);
-	sks_cancel(child); /* before it ever ran */
-	ck_assert_int_eq(sks_join(child, &result), 0);
+	sks_child_cancel(child); /* before it ever ran */
+	ck_assert_int_eq(sks_child_join(child, &result), 0);
 	ck_assert_int_eq(result, ECANCELED);
 }
 
@@ -131,11 +131,11 @@ join_in_vain(void *arg)
 	ck_assert_ptr_nonnull(child);
 	sks_timeout_begin(&timeout, 5);
 	errno = 0;
-	ck_assert_int_eq(sks_join(child, &result), -1);
+	ck_assert_int_eq(sks_child_join(child, &result), -1);
 	ck_assert_int_eq(errno, ETIMEDOUT);
 	ck_assert_int_eq(sks_timeout_end(&timeout), 1);
-	sks_cancel(child);
-	ck_assert_int_eq(sks_join(child, &result), 0);
+	sks_child_cancel(child);
+	ck_assert_int_eq(sks_child_join(child, &result), 0);
 	ck_assert_int_eq(result, ECANCELED);
 }
 
@@ -167,14 +167,14 @@ have_grandchildren(void *arg)
 	(void)arg;
 	ck_assert_ptr_nonnull(child);
 	ck_assert_int_eq(sks_sleep(2), 0);
-	sks_cancel(child);
-	ck_assert_int_eq(sks_join(child, &result), 0);
+	sks_child_cancel(child);
+	ck_assert_int_eq(sks_child_join(child, &result), 0);
 	ck_assert_int_eq(result, ECANCELED);
 	ck_assert_int_eq(error, ECANCELED);
 	error = 0;
 	child = sks_go(start_another_and_leave, &error);
 	ck_assert_ptr_nonnull(child);
-	ck_assert_int_eq(sks_join(child, &result), 0);
+	ck_assert_int_eq(sks_child_join(child, &result), 0);
 	ck_assert_int_eq(result, 0);
 	ck_assert_int_eq(error, ECANCELED); /* it was waited for */
 }
@@ -197,7 +197,7 @@ limit_a_child(void *arg)
 	child = sks_go(sleep_for_ever, NULL);
 	(void)sks_timeout_end(&timeout);
 	ck_assert_ptr_nonnull(child);
-	ck_assert_int_eq(sks_join(child, &result), 0);
+	ck_assert_int_eq(sks_child_join(child, &result), 0);
 	ck_assert_int_eq(result, ETIMEDOUT);
 }
 
@@ -218,8 +218,8 @@ cancel_and_join_late(void *arg)
 	ck_assert_ptr_nonnull(child);
 	sks_timeout_begin(&timeout, 1);
 	ck_assert_int_eq(sks_sleep(FOR_EVER), -1);
-	sks_cancel(child);
-	ck_assert_int_eq(sks_join(child, &result), 0);
+	sks_child_cancel(child);
+	ck_assert_int_eq(sks_child_join(child, &result), 0);
 	ck_assert_int_eq(sks_timeout_end(&timeout), 1);
 	ck_assert(result == ECANCELED || result == ETIMEDOUT);
 }
@@ -233,7 +233,7 @@ END_TEST
 static int
 join_my_brother(void *arg)
 {
-	return sks_join(arg, NULL) == -1 ? errno : 0;
+	return sks_child_join(arg, NULL) == -1 ? errno : 0;
 }
 
 static void
@@ -245,10 +245,10 @@ join_anothers(void *arg)
 
 	(void)arg;
 	ck_assert(one != NULL && two != NULL);
-	ck_assert_int_eq(sks_join(two, &result), 0);
+	ck_assert_int_eq(sks_child_join(two, &result), 0);
 	ck_assert_int_eq(result, EINVAL);
-	sks_cancel(one);
-	ck_assert_int_eq(sks_join(one, NULL), 0);
+	sks_child_cancel(one);
+	ck_assert_int_eq(sks_child_join(one, NULL), 0);
 }
 
 START_TEST(only_its_parent_joins_it)
@@ -282,10 +282,10 @@ start_without_means(void *arg)
 		ck_assert_int_eq(sks_fault("eventfd:EMFILE:1+"), 0);
 		sks_timeout_begin(&timeout, FOR_EVER);
 		errno = 0;
-		ck_assert_int_eq(sks_join(child, NULL), -1);
+		ck_assert_int_eq(sks_child_join(child, NULL), -1);
 		ck_assert_int_eq(errno, EMFILE);
-		sks_cancel(child);
-		ck_assert_int_eq(sks_join(child, NULL), 0);
+		sks_child_cancel(child);
+		ck_assert_int_eq(sks_child_join(child, NULL), 0);
 		sks_timeout_end(&timeout);
 	}
 	ck_assert_int_eq(sks_task_current()->shares, 0);
@@ -305,7 +305,7 @@ descend(void *arg)
 
 	if (child == NULL)
 		return level - 1;
-	return sks_join(child, &result) == 0 ? result : -1;
+	return sks_child_join(child, &result) == 0 ? result : -1;
 }
 
 static void
@@ -348,7 +348,7 @@ read_beside_a_writer(struct sks_request *req)
 	if (child == NULL)
 		return -1;
 	line = sks_gets(req->rfile);
-	if (line == NULL || strcmp(line, "go on") != 0 || sks_join(child, &result) == -1)
+	if (line == NULL || strcmp(line, "go on") != 0 || sks_child_join(child, &result) == -1)
 		return -1;
 	return sks_printf(req->wfile, "joined %d\n", result);
 }
@@ -488,7 +488,7 @@ read_twice_at_once(struct sks_request *req)
 	if (child == NULL)
 		return -1;
 	refused = try_to_read(req); /* on threads the child may be first */
-	if (sks_join(child, &result) == -1)
+	if (sks_child_join(child, &result) == -1)
 		return -1;
 	return sks_printf(req->wfile, "%d refused\n", refused + result);
 }
@@ -543,7 +543,7 @@ write_at_once(struct sks_request *req)
 	struct sks_child *child = sks_go(write_b, req);
 	int result = -1;
 
-	if (child == NULL || write_lines(req, 'a') == -1 || sks_join(child, &result) == -1)
+	if (child == NULL || write_lines(req, 'a') == -1 || sks_child_join(child, &result) == -1)
 		return -1;
 	return result;
 }
@@ -585,7 +585,7 @@ wait_with_a_child(struct sks_request *req)
 	if (child == NULL)
 		return -1;
 	sks_puts(req->wfile, "waits\n");
-	if (sks_join(child, NULL) == -1)
+	if (sks_child_join(child, NULL) == -1)
 		atomic_store(&seen->waited, errno);
 	return SKS_DONE;
 }
@@ -653,7 +653,7 @@ limit_the_exchange(struct sks_request *req)
 	if (child == NULL)
 		return -1;
 	sks_deadline(req, SKS_OFF);
-	if (sks_join(child, &result) == -1)
+	if (sks_child_join(child, &result) == -1)
 		return -1;
 	return sks_printf(req->wfile, "%s\n", strerror(result));
 }
@@ -693,8 +693,8 @@ handle_inside(struct sks_request *req)
 		return -1;
 	sks_printf(req->wfile, "%s, %d ended\n", out, (int)seen->note);
 	free(out);
-	sks_cancel(child);
-	if (sks_join(child, NULL) == -1)
+	sks_child_cancel(child);
+	if (sks_child_join(child, NULL) == -1)
 		return -1;
 	return sks_printf(req->wfile, "%d ended\n", (int)seen->note);
 }

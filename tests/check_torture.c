@@ -188,9 +188,9 @@ recv_two(struct sks_channel *channel)
 		return -1;
 	for (i = 0; i < 2 && rc == 0; i++)
 		rc = sks_channel_recv(channel, &item) == 1 ? 0 : -1;
-	if (rc == -1 || sks_join(child, &result) == -1) {
-		sks_cancel(child);
-		(void)sks_join(child, NULL);
+	if (rc == -1 || sks_child_join(child, &result) == -1) {
+		sks_child_cancel(child);
+		(void)sks_child_join(child, NULL);
 	}
 	return rc == 0 && result == 0 ? 0 : -1;
 }

@@ -82,7 +82,7 @@ SKS_API int sks_mutex_unlock(struct sks_mutex *mutex);
  * thread that runs fibers, an alternate signal stack unless it has one. 0, or
  * -1 and errno of sigaction(2) or sigaltstack(2).
  */
-SKS_API int sks_report_overflow(void);
+SKS_API int sks_fiber_report_overflow(void);
 
 SKS_END_DECLS
 

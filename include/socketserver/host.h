@@ -3,15 +3,15 @@
  * socketserver/host.h - for programs that host plugins (socketserver/plugin.h),
  * or that are daemons in other ways: loading, options, inherited sockets.
  *
- *     struct sks_module *module = sks_plugin_load("echo");
+ *     struct sks_module *module = sks_module_load("echo");
  *     struct sks_server *server = NULL;
  *
- *     if (module != NULL && sks_plugin_set(module, "limit=64k") == 0 &&
- *         (server = sks_plugin_server_new(module, NULL)) != NULL &&
- *         sks_plugin_listen(module, server, "localhost:7007") == 0)
+ *     if (module != NULL && sks_module_set(module, "limit=64k") == 0 &&
+ *         (server = sks_module_server_new(module, NULL)) != NULL &&
+ *         sks_module_listen(module, server, "localhost:7007") == 0)
  *     	sks_serve_forever(server);
  *     sks_server_free(server);
- *     sks_plugin_free(module);
+ *     sks_module_free(module);
  *
  * Whatever fails here has told why in one line of the log, with the file or
  * the option, beside -1 or NULL and errno. All calls are made on one thread.
@@ -50,62 +50,62 @@ struct sks_module; /* a plugin that was loaded, with the values of its options *
  * is undefined, no plugin, of another version), EINVAL (its descriptor is
  * wrong), ENOMEM, or what open(2) said.
  */
-SKS_API struct sks_module *sks_plugin_load(const char *name);
+SKS_API struct sks_module *sks_module_load(const char *name);
 
 /*
  * Frees the options, after the plugin's exit when its init held. The servers
  * of the module must have been freed before. NULL is fine.
  */
-SKS_API void sks_plugin_free(struct sks_module *module);
+SKS_API void sks_module_free(struct sks_module *module);
 
 /*
  * Sets an option, from "name=value"; the last one of a name holds. -1: EINVAL
  * for an option that does not exist (the line names those that do) or a value
  * that is not of its type or out of its bounds, EBUSY after init, ENOMEM.
  */
-SKS_API int sks_plugin_set(struct sks_module *module, const char *assignment);
+SKS_API int sks_module_set(struct sks_module *module, const char *assignment);
 
 /*
  * Says that all options are set and calls the plugin's init, once;
- * sks_plugin_server_new() does so when it was not done. A program that forks
+ * sks_module_server_new() does so when it was not done. A program that forks
  * calls it after the fork. -1: EINVAL when a required option is missing, or
  * what init said.
  */
-SKS_API int sks_plugin_init(struct sks_module *module);
+SKS_API int sks_module_init(struct sks_module *module);
 
-/* See sks_plugin_server_new(). */
-SKS_API struct sks_server *sks_plugin_server_new_abi(struct sks_module *module,
+/* See sks_module_server_new(). */
+SKS_API struct sks_server *sks_module_server_new_abi(struct sks_module *module,
     const struct sks_options *options, size_t options_size);
 
 /*
  * As sks_server_listen(), and -1, EINVAL, and nothing listened on for a socket
  * of a kind that the plugin does not serve. Takes also "systemd:" and
- * "systemd:NAME", as sks_listen_inherited().
+ * "systemd:NAME", as sks_server_listen_inherited().
  */
-SKS_API int sks_plugin_listen(struct sks_module *module, struct sks_server *server,
+SKS_API int sks_module_listen(struct sks_module *module, struct sks_server *server,
     const char *address);
 
 /* What the plugin says of itself; strings live as long as the module. */
-SKS_API const char *sks_plugin_name(const struct sks_module *module);
-SKS_API const char *sks_plugin_summary(const struct sks_module *module);
-SKS_API const char *sks_plugin_file(const struct sks_module *module); /* its absolute path */
-SKS_API int sks_plugin_mode(const struct sks_module *module);   /* the suggested one */
-SKS_API int sks_plugin_serves(const struct sks_module *module); /* SKS_STREAMS | SKS_DATAGRAMS */
-SKS_API int sks_plugin_port(const struct sks_module *module);   /* the default one, or 0 */
+SKS_API const char *sks_module_name(const struct sks_module *module);
+SKS_API const char *sks_module_summary(const struct sks_module *module);
+SKS_API const char *sks_module_file(const struct sks_module *module); /* its absolute path */
+SKS_API int sks_module_mode(const struct sks_module *module);   /* the suggested one */
+SKS_API int sks_module_serves(const struct sks_module *module); /* SKS_STREAMS | SKS_DATAGRAMS */
+SKS_API int sks_module_port(const struct sks_module *module);   /* the default one, or 0 */
 
 /*
  * All of that and its options, as lines for people: --describe. The caller
  * frees it with free(3). NULL: ENOMEM.
  */
-SKS_API char *sks_plugin_describe(const struct sks_module *module);
+SKS_API char *sks_module_describe(const struct sks_module *module);
 
 /*
- * Calls found for each plugin's file in the folders of sks_plugin_load(), in
+ * Calls found for each plugin's file in the folders of sks_module_load(), in
  * the order of the folders and, in each, of names; a name that an earlier
  * folder has is left out. Stops when found returns other than 0, and returns
  * that; else 0, or -1 and ENOMEM. A folder that is not there is skipped.
  */
-SKS_API int sks_plugin_each(int (*found)(const char *name, const char *path, void *arg), void *arg);
+SKS_API int sks_module_each(int (*found)(const char *name, const char *path, void *arg), void *arg);
 
 /*
  * Reads the text of an option of that kind into the struct at config, for
@@ -127,39 +127,39 @@ SKS_API int sks_option_parse(const struct sks_plugin_option *option, const char 
  * they are for another process; EINVAL when the variables are wrong; else as
  * sks_server_listen() for a descriptor that can not be listened on.
  */
-SKS_API int sks_listen_inherited(struct sks_server *server, const char *name);
+SKS_API int sks_server_listen_inherited(struct sks_server *server, const char *name);
 
 /*
  * Opens /dev/null as standard input, output and error where they are closed:
  * a socket would get that number, and output would go to a client. First
  * thing in main(). 0, or -1 and what open(2) said.
  */
-SKS_API int sks_fill_standard_files(void);
+SKS_API int sks_process_fill_standard_files(void);
 
 /*
  * Raises the limit of open files, so that so many connections fit; a privileged
  * process raises the hard limit too. Returns how many fit, and logs one line
  * when those are fewer.
  */
-SKS_API int sks_raise_open_files(int connections);
+SKS_API int sks_process_raise_open_files(int connections);
 
 /* A line in the log for each address: "echo: listening on tcp:127.0.0.1:7007". */
-SKS_API void sks_log_addresses(const struct sks_server *server);
+SKS_API void sks_server_log_addresses(const struct sks_server *server);
 
 /* A line in the log: what the server has done since it was made. */
-SKS_API void sks_log_statistics(const struct sks_server *server);
+SKS_API void sks_server_log_statistics(const struct sks_server *server);
 
 #ifndef __cplusplus
 /*
  * A server with the plugin's handler and data; options may be NULL, its data is
  * not used. NULL: EINVAL also for a mode that the plugin refuses, and as
- * sks_plugin_init() and sks_server_new(). options.mode is taken as it is:
- * sks_plugin_mode() tells which one the plugin suggests.
+ * sks_module_init() and sks_server_new(). options.mode is taken as it is:
+ * sks_module_mode() tells which one the plugin suggests.
  */
 static inline struct sks_server *
-sks_plugin_server_new(struct sks_module *module, const struct sks_options *options)
+sks_module_server_new(struct sks_module *module, const struct sks_options *options)
 {
-	return sks_plugin_server_new_abi(module, options, sizeof(*options));
+	return sks_module_server_new_abi(module, options, sizeof(*options));
 }
 #endif
 

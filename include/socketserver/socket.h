@@ -44,9 +44,9 @@ struct sks_socket;
 /* ---- clients ---- */
 
 /* A connection's streams: as a handler gets them. Made by the library. */
-struct sks_conn {
-	struct sks_rfile *rfile;   /* the peer's bytes; NULL: sks_makefile() was not asked for it */
-	struct sks_wfile *wfile;   /* ours; NULL the same */
+struct sks_client {
+	struct sks_rfile *rfile;   /* the peer's bytes; NULL with mode "w" */
+	struct sks_wfile *wfile;   /* ours; NULL with mode "r" */
 	struct sks_socket *socket; /* for options, addresses, shutdown */
 };
 
@@ -82,7 +82,7 @@ struct sks_conn {
  * nobody has the port, is told once and breaks nothing; the datagram that could
  * not be sent is dropped.
  */
-SKS_API struct sks_conn *sks_connect(const char *address, int timeout_ms) SKS_MUST_CHECK;
+SKS_API struct sks_client *sks_connect(const char *address, int timeout_ms) SKS_MUST_CHECK;
 
 /*
  * Sends what is left, within the time limit, closes and frees. 0, or -1 with the
@@ -90,7 +90,7 @@ SKS_API struct sks_conn *sks_connect(const char *address, int timeout_ms) SKS_MU
  * another fiber or thread is in a call on its streams: then nothing happens
  * (sks_socket_shutdown() ends that call). NULL is fine, 0.
  */
-SKS_API int sks_conn_close(struct sks_conn *conn);
+SKS_API int sks_client_close(struct sks_client *client);
 
 /* ---- socket objects ---- */
 
@@ -115,7 +115,7 @@ SKS_API int sks_socket_pair(int type, struct sks_socket *pair[2]) SKS_MUST_CHECK
  * Closes; closing again does nothing. Who waits in a call on it, or is about to,
  * gets EBADF, also on another thread: that is woken by shutdown(2), which whoever
  * else has the same socket, by dup(2) or fork(2), will notice. While there are
- * streams of sks_makefile() the descriptor stays open for them, and the last one
+ * streams of sks_socket_makefile() the descriptor stays open for them, and the last one
  * closes it. With SO_LINGER { 1, 0 } set (setsockopt below) its peer reads a
  * reset. 0, or -1 and errno of close(2).
  */
@@ -221,11 +221,12 @@ SKS_API int sks_socket_set_option(struct sks_socket *socket, int level, int name
 /*
  * Streams on a connected socket (stream or datagram), as sks_connect() makes
  * them: mode "r", "w" or "rw". Their time limit is what the socket's is now.
- * sks_conn_close() ends them; the socket stays the caller's, and open until
+ * sks_client_close() ends them; the socket stays the caller's, and open until
  * he closes it as well. NULL: EINVAL for another mode, or a time limit of 0;
  * EBADF, ENOMEM. Python: socket.makefile().
  */
-SKS_API struct sks_conn *sks_makefile(struct sks_socket *socket, const char *mode) SKS_MUST_CHECK;
+SKS_API struct sks_client *sks_socket_makefile(struct sks_socket *socket, const char *mode)
+    SKS_MUST_CHECK;
 
 /* ---- addresses ---- */
 
@@ -235,10 +236,10 @@ SKS_API struct sks_conn *sks_makefile(struct sks_socket *socket, const char *mod
  * "unix:/path", "unix:@name". 0, or -1: EINVAL, also for a name,
  * ENAMETOOLONG. Names: sks_getaddrinfo().
  */
-SKS_API int sks_address(const char *text, struct sockaddr_storage *addr, socklen_t *len);
+SKS_API int sks_address_parse(const char *text, struct sockaddr_storage *addr, socklen_t *len);
 
 /* The other way, cut to size - 1 bytes; 160 are enough. Returns buf. */
-SKS_API char *sks_address_text(const struct sockaddr *addr, socklen_t len, char *buf,
+SKS_API char *sks_address_format(const struct sockaddr *addr, socklen_t len, char *buf,
     size_t size);
 
 /* ---- select ---- */

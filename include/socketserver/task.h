@@ -24,8 +24,8 @@ SKS_BEGIN_DECLS
  * when it returns. Outside of a server, a thread must join all it has started.
  *
  * What run uses must live until it has ended: of what lies in the frame of
- * handle itself, only children may be told that handle joins. sks_cancel() and
- * then sks_join() always does that, whatever else has happened.
+ * handle itself, only children may be told that handle joins. sks_child_cancel() and
+ * then sks_child_join() always does that, whatever else has happened.
  *
  * A child may use the streams of its request, one reader and one writer at a
  * time: else EBUSY, also between threads, where that may strike two short calls
@@ -49,17 +49,17 @@ SKS_API struct sks_child *sks_go(int (*run)(void *arg), void *arg) SKS_MUST_CHEC
  * Waits for its end. 0: *result, which may be NULL, is what run returned, and
  * the handle is gone. -1, and the child goes on and may be joined again:
  * ETIMEDOUT, ECANCELED (of the caller), ENOMEM, EMFILE, ENFILE; EINVAL when it
- * is not a child of this task. A child that was cancelled by sks_cancel() is
+ * is not a child of this task. A child that was cancelled by sks_child_cancel() is
  * waited for in any case, since it ends as soon as it waits.
  */
-SKS_API int sks_join(struct sks_child *child, int *result);
+SKS_API int sks_child_join(struct sks_child *child, int *result);
 
 /*
  * From now on every wait of the child, and of its children, answers ECANCELED.
  * Does not wait. Only for the task that started it, which still has to join it
  * (or to end). NULL is fine.
  */
-SKS_API void sks_cancel(struct sks_child *child);
+SKS_API void sks_child_cancel(struct sks_child *child);
 
 /*
  * A limit over the waits between begin and end: once it has passed they answer

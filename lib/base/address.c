@@ -11,7 +11,7 @@
 #include <string.h>
 
 int
-sks_address(const char *text, struct sockaddr_storage *addr, socklen_t *len)
+sks_address_parse(const char *text, struct sockaddr_storage *addr, socklen_t *len)
 {
 	struct sks_endpoint ep;
 	struct sks_addr *found;
@@ -35,7 +35,7 @@ sks_address(const char *text, struct sockaddr_storage *addr, socklen_t *len)
 }
 
 char *
-sks_address_text(const struct sockaddr *addr, socklen_t len, char *buf, size_t size)
+sks_address_format(const struct sockaddr *addr, socklen_t len, char *buf, size_t size)
 {
 	return sks_addr_format(addr, len, buf, size);
 }

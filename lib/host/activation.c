@@ -198,7 +198,7 @@ sks_activation_listen(struct sks_server *server, const char *name,
 }
 
 int
-sks_listen_inherited(struct sks_server *server, const char *name)
+sks_server_listen_inherited(struct sks_server *server, const char *name)
 {
 	return sks_activation_listen(server, name, NULL, NULL);
 }

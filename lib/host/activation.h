@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * activation.h - sockets that the service manager passed (sks_listen_inherited
+ * activation.h - sockets that the service manager passed (sks_server_listen_inherited
  * in socketserver/host.h).
  */
 #ifndef SKS_HOST_ACTIVATION_H
@@ -9,7 +9,7 @@
 #include <socketserver/server.h>
 
 /*
- * As sks_listen_inherited(), but calls check first for each socket that is
+ * As sks_server_listen_inherited(), but calls check first for each socket that is
  * meant; when that returns -1, with errno and after a line in the log, none is
  * taken. check may be NULL.
  */

@@ -28,7 +28,7 @@ scheme(int fd, const char **address)
 }
 
 void
-sks_log_addresses(const struct sks_server *server)
+sks_server_log_addresses(const struct sks_server *server)
 {
 	const char *name = server->service.handler.name, *at, *kind;
 	char address[SKS_ADDR_TEXT];
@@ -42,7 +42,7 @@ sks_log_addresses(const struct sks_server *server)
 }
 
 void
-sks_log_statistics(const struct sks_server *server)
+sks_server_log_statistics(const struct sks_server *server)
 {
 	struct sks_stats s;
 

@@ -70,7 +70,7 @@ refuse_unknown(const struct sks_module *m, const char *name, size_t n)
 }
 
 int
-sks_plugin_set(struct sks_module *m, const char *assignment)
+sks_module_set(struct sks_module *m, const char *assignment)
 {
 	size_t i, n = strcspn(assignment, "=");
 

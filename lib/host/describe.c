@@ -80,7 +80,7 @@ print_option(FILE *to, const struct sks_plugin_option *o)
 }
 
 char *
-sks_plugin_describe(const struct sks_module *m)
+sks_module_describe(const struct sks_module *m)
 {
 	char *text = NULL;
 	size_t size, i;

@@ -125,7 +125,7 @@ make_config(struct sks_module *m)
 }
 
 struct sks_module *
-sks_plugin_load(const char *name)
+sks_module_load(const char *name)
 {
 	char *path = sks_search_plugin(name);
 	struct sks_module *m;
@@ -144,13 +144,13 @@ sks_plugin_load(const char *name)
 	if (check_file(path) == 0 && read_descriptor(m) == 0 && make_config(m) == 0)
 		return m;
 	error = errno;
-	sks_plugin_free(m);
+	sks_module_free(m);
 	errno = error;
 	return NULL;
 }
 
 void
-sks_plugin_free(struct sks_module *m)
+sks_module_free(struct sks_module *m)
 {
 	size_t i;
 
@@ -169,7 +169,7 @@ sks_plugin_free(struct sks_module *m)
 }
 
 int
-sks_plugin_init(struct sks_module *m)
+sks_module_init(struct sks_module *m)
 {
 	int error;
 
@@ -211,50 +211,50 @@ check_mode(const struct sks_module *m, int mode)
 }
 
 struct sks_server *
-sks_plugin_server_new_abi(struct sks_module *m, const struct sks_options *options,
+sks_module_server_new_abi(struct sks_module *m, const struct sks_options *options,
     size_t options_size)
 {
 	struct sks_options o;
 
 	if (sks_options_copy(&o, options, options_size) == -1 || check_mode(m, o.mode) == -1 ||
-	    sks_plugin_init(m) == -1)
+	    sks_module_init(m) == -1)
 		return NULL;
 	o.data = m->data;
 	return sks_server_new_abi(&m->plugin.handler, sizeof(m->plugin.handler), &o, sizeof(o));
 }
 
 const char *
-sks_plugin_name(const struct sks_module *m)
+sks_module_name(const struct sks_module *m)
 {
 	return m->plugin.name;
 }
 
 const char *
-sks_plugin_summary(const struct sks_module *m)
+sks_module_summary(const struct sks_module *m)
 {
 	return m->plugin.summary;
 }
 
 const char *
-sks_plugin_file(const struct sks_module *m)
+sks_module_file(const struct sks_module *m)
 {
 	return m->path;
 }
 
 int
-sks_plugin_mode(const struct sks_module *m)
+sks_module_mode(const struct sks_module *m)
 {
 	return m->plugin.mode;
 }
 
 int
-sks_plugin_serves(const struct sks_module *m)
+sks_module_serves(const struct sks_module *m)
 {
 	return m->plugin.serves;
 }
 
 int
-sks_plugin_port(const struct sks_module *m)
+sks_module_port(const struct sks_module *m)
 {
 	return m->plugin.port;
 }

@@ -40,7 +40,7 @@ check_fd(int fd, const char *address, void *arg)
 }
 
 int
-sks_plugin_listen(struct sks_module *m, struct sks_server *server, const char *address)
+sks_module_listen(struct sks_module *m, struct sks_server *server, const char *address)
 {
 	struct sks_endpoint ep;
 	const char *why;

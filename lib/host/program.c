@@ -18,7 +18,7 @@
 #define OTHER_FILES 16 /* beside the connections: standard ones, listeners, epoll */
 
 int
-sks_fill_standard_files(void)
+sks_process_fill_standard_files(void)
 {
 	int fd, opened;
 
@@ -33,7 +33,7 @@ sks_fill_standard_files(void)
 }
 
 int
-sks_raise_open_files(int connections)
+sks_process_raise_open_files(int connections)
 {
 	rlim_t need = (rlim_t)connections + OTHER_FILES;
 	struct rlimit limit, all = { need, need };

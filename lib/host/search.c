@@ -218,7 +218,7 @@ each_in(const struct folders *f, size_t i,
 }
 
 int
-sks_plugin_each(int (*found)(const char *name, const char *path, void *arg), void *arg)
+sks_module_each(int (*found)(const char *name, const char *path, void *arg), void *arg)
 {
 	struct folders f;
 	int rc = 0;

@@ -255,7 +255,7 @@ sks_loop_free(struct sks_loop *loop)
 static atomic_int report_overflow;
 
 int
-sks_report_overflow(void)
+sks_fiber_report_overflow(void)
 {
 	if (sks_overflow_watch() == -1)
 		return -1;

@@ -21,8 +21,8 @@
 #define UDP_HEADERS_V6 8  /* IPv6 does not count its own */
 #define UNIX_OVERHEAD 32  /* of the send buffer, which bounds a Unix datagram */
 
-struct conn {
-	struct sks_conn conn; /* what the caller sees */
+struct client {
+	struct sks_client client; /* what the caller sees */
 	struct sks_times times;
 	struct sks_transport tr;
 	struct sks_rfile r;
@@ -64,25 +64,25 @@ parse_mode(const char *mode, int *reads, int *writes)
 }
 
 static void
-open_streams(struct conn *c, int reads, int writes, int largest)
+open_streams(struct client *c, int reads, int writes, int largest)
 {
 	size_t max_output = largest > 0 ? (size_t)largest : MAX_OUTPUT;
 
 	sks_wfile_init(&c->w, &c->tr, &c->times, &c->times, max_output);
 	sks_rfile_init(&c->r, &c->tr, &c->times, &c->times, MAX_LINE);
 	if (writes)
-		c->conn.wfile = c->r.twin = &c->w;
+		c->client.wfile = c->r.twin = &c->w;
 	if (reads)
-		c->conn.rfile = &c->r;
-	c->r.guest = &c->conn.socket->guest;
+		c->client.rfile = &c->r;
+	c->r.guest = &c->client.socket->guest;
 	c->w.roams = 1;
 }
 
-struct sks_conn *
-sks_makefile(struct sks_socket *s, const char *mode)
+struct sks_client *
+sks_socket_makefile(struct sks_socket *s, const char *mode)
 {
 	int reads, writes, largest;
-	struct conn *c;
+	struct client *c;
 
 	if (parse_mode(mode, &reads, &writes) == -1 || (largest = datagram_size(s)) == -1)
 		return NULL;
@@ -93,7 +93,7 @@ sks_makefile(struct sks_socket *s, const char *mode)
 	c = sks_sys_calloc(1, sizeof(*c));
 	if (c == NULL)
 		return NULL;
-	c->conn.socket = s;
+	c->client.socket = s;
 	c->times = (struct sks_times){ s->timeout_ms, s->timeout_ms, s->timeout_ms };
 	c->tr = (struct sks_transport){
 		.ops = largest > 0 ? &sks_datagram_transport : &sks_plain_transport,
@@ -101,30 +101,30 @@ sks_makefile(struct sks_socket *s, const char *mode)
 	};
 	open_streams(c, reads, writes, largest);
 	sks_sock_hold(s);
-	return &c->conn;
+	return &c->client;
 }
 
 void
-sks_conn_take_socket(struct sks_conn *conn)
+sks_client_take_socket(struct sks_client *client)
 {
-	sks_container_of(conn, struct conn, conn)->owns = 1;
+	sks_container_of(client, struct client, client)->owns = 1;
 }
 
 int
-sks_conn_close(struct sks_conn *conn)
+sks_client_close(struct sks_client *client)
 {
 	struct sks_socket *s;
-	struct conn *c;
+	struct client *c;
 	int rc, error;
 
-	if (conn == NULL)
+	if (client == NULL)
 		return 0;
-	c = sks_container_of(conn, struct conn, conn);
+	c = sks_container_of(client, struct client, client);
 	if (c->r.busy || c->r.claimed || c->w.busy || c->w.claimed) {
 		errno = EBUSY;
 		return -1;
 	}
-	s = conn->socket;
+	s = client->socket;
 	c->r.pool = c->w.pool = NULL; /* their loop may be gone */
 	rc = sks_flush(&c->w);
 	error = errno;

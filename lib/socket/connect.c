@@ -351,26 +351,26 @@ connect_inet(const char *address, const struct sks_endpoint *ep, int timeout_ms)
 }
 
 /* Streams of a descriptor that is closed when there are none. */
-static struct sks_conn *
-open_conn(const char *address, int fd, int timeout_ms)
+static struct sks_client *
+open_client(const char *address, int fd, int timeout_ms)
 {
 	struct sks_socket *s = sks_sock_wrap(fd);
-	struct sks_conn *conn = NULL;
+	struct sks_client *client = NULL;
 
 	if (s != NULL) {
 		sks_socket_settimeout(s, timeout_ms);
-		conn = sks_makefile(s, "rw");
+		client = sks_socket_makefile(s, "rw");
 	}
-	if (conn != NULL) {
-		sks_conn_take_socket(conn);
-		return conn;
+	if (client != NULL) {
+		sks_client_take_socket(client);
+		return client;
 	}
 	fail(address, NULL, NULL);
 	sks_socket_free(s);
 	return NULL;
 }
 
-struct sks_conn *
+struct sks_client *
 sks_connect(const char *address, int timeout_ms)
 {
 	struct sks_endpoint ep;
@@ -383,12 +383,12 @@ sks_connect(const char *address, int timeout_ms)
 		return fail(address, NULL, why);
 	if (ep.scheme == SKS_FD) {
 		errno = EINVAL;
-		return fail(address, NULL, "a descriptor is not connected to; see sks_makefile()");
+		return fail(address, NULL, "a descriptor is not connected to: sks_socket_makefile()");
 	}
 	sks_flush_dirty();
 	if (ep.scheme == SKS_UNIX || ep.scheme == SKS_UNIX_DGRAM)
 		fd = connect_unix(address, &ep, timeout_ms);
 	else
 		fd = connect_inet(address, &ep, timeout_ms);
-	return fd != -1 ? open_conn(address, fd, timeout_ms) : NULL;
+	return fd != -1 ? open_client(address, fd, timeout_ms) : NULL;
 }

@@ -310,7 +310,7 @@ is_for_certain(const struct sks_child *child)
 }
 
 int
-sks_join(struct sks_child *child, int *result)
+sks_child_join(struct sks_child *child, int *result)
 {
 	if (child->parent != sks_task_current()) {
 		errno = EINVAL;
@@ -327,7 +327,7 @@ sks_join(struct sks_child *child, int *result)
 }
 
 void
-sks_cancel(struct sks_child *child)
+sks_child_cancel(struct sks_child *child)
 {
 	if (child == NULL)
 		return;
@@ -346,7 +346,7 @@ sks_children_cancel(struct sks_task *task)
 	struct sks_list *link, *after;
 
 	sks_list_each (link, after, &task->children)
-		sks_cancel(sks_list_entry(link, struct sks_child, link));
+		sks_child_cancel(sks_list_entry(link, struct sks_child, link));
 }
 
 /* The oldest child of the innermost handler; NULL: there is none. */
@@ -374,7 +374,7 @@ sks_children_end_all(struct sks_task *task)
 	sks_list_each (link, after, &task->children) {
 		child = sks_list_entry(link, struct sks_child, link);
 		if (child->nesting >= task->nesting)
-			sks_cancel(child);
+			sks_child_cancel(child);
 	}
 	while ((child = next_to_end(task)) != NULL) {
 		hold_for_end(child);

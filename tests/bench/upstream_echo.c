@@ -12,11 +12,11 @@ static const char *upstream;
 static int kept;
 
 struct client {
-	struct sks_conn *server;
+	struct sks_client *server;
 };
 
 static int
-ask(struct sks_conn *server, struct sks_request *req, const char *line, size_t n)
+ask(struct sks_client *server, struct sks_request *req, const char *line, size_t n)
 {
 	char *answer;
 	ssize_t got;
@@ -41,7 +41,7 @@ handle(struct sks_request *req)
 			return -1;
 		rc = ask(client->server, req, line, (size_t)n);
 		if (!kept) {
-			sks_conn_close(client->server);
+			sks_client_close(client->server);
 			client->server = NULL;
 		}
 	}
@@ -53,7 +53,7 @@ finish(struct sks_request *req)
 {
 	struct client *client = req->state;
 
-	sks_conn_close(client->server);
+	sks_client_close(client->server);
 }
 
 int
