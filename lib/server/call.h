@@ -24,6 +24,10 @@ struct sks_call_ops {
 	void (*interrupt)(struct sks_call *); /* on the loop, once cancelled: ends a read that it
 	                                         blocks in; may be NULL */
 	void (*handed_over)(struct sks_call *); /* on the loop: a child process has it; may be NULL */
+	void (*end)(struct sks_call *);   /* on the loop, while it does not run: brings the request
+	                                     to its end; a handler that was set up still finishes */
+	void (*close)(struct sks_call *); /* on the loop, while it does not run: frees the request
+	                                     as it is */
 };
 
 struct sks_call {

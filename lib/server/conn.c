@@ -264,11 +264,25 @@ interrupt(struct sks_call *call)
 	sks_blocking_interrupt(&c->blocking, &c->transport);
 }
 
+static void
+end_call(struct sks_call *call)
+{
+	sks_connection_end(sks_connection_of(call));
+}
+
+static void
+close_call(struct sks_call *call)
+{
+	sks_connection_close(sks_connection_of(call));
+}
+
 static const struct sks_call_ops conn_ops = {
 	.run = run,
 	.ended = ended,
 	.interrupt = interrupt,
 	.handed_over = sks_connection_hand_over,
+	.end = end_call,
+	.close = close_call,
 };
 
 /* -- from outside -- */
@@ -392,21 +406,6 @@ sks_conn_open(struct sks_worker *worker, int fd, int is_tcp, const struct sockad
 	sks_loop_post(worker->loop, &a->message);
 }
 
-void
-sks_conn_end_parked(struct sks_worker *worker)
-{
-	struct sks_list *link;
-
-	while ((link = sks_list_pop(&worker->parked)) != NULL)
-		sks_connection_end(sks_connection_of(sks_list_entry(link, struct sks_call, link)));
-}
-
-void
-sks_conn_end_queued(struct sks_call *call)
-{
-	sks_connection_end(sks_connection_of(call));
-}
-
 static void
 close_others(struct sks_list *state, const struct sks_connection *mine)
 {
@@ -431,23 +430,6 @@ sks_conn_close_others(struct sks_worker *worker, const struct sks_call *call)
 	close_others(&worker->parked, mine);
 	close_others(&worker->executor->queue, mine);
 	close_others(&worker->lingering, mine);
-}
-
-void
-sks_conn_abort_idle(struct sks_worker *worker)
-{
-	struct sks_list *link;
-
-	while ((link = sks_list_pop(&worker->parked)) != NULL) {
-		struct sks_call *call = sks_list_entry(link, struct sks_call, link);
-
-		sks_connection_close(sks_connection_of(call));
-	}
-	while ((link = sks_list_pop(&worker->lingering)) != NULL) {
-		struct sks_call *call = sks_list_entry(link, struct sks_call, link);
-
-		sks_connection_close_lingering(sks_connection_of(call));
-	}
 }
 
 struct sks_outbox *

@@ -25,17 +25,8 @@ struct sks_connection;
 void sks_conn_open(struct sks_worker *worker, int fd, int is_tcp, const struct sockaddr *peer,
     socklen_t len);
 
-/* Ends every parked connection: at the beginning of a shutdown. */
-void sks_conn_end_parked(struct sks_worker *worker);
-
-/* The connection of a call that was taken off the executor's queue: ends it. */
-void sks_conn_end_queued(struct sks_call *call);
-
 /* In a child process: closes the descriptors of all connections but the call's own. */
 void sks_conn_close_others(struct sks_worker *worker, const struct sks_call *call);
-
-/* Closes every connection that is parked or lingering, as it is. */
-void sks_conn_abort_idle(struct sks_worker *worker);
 
 /* For posts, from any thread while the request is alive: made at its first use. NULL: ENOMEM. */
 struct sks_outbox *sks_conn_outbox(struct sks_call *call);

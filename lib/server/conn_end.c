@@ -74,6 +74,8 @@ sks_connection_close(struct sks_connection *c)
 		sks_connection_settle(c);
 	if (c->parked)
 		sks_connection_unpark(c);
+	if (c->lingering)
+		sks_count(&worker->service->lingering, -1);
 	let_go(c);
 	sks_list_remove(&c->call.link);
 	c->closed = 1;
@@ -84,13 +86,6 @@ sks_connection_close(struct sks_connection *c)
 }
 
 /* -- lingering -- */
-
-void
-sks_connection_close_lingering(struct sks_connection *c)
-{
-	sks_count(&c->worker->service->lingering, -1);
-	sks_connection_close(c);
-}
 
 static void
 on_drain(struct sks_watch *watch, int error)
@@ -112,7 +107,7 @@ on_drain(struct sks_watch *watch, int error)
 			return;
 		break;
 	}
-	sks_connection_close_lingering(c);
+	sks_connection_close(c);
 }
 
 static void
@@ -127,7 +122,7 @@ shut_down(struct sks_connection *c)
 			sks_clock_after(service->options.linger_ms)) == 0)
 			return;
 	}
-	sks_connection_close_lingering(c);
+	sks_connection_close(c);
 }
 
 static void

@@ -130,7 +130,6 @@ void sks_connection_linger(struct sks_connection *c);
 
 /* At once. It is gone after this, and so its memory, but for what others still hold of it. */
 void sks_connection_close(struct sks_connection *c);
-void sks_connection_close_lingering(struct sks_connection *c);
 
 /* A child process has it: closes the descriptor here. Its number stays until the child's end. */
 void sks_connection_hand_over(struct sks_call *call);

@@ -166,17 +166,19 @@ ended(struct sks_call *call)
 	release(d);
 }
 
-static const struct sks_call_ops datagram_ops = {
-	.run = run,
-	.ended = ended,
-};
-
-void
-sks_datagram_drop(struct sks_call *call)
+static void
+drop(struct sks_call *call)
 {
 	sks_count(&call->service->dropped, 1);
 	release(sks_container_of(call, struct datagram, call));
 }
+
+static const struct sks_call_ops datagram_ops = {
+	.run = run,
+	.ended = ended,
+	.end = drop,
+	.close = drop,
+};
 
 static struct datagram *
 new_datagram(struct sks_worker *worker, const void *bytes, size_t n, const union peer *peer,

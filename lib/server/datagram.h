@@ -23,7 +23,4 @@ void sks_datagram_prepare(int fd, int family);
 int sks_datagram_receive(struct sks_loop *loop, struct sks_worker *worker, int fd,
     unsigned int *lost);
 
-/* Ends the request of a call that was taken off the executor's queue. */
-void sks_datagram_drop(struct sks_call *call);
-
 #endif

@@ -4,10 +4,37 @@
 #include "base/addr.h"
 #include "base/signals.h"
 #include "base/sys.h"
-#include "server/conn.h"
-#include "server/datagram.h"
 
 #include <errno.h>
+
+static struct sks_call *
+pop_call(struct sks_list *calls)
+{
+	return sks_list_entry(sks_list_pop(calls), struct sks_call, link);
+}
+
+/* Each call of a list ends; one with a finish hook goes to the executor for it. */
+static void
+end_calls(struct sks_list *calls)
+{
+	struct sks_call *call;
+
+	while (!sks_list_empty(calls)) {
+		call = pop_call(calls);
+		call->ops->end(call);
+	}
+}
+
+static void
+close_calls(struct sks_list *calls)
+{
+	struct sks_call *call;
+
+	while (!sks_list_empty(calls)) {
+		call = pop_call(calls);
+		call->ops->close(call);
+	}
+}
 
 static void
 end_queued(struct sks_worker *worker)
@@ -19,13 +46,15 @@ end_queued(struct sks_worker *worker)
 	sks_list_init(&queued);
 	while ((call = sks_executor_unqueue(worker->executor)) != NULL)
 		sks_list_append(&queued, &call->link);
-	while (!sks_list_empty(&queued)) {
-		call = sks_list_entry(sks_list_pop(&queued), struct sks_call, link);
-		if (call->datagram)
-			sks_datagram_drop(call);
-		else
-			sks_conn_end_queued(call);
-	}
+	end_calls(&queued);
+}
+
+/* Connections that no task has are closed as they are. */
+static void
+close_idle(struct sks_worker *worker)
+{
+	close_calls(&worker->parked);
+	close_calls(&worker->lingering);
 }
 
 /* Every request comes to its end now: its waits answer ECANCELED, in finish ETIMEDOUT. */
@@ -33,12 +62,12 @@ static void
 abort_all(struct sks_worker *worker)
 {
 	while (atomic_load(&worker->executor->open) > 0) {
-		sks_conn_end_parked(worker);
+		end_calls(&worker->parked);
 		end_queued(worker);
 		sks_executor_abort(worker->executor);
 		sks_loop_take_inbox(worker->loop); /* a lock that was granted from elsewhere */
 		sks_loop_settle(worker->loop);
-		sks_conn_abort_idle(worker);
+		close_idle(worker);
 	}
 }
 
@@ -49,7 +78,7 @@ act(struct sks_worker *worker, enum sks_order order)
 	case SKS_ORDER_SERVE:
 		break;
 	case SKS_ORDER_DRAIN:
-		sks_conn_end_parked(worker);
+		end_calls(&worker->parked);
 		sks_executor_drain(worker->executor);
 		break;
 	case SKS_ORDER_CANCEL:
@@ -57,7 +86,7 @@ act(struct sks_worker *worker, enum sks_order order)
 		sks_executor_cancel(worker->executor);
 		break;
 	case SKS_ORDER_CLOSE:
-		sks_conn_abort_idle(worker);
+		close_idle(worker);
 		break;
 	case SKS_ORDER_KILL:
 		sks_executor_kill(worker->executor);
