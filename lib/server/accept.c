@@ -11,6 +11,7 @@
  */
 #include "server/accept.h"
 
+#include "base/log.h"
 #include "base/sys.h"
 #include "server/conn.h"
 #include "server/datagram.h"
@@ -44,8 +45,8 @@ judge(int error)
 	}
 }
 
-void
-sks_accept_stop(struct sks_listener *l)
+static void
+stop(struct sks_listener *l)
 {
 	if (l->armed)
 		event_del(&l->ev);
@@ -62,7 +63,7 @@ back_off(struct sks_listener *l, int error)
 
 	sks_log_limited(&l->log, 1, "%s: %s; trying again soon",
 	    l->type == SOCK_STREAM ? "accept" : "receive", strerror(error));
-	sks_accept_stop(l);
+	stop(l);
 	l->backoff_ms = ms > BACKOFF_MOST_MS ? BACKOFF_MOST_MS : ms;
 	if (sks_loop_add(&l->retry, l->backoff_ms) == 0)
 		return;
@@ -77,9 +78,10 @@ back_off(struct sks_listener *l, int error)
 static void
 give_up(struct sks_listener *l, int error)
 {
-	sks_accept_stop(l);
+	stop(l);
 	l->dead = 1;
-	l->failed(l, error);
+	sks_logf("listener %d: %s", l->fd, strerror(error));
+	sks_admission_lose_listener(l->admission, error);
 }
 
 static void
@@ -98,69 +100,42 @@ on_error(struct sks_listener *l, int error)
 	}
 }
 
-/* A place that nothing has come for. Another loop may have paused for want of it. */
-static void
-give_back(struct sks_listener *l)
+/* NULL: it has to pause. */
+static struct sks_worker *
+find_worker(struct sks_listener *l)
 {
-	struct sks_service *service = l->worker->service;
+	const struct sks_service *service = l->worker->service;
+	int needs_task = l->type == SOCK_DGRAM || !service->handler.client_first;
+	struct sks_worker *worker;
 
-	atomic_fetch_sub(&service->shared->places, 1);
-	if (service->options.reuse_port)
-		l->worker->released(l->worker);
-}
-
-/*
- * One of those that may still be taken: a place, since others may be accepting
- * too, and one of the quota. The place first, and until the request has ended:
- * nobody must find the quota used up and no place taken.
- */
-static int
-claim(struct sks_listener *l)
-{
-	struct sks_service *service = l->worker->service;
-	int left = atomic_load(l->quota);
-
-	if (atomic_fetch_add(&service->shared->places, 1) < service->options.max_connections) {
-		if (left < 0)
-			return 1;
-		while (left > 0)
-			if (atomic_compare_exchange_weak(l->quota, &left, left - 1))
-				return 1;
-	}
-	give_back(l);
-	return 0;
-}
-
-/* Nothing came, or nothing that is served. */
-static void
-unclaim(struct sks_listener *l)
-{
-	if (atomic_load(l->quota) >= 0)
-		atomic_fetch_add(l->quota, 1);
-	give_back(l);
+	if (l->admission->is_open)
+		sks_executor_tidy(l->worker->executor);
+	worker = sks_admission_find_worker(l->admission, l->keeps ? l->worker : NULL, needs_task);
+	if (worker == NULL)
+		sks_executor_hurry(l->worker->executor);
+	return worker;
 }
 
 /* 1: one more was taken or passed over; 0: no more now. */
 static int
-take_connection(struct sks_listener *l)
+take_connection(struct sks_listener *l, struct sks_worker *worker)
 {
 	union {
 		struct sockaddr any;
 		struct sockaddr_un un; /* the largest of all */
 		struct sockaddr_storage room;
 	} peer;
-	struct sks_worker *worker;
 	socklen_t len = sizeof(peer);
 	int fd, error;
 
-	if (!claim(l))
+	if (!sks_admission_claim(l->admission, l->worker))
 		return 0;
 	/* Threads may wait in a read; everybody else says MSG_DONTWAIT. */
 	fd = sks_sys_accept4(l->fd, &peer.any, &len, SOCK_CLOEXEC |
 	    (l->worker->service->options.mode == SKS_THREADS ? 0 : SOCK_NONBLOCK));
 	if (fd == -1) {
 		error = errno;
-		unclaim(l);
+		sks_admission_unclaim(l->admission, l->worker);
 		if (error == EAGAIN)
 			return 0;
 		if (error != EINTR)
@@ -169,23 +144,22 @@ take_connection(struct sks_listener *l)
 	}
 	if (l->backoff_ms != 0)
 		l->backoff_ms = 0;
-	worker = l->pick(l);
 	sks_worker_take(worker);
 	sks_conn_open(worker, fd, l->is_tcp, &peer.any, (socklen_t)sks_min(len, sizeof(peer)));
 	return 1;
 }
 
 static int
-take_datagram(struct sks_listener *l)
+take_datagram(struct sks_listener *l, struct sks_worker *worker)
 {
 	int rc, error;
 
-	if (!claim(l))
+	if (!sks_admission_claim(l->admission, l->worker))
 		return 0;
-	rc = sks_datagram_receive(l->worker->loop, l->pick(l), l->fd, &l->lost);
+	rc = sks_datagram_receive(l->worker->loop, worker, l->fd, &l->lost);
 	error = errno;
 	if (rc != 1)
-		unclaim(l);
+		sks_admission_unclaim(l->admission, l->worker);
 	if (rc == -1) {
 		if (judge(error) == PAUSE)
 			back_off(l, error);
@@ -204,11 +178,13 @@ take_some(struct sks_listener *l)
 	int n;
 
 	for (n = 0; n < BATCH && l->armed; n++) {
-		if (l->is_full(l)) {
-			sks_accept_stop(l);
+		struct sks_worker *worker = find_worker(l);
+
+		if (worker == NULL) {
+			stop(l);
 			return;
 		}
-		if (!(l->type == SOCK_STREAM ? take_connection(l) : take_datagram(l)))
+		if (!(l->type == SOCK_STREAM ? take_connection(l, worker) : take_datagram(l, worker)))
 			return;
 	}
 }
@@ -242,21 +218,77 @@ on_retry(evutil_socket_t fd, short what, void *arg)
 }
 
 void
-sks_accept_attach(struct sks_listener *l, struct sks_worker *worker)
+sks_accept_attach(struct sks_listener *l, struct sks_worker *worker,
+    struct sks_admission *admission)
 {
 	l->worker = worker;
+	l->admission = admission;
+	l->keeps = l->shares_port && worker->service->options.workers > 1;
 	event_assign(&l->ev, worker->loop->base, l->fd, EV_READ | EV_PERSIST, on_input, l);
 	event_assign(&l->retry, worker->loop->base, -1, 0, on_retry, l);
+	atomic_fetch_add(&admission->alive, 1);
 }
 
-int
-sks_accept_start(struct sks_listener *l)
+/* -- all the listeners of a worker -- */
+
+static struct sks_listener *
+listener_of(struct sks_list *link)
 {
-	if (l->armed || l->dead || l->is_full(l))
+	return sks_list_entry(link, struct sks_listener, link);
+}
+
+static int
+start(struct sks_listener *l)
+{
+	if (l->armed || l->dead || find_worker(l) == NULL)
 		return 0;
-	sks_accept_stop(l); /* a retry that is due later */
+	stop(l); /* a retry that is due later */
 	if (sks_loop_add(&l->ev, -1) == -1)
 		return -1;
 	l->armed = 1;
 	return 0;
+}
+
+int
+sks_accept_start(struct sks_worker *worker)
+{
+	struct sks_list *link, *after;
+
+	sks_list_each (link, after, &worker->listeners)
+		if (start(listener_of(link)) == -1)
+			return -1;
+	return 0;
+}
+
+void
+sks_accept_restart(struct sks_worker *worker)
+{
+	if (sks_accept_start(worker) == -1)
+		sks_loop_wake(worker->loop);
+}
+
+void
+sks_accept_stop(struct sks_worker *worker)
+{
+	struct sks_list *link, *after;
+
+	sks_list_each (link, after, &worker->listeners)
+		stop(listener_of(link));
+}
+
+void
+sks_accept_end(struct sks_worker *worker)
+{
+	sks_accept_stop(worker);
+	sks_listeners_close(&worker->listeners);
+}
+
+void
+sks_accept_leave(struct sks_worker *worker, int datagrams_stay)
+{
+	struct sks_list *link, *after;
+
+	sks_list_each (link, after, &worker->listeners)
+		if (listener_of(link)->type == SOCK_STREAM || !datagrams_stay)
+			sks_sys_close(listener_of(link)->fd);
 }

@@ -1,20 +1,42 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * accept.h - taking connections and datagrams from listeners.
+ * accept.h - listeners take connections and datagrams from the kernel.
+ *
+ * All functions run on the worker's own thread and concern the listeners on its
+ * loop, except where they say otherwise.
  */
 #ifndef SKS_SERVER_ACCEPT_H
 #define SKS_SERVER_ACCEPT_H
 
-#include "server/listener.h"
-#include "server/worker.h"
+#include "server/admission.h"
+#include "server/bind.h"
 
-/* Binds a listener to the loop of this worker, the accepting one; it is not armed yet. */
-void sks_accept_attach(struct sks_listener *listener, struct sks_worker *worker);
+/*
+ * Ties a listener to the loop of the worker that is to accept from it; it takes
+ * nothing yet. On the thread of the first worker, also for others.
+ */
+void sks_accept_attach(struct sks_listener *listener, struct sks_worker *worker,
+    struct sks_admission *admission);
 
-/* Begins, or goes on after a pause, to take what comes. 0, or -1: ENOMEM or as epoll_ctl(2). */
-int sks_accept_start(struct sks_listener *listener);
+/*
+ * Begins, or goes on after a pause, to take what comes, where there is room. 0, or
+ * -1: ENOMEM or what epoll_ctl(2) said; then some of the listeners take nothing.
+ */
+int sks_accept_start(struct sks_worker *worker);
 
-/* Stops taking; the kernel's queue holds. */
-void sks_accept_stop(struct sks_listener *listener);
+/* As sks_accept_start(). Where that fails, the loop tries again at each of its turns. */
+void sks_accept_restart(struct sks_worker *worker);
+
+/* Stops to take requests; new clients wait in the kernel's queue. */
+void sks_accept_stop(struct sks_worker *worker);
+
+/* Stops, and closes the listeners. */
+void sks_accept_end(struct sks_worker *worker);
+
+/*
+ * In a child process: closes its copies of the listeners. datagrams_stay: those of
+ * datagrams are kept, as the child answers through one of them.
+ */
+void sks_accept_leave(struct sks_worker *worker, int datagrams_stay);
 
 #endif

@@ -10,8 +10,8 @@
 
 #include "base/log.h"
 #include "base/sys.h"
+#include "server/accept.h"
 #include "server/conn.h"
-#include "server/listening.h"
 #include "server/stop_signals.h"
 
 #include <errno.h>
@@ -19,6 +19,13 @@
 
 /* A killed child is gone in a moment, unless it hangs in the kernel. */
 #define KILLED_MS 1000
+
+static void
+set_state(struct sks_server *server, enum sks_server_state state)
+{
+	server->state = state;
+	server->admission.is_open = state == SKS_SERVING;
+}
 
 static void
 order_all(struct sks_server *server, enum sks_order order)
@@ -49,8 +56,8 @@ become_idle(struct sks_server *server, int error)
 	event_del(&server->limit);
 	event_del(&server->tick);
 	sks_loop_shut(sks_server_first(server)->loop);
-	sks_listening_stop(sks_server_first(server));
-	server->state = SKS_IDLE;
+	sks_accept_stop(sks_server_first(server));
+	set_state(server, SKS_IDLE);
 	server->result = error;
 	if (server->service.options.reuse_port) /* they have listeners to stop, too */
 		sks_server_wake_others(server, sks_server_first(server));
@@ -65,8 +72,8 @@ become_idle(struct sks_server *server, int error)
 static void
 check_empty(struct sks_server *server)
 {
-	/* Looked at in this order: see claim() of accept.c. */
-	int used_up = server->dispatching && server->quota == 0;
+	/* Looked at in this order: see sks_admission_claim(). */
+	int used_up = server->dispatching && server->admission.quota == 0;
 
 	if (server->state == SKS_IDLE || (server->state == SKS_SERVING && !used_up))
 		return;
@@ -93,7 +100,7 @@ close_all(struct sks_server *server)
 	order_all(server, SKS_ORDER_CLOSE);
 	if (server->state != SKS_CANCELLED)
 		return;
-	server->state = SKS_KILLED;
+	set_state(server, SKS_KILLED);
 	server->result = ETIMEDOUT;
 	rc = set_limit(server, KILLED_MS);
 	order_all(server, SKS_ORDER_KILL);
@@ -106,7 +113,7 @@ cancel(struct sks_server *server)
 {
 	int rc;
 
-	server->state = SKS_CANCELLED;
+	set_state(server, SKS_CANCELLED);
 	order_all(server, SKS_ORDER_CANCEL);
 	rc = set_limit(server, server->service.options.linger_ms);
 	check_empty(server);
@@ -119,9 +126,9 @@ drain(struct sks_server *server)
 {
 	int rc;
 
-	server->state = SKS_DRAINING;
+	set_state(server, SKS_DRAINING);
 	atomic_store(&server->service.shared->draining, 1);
-	sks_listening_stop(sks_server_first(server));
+	sks_accept_stop(sks_server_first(server));
 	rc = set_limit(server, server->service.options.drain_ms);
 	order_all(server, SKS_ORDER_DRAIN);
 	check_empty(server);
@@ -137,16 +144,16 @@ on_woken(struct sks_worker *worker)
 	int stop = atomic_load(&server->service.shared->stop);
 
 	if (stop >= 1 && server->state == SKS_SERVING) {
-		if (server->quota > 0)
+		if (server->admission.quota > 0)
 			server->result = ECANCELED; /* of sks_handle_request */
 		drain(server);
 	}
-	if (server->state == SKS_SERVING && server->alive == 0) {
-		server->result = server->listen_error;
+	if (server->state == SKS_SERVING && server->admission.alive == 0) {
+		server->result = server->admission.error;
 		drain(server);
 	}
 	if (server->state == SKS_SERVING)
-		sks_listening_again(worker);
+		sks_accept_restart(worker);
 	check_empty(server);
 	if (stop >= 2 && server->state == SKS_DRAINING)
 		cancel(server);
@@ -166,10 +173,10 @@ on_other_woken(struct sks_worker *worker)
 		return;
 	atomic_store(&worker->accepts, 1);
 	if (server->state == SKS_SERVING) {
-		sks_listening_again(worker);
+		sks_accept_restart(worker);
 		return;
 	}
-	sks_listening_stop(worker);
+	sks_accept_stop(worker);
 	atomic_store(&worker->accepts, 0);
 	if (server->state != SKS_IDLE)
 		sks_loop_wake(sks_server_first(server)->loop);
@@ -186,7 +193,7 @@ on_limit(evutil_socket_t fd, short what, void *arg)
 	case SKS_IDLE:
 		break;
 	case SKS_SERVING: /* sks_handle_request: nothing came */
-		if (server->quota > 0)
+		if (server->admission.quota > 0)
 			become_idle(server, ETIMEDOUT);
 		break;
 	case SKS_DRAINING:
@@ -219,7 +226,7 @@ static int
 is_awaited(struct sks_server *server)
 {
 	return atomic_load(&server->service.shared->draining) ||
-	    atomic_exchange(&server->wants_word, 0);
+	    sks_admission_stop_waiting(&server->admission);
 }
 
 /*
@@ -235,14 +242,14 @@ tell(struct sks_worker *worker)
 
 	/* Where only the first accepts only the others have to tell. */
 	if (o->workers > 1 && (worker != sks_server_first(server) || o->reuse_port) &&
-	    (is_awaited(server) || server->quota == 0)) {
+	    (is_awaited(server) || server->admission.quota == 0)) {
 		if (o->reuse_port)
 			sks_server_wake_others(server, here ? worker : NULL);
 		else
 			sks_loop_wake(sks_server_first(server)->loop);
 	}
 	if (here && server->state == SKS_SERVING)
-		sks_listening_again(worker);
+		sks_accept_restart(worker);
 	if (worker == sks_server_first(server))
 		check_empty(server);
 }
@@ -277,16 +284,16 @@ begin(struct sks_server *server, int quota)
 		errno = EALREADY;
 		return -1;
 	}
-	if (server->alive == 0) {
+	if (server->admission.alive == 0) {
 		errno = EINVAL;
 		return -1;
 	}
 	sks_loop_enter(loop);
 	if (sks_loop_open(loop) == -1)
 		return -1;
-	server->quota = quota;
+	server->admission.quota = quota;
 	server->result = 0;
-	server->state = SKS_SERVING;
+	set_state(server, SKS_SERVING);
 	order_all(server, SKS_ORDER_SERVE);
 	if (atomic_load(&server->service.shared->stop) != 0) { /* asked before it began: not one request */
 		on_woken(sks_server_first(server));
@@ -295,13 +302,13 @@ begin(struct sks_server *server, int quota)
 	if (start_workers(server) == -1 ||
 	    (o->on_tick != NULL && o->tick_ms > 0 &&
 		sks_loop_add(&server->tick, o->tick_ms) == -1) ||
-	    sks_listening_start(sks_server_first(server)) == -1) {
+	    sks_accept_start(sks_server_first(server)) == -1) {
 		int error = errno;
 
-		sks_listening_stop(sks_server_first(server));
+		sks_accept_stop(sks_server_first(server));
 		sks_loop_shut(loop);
 		event_del(&server->tick);
-		server->state = SKS_IDLE;
+		set_state(server, SKS_IDLE);
 		errno = error;
 		return -1;
 	}
@@ -363,7 +370,7 @@ sks_handle_request(struct sks_server *server, int timeout_ms)
 	    set_limit(server, timeout_ms > 0 ? timeout_ms : -1) == -1) {
 		int error = errno;
 
-		server->quota = 0; /* before one is taken */
+		server->admission.quota = 0; /* before one is taken */
 		sks_server_shutdown(server);
 		dispatch(server);
 		errno = error;
@@ -405,7 +412,7 @@ in_child(void *arg, struct sks_call *call)
 {
 	struct sks_worker *worker = arg;
 
-	sks_listening_leave(worker, call->datagram);
+	sks_accept_leave(worker, call->datagram);
 	sks_conn_close_others(worker, call);
 }
 
@@ -433,6 +440,8 @@ init_workers(struct sks_server *server)
 	server->workers = sks_sys_calloc((size_t)o->workers, sizeof(*server->workers));
 	if (server->workers == NULL)
 		return -1;
+	server->admission.service = &server->service;
+	server->admission.workers = server->workers;
 	for (i = 0; i < o->workers; i++) {
 		struct sks_worker *worker = &server->workers[i];
 
@@ -462,7 +471,6 @@ sks_server_new_abi(const struct sks_handler *handler, size_t handler_size,
 
 	if (server == NULL)
 		return NULL;
-	sks_list_init(&server->listeners);
 	server->service.server = server;
 	if (sks_service_init(&server->service, handler, handler_size, options, options_size) == -1)
 		goto fail;
@@ -492,7 +500,7 @@ abandon(struct sks_server *server)
 	sks_loop_enter(sks_server_first(server)->loop);
 	atomic_store(&server->service.shared->draining, 1);
 	if (server->state != SKS_IDLE)
-		server->state = SKS_CANCELLED;
+		set_state(server, SKS_CANCELLED);
 	order_all(server, SKS_ORDER_ABORT);
 	for (i = 1; i < server->service.options.workers; i++)
 		sks_worker_join(&server->workers[i]);
@@ -512,7 +520,7 @@ sks_server_free(struct sks_server *server)
 	sks_watchdog_end(&server->watchdog);
 	for (i = 0; server->is_ready && i < server->service.options.workers; i++) {
 		sks_loop_take_inbox(server->workers[i].loop); /* a listener on its way */
-		sks_listening_end(&server->workers[i]);
+		sks_accept_end(&server->workers[i]);
 	}
 	for (i = 0; server->workers != NULL && i < server->service.options.workers; i++)
 		sks_worker_free(&server->workers[i]);

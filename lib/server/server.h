@@ -5,7 +5,7 @@
 #ifndef SKS_SERVER_SERVER_H
 #define SKS_SERVER_SERVER_H
 
-#include "server/listener.h"
+#include "server/admission.h"
 #include "server/worker.h"
 
 /*
@@ -19,16 +19,12 @@ enum sks_server_state { SKS_IDLE, SKS_SERVING, SKS_DRAINING, SKS_CANCELLED, SKS_
 struct sks_server {
 	struct sks_service service;
 	struct sks_worker *workers; /* options.workers of them; the first accepts for all */
-	atomic_int wants_word;     /* accepting pauses: tell of the next end */
+	struct sks_admission admission;
 	struct sks_watchdog watchdog; /* of loops that run handlers */
-	struct sks_list listeners; /* on the first worker */
-	atomic_int alive;          /* listeners, on all workers, that have not failed */
-	atomic_int listen_error;   /* errno of the last that has */
 	atomic_int state;          /* enum sks_server_state; others may ask for it */
 	int is_ready;              /* workers and timers are there */
 	int dispatching;           /* in a call of ours that runs the loop */
 	int result;                /* errno of the run that ends; 0 */
-	atomic_int quota;          /* sks_handle_request: requests still to take; else -1 */
 	struct event limit;        /* drain_ms, linger_ms, or sks_handle_request's time */
 	struct event tick;
 };

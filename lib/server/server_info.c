@@ -5,6 +5,7 @@
 #include "base/addr.h"
 #include "base/log.h"
 #include "base/sys.h"
+#include "server/bind.h"
 #include "server/server.h"
 
 #include <errno.h>
@@ -15,7 +16,7 @@ find(const struct sks_server *server, unsigned int i)
 {
 	struct sks_list *link, *after;
 
-	sks_list_each (link, after, &server->listeners)
+	sks_list_each (link, after, &sks_server_first(server)->listeners)
 		if (i-- == 0)
 			return sks_list_entry(link, struct sks_listener, link);
 	errno = ENOENT;

@@ -31,7 +31,7 @@ struct sks_worker {
 	struct sks_service *service;
 	struct sks_list parked;    /* connections between exchanges */
 	struct sks_list lingering; /* connections being flushed and closed */
-	struct sks_list listeners; /* those of its own, unless it is the first */
+	struct sks_list listeners; /* on its loop */
 	atomic_int accepts;        /* it may take something from them; 0 is its own word only */
 	atomic_int parked_count;   /* changed by its own thread only */
 	atomic_int order;

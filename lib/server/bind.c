@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Opening listeners. Each step names itself before it is tried, so that what
+ * Opening bound sockets. Each step names itself before it is tried, so that what
  * fails is told with its step, its object and its reason by one place.
  */
-#include "server/listener.h"
+#include "server/bind.h"
 
 #include "base/addr.h"
 #include "base/log.h"
@@ -240,15 +240,6 @@ open_all(struct sks_addr *addr, size_t n, int type, const struct sks_options *o,
 	return -1;
 }
 
-static void
-close_all(struct sks_list *listeners)
-{
-	struct sks_list *link;
-
-	while ((link = sks_list_pop(listeners)) != NULL)
-		sks_listener_close(sks_list_entry(link, struct sks_listener, link));
-}
-
 static int
 open_addresses(const struct sks_endpoint *ep, const char *address, const struct sks_options *o,
     struct sks_list *listeners)
@@ -273,11 +264,11 @@ open_addresses(const struct sks_endpoint *ep, const char *address, const struct 
 		if (rc == 0 || errno != EADDRINUSE || sks_addr_port(&addr[0]) != 0 ||
 		    tries == PORT_TRIES)
 			break;
-		close_all(&opened);
+		sks_listeners_close(&opened);
 	}
 	error = errno;
 	if (rc == -1) {
-		close_all(&opened);
+		sks_listeners_close(&opened);
 		complain(step, sks_addr_format(&at.u.any, at.len, text, sizeof(text)),
 		    strerror(error));
 	}
@@ -351,4 +342,13 @@ sks_listener_close(struct sks_listener *l)
 	sks_sys_close(l->fd);
 	sks_sys_free(l->path);
 	sks_sys_free(l);
+}
+
+void
+sks_listeners_close(struct sks_list *listeners)
+{
+	struct sks_list *link;
+
+	while ((link = sks_list_pop(listeners)) != NULL)
+		sks_listener_close(sks_list_entry(link, struct sks_listener, link));
 }

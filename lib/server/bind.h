@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * listener.h - bound sockets: how they come to be, and how they go.
+ * bind.h - bound sockets: how they are opened and closed.
  */
-#ifndef SKS_SERVER_LISTENER_H
-#define SKS_SERVER_LISTENER_H
+#ifndef SKS_SERVER_BIND_H
+#define SKS_SERVER_BIND_H
 
 #include "base/list.h"
 #include "base/log.h"
@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct sks_admission;
 struct sks_worker;
 
 struct sks_listener {
@@ -29,15 +30,13 @@ struct sks_listener {
 
 	/* For accept.c: */
 	struct sks_worker *worker; /* whose loop it is on */
+	struct sks_admission *admission;
+	int keeps;             /* its worker serves what it takes; no other is chosen */
 	struct sks_message arrival; /* carries it there */
 	struct event ev;       /* input */
 	struct event retry;    /* after descriptors or memory ran out */
 	int armed;
 	int backoff_ms;        /* 0: all is well */
-	atomic_int *quota;     /* how many may still be taken; -1: no limit */
-	int (*is_full)(struct sks_listener *); /* must it pause? */
-	struct sks_worker *(*pick)(struct sks_listener *); /* who gets the next one? */
-	void (*failed)(struct sks_listener *, int error);
 	unsigned int lost;     /* datagrams, as the kernel counts them */
 	int dead;
 	struct sks_log_limit log;
@@ -59,5 +58,8 @@ struct sks_listener *sks_listener_twin(const struct sks_listener *listener,
 
 /* Closes it and removes its socket file if that is still ours. */
 void sks_listener_close(struct sks_listener *listener);
+
+/* The same for each of a list, which is empty then. */
+void sks_listeners_close(struct sks_list *listeners);
 
 #endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Places, the quota of sks_handle_request(), and the choice of a worker.
+ */
+#include "server/admission.h"
+
+/* The worker with the fewest requests, those on their way to it included. */
+static struct sks_worker *
+least_loaded(const struct sks_admission *a)
+{
+	struct sks_worker *best = &a->workers[0];
+	int i, least = atomic_load(&best->executor->open);
+
+	for (i = 1; i < a->service->options.workers; i++) {
+		int open = atomic_load(&a->workers[i].executor->open);
+
+		if (open < least) {
+			least = open;
+			best = &a->workers[i];
+		}
+	}
+	return best;
+}
+
+static struct sks_worker *
+find_room(const struct sks_admission *a, struct sks_worker *own, int needs_task)
+{
+	struct sks_worker *worker = own != NULL ? own : least_loaded(a);
+
+	if (atomic_load(&a->service->shared->places) >= a->service->options.max_connections ||
+	    (needs_task && sks_executor_is_full(worker->executor)))
+		return NULL;
+	return worker;
+}
+
+struct sks_worker *
+sks_admission_find_worker(struct sks_admission *a, struct sks_worker *own, int needs_task)
+{
+	struct sks_worker *worker;
+
+	if (!a->is_open || a->quota == 0)
+		return NULL;
+	worker = find_room(a, own, needs_task);
+	if (worker == NULL) {
+		/* The last request may have ended before is_waiting was set: look again. */
+		atomic_store(&a->is_waiting, 1);
+		worker = find_room(a, own, needs_task);
+	}
+	return worker;
+}
+
+/* Another loop may have paused for want of this place. */
+static void
+give_back_place(struct sks_admission *a, struct sks_worker *worker)
+{
+	atomic_fetch_sub(&a->service->shared->places, 1);
+	if (a->service->options.reuse_port)
+		worker->released(worker);
+}
+
+/* The place first, then the quota: nobody must find the quota used up and no place taken. */
+int
+sks_admission_claim(struct sks_admission *a, struct sks_worker *worker)
+{
+	int left = atomic_load(&a->quota);
+
+	if (atomic_fetch_add(&a->service->shared->places, 1) < a->service->options.max_connections) {
+		if (left < 0)
+			return 1;
+		while (left > 0)
+			if (atomic_compare_exchange_weak(&a->quota, &left, left - 1))
+				return 1;
+	}
+	give_back_place(a, worker);
+	return 0;
+}
+
+void
+sks_admission_unclaim(struct sks_admission *a, struct sks_worker *worker)
+{
+	if (atomic_load(&a->quota) >= 0)
+		atomic_fetch_add(&a->quota, 1);
+	give_back_place(a, worker);
+}
+
+int
+sks_admission_stop_waiting(struct sks_admission *a)
+{
+	return atomic_exchange(&a->is_waiting, 0);
+}
+
+void
+sks_admission_lose_listener(struct sks_admission *a, int error)
+{
+	a->error = error;
+	if (atomic_fetch_sub(&a->alive, 1) == 1)
+		sks_loop_wake(a->workers[0].loop); /* it was the last */
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * admission.h - whether a server takes one more request, and which worker gets it.
+ *
+ * A listener claims a place before it takes a request from the kernel, as the
+ * listeners of other workers may be accepting at the same time. The request keeps
+ * the place until it has ended (sks_worker_release()), so there are never more
+ * than options.max_connections of them.
+ *
+ * All functions may be called on any worker's thread.
+ */
+#ifndef SKS_SERVER_ADMISSION_H
+#define SKS_SERVER_ADMISSION_H
+
+#include "server/worker.h"
+
+struct sks_admission {
+	struct sks_service *service;
+	struct sks_worker *workers; /* service->options.workers of them */
+	atomic_int is_open;         /* the server is serving; otherwise nothing is taken */
+	atomic_int quota;           /* requests that sks_handle_request() may still take; -1: any */
+	atomic_int is_waiting;      /* a listener has paused: the next end of a request wakes it */
+	atomic_int alive;           /* listeners of all workers that have not failed */
+	atomic_int error;           /* errno of the listener that failed last */
+};
+
+/*
+ * Returns the worker for the next request: own, or where own is NULL the one with
+ * the fewest requests. NULL: the listener has to pause. Then is_waiting is set,
+ * unless the server takes nothing at all. needs_task: the request runs at once, so
+ * a worker whose executor is full is no choice: the kernel's queue holds it.
+ */
+struct sks_worker *sks_admission_find_worker(struct sks_admission *admission,
+    struct sks_worker *own, int needs_task);
+
+/*
+ * Claims a place and one of the quota for a request that a listener on `worker`
+ * is about to take. 1, or 0: there is none.
+ */
+int sks_admission_claim(struct sks_admission *admission, struct sks_worker *worker);
+
+/* Gives back what was claimed: no request came, or none that is served. */
+void sks_admission_unclaim(struct sks_admission *admission, struct sks_worker *worker);
+
+/* 1 when a listener has paused; it is the caller's to wake it, and nobody else's. */
+int sks_admission_stop_waiting(struct sks_admission *admission);
+
+/* A listener has failed for good: with the last one the server stops. */
+void sks_admission_lose_listener(struct sks_admission *admission, int error);
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a server listens on: its sockets are on its first loop or, with reuse_port,
+ * one for each address on every loop.
+ */
+#include "server/accept.h"
+#include "server/server.h"
+
+#include <errno.h>
+
+static struct sks_listener *
+listener_of(struct sks_list *link)
+{
+	return sks_list_entry(link, struct sks_listener, link);
+}
+
+/* On the loop of the worker that it is for. */
+static void
+listener_arrives(struct sks_message *message)
+{
+	struct sks_listener *l = sks_container_of(message, struct sks_listener, arrival);
+
+	sks_list_append(&l->worker->listeners, &l->link);
+}
+
+/* One more for each of the other workers. They wait for it in a list until all are there. */
+static int
+open_twins(struct sks_server *server, const struct sks_list *opened, struct sks_list *twins)
+{
+	struct sks_list *link, *after;
+	struct sks_listener *twin;
+	int i;
+
+	sks_list_each (link, after, opened) {
+		for (i = 1; listener_of(link)->shares_port && i < server->service.options.workers; i++) {
+			twin = sks_listener_twin(listener_of(link), &server->service.options);
+			if (twin == NULL)
+				return -1;
+			twin->worker = &server->workers[i];
+			sks_list_append(twins, &twin->link);
+		}
+	}
+	return 0;
+}
+
+/* Gives each to its worker, which may be running. */
+static void
+hand_out(struct sks_server *server, struct sks_list *twins)
+{
+	struct sks_list *link;
+
+	while ((link = sks_list_pop(twins)) != NULL) {
+		struct sks_listener *twin = listener_of(link);
+
+		sks_accept_attach(twin, twin->worker, &server->admission);
+		twin->arrival.run = listener_arrives;
+		if (twin->worker->has_thread)
+			sks_loop_post(twin->worker->loop, &twin->arrival);
+		else
+			listener_arrives(&twin->arrival);
+	}
+	if (server->state == SKS_SERVING)
+		sks_server_wake_others(server, sks_server_first(server));
+}
+
+int
+sks_server_listen(struct sks_server *server, const char *address)
+{
+	struct sks_worker *first = sks_server_first(server);
+	struct sks_list opened, twins;
+	struct sks_list *link, *after;
+	int error;
+
+	sks_list_init(&opened);
+	sks_list_init(&twins);
+	if (sks_listener_open(address, &server->service.options, &opened) == -1)
+		return -1;
+	if (open_twins(server, &opened, &twins) == -1) {
+		error = errno;
+		sks_listeners_close(&twins);
+		sks_listeners_close(&opened);
+		errno = error;
+		return -1;
+	}
+	sks_list_each (link, after, &opened)
+		sks_accept_attach(listener_of(link), first, &server->admission);
+	sks_list_move_all(&first->listeners, &opened);
+	hand_out(server, &twins);
+	return server->state == SKS_SERVING ? sks_accept_start(first) : 0;
+}
