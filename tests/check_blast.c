@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a bad handler does to the others: the table of that name in README.md,
+ * What a bad handler does to the others: the table of that name in docs/modes.md,
  * a test for each row and mode.
  *
  * The server runs in a process of its own, the host, which may die of what

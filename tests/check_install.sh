@@ -262,7 +262,7 @@ rm -f own/*.so
 same "the installed handlers are listed" "$(cd "$handlers" && find . -name '*.so' | wc -l)" \
     "$(hosted --list-handlers | wc -l)"
 
-# ---- the README's plugin, and the one to begin from ----
+# ---- the plugin of docs/plugin.md, and the one to begin from ----
 # As a user has them: commands by name, and pkg-config that knows the prefix.
 
 mkdir bin tour && ln -s "$build" tour/build
@@ -321,49 +321,46 @@ stops() {
 	pid=
 }
 
-# $1 is a section of the README: its commands, as they stand there
-section() {
-	awk -v name="## $1" '/^## / { on = $0 == name } on' "$source/README.md"
-}
-
-# The expected answer to the one that asks is what the README says it prints.
-section "Write a plugin" | awk '/^```c$/ { on = 1; next } /^```/ { on = 0 } on' >tour/shout.c
+# Its first program and its commands, as they stand there. The expected answer to the command that
+# asks is what the page says it prints.
+page=$source/docs/plugin.md
+awk '/^```c$/ { on = !n++; next } /^```/ { on = 0 } on' "$page" >tour/shout.c
 # shellcheck disable=SC2016
-section "Write a plugin" | sed -e '/^```c$/,/^```$/d' -n -e 's/^    \([^ ]\)/\1/p' >commands
+sed -e '/^```c$/,/^```$/d' -n -e 's/^    \([^ ]\)/\1/p' "$page" >commands
 # shellcheck disable=SC2016
-answer=$(section "Write a plugin" | sed -n 's/^which prints `\(.*\)`.*/\1/p')
+answer=$(sed -n 's/^which prints `\(.*\)`.*/\1/p' "$page")
 asked=
 while read -r command <&4; do
 	case $command in
 	"socketserverd --"*)
-		run "README, a plugin: $command" as_user "$command" ;;
+		run "docs/plugin.md: $command" as_user "$command" ;;
 	socketserverd*)
-		stops "README, a plugin: the one before"
+		stops "docs/plugin.md: the one before"
 		serves "$command" ;;
 	*"| build/examples/"*)
 		if [ -x "$build/examples/echo_client" ]; then
-			same "README, a plugin: $command" "$answer" "$(as_user "$command" 2>&1)"
+			same "docs/plugin.md: $command" "$answer" "$(as_user "$command" 2>&1)"
 			asked=1
 		else
-			skip "README, a plugin: $command" "the examples were not built"
+			skip "docs/plugin.md: $command" "the examples were not built"
 			asked=0
 		fi ;;
-	*)	run "README, a plugin: $command" as_user "$command" ;;
+	*)	run "docs/plugin.md: $command" as_user "$command" ;;
 	esac
 done 4<commands
-stops "README, a plugin: the last one"
+stops "docs/plugin.md: the last one"
 if [ -z "$asked" ] || [ ! -f "$handlers/shout.so" ]; then
-	not_ok "README, a plugin: it is built, asked, and installed"
+	not_ok "docs/plugin.md: it is built, asked, and installed"
 fi
 rm -f "$handlers/shout.so"
 
-section "socketserverd and the stock handlers" | sed -n 's/^    \(socketserverd .*\)/\1/p' >commands
-[ -s commands ] || not_ok "README, socketserverd: there are commands"
+sed -n 's/^    \(socketserverd .*\)/\1/p' "$source/docs/socketserverd.md" >commands
+[ -s commands ] || not_ok "docs/socketserverd.md: there are commands"
 while read -r command <&4; do
 	case $command in
-	*" --list-handlers"*) run "README: $command" as_user "$command" ;;
-	*" --listen "*) run "README: $command" as_user "$command --check" ;;
-	*) run "README: $command" as_user "$command --check --listen localhost:1" ;;
+	*" --list-handlers"*) run "docs/socketserverd.md: $command" as_user "$command" ;;
+	*" --listen "*) run "docs/socketserverd.md: $command" as_user "$command --check" ;;
+	*) run "docs/socketserverd.md: $command" as_user "$command --check --listen localhost:1" ;;
 	esac
 done 4<commands
 
@@ -383,6 +380,16 @@ shouts() {
 	same "$1: it is served" "ONE?
 TWO?" "$(python3 ask.py tour/socket 2>&1)"
 	stops "$1"
+}
+
+awk '/^```c$/ { text = ""; next } /^```/ { if (text ~ /SKS_PLUGIN/) printf "%s", text }
+    { text = text $0 "\n" }' "$source/README.md" >tour/yes.c
+# shellcheck disable=SC2016
+run "README.md: the plugin is built" \
+    as_user "$(sed -n 's/^    \(cc -shared .*\)/\1/p' "$source/README.md")" &&
+    serves "$(sed -n 's/^    \(socketserverd .*\)/\1/p' "$source/README.md")" && {
+	same "README.md: the plugin is served" yes "$(python3 ask.py tour/socket 2>&1)"
+	stops "README.md: the plugin"
 }
 
 cp -r "$source/examples/plugin" tour/plugin

@@ -1,6 +1,7 @@
 #!/bin/sh
-# The README keeps its word: its programs compile and its hello world answers,
-# its commands exist, its links lead somewhere, and the tests it names are there.
+# The pages keep their word. README.md is short. Of README.md and docs/: programs compile, servers
+# give the right answer and end, clients run. Of these, examples/README.md and tests/: commands
+# exist, links lead somewhere. Of tests/PROMISES.md: each test that a promise names is there.
 #
 # usage: check_readme.sh SOURCE_DIR BUILD_DIR
 set -u
@@ -12,69 +13,48 @@ fi
 source=$(cd "$1" && pwd) && build=$(cd "$2" && pwd) || exit 2
 # shellcheck source=tests/support/report.sh
 . "$source/tests/support/report.sh"
-readme=$source/README.md
 # shellcheck source=tests/support/scratch.sh
 . "$source/tests/support/scratch.sh"
+cd "$source" || exit 2
+
+lines=$(wc -l <README.md)
+none "README.md has at most 180 lines" "$([ "$lines" -le 180 ] || echo "it has $lines")"
 
 # ---- programs ----
 
-# Each ```c block becomes LINE.c.
-awk -v tmp="$tmp" '
-/^```c$/ { file = tmp "/" NR + 1 ".c"; next }
+# Each ```c block of a page becomes $tmp/blocks/NUMBER.c; $tmp/blocks/list has NUMBER PAGE LINE.
+mkdir "$tmp/blocks" || exit 2
+awk -v dir="$tmp/blocks" '
+FNR == 1 { file = "" }
+/^```c$/ { file = dir "/" ++n ".c"; print n, FILENAME, FNR + 1 >(dir "/list"); next }
 /^```/ { file = "" }
-file != "" { print >file }' "$readme"
+file != "" { print >file }' README.md docs/*.md
 
 compile() {
-	cc -Wall -Wextra -Werror -I "$source/include" "$@"
+	cc -Wall -Wextra -Werror -I include "$@"
 }
 
-# Statements stand in a function, all else outside of one.
-in_function() {
-	echo '#include <socketserver.h>'
-	echo 'int fragment(struct sks_request *req, struct sks_server *server);'
-	echo 'int fragment(struct sks_request *req, struct sks_server *server)'
-	echo '{'
-	echo '(void)req; (void)server;'
-	cat "$1"
-	echo 'return 0; }'
-}
-
-check_fragment() {
-	errors=$(compile -Wno-unused -include socketserver.h -fsyntax-only "$1" 2>&1) ||
-	    in_function "$1" | compile -Wno-unused -x c -fsyntax-only - 2>"$tmp/errors" ||
-	    errors="As statements: $(cat "$tmp/errors")
-Outside of a function: $errors"
-	[ -s "$tmp/errors" ] || errors=
-	: >"$tmp/errors"
-	none "$name is right" "$errors"
-}
-
+# check_plugin FILE: is one that compiles
 check_plugin() {
 	none "$name compiles as a plugin" \
 	    "$(compile -shared -fPIC -o "$tmp/plugin.so" "$1" 2>&1)"
 }
 
+# check_program FILE: compiles as $program, with paths in the place of ports, which may be in use
 check_program() {
-	# Addresses become names in $tmp: the ports may be in use.
 	sed -e "s,\"udp:localhost:[0-9]*\",\"unix-dgram:$tmp/dgram\"," \
 	    -e "s,\"localhost:[0-9]*\",\"unix:$tmp/socket\"," "$1" >"$tmp/program.c"
-	errors=$(compile -o "${1%.c}" "$tmp/program.c" -L "$build/lib" -lsocketserver \
-	    -Wl,-rpath,"$build/lib" 2>&1) || {
+	program=${1%.c}
+	if errors=$(compile -o "$program" "$tmp/program.c" -L "$build/lib" -lsocketserver \
+	    -Wl,-rpath,"$build/lib" 2>&1); then
+		ok "$name compiles"
+	else
 		not_ok "$name compiles" "$errors"
-		return
-	}
-	ok "$name compiles"
-	if grep -q 'Hello World!' "$1"; then
-		check_hello "${1%.c}"
-	elif ! grep -q "$tmp/" "$tmp/program.c"; then
-		if output=$("${1%.c}" 2>&1 </dev/null); then
-			ok "$name runs"
-		else
-			not_ok "$name runs" "exit code $?" "$output"
-		fi
+		return 1
 	fi
 }
 
+# Says "hi", and prints what the server at the path says until its end.
 ask='
 import socket, sys, time
 deadline = time.monotonic() + 20
@@ -88,49 +68,93 @@ while True:
         if time.monotonic() > deadline:
             raise
         time.sleep(0.01)
+s.sendall(b"hi\n")
+s.shutdown(socket.SHUT_WR)
 print(s.makefile().read(), end="")
 '
 
-check_hello() {
-	hello=found
+# serve PROGRAM: starts it
+serve() {
 	"$1" 2>"$tmp/log" </dev/null &
 	pid=$!
-	answer=$(python3 -c "$ask" "$tmp/socket" 2>&1)
-	if [ "$answer" = "Hello World!" ]; then
-		ok "$name answers Hello World!"
-	else
-		not_ok "$name answers Hello World!" "it said: $answer" "$(cat "$tmp/log")"
-	fi
+}
+
+# stop NAME: the server that was started last
+stop() {
 	kill -TERM "$pid" 2>/dev/null
 	wait "$pid"
 	code=$?
 	pid=
 	if [ $code -eq 0 ]; then
-		ok "$name ends on SIGTERM with exit code 0"
+		ok "$1 ends on SIGTERM with exit code 0"
 	else
-		not_ok "$name ends on SIGTERM with exit code 0" "exit code $code" "$(cat "$tmp/log")"
+		not_ok "$1 ends on SIGTERM with exit code 0" "exit code $code" "$(cat "$tmp/log")"
 	fi
 }
 
-hello=
-: >"$tmp/errors"
-for block in $(cd "$tmp" && find . -name '*.c' | sed 's,^\./,,' | sort -n); do
-	name="README.md line ${block%.c}"
-	if grep -q '[^_a-z]main(' "$tmp/$block"; then
-		check_program "$tmp/$block"
-	elif grep -q '^SKS_PLUGIN(' "$tmp/$block"; then
-		check_plugin "$tmp/$block"
-	elif head -n 1 "$tmp/$block" | grep -q '^/\* fragment \*/$'; then
-		check_fragment "$tmp/$block"
+# check_server FILE: its handler's name says what the right answer to "hi" is
+servers=
+check_server() {
+	handler=$(sed -n 's/.*\.handle = \([a-z_]*\).*/\1/p' "$1")
+	case $handler in
+	hello) right="Hello World!" ;;
+	echo) right=hi ;;
+	count) right=1 ;;
+	both) right=; skip "$name answers" "it asks a name server" ;;
+	*) not_ok "$name: this test knows what $handler answers"; return ;;
+	esac
+	check_program "$1" || return
+	servers="$servers $handler"
+	[ "$handler" != echo ] || echo=$program
+	serve "$program"
+	answer=$(python3 -c "$ask" "$tmp/socket" 2>&1)
+	[ -z "$right" ] || same "$name answers" "$right" "$answer"
+	stop "$name"
+}
+
+# check_client FILE: talks to README's echo
+check_client() {
+	check_program "$1" || return
+	serve "$echo"
+	python3 -c "$ask" "$tmp/socket" >"$tmp/answer" 2>&1
+	same "$name talks to echo" hello "$("$program" 2>&1 </dev/null)"
+	stop "echo for $name"
+}
+
+# check_alone FILE: needs nobody, and prints what a comment at its fputs() says
+check_alone() {
+	right=$(sed -n 's,.*fputs(.*/\* \(.*\) \*/$,\1,p' "$1")
+	check_program "$1" && same "$name runs" "$right" "$("$program" 2>&1 </dev/null)"
+}
+
+echo=false
+while read -r number page line <&4; do
+	name="$page line $line"
+	block=$tmp/blocks/$number.c
+	if grep -q '^SKS_PLUGIN(' "$block"; then
+		check_plugin "$block"
+	elif ! grep -q '[^_a-z]main(' "$block"; then
+		not_ok "$name is a whole program, or a plugin"
+	elif grep -q '[^_a-z]sks_serve(' "$block"; then
+		check_server "$block"
+	elif grep -q '[^_a-z]sks_connect(' "$block"; then
+		check_client "$block"
 	else
-		not_ok "$name is a whole program, a plugin, or begins with /* fragment */"
+		check_alone "$block"
 	fi
-done
-[ -n "$hello" ] || not_ok "README.md has a hello world"
+done 4<"$tmp/blocks/list"
+none "the pages have servers that answer" "$(for handler in hello echo count; do
+	case " $servers " in
+	*" $handler "*) ;;
+	*) echo "none is $handler" ;;
+	esac
+done)"
 
 # ---- commands ----
 
-# Indented lines and ```sh blocks that begin with a word: LINE COMMAND ARGUMENT
+pages="README.md docs/*.md examples/README.md tests/*.md"
+
+# commands PAGE: of indented lines and ```sh blocks that begin with a word, LINE COMMAND ARGUMENT
 commands() {
 	awk '
 	/^```/ { shell = !block && /^```(sh|shell|console)$/; block = !block; next }
@@ -138,39 +162,46 @@ commands() {
 	shell || /^    [^ ]/ {
 		sub(/^[ \t]*(\$ )?(sudo )?/, "")
 		if ($1 ~ /^[A-Za-z0-9_.\/-]+$/)
-			print NR, $1, $2
-	}' "$readme"
+			print FNR, $1, $2
+	}' "$1"
 }
 
 # missing COMMAND ARGUMENT: why it cannot be run as it stands there
 missing() {
 	case $1 in
-	sh|python3) [ -f "$source/$2" ] || echo "there is no file $2" ;;
+	sh|python3) [ -f "$2" ] || echo "there is no file $2" ;;
 	build/*) [ -x "$build/${1#build/}" ] || echo "the build makes no such program" ;;
 	socketserverd) [ -x "$build/handlers/socketserverd" ] || echo "it was not built" ;;
-	*/*) [ -x "$source/$1" ] || echo "there is no such program" ;;
+	*/*) [ -x "$1" ] || echo "there is no such program" ;;
 	*) command -v "$1" >/dev/null || echo "there is no such command here" ;;
 	esac
 }
 
-commands >"$tmp/commands"
-while read -r line command argument; do
-	why=$(missing "$command" "$argument")
-	name="README.md line $line: $command"
-	case $command in
-	sh|python3) name="$name $argument" ;;
-	esac
-	case $why/$command in
-	?*/nc|?*/ncat|?*/redis-cli|?*/socat|?*/telnet) skip "$name" "$why" ;;
-	*) none "$name" "$why" ;;
-	esac
-done <"$tmp/commands"
+# shellcheck disable=SC2086
+for page in $pages; do
+	commands "$page" >"$tmp/commands"
+	while read -r line command argument; do
+		why=$(missing "$command" "$argument")
+		name="$page line $line: $command"
+		case $command in
+		sh|python3) name="$name $argument" ;;
+		esac
+		case $why/$command in
+		?*/nc|?*/ncat|?*/redis-cli|?*/socat|?*/telnet) skip "$name" "$why" ;;
+		*) none "$name" "$why" ;;
+		esac
+	done <"$tmp/commands"
+done
+none "README.md has the two commands to begin with" \
+    "$(for command in "sh examples/quickstart.sh" "sh tests/run.sh"; do
+	grep -qx "    $command" README.md || echo "$command"
+    done)"
 
 # ---- the stock handlers ----
 
 # Each by its row, as it describes itself: HANDLER PORT OPTION...
 described() {
-	for handler in "$build"/handlers/*.so; do
+	for handler in "$tmp"/build/handlers/*.so; do
 		"$build/handlers/socketserverd" --describe "$handler" | awk -F '[:=]' '
 		NR == 1 { row = $1 }
 		$1 == "port" { sub(/ */, "", $2); row = row " " $2 }
@@ -182,32 +213,61 @@ described() {
 # Whoever owns the build: copies are ours, and may be loaded.
 umask 022
 mkdir "$tmp/build" "$tmp/build/handlers" && cp "$build"/handlers/*.so "$tmp/build/handlers/"
-ln -s "$build/handlers/socketserverd" "$tmp/build/handlers/socketserverd"
-(build=$tmp/build && described) >"$tmp/described"
-sed -n 's/^| \[[a-z]*\](handlers\/\([a-z]*\)\.c) | [^|]* | \([0-9]*\) | [^|]* | [^|]* | \([^|]*\)|$/\1 \2 \3/p' \
-    "$readme" | tr -d '`,' | sed 's/ *$//' | sort >"$tmp/rows"
+described >"$tmp/described"
+sed -n 's/^| \[[a-z]*\](..\/handlers\/\([a-z]*\)\.c) | [^|]* | \([0-9]*\) | [^|]* | [^|]* | \([^|]*\)|$/\1 \2 \3/p' \
+    docs/socketserverd.md | tr -d '`,' | sed 's/ *$//' | sort >"$tmp/rows"
 [ -s "$tmp/described" ] || not_ok "there are stock handlers"
 none "each stock handler has a row, with its port and options" \
     "$(sort "$tmp/described" | diff - "$tmp/rows")"
 
 # ---- links, and the tests that prove the promises ----
 
-none "each link of the README leads to a file" \
-    "$(grep -o '](\([^)#]*\)' "$readme" | cut -c3- | grep -v '://' | sort -u |
-	while read -r path; do
-		[ -e "$source/$path" ] || echo "$path"
-	done)"
+# shellcheck disable=SC2086
+for page in $pages; do
+	none "each link of $page leads to a file" \
+	    "$(grep -o '](\([^)#]*\)' "$page" | cut -c3- | grep -v '://' | sort -u |
+		while read -r path; do
+			[ -e "$(dirname "$page")/$path" ] || echo "$path"
+		done)"
+done
+none "each page of docs/ is linked from README.md or docs/" "$(for page in docs/*.md; do
+	page=${page#docs/}
+	grep -q "](docs/$page)" README.md || grep -q "]($page)" docs/*.md || echo "$page"
+done)"
 
-# "check_x.c: one, two" names two tests, "check_x.sh, "words"" what a script prints
-grep '^|' "$readme" | grep -o 'check_[a-z_]*\.c: *[a-z0-9_, ]*' |
-    awk -F: '{ n = split($2, t, /[, ]+/); for (i = 1; i <= n; i++) if (t[i] != "") print $1, t[i] }' \
-    >"$tmp/tests"
-none "each test that the README names is there" "$(while read -r file test; do
-		grep -qw "$test" "$source/tests/$file" || echo "$file: $test"
-	done <"$tmp/tests"
-	grep '^|' "$readme" | grep -o 'check_[a-z_]*\.sh' | sort -u | while read -r file; do
-		[ -f "$source/tests/$file" ] || echo "$file"
-	done)"
-[ -s "$tmp/tests" ] || not_ok "the README names tests"
+# Prints each row of the table whose second column does not name tests, or names one that is not
+# there: 'check_x.c: one, two', 'check_x.c, every test', 'check_x.sh, "words", "words ..."'.
+none "each promise names tests that are there" "$(python3 - 2>&1 <<'PYTHON'
+import glob, os, re
+
+files = {os.path.basename(path): open(path).read()
+         for path in glob.glob("tests/**/check_*", recursive=True) if os.path.isfile(path)}
+
+def breaches(item):
+    match = re.fullmatch(r"(check_\w+\.(?:c|sh))(?:[:,] *(.+))?", item)
+    if not match or match[1] not in files:
+        return [f"there is no {item}"]
+    text, names = files[match[1]], match[2] or "every test"
+    if names == "every test":
+        return []
+    if match[1].endswith(".c"):
+        return [f"{match[1]}: no {name}" for name in re.split(", *", names)
+                if not re.search(rf"^[A-Z_]*TEST[A-Z_]*\({re.escape(name)}[,)]", text, re.M)]
+    words = re.findall('"([^"]*)"', names)
+    return [f"{match[1]}: no check says {word}" for word in words
+            if word.strip(". ") not in text] or ([] if words else [item])
+
+rows = [line for line in open("tests/PROMISES.md") if line.startswith("| ")][1:]
+if len(rows) < 50:
+    print(f"there are only {len(rows)} promises")
+for row in rows:
+    cells = [cell.strip() for cell in row.strip().strip("|").split(" | ")]
+    if len(cells) != 2:
+        print(f"not two cells: {row.strip()}")
+    else:
+        for item in re.split("; *(?=check_)", cells[1]):
+            print(*breaches(item), sep="\n", end="\n" if breaches(item) else "")
+PYTHON
+)"
 
 report_end
