@@ -13,9 +13,8 @@
 #ifndef SKS_BASE_SYS_H
 #define SKS_BASE_SYS_H
 
-#include "base/raw.h"
-
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
@@ -56,28 +55,6 @@ sks_sys_call_memalign(size_t align, size_t size)
 	return NULL;
 }
 
-#ifndef SKS_RAW_WATCHED
-#define sks_sys_call_close(fd) ((int)sks_raw(SYS_close, (fd)))
-#define sks_sys_call_eventfd(value, flags) ((int)sks_raw(SYS_eventfd2, (value), (flags)))
-#else
-#define sks_sys_call_close(fd) close(fd)
-#define sks_sys_call_eventfd(value, flags) eventfd((value), (flags))
-#endif
-#if defined(SYS_poll) && !defined(SKS_RAW_WATCHED)
-#define sks_sys_call_poll(fds, n, timeout_ms) ((int)sks_raw(SYS_poll, (fds), (n), (timeout_ms)))
-#else
-#define sks_sys_call_poll(fds, n, timeout_ms) poll((fds), (n), (timeout_ms))
-#endif
-#if defined(SYS_recvfrom) && defined(SYS_sendto) && !defined(SKS_RAW_WATCHED)
-#define sks_sys_call_recv(fd, buf, n, flags) \
-	((ssize_t)sks_raw(SYS_recvfrom, (fd), (buf), (n), (flags)))
-#define sks_sys_call_send(fd, buf, n, flags) \
-	((ssize_t)sks_raw(SYS_sendto, (fd), (buf), (n), (flags)))
-#else
-#define sks_sys_call_recv(fd, buf, n, flags) recv((fd), (buf), (n), (flags))
-#define sks_sys_call_send(fd, buf, n, flags) send((fd), (buf), (n), (flags))
-#endif
-
 /*
  * X(type, result when it fails, name, parameters, what is called). The first
  * list fails by returning that result with errno set, and does nothing then.
@@ -109,10 +86,8 @@ sks_sys_call_memalign(size_t align, size_t size)
 	X(ssize_t, -1, sendto, (int fd, const void *buf, size_t n, int flags, \
 	    const struct sockaddr *addr, socklen_t len), \
 	    sendto(fd, buf, n, flags, addr, len)) \
-	X(int, -1, poll, (struct pollfd *fds, nfds_t n, int timeout_ms), \
-	    sks_sys_call_poll(fds, n, timeout_ms)) \
-	X(int, -1, eventfd, (unsigned int value, int flags), \
-	    sks_sys_call_eventfd(value, flags)) \
+	X(int, -1, poll, (struct pollfd *fds, nfds_t n, int timeout_ms), poll(fds, n, timeout_ms)) \
+	X(int, -1, eventfd, (unsigned int value, int flags), eventfd(value, flags)) \
 	X(int, -1, epoll_create1, (int flags), epoll_create1(flags)) \
 	X(int, -1, epoll_wait, (int set, struct epoll_event *events, int n, int timeout_ms), \
 	    epoll_wait(set, events, n, timeout_ms)) \
@@ -144,15 +119,14 @@ sks_sys_call_memalign(size_t align, size_t size)
 #define SKS_SYS_OWN_CALLS(X) \
 	X(void *, MAP_FAILED, mmap, (void *at, size_t n, int prot, int flags, int fd, off_t off), \
 	    mmap(at, n, prot, flags, fd, off)) \
-	X(int, -1, close, (int fd), sks_sys_call_close(fd)) \
+	X(int, -1, close, (int fd), close(fd)) \
 	X(int, -1, epoll_ctl, (int set, int operation, int fd, struct epoll_event *ev), \
 	    epoll_ctl(set, operation, fd, ev)) \
 	X(int, -1, connect, (int fd, const struct sockaddr *addr, socklen_t len), \
 	    connect(fd, addr, len)) \
-	X(ssize_t, -1, recv, (int fd, void *buf, size_t n, int flags), \
-	    sks_sys_call_recv(fd, buf, n, flags)) \
+	X(ssize_t, -1, recv, (int fd, void *buf, size_t n, int flags), recv(fd, buf, n, flags)) \
 	X(ssize_t, -1, send, (int fd, const void *buf, size_t n, int flags), \
-	    sks_sys_call_send(fd, buf, n, flags)) \
+	    send(fd, buf, n, flags)) \
 	X(ssize_t, -1, recvmsg, (int fd, struct msghdr *msg, int flags), recvmsg(fd, msg, flags)) \
 	X(ssize_t, -1, sendmsg, (int fd, const struct msghdr *msg, int flags), \
 	    sendmsg(fd, msg, flags)) \

@@ -95,14 +95,14 @@ static void
 on_stop_signal(int signo)
 {
 	int error = errno;
-	pid_t process = (pid_t)sks_raw(SYS_getpid);
+	pid_t process = getpid();
 
 	if (sks_cancel_set(stop, 1) == -1) {
 		signal(signo, SIG_DFL);
 		raise(signo);
 	}
-	if (sks_raw(SYS_gettid) != process) /* a thread of the handler's: not the one that waits */
-		sks_raw(SYS_tgkill, process, process, signo);
+	if (syscall(SYS_gettid) != process) /* a thread of the handler's: not the one that waits */
+		syscall(SYS_tgkill, process, process, signo);
 	errno = error;
 }
 
@@ -113,22 +113,10 @@ on_stop_signal(int signo)
 static int
 is_caught(int signo)
 {
-#if defined(SKS_RAW) && !defined(SKS_RAW_WATCHED)
-	struct { /* the kernel's struct sigaction */
-		void (*handler)(int);
-		unsigned long flags;
-		void (*restorer)(void);
-		uint64_t mask;
-	} action;
-	int rc = (int)sks_raw(SYS_rt_sigaction, signo, NULL, &action, sizeof(action.mask));
-
-	return rc == 0 && action.handler != SIG_DFL && action.handler != SIG_IGN;
-#else
 	struct sigaction action;
 
 	return sigaction(signo, NULL, &action) == 0 && action.sa_handler != SIG_DFL &&
 	    action.sa_handler != SIG_IGN;
-#endif
 }
 
 static void
@@ -147,7 +135,7 @@ reset_signals(const sigset_t *mask, uint64_t suspects)
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGHUP, &action, NULL);
-	sks_raw(SYS_rt_sigprocmask, SIG_SETMASK, mask, NULL, NSIG / 8);
+	pthread_sigmask(SIG_SETMASK, mask, NULL);
 }
 
 static int

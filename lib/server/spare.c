@@ -3,13 +3,6 @@
 
 #include "base/sys.h"
 
-/* Sanitizers are to see a use of what is gone. */
-#ifdef SKS_RAW_WATCHED
-#define MAY_KEEP 0
-#else
-#define MAY_KEEP 1
-#endif
-
 struct sks_spare {
 	struct sks_spare *next;
 };
@@ -31,7 +24,7 @@ sks_spare_put(struct sks_spares *spares, void *memory, size_t size)
 {
 	struct sks_spare *spare = memory;
 
-	if (!MAY_KEEP || spares->count >= spares->most ||
+	if (spares->count >= spares->most ||
 	    (spares->count > 0 && size != spares->size)) {
 		sks_sys_free(memory);
 		return;
