@@ -282,6 +282,57 @@ START_TEST(keeps_errno_for_each_fiber)
 }
 END_TEST
 
+/* A C++ runtime, as far as fibers know one. */
+static _Thread_local struct sks_cxx_state of_the_thread;
+
+void *__cxa_get_globals(void);
+void *
+__cxa_get_globals(void)
+{
+	return &of_the_thread;
+}
+
+/* Says what it finds, at first and after others have run. */
+static void
+handle_an_exception(void *arg)
+{
+	struct sks_cxx_state *seen = arg;
+
+	seen[0] = of_the_thread;
+	of_the_thread = (struct sks_cxx_state){ .caught = arg, .uncaught = 7 };
+	sks_fiber_suspend();
+	seen[1] = of_the_thread;
+}
+
+START_TEST(keeps_exceptions_for_each_fiber)
+{
+	struct sks_fiber_pool *pool = new_pool(0);
+	struct sks_cxx_state seen[3][2];
+	struct sks_fiber *fibers[3];
+	int i;
+
+	for (i = 0; i < 2; i++)
+		fibers[i] = start(pool, handle_an_exception, seen[i]);
+	of_the_thread = (struct sks_cxx_state){ .caught = pool, .uncaught = 3 };
+	for (i = 0; i < 4; i++) {
+		sks_fiber_resume(fibers[i % 2]);
+		ck_assert_ptr_eq(of_the_thread.caught, pool);
+		ck_assert_uint_eq(of_the_thread.uncaught, 3);
+	}
+	/* On a stack whose last fiber ended with some. */
+	fibers[2] = start(pool, handle_an_exception, seen[2]);
+	sks_fiber_resume(fibers[2]);
+	sks_fiber_resume(fibers[2]);
+	for (i = 0; i < 3; i++) {
+		ck_assert_ptr_null(seen[i][0].caught);
+		ck_assert_uint_eq(seen[i][0].uncaught, 0);
+		ck_assert_ptr_eq(seen[i][1].caught, seen[i]);
+		ck_assert_uint_eq(seen[i][1].uncaught, 7);
+	}
+	sks_fiber_pool_free(pool);
+}
+END_TEST
+
 struct counter {
 	int id, count;
 	int *turn; /* whose turn it was last */
@@ -1124,6 +1175,7 @@ add_runs(Suite *s)
 	tcase_add_test(tc, runs_with_its_task_as_the_current_one);
 	tcase_add_test(tc, keeps_locals_across_suspends);
 	tcase_add_test(tc, keeps_errno_for_each_fiber);
+	tcase_add_test(tc, keeps_exceptions_for_each_fiber);
 	tcase_add_test(tc, interleaves_thousands);
 	tcase_add_test(tc, threads_have_pools_of_their_own);
 	tcase_add_test(tc, keeps_floating_point_control_for_each_fiber);

@@ -384,6 +384,35 @@ START_TEST(a_plugin_of_the_first_version_serves_for_ever)
 }
 END_TEST
 
+#if WITH_CXX
+/* This program has no C++ runtime until it loads the plugin, whose own it may be. */
+START_TEST(a_plugin_in_cxx_has_exceptions_for_each_request)
+{
+	struct sks_module *module = must_load(copy(_i == 0 ? "throws" : "throws_alone"));
+	struct acc acc = { .mode = &acc_modes[0] };
+	int a, b;
+
+	acc.server = sks_module_server_new(module, NULL);
+	ck_assert_ptr_nonnull(acc.server);
+	ck_assert_int_eq(sks_module_listen(module, acc.server, "127.0.0.1:0"), 0);
+	ck_assert_ptr_nonnull(sks_server_address(acc.server, 0, acc.address, sizeof(acc.address)));
+	acc_start(&acc);
+	a = acc_client(&acc);
+	b = acc_client(&acc);
+	peer_puts(a, "throw A\n");
+	peer_expect(a, "caught\n");
+	peer_puts(b, "throw B\n");
+	peer_expect(b, "caught\n");
+	peer_puts(a, "again\n");
+	peer_expect(a, "A\n");
+	close(a);
+	close(b);
+	acc_free(&acc);
+	sks_module_free(module);
+}
+END_TEST
+#endif
+
 /* -- files that others could have written -- */
 
 START_TEST(what_others_may_write_is_refused)
@@ -702,6 +731,9 @@ main(void)
 	tcase_add_loop_test(tc, a_wrong_plugin_is_refused_by_name, 0,
 	    (int)(sizeof(wrong) / sizeof(wrong[0])));
 	tcase_add_test(tc, a_plugin_of_the_first_version_serves_for_ever);
+#if WITH_CXX
+	tcase_add_loop_test(tc, a_plugin_in_cxx_has_exceptions_for_each_request, 0, 2);
+#endif
 	tcase_add_test(tc, what_others_may_write_is_refused);
 	tcase_add_test(tc, folders_above_must_not_let_others_replace_it);
 	tcase_add_test(tc, what_belongs_to_others_is_refused);

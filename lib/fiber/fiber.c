@@ -37,6 +37,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 
 #if SKS_ASAN
 #include <sanitizer/common_interface_defs.h>
@@ -95,6 +96,7 @@ sks_fiber_pool_new(size_t stack_size)
 		return NULL;
 	}
 	pool->stack_size = stack_size;
+	sks_cxx_look();
 	return pool;
 }
 
@@ -303,6 +305,7 @@ sks_fiber_start(struct sks_fiber_pool *pool, void (*run)(void *), void *arg)
 	fiber->run = run;
 	fiber->arg = arg;
 	fiber->error = 0;
+	memset(fiber->cxx, 0, sizeof(fiber->cxx));
 	pool->live++;
 	return fiber;
 }
@@ -312,6 +315,7 @@ sks_fiber_resume(struct sks_fiber *fiber)
 {
 	struct sks_fiber_pool *pool = fiber->pool;
 	struct sks_task *own = sks_task_now;
+	int runtimes = atomic_load_explicit(&sks_cxx_runtimes, memory_order_acquire);
 	int error = errno, ended;
 
 	assert(own == NULL || own->fiber == NULL);
@@ -319,7 +323,11 @@ sks_fiber_resume(struct sks_fiber *fiber)
 
 	sks_task_now = &fiber->task;
 	errno = fiber->error;
+	if (runtimes > 0)
+		sks_cxx_exchange(fiber->cxx, runtimes);
 	switch_in(fiber);
+	if (runtimes > 0)
+		sks_cxx_exchange(fiber->cxx, runtimes);
 	sks_task_now = own;
 
 	ended = fiber->run == NULL;

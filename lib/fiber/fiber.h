@@ -12,6 +12,7 @@
 #define SKS_FIBER_FIBER_H
 
 #include "base/util.h"
+#include "fiber/cxx.h"
 #include "fiber/task.h"
 
 #include <stddef.h>
@@ -41,6 +42,7 @@ struct sks_fiber {
 	size_t stack_size;          /* as asked for: what reports and hints name */
 	void *asan_fake_stack;
 	void *tsan_fiber;
+	struct sks_cxx_state cxx[SKS_CXX_MOST]; /* its own; while it runs, that of the thread */
 };
 
 /*

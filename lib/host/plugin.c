@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "base/sys.h"
+#include "fiber/cxx.h"
 #include "server/service.h"
 
 #include <dlfcn.h>
@@ -90,6 +91,7 @@ open_library(const char *path)
 		complain(path, loader_error(path));
 		return NULL;
 	}
+	sks_cxx_look_in(library);
 	descriptor = sks_sys_fault_point("dlsym") == -1 ? NULL : dlsym(library, SKS_PLUGIN_SYMBOL);
 	if (descriptor == NULL) {
 		errno = ENOEXEC;
