@@ -121,23 +121,48 @@ breaches=$(awk -v rooms="$rooms" -v apart="$apart" "$ranks"' {
 	}' "$tmp/calls")
 none "calls lead to the own folder and the floors below it" "$breaches"
 
-# The symbols of a loop a -> b -> a, that one can see where to cut it.
+# A loop a -> b -> a, and the lines of file $2 that make it, so that one can see where to cut it.
 along() {
-	echo "$1" | awk -v calls="$tmp/calls" '{
+	echo "$1" | awk -v calls="$2" -v verb="$3" '{
 		print
 		for (i = 1; i + 2 <= NF; i += 2)
 			step[$i " " $(i + 2)]
 		while ((getline line <calls) > 0) {
 			split(line, c, " ")
 			if ((c[1] " " c[2]) in step)
-				print c[1] " calls " c[3] " of " c[2]
+				print c[1] " " verb " " c[3] " of " c[2]
 		}
 	}'
 }
 
 cut -d' ' -f1,2 "$tmp/calls" >"$tmp/pairs"
 circle=$(loop "$tmp/pairs")
-[ -z "$circle" ] || circle=$(along "$circle")
+[ -z "$circle" ] || circle=$(along "$circle" "$tmp/calls" calls)
 none "no files call each other in a circle" "$circle"
+
+# ---- rooms ----
+
+# A room is x.c with x.h, and with each x_*.c that has no header of its own: they know each other.
+# Of two rooms only one may know the other, by includes or by calls.
+awk '
+	function room(file,  stem, head) {
+		stem = file
+		sub(/\.[chS]$/, "", stem)
+		head = stem
+		while (!((head ".h") in is_file) && sub(/_[^_\/]*$/, "", head))
+			;
+		return (head ".h") in is_file ? head : stem
+	}
+	FILENAME == ARGV[1] { is_file[$1]; next }
+	{
+		from = room($1)
+		to = room($2)
+		if (from != to)
+			print from, to, (NF == 3 ? $3 : $2)
+	}' "$tmp/files" "$tmp/headers" "$tmp/calls" | sort -u >"$tmp/uses"
+cut -d' ' -f1,2 "$tmp/uses" | sort -u >"$tmp/pairs"
+circle=$(loop "$tmp/pairs")
+[ -z "$circle" ] || circle=$(along "$circle" "$tmp/uses" uses)
+none "no rooms use each other in a circle, a room being x.c, x.h and x_*.c" "$circle"
 
 report_end

@@ -116,6 +116,13 @@ sks_loop_bufs(const struct sks_task *task)
 	return task->fiber != NULL ? &task->loop->bufs : NULL;
 }
 
+/* The guests of a fiber's loop, for sks_guest_watch(); NULL: the task is no fiber. */
+static inline struct sks_guests *
+sks_loop_guests(const struct sks_task *task)
+{
+	return task->fiber != NULL ? &task->loop->guests : NULL;
+}
+
 /* NULL: ENOMEM. */
 unsigned char *sks_loop_scratch(struct sks_loop *loop);
 

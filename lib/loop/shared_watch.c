@@ -9,8 +9,6 @@
 #include "loop/shared_watch.h"
 
 #include "base/sys.h"
-#include "fiber/task.h"
-#include "loop/loop.h"
 
 #include <pthread.h>
 
@@ -70,7 +68,6 @@ sks_guests_end(struct sks_guests *guests)
 	pthread_mutex_unlock(&lock);
 }
 
-/* Of the current fiber's loop. */
 static void
 settle(struct sks_guest *guest, struct sks_guests *home, int fd)
 {
@@ -83,12 +80,11 @@ settle(struct sks_guest *guest, struct sks_guests *home, int fd)
 }
 
 struct sks_watch *
-sks_guest_watch(struct sks_guest **at, int fd)
+sks_guest_watch(struct sks_guest **at, int fd, struct sks_guests *mine)
 {
-	struct sks_task *task = sks_task_current();
 	struct sks_guests *home;
 
-	if (task->fiber == NULL)
+	if (mine == NULL)
 		return NULL;
 	if (*at == NULL) {
 		*at = sks_sys_calloc(1, sizeof(**at));
@@ -97,14 +93,14 @@ sks_guest_watch(struct sks_guest **at, int fd)
 	}
 	home = atomic_load_explicit(&(*at)->home, memory_order_relaxed);
 	if (home == NULL)
-		settle(*at, &task->loop->guests, fd);
-	else if (home != &task->loop->guests || (*at)->watch.ready != NULL)
+		settle(*at, mine, fd);
+	else if (home != mine || (*at)->watch.ready != NULL)
 		return NULL;
 	return &(*at)->watch;
 }
 
 void
-sks_guest_leave(struct sks_guest **at)
+sks_guest_leave(struct sks_guest **at, const struct sks_guests *mine)
 {
 	struct sks_guest *guest = *at;
 	struct sks_guests *home;
@@ -115,10 +111,8 @@ sks_guest_leave(struct sks_guest **at)
 	pthread_mutex_lock(&lock);
 	home = atomic_load(&guest->home);
 	if (home != NULL) {
-		const struct sks_task *task = sks_task_current();
-
 		sks_list_remove(&guest->link);
-		if (task->fiber != NULL && &task->loop->guests == home)
+		if (home == mine)
 			sks_watch_close(&guest->watch);
 		else {
 			sks_watch_withdraw(&guest->watch);

@@ -43,13 +43,15 @@ void sks_guests_reap(struct sks_guests *guests);
 void sks_guests_end(struct sks_guests *guests);
 
 /*
- * With what the current task may wait for input of fd, or NULL: it is no fiber,
- * or the guest is another loop's, or awaited already, or there is no memory.
- * *at is NULL at first, and the socket's; it is for one reader at a time.
+ * Returns the watch with which a fiber may wait for input of fd. NULL: another loop
+ * has the guest, a fiber waits on it already, or there is no memory. mine are the
+ * guests of the calling fiber's loop (sks_loop_guests()); NULL where no fiber calls,
+ * and then NULL is returned. *at is the socket's, NULL at first, and is for one
+ * reader at a time.
  */
-struct sks_watch *sks_guest_watch(struct sks_guest **at, int fd);
+struct sks_watch *sks_guest_watch(struct sks_guest **at, int fd, struct sks_guests *mine);
 
-/* From any thread, always before fd is closed or given away. */
-void sks_guest_leave(struct sks_guest **at);
+/* From any thread, always before fd is closed or given away. mine as above. */
+void sks_guest_leave(struct sks_guest **at, const struct sks_guests *mine);
 
 #endif

@@ -107,7 +107,7 @@ drop(struct sks_socket *s)
 	if (atomic_fetch_sub(&s->holds, 1) != 1)
 		return 0;
 	s->fd = -1;
-	sks_guest_leave(&s->guest);
+	sks_guest_leave(&s->guest, sks_loop_guests(sks_task_current()));
 	if (orphan)
 		sks_sys_free(s);
 	/* The descriptor is gone whatever close says, also after EINTR. */
@@ -182,7 +182,7 @@ sks_socket_detach(struct sks_socket *s)
 		errno = EBUSY;
 		return -1;
 	}
-	sks_guest_leave(&s->guest);
+	sks_guest_leave(&s->guest, sks_loop_guests(sks_task_current()));
 	s->fd = -1;
 	s->closed = 1;
 	atomic_store(&s->holds, 0);
@@ -259,7 +259,9 @@ await_event(struct sks_socket *s, struct sks_sock_wait *wait, int event)
 	case 0:
 		return sks_wait_pause(&wait->pause_ms, wait->deadline);
 	case SKS_READ:
-		return sks_wait_readable(s->fd, sks_guest_watch(&s->guest, s->fd), NULL, wait->deadline);
+		return sks_wait_readable(s->fd,
+		    sks_guest_watch(&s->guest, s->fd, sks_loop_guests(sks_task_current())), NULL,
+		    wait->deadline);
 	default:
 		return sks_wait_any(s->fd, event, wait->deadline);
 	}

@@ -37,7 +37,9 @@ flush_early(struct sks_task *task)
 static struct sks_watch *
 watch_of(struct sks_rfile *r)
 {
-	return r->guest == NULL ? r->watch : sks_guest_watch(r->guest, r->tr->fd);
+	if (r->guest == NULL)
+		return r->watch;
+	return sks_guest_watch(r->guest, r->tr->fd, sks_loop_guests(sks_task_current()));
 }
 
 /* Its watch, where that can be told what a read of the current task has found; or NULL. */
