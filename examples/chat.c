@@ -90,6 +90,10 @@ talk(struct sks_request *req)
 	line = sks_gets(req->rfile);
 	if (line == NULL)
 		return errno == 0 ? SKS_DONE : -1;
+	if (sks_is_http(line, strlen(line))) { /* a web page speaks, not a guest */
+		errno = EPROTONOSUPPORT;
+		return -1;
+	}
 	n = snprintf(said, sizeof(said), "guest %d: %s\n", me->number, line);
 	enter(room);
 	tell_others(room, me, said, (size_t)n);

@@ -387,6 +387,10 @@ read_words(struct resp_reader *r)
 		return -1;
 	if (n == 0 || line[n - 1] != '\n') /* cut off; it was not meant to be run */
 		return 0;
+	if (sks_is_http(line, (size_t)n)) {
+		errno = EPROTONOSUPPORT;
+		return -1;
+	}
 	r->base = line;
 	return split(r, line, (size_t)n);
 }

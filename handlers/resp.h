@@ -77,8 +77,9 @@ void resp_close(struct resp_reader *r);
  * Reads the next command. 1: nargs is at least 1, and see resp_arg(). 0: no byte
  * of another one is here (or ever will be): never waits for a command to begin,
  * only for one that did. -1: EPROTO, and r->problem says which, as redis
- * words it: nothing behind it can be understood; ENOSPC: the budget does not suffice; ENOMEM, or
- * the rfile's errors.
+ * words it: nothing behind it can be understood; EPROTONOSUPPORT: a line of words is HTTP, and
+ * what is behind it is not the client's own; ENOSPC: the budget does not suffice; ENOMEM, or the
+ * rfile's errors.
  */
 int resp_read(struct resp_reader *r);
 

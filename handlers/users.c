@@ -253,6 +253,10 @@ serve(struct sks_request *req)
 	line = sks_gets(req->rfile);
 	if (line == NULL)
 		return errno == 0 ? SKS_DONE : -1;
+	if (sks_is_http(line, strlen(line))) { /* its names would be a web page's */
+		errno = EPROTONOSUPPORT;
+		return -1;
+	}
 	if (count_line(req->data, me) == -1)
 		return -1;
 	return answer(req, line);

@@ -641,6 +641,39 @@ START_TEST(keys_and_values_hold_any_byte)
 }
 END_TEST
 
+static const char *const http[] = {
+	"POST / HTTP/1.1\r\nHost: localhost:6379\r\nContent-Length: 18\r\n\r\nSET planted yes\r\n",
+	"pUt /SET HTTP/1.0\nSET planted yes\r\n",
+	"x-of-the-page http://localhost:6379/ HTTP/1.1\r\n\r\nSET planted yes\r\n",
+	"PRI * HTTP/2.0\r\n\r\nSET planted yes\r\n",
+	"GET /\r\nHost: localhost\r\nSET planted yes\r\n",
+	"\r\nCONNECT localhost:6379 HTTP/1.1\r\nSET planted yes\r\n",
+};
+
+START_TEST(nothing_behind_a_line_of_http_is_run)
+{
+	static const size_t steps[] = { 1, 7, 100000 };
+	size_t i;
+
+	for (i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		char *out;
+		int rc;
+
+		open_kv(0, 1 << 20);
+		out = say(http[_i], steps[i], &rc);
+		ck_assert_int_eq(rc, -1);
+		ck_assert_int_eq(errno, EPROTONOSUPPORT);
+		/* A page is told nothing beyond what came before it gave itself away. */
+		ck_assert_str_eq(out, strncmp(http[_i], "GET", 3) == 0 ? "$-1\r\n" : "");
+		free(out);
+		ck_assert_uint_eq(stats_of(kv->store).keys, 0);
+		expect_reply("SET k 'a b HTTP/1.1'\r\n*3\r\n$3\r\nSET\r\n$2\r\n/k\r\n$8\r\nHTTP/1.1\r\n",
+		    steps[i], "+OK\r\n+OK\r\n");
+		close_kv();
+	}
+}
+END_TEST
+
 /* A command of so many arguments of so many bytes. Freed by the caller. */
 static char *
 command(const char *name, size_t nargs, size_t size, size_t *n)
@@ -862,6 +895,30 @@ START_TEST(clients_share_one_store)
 }
 END_TEST
 
+START_TEST(a_browser_that_posts_is_named_and_closed)
+{
+	struct acc acc;
+	char *text;
+	size_t n;
+	int fd;
+
+	open_server(&acc, _i);
+	fd = acc_client(&acc);
+	peer_puts(fd, "POST / HTTP/1.1\r\nHost: localhost\r\n\r\nSET planted yes\r\n");
+	text = peer_read_all(fd, &n);
+	ck_assert_str_eq(text, "");
+	free(text);
+	close(fd);
+	ck_assert_int_eq(log_count("kv: 127.0.0.1:"), 1);
+	ck_assert_int_eq(log_count(strerror(EPROTONOSUPPORT)), 1);
+	fd = acc_client(&acc);
+	peer_puts(fd, "GET planted\r\n");
+	peer_expect(fd, "$-1\r\n");
+	close(fd);
+	acc_free(&acc);
+}
+END_TEST
+
 START_TEST(increments_of_many_clients_add_up)
 {
 	enum { CLIENTS = 16, ROUNDS = 20, AT_ONCE = 10 };
@@ -1008,6 +1065,8 @@ main(void)
 	tcase_add_checked_fixture(tc, no_leaks_setup, no_leaks_teardown);
 	tcase_add_loop_test(tc, answers_as_redis_does, 0,
 	    (int)(sizeof(exchanges) / sizeof(exchanges[0])));
+	tcase_add_loop_test(tc, nothing_behind_a_line_of_http_is_run, 0,
+	    (int)(sizeof(http) / sizeof(http[0])));
 	tcase_add_test(tc, keys_and_values_hold_any_byte);
 	tcase_add_test(tc, large_values_come_in_and_out);
 	tcase_add_test(tc, many_arguments_are_taken);
@@ -1022,6 +1081,8 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	/* kv refuses processes, which cannot share a store */
 	tcase_add_loop_test(tc, clients_share_one_store, 0, ACC_ONE_MEMORY(ACC_MODES));
+	tcase_add_loop_test(tc, a_browser_that_posts_is_named_and_closed, 0,
+	    ACC_ONE_MEMORY(ACC_MODES));
 	tcase_add_loop_test(tc, increments_of_many_clients_add_up, 0, ACC_ONE_MEMORY(ACC_MODES));
 	tcase_add_loop_test(tc, half_a_command_holds_up_nobody, 0, ACC_ONE_MEMORY(ACC_MODES));
 	tcase_add_loop_test(tc, values_are_sent_whole_while_they_change, 0, ACC_ONE_MEMORY(ACC_MODES));

@@ -174,6 +174,19 @@ START_TEST(answers_as_a_finger_service)
 }
 END_TEST
 
+START_TEST(a_browser_that_posts_gets_no_name)
+{
+	struct acc acc;
+	int all;
+
+	open_server(&acc, _i);
+	expect_answer(&acc, "POST / HTTP/1.1\r\nHost: localhost\r\n\r\nname planted\r\n", "");
+	ck_assert_int_eq(log_count(strerror(EPROTONOSUPPORT)), 1);
+	ck_eventually((lines(&acc, "planted\r\n", &all), all == 1));
+	acc_free(&acc);
+}
+END_TEST
+
 /* To a datagram as much as fits a packet; and it is no connection. */
 START_TEST(answers_datagrams)
 {
@@ -268,6 +281,7 @@ main(void)
 	tcase_add_loop_test(tc, lists_those_who_are_here, 0, ACC_ONE_MEMORY(ACC_STREAMS));
 	tcase_add_loop_test(tc, lists_those_who_are_silent, 0, ACC_ONE_MEMORY(ACC_STREAMS));
 	tcase_add_loop_test(tc, answers_as_a_finger_service, 0, ACC_ONE_MEMORY(ACC_STREAMS));
+	tcase_add_loop_test(tc, a_browser_that_posts_gets_no_name, 0, ACC_ONE_MEMORY(ACC_STREAMS));
 	tcase_add_loop_test(tc, answers_datagrams, 0, ACC_ONE_MEMORY(ACC_MODES));
 	tcase_add_loop_test(tc, list_is_empty_after_a_storm, 0, ACC_ONE_MEMORY(ACC_STREAMS));
 	tcase_add_loop_test(tc, shutdown_takes_everybody_off, 0, ACC_ONE_MEMORY(ACC_STREAMS));

@@ -91,6 +91,21 @@ SKS_API ssize_t sks_readn(struct sks_rfile *rfile, void *buf, size_t n) SKS_MUST
 SKS_API ssize_t sks_peek(struct sks_rfile *rfile, size_t n, char **bytes) SKS_MUST_CHECK;
 
 /*
+ * For protocols of lines. 1: these n bytes, a line with or without its newline, are
+ * the first line of an HTTP request ("POST / HTTP/1.1") or its "Host:" header, in any
+ * case of letters; 0: they are not. Never waits; from any thread.
+ * A web page can have its visitor's browser send such a request to any port of
+ * localhost, with lines of the page's choice behind it. So a handler whose lines
+ * change something ends the connection at the first line that is HTTP:
+ *     if (sks_is_http(line, n)) {
+ *     	errno = EPROTONOSUPPORT;
+ *     	return -1;
+ *     }
+ * and the log names the peer.
+ */
+SKS_API int sks_is_http(const char *line, size_t n);
+
+/*
  * Of a client's datagrams (socket.h): lets go of the one that rfile holds, read
  * or not, and the next read takes another. Never waits. 0, or -1: EINVAL when
  * these are no such datagrams, EBUSY.

@@ -92,7 +92,7 @@ read_all(struct sks_rfile *rfile, const struct resp_limits *limits, uint64_t sum
 	if (*rc == -1) {
 		int error = errno;
 
-		check(error == EPROTO || error == ENOSPC);
+		check(error == EPROTO || error == EPROTONOSUPPORT || error == ENOSPC);
 		sum = mix(sum, &error, sizeof(error));
 		if (error == EPROTO)
 			sum = mix(sum, r.problem, strlen(r.problem));
