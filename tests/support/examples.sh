@@ -12,7 +12,7 @@ tmp=$(mktemp -d) || exit 1
 pid=
 slots=
 files= # the soft limit of open files of the next servers
-support=$(cd "$(dirname "$0")/support" && pwd) || exit 1
+support=$(cd "$(dirname "$0")/../support" && pwd) || exit 1
 # shellcheck source=tests/support/talk.sh
 . "$support/talk.sh"
 

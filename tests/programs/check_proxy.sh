@@ -10,9 +10,9 @@ if [ $# -ne 1 ] || [ ! -x "$1/examples/echo_server" ]; then
 	exit 2
 fi
 # shellcheck source=tests/support/report.sh
-. "$(dirname "$0")/support/report.sh"
+. "$(dirname "$0")/../support/report.sh"
 # shellcheck source=tests/support/examples.sh
-. "$(dirname "$0")/support/examples.sh"
+. "$(dirname "$0")/../support/examples.sh"
 
 # Longer with SKS_PROXY_BYTES, as 1073741824: through two proxies, both ways at once
 bytes=${SKS_PROXY_BYTES:-4194304}

@@ -11,9 +11,9 @@ if [ $# -ne 1 ] || [ ! -x "$1/examples/echo_server" ]; then
 	exit 2
 fi
 # shellcheck source=tests/support/report.sh
-. "$(dirname "$0")/support/report.sh"
+. "$(dirname "$0")/../support/report.sh"
 # shellcheck source=tests/support/examples.sh
-. "$(dirname "$0")/support/examples.sh"
+. "$(dirname "$0")/../support/examples.sh"
 
 # ---- every transport, by every client ----
 

@@ -7,10 +7,10 @@
 
 #include "stream/stream.h"
 
-#include "../handlers/glob.h"
-#include "../handlers/kv.h"
-#include "../handlers/kv_expiry.h"
-#include "../handlers/siphash.h"
+#include "../../handlers/glob.h"
+#include "../../handlers/kv.h"
+#include "../../handlers/kv_expiry.h"
+#include "../../handlers/siphash.h"
 
 #include <errno.h>
 #include <stdio.h>
