@@ -24,6 +24,7 @@ packages_has() {
 	ninja-build) command -v ninja ;;
 	libevent-dev) pkg-config --exists 'libevent_core >= 2.1.8' ;;
 	check) pkg-config --exists 'check >= 0.15' ;;
+	libuv1-dev) pkg-config --exists libuv ;;
 	iproute2) command -v ip ;;
 	redis-tools) command -v redis-cli && command -v redis-benchmark ;;
 	*) command -v "$1" ;;
