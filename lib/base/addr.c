@@ -29,16 +29,38 @@
 
 /* ---- text to endpoint ---- */
 
-static const struct {
-	const char *prefix;
-	enum sks_scheme scheme;
-} schemes[] = {
-	{ "tcp:", SKS_TCP },
-	{ "udp:", SKS_UDP },
-	{ "unix:", SKS_UNIX },
-	{ "unix-dgram:", SKS_UNIX_DGRAM },
-	{ "fd:", SKS_FD },
+/* One row for each kind and type; the first is that of an address without a scheme. */
+static const struct sks_scheme schemes[] = {
+	{ "tcp:", SKS_HOST_AND_PORT, SOCK_STREAM },
+	{ "udp:", SKS_HOST_AND_PORT, SOCK_DGRAM },
+	{ "unix:", SKS_UNIX_PATH, SOCK_STREAM },
+	{ "unix-dgram:", SKS_UNIX_PATH, SOCK_DGRAM },
+	{ "fd:", SKS_DESCRIPTOR, 0 },
 };
+
+const struct sks_scheme *
+sks_scheme_of(const char *text)
+{
+	size_t i;
+
+	for (i = 0; i < SKS_ARRAY_LEN(schemes); i++)
+		if (strncmp(text, schemes[i].prefix, strlen(schemes[i].prefix)) == 0)
+			return &schemes[i];
+	return NULL;
+}
+
+const struct sks_scheme *
+sks_scheme_of_socket(const char *formatted, int type)
+{
+	const struct sks_scheme *written = sks_scheme_of(formatted);
+	enum sks_address_kind kind = written != NULL ? written->kind : SKS_HOST_AND_PORT;
+	size_t i;
+
+	for (i = 0; i < SKS_ARRAY_LEN(schemes); i++)
+		if (schemes[i].kind == kind && schemes[i].type == type)
+			return &schemes[i];
+	return &schemes[0];
+}
 
 static int
 refuse(int error, const char **why, const char *what)
@@ -195,34 +217,22 @@ parse_host(struct sks_endpoint *ep, const char *text, const char **why)
 int
 sks_endpoint_parse(struct sks_endpoint *ep, const char *text, const char **why)
 {
-	size_t i, n;
-
 	memset(ep, 0, sizeof(*ep));
-	ep->scheme = SKS_TCP;
 	ep->fd = -1;
-	for (i = 0; i < SKS_ARRAY_LEN(schemes); i++) {
-		n = strlen(schemes[i].prefix);
-		if (strncmp(text, schemes[i].prefix, n) == 0) {
-			ep->scheme = schemes[i].scheme;
-			text += n;
-			break;
-		}
-	}
-	switch (ep->scheme) {
-	case SKS_FD:
+	ep->scheme = sks_scheme_of(text);
+	if (ep->scheme != NULL)
+		text += strlen(ep->scheme->prefix);
+	else
+		ep->scheme = &schemes[0];
+	switch (ep->scheme->kind) {
+	case SKS_DESCRIPTOR:
 		return parse_fd(ep, text, why);
-	case SKS_UNIX:
-	case SKS_UNIX_DGRAM:
+	case SKS_UNIX_PATH:
 		return parse_path(ep, text, why);
-	default:
-		return text[0] == '[' ? parse_brackets(ep, text, why) : parse_host(ep, text, why);
+	case SKS_HOST_AND_PORT:
+		break;
 	}
-}
-
-int
-sks_scheme_type(enum sks_scheme scheme)
-{
-	return scheme == SKS_UDP || scheme == SKS_UNIX_DGRAM ? SOCK_DGRAM : SOCK_STREAM;
+	return text[0] == '[' ? parse_brackets(ep, text, why) : parse_host(ep, text, why);
 }
 
 /* ---- endpoint to addresses ---- */
@@ -293,7 +303,7 @@ look_up(const struct sks_endpoint *ep, const char *host, const char *port, int p
 
 	memset(&hints, 0, sizeof(hints));
 	hints.ai_family = AF_UNSPEC;
-	hints.ai_socktype = sks_scheme_type(ep->scheme);
+	hints.ai_socktype = ep->scheme->type;
 	hints.ai_flags = passive ? AI_PASSIVE : 0;
 	errno = 0;
 	code = sks_sys_getaddrinfo(host, port, &hints, &list);
@@ -452,11 +462,11 @@ sks_endpoint_resolve(const struct sks_endpoint *ep, int passive, size_t *n, cons
 	size_t i;
 	int port = 0, found = 1;
 
-	if (ep->scheme == SKS_FD) {
+	if (ep->scheme->kind == SKS_DESCRIPTOR) {
 		refuse(EINVAL, why, "a descriptor has no address to look up");
 		return NULL;
 	}
-	if (ep->scheme == SKS_UNIX || ep->scheme == SKS_UNIX_DGRAM)
+	if (ep->scheme->kind == SKS_UNIX_PATH)
 		direct[0] = ep->path;
 	else if ((port = resolve_port(ep, why)) == -1 ||
 	    (found = direct_addresses(direct, ep, passive, why)) == -1)
@@ -479,7 +489,7 @@ sks_endpoint_is_direct(const struct sks_endpoint *ep)
 	struct in6_addr in6;
 	struct in_addr in;
 
-	if (ep->scheme != SKS_TCP && ep->scheme != SKS_UDP)
+	if (ep->scheme->kind != SKS_HOST_AND_PORT)
 		return 1;
 	return parse_number(ep->port, 65535) != -1 &&
 	    (ep->host[0] == '\0' || inet_pton(AF_INET, ep->host, &in) == 1 ||

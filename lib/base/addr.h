@@ -23,15 +23,29 @@ struct sks_addr {
 	} u;
 };
 
-enum sks_scheme { SKS_TCP, SKS_UDP, SKS_UNIX, SKS_UNIX_DGRAM, SKS_FD };
+/* What stands behind the scheme of an address. */
+enum sks_address_kind { SKS_HOST_AND_PORT, SKS_UNIX_PATH, SKS_DESCRIPTOR };
+
+/* A row of the table in addr.c, which has all that the library knows of a scheme. */
+struct sks_scheme {
+	const char *prefix;         /* "udp:" */
+	enum sks_address_kind kind;
+	int type;                   /* SOCK_STREAM or SOCK_DGRAM; 0: that of the descriptor */
+};
 
 struct sks_endpoint {
-	enum sks_scheme scheme;
-	char host[256];  /* without brackets; "" for every address */
-	char port[32];   /* a number or a service name */
-	struct sks_addr path; /* SKS_UNIX, SKS_UNIX_DGRAM */
-	int fd;          /* SKS_FD */
+	const struct sks_scheme *scheme;
+	char host[256];       /* SKS_HOST_AND_PORT: without brackets; "" for every address */
+	char port[32];        /* likewise: a number or a service name */
+	struct sks_addr path; /* SKS_UNIX_PATH */
+	int fd;               /* SKS_DESCRIPTOR */
 };
+
+/* The scheme that the text begins with. NULL: it has none, and is taken as tcp: */
+const struct sks_scheme *sks_scheme_of(const char *text);
+
+/* The scheme of an address as sks_addr_format() writes it, of a socket of that type. */
+const struct sks_scheme *sks_scheme_of_socket(const char *formatted, int type);
 
 /*
  * Reads text into *ep. 0, or -1 with errno EINVAL (ENAMETOOLONG for a Unix
@@ -40,11 +54,8 @@ struct sks_endpoint {
  */
 int sks_endpoint_parse(struct sks_endpoint *ep, const char *text, const char **why);
 
-/* SOCK_STREAM or SOCK_DGRAM for a scheme other than SKS_FD. */
-int sks_scheme_type(enum sks_scheme scheme);
-
 /*
- * The addresses of ep (tcp, udp, unix): an array that the caller frees with
+ * The addresses of ep, of a kind other than SKS_DESCRIPTOR: an array that the caller frees with
  * sks_sys_free(), in the order to try them, without doubles, and their number. A
  * passive ("" host) endpoint gives one address, :: (for IPv4 and IPv6 on one
  * socket), or 0.0.0.0 where the system has no IPv6. Blocks while names are

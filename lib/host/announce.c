@@ -12,33 +12,36 @@
 
 #include <socketserver/host.h>
 
-/* As it is given to sks_server_listen(): udp: and unix-dgram: are not in what an address prints. */
-static const char *
-scheme(int fd, const char **address)
+static int
+type_of(int fd)
 {
 	int type = SOCK_STREAM;
 	socklen_t size = sizeof(type);
 
-	sks_sys_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size);
-	if (strncmp(*address, "unix:", 5) == 0) {
-		*address += 5;
-		return type == SOCK_DGRAM ? "unix-dgram:" : "unix:";
-	}
-	return type == SOCK_DGRAM ? "udp:" : "tcp:";
+	(void)sks_sys_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size);
+	return type;
+}
+
+/* As it is given to sks_server_listen(): an address as it is printed does not tell udp: from tcp:. */
+static void
+log_address(const struct sks_server *server, unsigned int i, const char *address)
+{
+	const struct sks_scheme *printed = sks_scheme_of(address);
+	int type = type_of(sks_server_fileno(server, i));
+
+	sks_logf("%s: listening on %s%s", server->service.handler.name,
+	    sks_scheme_of_socket(address, type)->prefix,
+	    address + (printed != NULL ? strlen(printed->prefix) : 0));
 }
 
 void
 sks_server_log_addresses(const struct sks_server *server)
 {
-	const char *name = server->service.handler.name, *at, *kind;
 	char address[SKS_ADDR_TEXT];
 	unsigned int i;
 
-	for (i = 0; sks_server_address(server, i, address, sizeof(address)) != NULL; i++) {
-		at = address;
-		kind = scheme(sks_server_fileno(server, i), &at);
-		sks_logf("%s: listening on %s%s", name, kind, at);
-	}
+	for (i = 0; sks_server_address(server, i, address, sizeof(address)) != NULL; i++)
+		log_address(server, i, address);
 }
 
 void

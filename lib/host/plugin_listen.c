@@ -48,8 +48,8 @@ sks_module_listen(struct sks_module *m, struct sks_server *server, const char *a
 	if (strncmp(address, SYSTEMD, strlen(SYSTEMD)) == 0)
 		return sks_activation_listen(server, address + strlen(SYSTEMD), check_fd, m);
 	if (sks_endpoint_parse(&ep, address, &why) == 0 &&
-	    (ep.scheme == SKS_FD ? check_fd(ep.fd, address, m) :
-				   check_type(m, sks_scheme_type(ep.scheme), address)) == -1)
+	    (ep.scheme->kind == SKS_DESCRIPTOR ? check_fd(ep.fd, address, m) :
+						check_type(m, ep.scheme->type, address)) == -1)
 		return -1;
 	return sks_server_listen(server, address);
 }

@@ -260,7 +260,7 @@ open_addresses(const struct sks_endpoint *ep, const char *address, const struct 
 	sks_list_init(&opened);
 	/* The port chosen for the first address may be taken on the second. */
 	for (tries = 0;; tries++) {
-		rc = open_all(addr, n, sks_scheme_type(ep->scheme), o, &opened, &step, &at);
+		rc = open_all(addr, n, ep->scheme->type, o, &opened, &step, &at);
 		if (rc == 0 || errno != EADDRINUSE || sks_addr_port(&addr[0]) != 0 ||
 		    tries == PORT_TRIES)
 			break;
@@ -325,7 +325,7 @@ sks_listener_open(const char *address, const struct sks_options *options,
 		complain("address", address, why);
 		return -1;
 	}
-	if (ep.scheme == SKS_FD)
+	if (ep.scheme->kind == SKS_DESCRIPTOR)
 		return open_inherited(ep.fd, address, listeners);
 	return open_addresses(&ep, address, options, listeners);
 }

@@ -12,30 +12,20 @@
 #include <stdio.h>
 #include <string.h>
 
-static int
-is_type(const char *address, int type)
-{
-	struct sks_endpoint ep;
-	const char *why;
-
-	/* What is no address, and what an inherited socket is, listening will tell. */
-	return sks_endpoint_parse(&ep, address, &why) == -1 || ep.scheme == SKS_FD ||
-	    sks_scheme_type(ep.scheme) == type;
-}
-
 struct sks_server *
 sks_simple_server_new(const char *address, int type, const struct sks_handler *handler,
     size_t handler_size, const struct sks_options *options, size_t options_size)
 {
+	const struct sks_scheme *scheme = sks_scheme_of(address);
 	struct sks_server *server;
 	char udp[512];
 	int error;
 
-	if (type == SOCK_DGRAM && !is_type(address, type) &&
-	    strncmp(address, "tcp:", 4) != 0 && strncmp(address, "unix:", 5) != 0 &&
+	if (scheme == NULL && type == SOCK_DGRAM &&
 	    snprintf(udp, sizeof(udp), "udp:%s", address) < (int)sizeof(udp))
 		address = udp;
-	if (!is_type(address, type)) {
+	/* Of what type an inherited socket is listening will tell. */
+	if (scheme != NULL && scheme->type != 0 && scheme->type != type) {
 		sks_logf("address %s: not an address for %s", address,
 		    type == SOCK_STREAM ? "connections" : "datagrams");
 		errno = EINVAL;

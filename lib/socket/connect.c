@@ -280,7 +280,7 @@ why_not_found(void)
 static int
 look_up(const struct sks_endpoint *ep, struct addrinfo **list, int64_t deadline)
 {
-	struct addrinfo hints = { .ai_socktype = sks_scheme_type(ep->scheme) };
+	struct addrinfo hints = { .ai_socktype = ep->scheme->type };
 	int left = sks_clock_left(deadline);
 
 	return sks_getaddrinfo(ep->host[0] != '\0' ? ep->host : NULL, ep->port, &hints, list,
@@ -313,7 +313,7 @@ static int
 connect_unix(const char *address, const struct sks_endpoint *ep, int timeout_ms)
 {
 	static const struct sockaddr any = { .sa_family = AF_UNIX };
-	int type = sks_scheme_type(ep->scheme), fd = -1, error;
+	int type = ep->scheme->type, fd = -1, error;
 	struct sks_socket *s = sks_socket_new(AF_UNIX, type, 0);
 
 	if (s != NULL) {
@@ -336,7 +336,7 @@ connect_inet(const char *address, const struct sks_endpoint *ep, int timeout_ms)
 {
 	static const int on = 1;
 	int64_t deadline = sks_min64(sks_clock_after(timeout_ms), sks_task_current()->deadline);
-	int type = sks_scheme_type(ep->scheme), fd = -1;
+	int type = ep->scheme->type, fd = -1;
 	struct sks_addr *addrs;
 	size_t n;
 
@@ -381,12 +381,12 @@ sks_connect(const char *address, int timeout_ms)
 		timeout_ms = DEFAULT_MS;
 	if (sks_endpoint_parse(&ep, address, &why) == -1)
 		return fail(address, NULL, why);
-	if (ep.scheme == SKS_FD) {
+	if (ep.scheme->kind == SKS_DESCRIPTOR) {
 		errno = EINVAL;
 		return fail(address, NULL, "a descriptor is not connected to: sks_socket_makefile()");
 	}
 	sks_flush_dirty();
-	if (ep.scheme == SKS_UNIX || ep.scheme == SKS_UNIX_DGRAM)
+	if (ep.scheme->kind == SKS_UNIX_PATH)
 		fd = connect_unix(address, &ep, timeout_ms);
 	else
 		fd = connect_inet(address, &ep, timeout_ms);

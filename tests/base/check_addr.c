@@ -73,32 +73,32 @@ START_TEST(inet_endpoints_have_scheme_host_and_port)
 {
 	static const struct {
 		const char *text;
-		enum sks_scheme scheme;
+		const char *scheme;
 		const char *host, *port;
 	} table[] = {
-		{ "localhost:2525", SKS_TCP, "localhost", "2525" },
-		{ "tcp:localhost:2525", SKS_TCP, "localhost", "2525" },
-		{ "udp:localhost:2525", SKS_UDP, "localhost", "2525" },
-		{ ":80", SKS_TCP, "", "80" },
-		{ "tcp::80", SKS_TCP, "", "80" },
-		{ "udp::23000", SKS_UDP, "", "23000" },
-		{ "[::1]:80", SKS_TCP, "::1", "80" },
-		{ "[::]:0", SKS_TCP, "::", "0" },
-		{ "udp:[fe80::1%lo]:80", SKS_UDP, "fe80::1%lo", "80" },
-		{ "[::ffff:127.0.0.1]:80", SKS_TCP, "::ffff:127.0.0.1", "80" },
-		{ "127.0.0.1:65535", SKS_TCP, "127.0.0.1", "65535" },
-		{ "a-b.example_1.:http", SKS_TCP, "a-b.example_1.", "http" },
-		{ ":3com-tsmux", SKS_TCP, "", "3com-tsmux" },
-		{ ":00080", SKS_TCP, "", "00080" },
-		{ "b\xc3\xbc""cher.example:80", SKS_TCP, "b\xc3\xbc""cher.example", "80" },
-		{ "TCP:80", SKS_TCP, "TCP", "80" },
+		{ "localhost:2525", "tcp:", "localhost", "2525" },
+		{ "tcp:localhost:2525", "tcp:", "localhost", "2525" },
+		{ "udp:localhost:2525", "udp:", "localhost", "2525" },
+		{ ":80", "tcp:", "", "80" },
+		{ "tcp::80", "tcp:", "", "80" },
+		{ "udp::23000", "udp:", "", "23000" },
+		{ "[::1]:80", "tcp:", "::1", "80" },
+		{ "[::]:0", "tcp:", "::", "0" },
+		{ "udp:[fe80::1%lo]:80", "udp:", "fe80::1%lo", "80" },
+		{ "[::ffff:127.0.0.1]:80", "tcp:", "::ffff:127.0.0.1", "80" },
+		{ "127.0.0.1:65535", "tcp:", "127.0.0.1", "65535" },
+		{ "a-b.example_1.:http", "tcp:", "a-b.example_1.", "http" },
+		{ ":3com-tsmux", "tcp:", "", "3com-tsmux" },
+		{ ":00080", "tcp:", "", "00080" },
+		{ "b\xc3\xbc""cher.example:80", "tcp:", "b\xc3\xbc""cher.example", "80" },
+		{ "TCP:80", "tcp:", "TCP", "80" },
 	};
 	struct sks_endpoint ep;
 	size_t i;
 
 	for (i = 0; i < SKS_ARRAY_LEN(table); i++) {
 		ep = parse(table[i].text);
-		ck_assert_int_eq(ep.scheme, table[i].scheme);
+		ck_assert_str_eq(ep.scheme->prefix, table[i].scheme);
 		ck_assert_str_eq(ep.host, table[i].host);
 		ck_assert_str_eq(ep.port, table[i].port);
 	}
@@ -169,7 +169,7 @@ START_TEST(descriptors_are_numbers)
 	ck_assert_int_eq(parse("fd:0").fd, 0);
 	ck_assert_int_eq(parse("fd:3").fd, 3);
 	ck_assert_int_eq(parse("fd:2147483647").fd, INT_MAX);
-	ck_assert_int_eq(parse("fd:3").scheme, SKS_FD);
+	ck_assert_int_eq(parse("fd:3").scheme->kind, SKS_DESCRIPTOR);
 	ck_assert_int_eq(parse(":80").fd, -1);
 }
 END_TEST
@@ -180,11 +180,11 @@ START_TEST(unix_path_ends_in_nul_and_has_107_bytes_at_most)
 	const char *why;
 	char text[200];
 
-	ck_assert_int_eq(ep.scheme, SKS_UNIX);
+	ck_assert_str_eq(ep.scheme->prefix, "unix:");
 	ck_assert_int_eq(ep.path.u.un.sun_family, AF_UNIX);
 	ck_assert_str_eq(ep.path.u.un.sun_path, "/tmp/x");
 	ck_assert_uint_eq(ep.path.len, offsetof(struct sockaddr_un, sun_path) + 7);
-	ck_assert_int_eq(parse("unix-dgram:/tmp/x").scheme, SKS_UNIX_DGRAM);
+	ck_assert_str_eq(parse("unix-dgram:/tmp/x").scheme->prefix, "unix-dgram:");
 
 	ep = parse(repeat(text, "unix:/", 'x', 106, ""));
 	ck_assert_uint_eq(ep.path.len, sizeof(struct sockaddr_un));
@@ -230,10 +230,20 @@ END_TEST
 
 START_TEST(scheme_says_the_socket_type)
 {
-	ck_assert_int_eq(sks_scheme_type(SKS_TCP), SOCK_STREAM);
-	ck_assert_int_eq(sks_scheme_type(SKS_UNIX), SOCK_STREAM);
-	ck_assert_int_eq(sks_scheme_type(SKS_UDP), SOCK_DGRAM);
-	ck_assert_int_eq(sks_scheme_type(SKS_UNIX_DGRAM), SOCK_DGRAM);
+	ck_assert_int_eq(sks_scheme_of("tcp:x:1")->type, SOCK_STREAM);
+	ck_assert_int_eq(sks_scheme_of("unix:/x")->type, SOCK_STREAM);
+	ck_assert_int_eq(sks_scheme_of("udp:x:1")->type, SOCK_DGRAM);
+	ck_assert_int_eq(sks_scheme_of("unix-dgram:/x")->type, SOCK_DGRAM);
+	ck_assert_ptr_null(sks_scheme_of("localhost:1"));
+}
+END_TEST
+
+START_TEST(the_address_and_type_of_a_socket_say_its_scheme)
+{
+	ck_assert_str_eq(sks_scheme_of_socket("127.0.0.1:1", SOCK_STREAM)->prefix, "tcp:");
+	ck_assert_str_eq(sks_scheme_of_socket("[::1]:1", SOCK_DGRAM)->prefix, "udp:");
+	ck_assert_str_eq(sks_scheme_of_socket("unix:/x", SOCK_STREAM)->prefix, "unix:");
+	ck_assert_str_eq(sks_scheme_of_socket("unix:@x", SOCK_DGRAM)->prefix, "unix-dgram:");
 }
 END_TEST
 
@@ -498,6 +508,7 @@ main(void)
 	tcase_add_test(tc, abstract_name_counts_exactly);
 	tcase_add_test(tc, bound_abstract_socket_has_the_name_as_written);
 	tcase_add_test(tc, scheme_says_the_socket_type);
+	tcase_add_test(tc, the_address_and_type_of_a_socket_say_its_scheme);
 	tcase_add_test(tc, addresses_resolve_to_themselves);
 	tcase_add_test(tc, every_address_is_one_socket_for_both_families);
 	tcase_add_test(tc, localhost_is_every_loopback_the_system_lists_and_none_twice);
