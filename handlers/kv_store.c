@@ -2,12 +2,15 @@
 /*
  * The store: a table, a heap of what expires, and one lock around both.
  *
- * One lock, not one for each part of the keys: what is done under it takes
- * some hundred nanoseconds, and a command is some microseconds of other work.
+ * One lock, not one for each part of the keys: what is done under it takes some
+ * hundred nanoseconds, and a command is some microseconds of other work. So no call
+ * does more under it than with a few entries: a walk over all keys gives it back
+ * after each step, and a large value is copied before the lock is taken and freed
+ * when it has been given back.
  *
- * Nothing is copied under the lock to be sent: an entry is counted by who sends
- * it, and a changed value goes into a new entry unless the store alone has the
- * old one.
+ * Nothing is copied under the lock to be sent: a command that sends an entry holds a
+ * reference to it, and a changed value goes into a new entry unless the store alone
+ * has the old one.
  */
 #include "kv_store.h"
 
@@ -22,15 +25,20 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define EXPIRE_SOME 16   /* with each change */
-#define EXPIRE_MANY 1024 /* when there is no memory */
-#define NUMBER_MAX 21    /* of an int64_t as text */
+#define EXPIRE_SOME 16    /* with each change */
+#define EXPIRE_MANY 256   /* when there is no memory, */
+#define EXPIRE_ROUNDS 5   /* so often at most */
+#define COPIED_MOST 4096  /* bytes of a value that are copied under the lock */
+#define WALK_BUCKETS 256  /* that one step of a walk looks at */
+#define WALK_END ((uint64_t)1 << 32)
+#define NUMBER_MAX 21     /* of an int64_t as text */
 
 struct kv_store {
 	pthread_mutex_t lock;
 	struct budget budget;
 	struct kv_table table;
 	struct kv_expiry expiry;
+	struct kv_entry *dropped; /* out of the table; freed when the lock has been given back */
 	uint64_t expired;
 	int64_t (*now_ms)(void *);
 	void *clock_arg;
@@ -41,6 +49,13 @@ struct name {
 	const void *key;
 	size_t len;
 	uint32_t hash;
+};
+
+/* A value; when it is large, already in an entry of its own, until the table has that. */
+struct value {
+	const void *bytes;
+	size_t len;
+	struct kv_entry *made;
 };
 
 static int64_t
@@ -103,17 +118,47 @@ name_of(struct kv_store *store, const void *key, size_t len)
 	return (struct name){ key, len, kv_table_hash(&store->table, key, len) };
 }
 
+static void
+lock(struct kv_store *store)
+{
+	pthread_mutex_lock(&store->lock);
+}
+
+/* Keeps errno. */
+static void
+unlock(struct kv_store *store)
+{
+	struct kv_entry *e = store->dropped, *next;
+	int error = errno;
+
+	store->dropped = NULL;
+	pthread_mutex_unlock(&store->lock);
+	for (; e != NULL; e = next) {
+		next = e->next;
+		kv_entry_release(&store->budget, e);
+	}
+	errno = error;
+}
+
 /* -- under the lock -- */
+
+/* The table's reference to e is given back, after the lock is. */
+static void
+give_up(struct kv_store *store, struct kv_entry *e)
+{
+	e->next = store->dropped;
+	store->dropped = e;
+}
 
 static void
 drop(struct kv_store *store, struct kv_entry **at)
 {
 	kv_expiry_clear(&store->expiry, *at);
-	kv_entry_release(&store->budget, kv_table_remove(&store->table, at));
+	give_up(store, kv_table_remove(&store->table, at));
 }
 
-/* What is due, up to max entries. How many there were. */
-static int
+/* Drops what is due, up to max entries. */
+static void
 expire(struct kv_store *store, int max)
 {
 	const struct kv_due *first = kv_expiry_first(&store->expiry);
@@ -121,16 +166,13 @@ expire(struct kv_store *store, int max)
 	int n;
 
 	if (first == NULL)
-		return 0;
+		return;
 	now = store->now_ms(store->clock_arg);
 	for (n = 0; n < max && first != NULL && first->at <= now; n++) {
-		struct kv_entry *e = first->entry;
-
-		drop(store, kv_table_find(&store->table, e->hash, e->bytes, e->key_len));
+		drop(store, kv_table_place(&store->table, first->entry));
 		store->expired++;
 		first = kv_expiry_first(&store->expiry);
 	}
-	return n;
 }
 
 /* The place of a key; what has expired there is gone. */
@@ -148,42 +190,45 @@ find(struct kv_store *store, const struct name *name)
 }
 
 static int
-overwrite(struct kv_entry *e, const void *value, size_t value_len)
+overwrite(struct kv_entry *e, const struct value *value)
 {
 	/* Only the table can lend it to others, and that under the lock. */
-	if (value_len > e->room || value_len < e->room / 2 ||
+	if (value->len > e->room || value->len < e->room / 2 ||
 	    atomic_load_explicit(&e->refs, memory_order_acquire) != 1)
 		return -1;
-	memcpy(kv_entry_value(e), value, value_len);
-	e->value_len = (uint32_t)value_len;
+	memcpy(kv_entry_value(e), value->bytes, value->len);
+	e->value_len = (uint32_t)value->len;
 	return 0;
 }
 
 /* The entry at a place gets this value, or a new one does; its time to live stays. */
 static struct kv_entry *
-store_at(struct kv_store *store, struct kv_entry **at, const struct name *name, const void *value,
-    size_t value_len)
+store_at(struct kv_store *store, struct kv_entry **at, const struct name *name,
+    struct value *value)
 {
-	struct kv_entry *e, *old = *at;
+	struct kv_entry *e = value->made, *old = *at;
 
-	if (old != NULL && overwrite(old, value, value_len) == 0)
+	if (e == NULL && old != NULL && overwrite(old, value) == 0)
 		return old;
-	e = kv_entry_new(&store->budget, name->hash, name->key, name->len, value, value_len);
+	if (e == NULL)
+		e = kv_entry_new(&store->budget, name->hash, name->key, name->len, value->bytes,
+		    value->len);
 	if (e == NULL)
 		return NULL;
+	value->made = NULL;
 	if (old == NULL) {
 		kv_table_insert(&store->table, at, e);
 		return e;
 	}
 	kv_table_replace(at, e);
 	kv_expiry_move(&store->expiry, old, e);
-	kv_entry_release(&store->budget, old);
+	give_up(store, old);
 	return e;
 }
 
 static int
-set(struct kv_store *store, const struct name *name, const void *value, size_t value_len,
-    int64_t ttl_ms, int condition)
+set(struct kv_store *store, const struct name *name, struct value *value, int64_t ttl_ms,
+    int condition)
 {
 	struct kv_entry **at = find(store, name), *e;
 
@@ -192,7 +237,7 @@ set(struct kv_store *store, const struct name *name, const void *value, size_t v
 	if (ttl_ms > 0 && (*at == NULL || (*at)->due == 0) &&
 	    kv_expiry_reserve(&store->expiry) == -1)
 		return -1;
-	e = store_at(store, at, name, value, value_len);
+	e = store_at(store, at, name, value);
 	if (e == NULL)
 		return -1;
 	if (ttl_ms > 0)
@@ -207,8 +252,8 @@ add(struct kv_store *store, const struct name *name, int64_t more, int64_t *sum)
 {
 	struct kv_entry **at = find(store, name);
 	char text[NUMBER_MAX + 1];
+	struct value value = { .bytes = text };
 	int64_t number = 0;
-	int n;
 
 	if (*at != NULL && kv_number(kv_entry_value(*at), (*at)->value_len, &number) == -1) {
 		errno = EINVAL;
@@ -218,34 +263,55 @@ add(struct kv_store *store, const struct name *name, int64_t more, int64_t *sum)
 		errno = ERANGE;
 		return -1;
 	}
-	n = snprintf(text, sizeof(text), "%" PRId64, number);
-	if (store_at(store, at, name, text, (size_t)n) == NULL)
+	value.len = (size_t)snprintf(text, sizeof(text), "%" PRId64, number);
+	if (store_at(store, at, name, &value) == NULL)
 		return -1;
 	*sum = number;
 	return 0;
 }
 
-/* How many live entries match; they are put into list, unless it is NULL. */
+/* -- a walk, under the lock -- */
+
 static size_t
-matching(struct kv_store *store, int (*match)(const char *, size_t, void *), void *arg,
-    struct kv_entry **list)
+count_turns(const struct kv_entry *e, uint32_t first, uint32_t last)
+{
+	size_t n = 0;
+
+	for (; e != NULL; e = e->next)
+		n += kv_table_turn(e) >= first && kv_table_turn(e) <= last;
+	return n;
+}
+
+/* Lends the live entries of these turns, for which there is room. */
+static void
+lend(struct kv_store *store, struct kv_walk *walk, struct kv_entry *e, uint32_t last)
 {
 	int64_t now = store->now_ms(store->clock_arg);
-	struct kv_entry *e;
-	size_t i, n = 0;
 
-	for (i = 0; i < store->table.buckets; i++)
-		for (e = kv_table_bucket(&store->table, i); e != NULL; e = e->next) {
-			if (kv_expiry_is_due(&store->expiry, e, now) ||
-			    !match(e->bytes, e->key_len, arg))
-				continue;
-			if (list != NULL) {
-				atomic_fetch_add_explicit(&e->refs, 1, memory_order_relaxed);
-				list[n] = e;
-			}
-			n++;
-		}
-	return n;
+	for (; e != NULL && walk->n < KV_WALK_MOST; e = e->next) {
+		if (kv_table_turn(e) < walk->turn || kv_table_turn(e) > last ||
+		    kv_expiry_is_due(&store->expiry, e, now))
+			continue;
+		atomic_fetch_add_explicit(&e->refs, 1, memory_order_relaxed);
+		walk->found[walk->n++] = e;
+	}
+}
+
+/* The bucket where the walk stands, or as much of it as a whole step may take. 0: not now. */
+static int
+walk_bucket(struct kv_store *store, struct kv_walk *walk)
+{
+	uint32_t turn = (uint32_t)walk->turn, last;
+	struct kv_entry *first = kv_table_bucket(&store->table, turn, &last);
+
+	if (walk->n > 0 && count_turns(first, turn, last) > KV_WALK_MOST - walk->n)
+		return 0;
+	/* Without memory for the table to grow a bucket may be that long. */
+	while (last > turn && count_turns(first, turn, last) > KV_WALK_MOST)
+		last = turn + (last - turn) / 2;
+	lend(store, walk, first, last);
+	walk->turn = (uint64_t)last + 1;
+	return 1;
 }
 
 /* -- calls -- */
@@ -256,12 +322,12 @@ kv_store_get(struct kv_store *store, const void *key, size_t key_len)
 	struct name name = name_of(store, key, key_len);
 	struct kv_entry *e;
 
-	pthread_mutex_lock(&store->lock);
+	lock(store);
 	expire(store, EXPIRE_SOME);
 	e = *find(store, &name);
 	if (e != NULL)
 		atomic_fetch_add_explicit(&e->refs, 1, memory_order_relaxed);
-	pthread_mutex_unlock(&store->lock);
+	unlock(store);
 	return e;
 }
 
@@ -271,19 +337,39 @@ kv_store_release(struct kv_store *store, struct kv_entry *e)
 	kv_entry_release(&store->budget, e);
 }
 
+/* A large value is copied before the lock is taken. 0, or -1. */
+static int
+prepare(struct kv_store *store, const struct name *name, struct value *value)
+{
+	if (value->len <= COPIED_MOST || value->made != NULL)
+		return 0;
+	value->made = kv_entry_new(&store->budget, name->hash, name->key, name->len, value->bytes,
+	    value->len);
+	return value->made != NULL ? 0 : -1;
+}
+
 int
-kv_store_set(struct kv_store *store, const void *key, size_t key_len, const void *value,
+kv_store_set(struct kv_store *store, const void *key, size_t key_len, const void *bytes,
     size_t value_len, int64_t ttl_ms, int condition)
 {
 	struct name name = name_of(store, key, key_len);
-	int rc;
+	struct value value = { .bytes = bytes, .len = value_len };
+	int round, rc = -1, error = ENOSPC;
 
-	pthread_mutex_lock(&store->lock);
-	expire(store, EXPIRE_SOME);
-	rc = set(store, &name, value, value_len, ttl_ms, condition);
-	if (rc == -1 && errno == ENOSPC && expire(store, EXPIRE_MANY) > 0)
-		rc = set(store, &name, value, value_len, ttl_ms, condition);
-	pthread_mutex_unlock(&store->lock);
+	for (round = 0; round < EXPIRE_ROUNDS && rc == -1 && error == ENOSPC; round++) {
+		rc = prepare(store, &name, &value);
+		error = errno;
+		lock(store);
+		expire(store, round == 0 ? EXPIRE_SOME : EXPIRE_MANY);
+		if (rc == 0) {
+			rc = set(store, &name, &value, ttl_ms, condition);
+			error = errno;
+		}
+		unlock(store);
+	}
+	if (value.made != NULL)
+		kv_store_release(store, value.made);
+	errno = error;
 	return rc;
 }
 
@@ -294,13 +380,13 @@ kv_store_delete(struct kv_store *store, const void *key, size_t key_len)
 	struct kv_entry **at;
 	int there;
 
-	pthread_mutex_lock(&store->lock);
+	lock(store);
 	expire(store, EXPIRE_SOME);
 	at = find(store, &name);
 	there = *at != NULL;
 	if (there)
 		drop(store, at);
-	pthread_mutex_unlock(&store->lock);
+	unlock(store);
 	return there;
 }
 
@@ -310,10 +396,10 @@ kv_store_exists(struct kv_store *store, const void *key, size_t key_len)
 	struct name name = name_of(store, key, key_len);
 	int there;
 
-	pthread_mutex_lock(&store->lock);
+	lock(store);
 	expire(store, EXPIRE_SOME);
 	there = *find(store, &name) != NULL;
-	pthread_mutex_unlock(&store->lock);
+	unlock(store);
 	return there;
 }
 
@@ -321,57 +407,36 @@ int
 kv_store_add(struct kv_store *store, const void *key, size_t key_len, int64_t more, int64_t *sum)
 {
 	struct name name = name_of(store, key, key_len);
-	int rc;
+	int round, rc = -1;
 
-	pthread_mutex_lock(&store->lock);
-	expire(store, EXPIRE_SOME);
-	rc = add(store, &name, more, sum);
-	if (rc == -1 && errno == ENOSPC && expire(store, EXPIRE_MANY) > 0)
+	errno = ENOSPC;
+	for (round = 0; round < EXPIRE_ROUNDS && rc == -1 && errno == ENOSPC; round++) {
+		lock(store);
+		expire(store, round == 0 ? EXPIRE_SOME : EXPIRE_MANY);
 		rc = add(store, &name, more, sum);
-	pthread_mutex_unlock(&store->lock);
+		unlock(store);
+	}
 	return rc;
 }
 
 int
-kv_store_list(struct kv_store *store, int (*match)(const char *, size_t, void *), void *arg,
-    struct kv_entry ***list, size_t *n)
+kv_store_walk(struct kv_store *store, struct kv_walk *walk)
 {
-	int rc = -1;
+	int i, more;
 
-	*list = NULL;
-	pthread_mutex_lock(&store->lock);
-	*n = matching(store, match, arg, NULL);
-	if (budget_take(&store->budget, *n * sizeof(**list)) == 0) {
-		*list = malloc(*n > 0 ? *n * sizeof(**list) : 1);
-		if (*list != NULL) {
-			/* The clock may have moved on: then it is fewer. */
-			size_t found = matching(store, match, arg, *list);
-
-			budget_give(&store->budget, (*n - found) * sizeof(**list));
-			*n = found;
-			rc = 0;
-		} else
-			budget_give(&store->budget, *n * sizeof(**list));
-	}
-	pthread_mutex_unlock(&store->lock);
-	return rc;
-}
-
-void
-kv_store_free_list(struct kv_store *store, struct kv_entry **list, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		kv_store_release(store, list[i]);
-	free(list);
-	budget_give(&store->budget, n * sizeof(*list));
+	walk->n = 0;
+	lock(store);
+	more = walk->turn < WALK_END;
+	for (i = 0; i < WALK_BUCKETS && walk->turn < WALK_END && walk_bucket(store, walk); i++)
+		;
+	unlock(store);
+	return more;
 }
 
 void
 kv_store_stats(struct kv_store *store, struct kv_store_stats *stats)
 {
-	pthread_mutex_lock(&store->lock);
+	lock(store);
 	expire(store, EXPIRE_SOME);
 	*stats = (struct kv_store_stats){
 		.keys = store->table.count,
@@ -380,7 +445,7 @@ kv_store_stats(struct kv_store *store, struct kv_store_stats *stats)
 		.max_memory = store->budget.max,
 		.expired = store->expired,
 	};
-	pthread_mutex_unlock(&store->lock);
+	unlock(store);
 }
 
 /* As redis: no blanks, no plus, no leading zeros. */

@@ -2,15 +2,17 @@
 /*
  * kv_store.h - a store of keys and values, for any number of threads.
  *
- * Each call locks the store for as long as it works on memory, which is short,
- * and never waits for anything else. So its lock is a plain mutex: no fiber can
- * be switched away while it holds it.
+ * Each call locks the store for as long as it works on a few entries. It neither
+ * copies nor frees large values then, and never waits for anything else. So the
+ * lock is a plain mutex: no fiber can be switched away while it holds it.
  *
  * Errors: -1 and errno, and the store is as it was. ENOSPC: the memory bound
  * would be passed. ENOMEM: malloc(3) has none. Others where they are named.
  *
  * Expired keys are gone for every call, and each call frees some of them; one
  * that finds no memory frees more.
+ *
+ * A large value needs its memory before the one that it replaces is freed.
  */
 #ifndef HANDLERS_KV_STORE_H
 #define HANDLERS_KV_STORE_H
@@ -61,14 +63,21 @@ int kv_store_exists(struct kv_store *store, const void *key, size_t key_len);
 int kv_store_add(struct kv_store *store, const void *key, size_t key_len, int64_t more,
     int64_t *sum);
 
+#define KV_WALK_MOST 64
+
+/* A walk over all entries, in steps. Zeroed, it begins. */
+struct kv_walk {
+	uint64_t turn;                        /* the store's */
+	size_t n;                             /* of the entries that were met in this step */
+	struct kv_entry *found[KV_WALK_MOST]; /* each the caller's until kv_store_release() */
+};
+
 /*
- * All entries whose keys match, each the caller's until kv_store_release(), in
- * an array for kv_store_free_list(); in no order. The store is locked until
- * all have been looked at. 0, or -1 as above.
+ * One step. 1: n entries were met, also none; 0: there are no more, and n is 0.
+ * Between two steps the store may change. A key that is there from the walk's
+ * begin to its end is met once; one that comes or goes meanwhile, once or never.
  */
-int kv_store_list(struct kv_store *store, int (*match)(const char *key, size_t n, void *arg),
-    void *arg, struct kv_entry ***list, size_t *n);
-void kv_store_free_list(struct kv_store *store, struct kv_entry **list, size_t n);
+int kv_store_walk(struct kv_store *store, struct kv_walk *walk);
 
 struct kv_store_stats {
 	size_t keys;       /* some may be due */

@@ -266,8 +266,45 @@ kv_table_replace(struct kv_entry **at, struct kv_entry *e)
 	return old;
 }
 
-struct kv_entry *
-kv_table_bucket(const struct kv_table *table, size_t i)
+struct kv_entry **
+kv_table_place(struct kv_table *table, const struct kv_entry *e)
 {
-	return *bucket(table, i);
+	struct kv_entry **at = bucket_of(table, e->hash);
+
+	while (*at != e)
+		at = &(*at)->next;
+	return at;
+}
+
+/* -- the order of the entries -- */
+
+/*
+ * The bits of the hash, the last one first: the bucket's number is the hash's last
+ * bits, and a bucket that is split, or two that become one, differ in the first of
+ * these. So their turns stay next to each other.
+ */
+static uint32_t
+reversed(uint32_t n)
+{
+	n = (n & 0x55555555) << 1 | (n >> 1 & 0x55555555);
+	n = (n & 0x33333333) << 2 | (n >> 2 & 0x33333333);
+	n = (n & 0x0f0f0f0f) << 4 | (n >> 4 & 0x0f0f0f0f);
+	return __builtin_bswap32(n);
+}
+
+uint32_t
+kv_table_turn(const struct kv_entry *e)
+{
+	return reversed(e->hash);
+}
+
+struct kv_entry *
+kv_table_bucket(const struct kv_table *table, uint32_t turn, uint32_t *last)
+{
+	uint32_t hash = reversed(turn), mask = (uint32_t)(table->low - 1);
+
+	if ((hash & mask) + table->low < table->buckets) /* it is split already */
+		mask = 2 * mask + 1;
+	*last = turn | reversed(~mask);
+	return *bucket(table, hash & mask);
 }

@@ -75,7 +75,17 @@ struct kv_entry *kv_table_remove(struct kv_table *table, struct kv_entry **at);
 /* Puts e, with its reference, instead of the entry at a place; that one is returned with its. */
 struct kv_entry *kv_table_replace(struct kv_entry **at, struct kv_entry *e);
 
-/* The first entry of a bucket, 0 to buckets - 1. */
-struct kv_entry *kv_table_bucket(const struct kv_table *table, size_t i);
+/* Where the pointer to e is, which the table has. Good as long as that of kv_table_find(). */
+struct kv_entry **kv_table_place(struct kv_table *table, const struct kv_entry *e);
+
+/*
+ * An order of all entries that stays as it is while the table grows and shrinks:
+ * each entry has a turn, which its hash gives, and a bucket has the entries of
+ * turns that follow each other.
+ */
+uint32_t kv_table_turn(const struct kv_entry *e);
+
+/* The first entry of the bucket that has this turn; the last turn that it has is *last. */
+struct kv_entry *kv_table_bucket(const struct kv_table *table, uint32_t turn, uint32_t *last);
 
 #endif
