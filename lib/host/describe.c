@@ -6,13 +6,11 @@
 #include "host/option.h"
 
 #include "base/sys.h"
+#include "server/options.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-static const char *const modes[] = { "fibers", "serial", "threads", "processes" };
-#define MODES 4
 
 static void
 print_serves(FILE *to, const struct sks_plugin *p)
@@ -33,20 +31,20 @@ print_modes(FILE *to, const struct sks_plugin *p)
 	const char *before = "modes:  ";
 	int i;
 
-	for (i = 0; i < MODES; i++) {
+	for (i = 0; i < SKS_MODES; i++) {
 		if (p->refuses & SKS_REFUSES(i))
 			continue;
-		fprintf(to, "%s%s%s", before, modes[i], i == p->mode ? " (default)" : "");
+		fprintf(to, "%s%s%s", before, sks_mode_names[i], i == p->mode ? " (default)" : "");
 		before = ", ";
 	}
 	fputc('\n', to);
 	if (p->refuses == 0)
 		return;
 	before = "        not ";
-	for (i = 0; i < MODES; i++) {
+	for (i = 0; i < SKS_MODES; i++) {
 		if (!(p->refuses & SKS_REFUSES(i)))
 			continue;
-		fprintf(to, "%s%s", before, modes[i]);
+		fprintf(to, "%s%s", before, sks_mode_names[i]);
 		before = ", ";
 	}
 	fprintf(to, "%s%s\n", p->refuses_why != NULL ? ": " : "",

@@ -17,7 +17,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "fiber/cxx.h"
-#include "server/service.h"
+#include "server/options.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -197,8 +197,6 @@ sks_module_init(struct sks_module *m)
 
 /* -- servers -- */
 
-static const char *const mode_names[] = { "fibers", "serial", "threads", "processes" };
-
 static int
 check_mode(const struct sks_module *m, int mode)
 {
@@ -206,7 +204,7 @@ check_mode(const struct sks_module *m, int mode)
 
 	if (mode < SKS_FIBERS || mode > SKS_PROCESSES || !(p->refuses & SKS_REFUSES(mode)))
 		return 0; /* what is no mode the server will tell */
-	sks_logf("%s: not in the mode %s%s%s", p->name, mode_names[mode],
+	sks_logf("%s: not in the mode %s%s%s", p->name, sks_mode_names[mode],
 	    p->refuses_why != NULL ? ": " : "", p->refuses_why != NULL ? p->refuses_why : "");
 	errno = EINVAL;
 	return -1;
@@ -218,7 +216,7 @@ sks_module_server_new_abi(struct sks_module *m, const struct sks_options *option
 {
 	struct sks_options o;
 
-	if (sks_options_copy(&o, options, options_size) == -1 || check_mode(m, o.mode) == -1 ||
+	if (sks_copy_known(&o, sizeof(o), options, options_size) == -1 || check_mode(m, o.mode) == -1 ||
 	    sks_module_init(m) == -1)
 		return NULL;
 	o.data = m->data;

@@ -63,12 +63,6 @@ sks_count_alone(atomic_int *counter, int change)
 }
 
 /*
- * Copies options of `size` bytes, as their caller knows them; from may be NULL:
- * all zero. -1: E2BIG, after one line in the log.
- */
-int sks_options_copy(struct sks_options *to, const struct sks_options *from, size_t size);
-
-/*
  * Copies handler and options as their callers know them and fills in the
  * defaults; options may be NULL. -1: EINVAL or E2BIG, after one line in the log, or
  * ENOMEM.

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The options of a server: the table, and how a server's are filled in from it.
+ */
+#include "server/options.h"
+
+#include "base/log.h"
+#include "base/util.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#define CONNECTIONS_DEFAULT 10000
+
+/* X(member, kind, default, least, most, name on a command line, what it is) */
+/* clang-format off */
+#define OPTIONS(X) \
+	X(mode, MODE, 0, SKS_FIBERS, SKS_PROCESSES, "mode", \
+	    "where the handler runs") \
+	X(workers, COUNT, 1, 1, 1024, "workers", \
+	    "event loops, each on a thread; 0: one for each core") \
+	X(backlog, COUNT, SOMAXCONN, 1, INT_MAX, "backlog", \
+	    "clients that wait to be accepted") \
+	X(max_connections, COUNT, CONNECTIONS_DEFAULT, 1, INT_MAX, "max-connections", \
+	    "open at once; more wait") \
+	X(max_running, COUNT, 0, 1, INT_MAX, "max-running", \
+	    "in their handler at once; threads: 256, processes: 64") \
+	X(idle_ms, TIME, 60000, SKS_OFF, INT_MAX, "idle", \
+	    "of a silent client") \
+	X(timeout_ms, TIME, 30000, SKS_OFF, INT_MAX, "timeout", \
+	    "of a slow client") \
+	X(linger_ms, TIME, 5000, SKS_OFF, INT_MAX, "linger", \
+	    "for a client to close after us") \
+	X(drain_ms, TIME, 10000, SKS_OFF, INT_MAX, "drain", \
+	    "for running requests after a stop signal") \
+	X(tick_ms, TIME, 1000, SKS_OFF, INT_MAX, NULL, NULL) \
+	X(reuse_port, FLAG, 0, 0, 1, "reuse-port", \
+	    "each worker listens for itself, and others may too") \
+	X(v6only, FLAG, 0, 0, 1, "v6only", \
+	    ":port and [::] take IPv6 alone") \
+	X(unix_mode, COUNT, 0, 0, 0777, NULL, NULL) \
+	X(stop_signals, FLAG, 0, 0, 1, NULL, NULL) \
+	X(keep_truncated, FLAG, 0, 0, 1, NULL, NULL) \
+	X(block_warn_ms, TIME, 100, SKS_OFF, INT_MAX, "block-warn", \
+	    "a handler that keeps its loop for so long is named") \
+	X(max_line, SIZE, 8192, 2, 1 << 30, "max-line", \
+	    "the longest line") \
+	X(max_output, SIZE, 65536, 1, SSIZE_MAX / 4, "max-output", \
+	    "unsent bytes of a client") \
+	X(max_datagram, SIZE, 65536, 1, 65536, "max-datagram", \
+	    "the longest datagram") \
+	X(stack_size, SIZE, 128 * 1024, 16384, 1 << 30, "stack-size", \
+	    "of a fiber")
+/* clang-format on */
+
+#define SIZE_OF(member, ...) +sizeof(((struct sks_options *)0)->member)
+
+/*
+ * A compound literal leaves padding dirty, and a newer library would take that
+ * for members it knows. So there is none, and each number has its row.
+ */
+static_assert(sizeof(struct sks_options) ==
+	0 OPTIONS(SIZE_OF) + 2 * sizeof(void *) + 4 * sizeof(void (*)(void)),
+    "a number of struct sks_options is missing in OPTIONS, or the struct has padding");
+
+#define RULE(member_, kind_, fallback_, least_, most_, name_, help_)  \
+	{ .member = #member_,                                         \
+		.offset = offsetof(struct sks_options, member_),      \
+		.size = sizeof(((struct sks_options *)0)->member_),   \
+		.kind = SKS_KIND_##kind_,                             \
+		.name = name_,                                        \
+		.help = help_,                                        \
+		.fallback = fallback_,                                \
+		.least = least_,                                      \
+		.most = most_ },
+
+static const struct sks_option_rule rules[] = { OPTIONS(RULE) };
+
+const char *const sks_mode_names[SKS_MODES] = {
+	[SKS_FIBERS] = "fibers",
+	[SKS_SERIAL] = "serial",
+	[SKS_THREADS] = "threads",
+	[SKS_PROCESSES] = "processes",
+};
+
+const struct sks_option_rule *
+sks_option_rules(size_t *n)
+{
+	*n = SKS_ARRAY_LEN(rules);
+	return rules;
+}
+
+int
+sks_copy_known(void *to, size_t known, const void *from, size_t given)
+{
+	const unsigned char *p = from;
+	size_t i;
+
+	memset(to, 0, known);
+	if (from == NULL)
+		return 0;
+	for (i = known; i < given; i++) {
+		if (p[i] != 0) {
+			sks_logf("handler or options of a newer version than this library's");
+			errno = E2BIG;
+			return -1;
+		}
+	}
+	memcpy(to, from, sks_min(known, given));
+	return 0;
+}
+
+static int
+invalid(const char *member, const char *why)
+{
+	sks_logf("options.%s: %s", member, why);
+	errno = EINVAL;
+	return -1;
+}
+
+static int
+out_of_range(const struct sks_option_rule *rule)
+{
+	sks_logf("options.%s: must be %" PRId64 " to %" PRId64 "%s", rule->member, rule->least,
+	    rule->most, rule->kind == SKS_KIND_TIME ? " milliseconds; -1 is SKS_OFF" : "");
+	errno = EINVAL;
+	return -1;
+}
+
+/* A member as a number. */
+static int64_t
+get(const struct sks_options *o, const struct sks_option_rule *rule)
+{
+	const char *member = (const char *)o + rule->offset;
+	size_t size;
+	int number;
+
+	if (rule->size == sizeof(number)) {
+		memcpy(&number, member, sizeof(number));
+		return number;
+	}
+	memcpy(&size, member, sizeof(size));
+	return size > INT64_MAX ? INT64_MAX : (int64_t)size;
+}
+
+static void
+set(struct sks_options *o, const struct sks_option_rule *rule, int64_t value)
+{
+	char *member = (char *)o + rule->offset;
+	size_t size = (size_t)value;
+	int number = (int)value;
+
+	if (rule->size == sizeof(number))
+		memcpy(member, &number, sizeof(number));
+	else
+		memcpy(member, &size, sizeof(size));
+}
+
+/* -- defaults that depend -- */
+
+static int
+fitting_connections(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == -1 || files.rlim_cur / 2 > CONNECTIONS_DEFAULT)
+		return CONNECTIONS_DEFAULT;
+	return files.rlim_cur < 4 ? 1 : (int)(files.rlim_cur / 2);
+}
+
+static int
+cores(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+static void
+fill_dependent(struct sks_options *o)
+{
+	if (o->workers == SKS_AUTO)
+		o->workers = cores();
+	if (o->max_connections == 0)
+		o->max_connections = fitting_connections();
+	if (o->max_running == 0)
+		o->max_running = o->mode == SKS_THREADS ? 256 :
+		    o->mode == SKS_PROCESSES            ? 64 :
+							  INT_MAX;
+}
+
+int
+sks_options_fill(struct sks_options *o)
+{
+	size_t i;
+
+	fill_dependent(o);
+	for (i = 0; i < SKS_ARRAY_LEN(rules); i++) {
+		int64_t value = get(o, &rules[i]);
+
+		if (value == 0)
+			set(o, &rules[i], rules[i].fallback);
+		else if (rules[i].kind != SKS_KIND_FLAG &&
+		    (value < rules[i].least || value > rules[i].most))
+			return out_of_range(&rules[i]);
+	}
+	if (o->mode == SKS_PROCESSES && o->workers > 1)
+		return invalid("workers", "not with processes: fork would copy the other threads' locks");
+	if (o->mode == SKS_SERIAL)
+		o->max_running = o->workers;
+	return 0;
+}
