@@ -43,7 +43,6 @@ struct sks_task {
 	unsigned int lines;       /* system calls, buffered lines */
 	int shares;               /* it and other threads may have streams in common */
 	size_t bytes;             /* the third of the budget: bytes moved */
-	int late;                 /* a fiber: its loop will do what it postponed */
 	/* from here on, what not every wait touches */
 	struct sks_list ready;    /* link in the loop's list of fibers to resume */
 	int64_t limit;            /* the deadline is the earlier of its exchange's, by */

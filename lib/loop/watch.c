@@ -61,7 +61,7 @@ look(struct sks_due *due, int64_t now)
 int
 sks_watch_set_init(struct sks_watch_set *set, struct event_base *base)
 {
-	set->count = set->next = set->last = set->late_count = set->armed = 0;
+	set->count = set->next = set->last = set->armed = 0;
 	set->now = sks_clock_ms();
 	sks_wheel_init(&set->wheel, base, look);
 	set->fd = sks_sys_epoll_create1(EPOLL_CLOEXEC);
@@ -166,24 +166,6 @@ read_ahead(const struct sks_watch_set *set)
 }
 
 static void
-run_late(struct sks_watch_set *set)
-{
-	int i;
-
-	for (i = 0; i < set->late_count; i++) {
-		struct sks_late *late = &set->late[i];
-
-		if (i + 1 < set->late_count) {
-			fetch(set->late[i + 1].task);
-			fetch(set->late[i + 1].arg);
-		}
-		if (late->run != NULL)
-			late->run(late);
-	}
-	set->late_count = 0;
-}
-
-static void
 on_input(struct sks_watch *watch)
 {
 	void (*ready)(struct sks_watch *, int) = watch->ready;
@@ -216,9 +198,9 @@ go_on(struct sks_watch_set *set)
 }
 
 /*
- * Reads for all of a group, then lets them go on, then sends for all of them:
- * the kernel's code for the one does not fit into the first cache beside that
- * for the other and ours, and in this order it is fetched once for each group.
+ * Reads for all of a group, then lets them go on: the kernel's code for reading
+ * does not fit into the first cache beside that for sending and ours, and in this
+ * order it is fetched once for each group.
  */
 static void
 serve_group(struct sks_watch_set *set)
@@ -226,7 +208,6 @@ serve_group(struct sks_watch_set *set)
 	read_ahead(set);
 	go_on(set);
 	set->last = 0;
-	run_late(set);
 }
 
 int

@@ -21,7 +21,6 @@
 #ifndef SKS_LOOP_WATCH_H
 #define SKS_LOOP_WATCH_H
 
-#include "base/buf.h"
 #include "fiber/task.h"
 #include "loop/wheel.h"
 
@@ -31,14 +30,6 @@
 #define SKS_WATCH_BATCH 64
 #define SKS_WATCH_GROUP 16 /* served together */
 
-/* What was left for the end of a group. */
-struct sks_late {
-	void (*run)(struct sks_late *); /* NULL: it is done already */
-	void *arg;
-	struct sks_task *task;          /* whose it is, or NULL */
-	struct sks_buf buf;             /* of who has no other place for it */
-};
-
 /* Those of one loop. */
 struct sks_watch_set {
 	int fd;             /* an epoll set; readable when a watch is */
@@ -46,8 +37,6 @@ struct sks_watch_set {
 	int count;          /* of the batch that is being served, */
 	int next;           /* and the first that was not; */
 	int last;           /* its group ends here; 0: none is served */
-	int late_count;
-	struct sks_late late[SKS_WATCH_GROUP];
 	int64_t now;        /* when the batch came: no later than the clock */
 	struct epoll_event batch[SKS_WATCH_BATCH];
 	struct sks_wheel wheel; /* the last: its slots are many pages */
@@ -87,25 +76,6 @@ int sks_watch_set_serve(struct sks_watch_set *set);
 
 /* From a watch's ready: what comes after its group is served later. */
 void sks_watch_set_interrupt(struct sks_watch_set *set);
-
-/*
- * run will be called at the end of the group that is being served, unless it is
- * NULL by then. NULL: no group is, or there is no more room.
- */
-static inline struct sks_late *
-sks_watch_set_postpone(struct sks_watch_set *set, void (*run)(struct sks_late *), void *arg,
-    struct sks_task *task)
-{
-	struct sks_late *late = &set->late[set->late_count];
-
-	if (set->last == 0 || set->late_count == SKS_WATCH_GROUP)
-		return NULL;
-	set->late_count++;
-	late->run = run;
-	late->arg = arg;
-	late->task = task;
-	return late;
-}
 
 void sks_watch_init(struct sks_watch *watch, struct sks_watch_set *set, int fd);
 

@@ -7,8 +7,7 @@
  * asks for one; an end of input, an error or a time-out of a parked connection
  * never starts a handler, only finish, where there is one. A finished one has
  * none either (conn_end.c). Parked ones take part in the groups of loop/watch.c,
- * as fibers that wait do: the loop reads for all of a group before it runs any,
- * and sends for those that are parked again when all had their turn.
+ * as fibers that wait do: the loop reads for all of a group before it runs any.
  *
  * Streams and their buffers are on the task's stack and exist during an
  * exchange; between exchanges only unread input is kept.
@@ -98,8 +97,7 @@ may_keep(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w)
 	    sks_task_is_cancelled(sks_task_current()) ||
 	    (!fed && (r->eof || c->call.service->shared->draining)))
 		return 0;
-	return (!fed && sks_connection_postpone_output(c, w)) ||
-	    sks_connection_leave_output(c, w) == 0;
+	return sks_connection_leave_output(c, w) == 0;
 }
 
 static void
@@ -197,8 +195,6 @@ on_parked(struct sks_watch *watch, int error)
 {
 	struct sks_connection *c = sks_container_of(watch, struct sks_connection, watch);
 
-	if (c->late) /* it had its turn in this group already */
-		sks_connection_settle(c);
 	if (error == 0 && !has_left(c) && !c->eof && !c->broken && !receive(c)) {
 		if (sks_watch_expect(watch, on_parked, watch->deadline) == 0)
 			return;

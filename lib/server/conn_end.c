@@ -70,8 +70,6 @@ sks_connection_close(struct sks_connection *c)
 {
 	struct sks_worker *worker = c->worker;
 
-	if (c->late)
-		sks_connection_settle(c);
 	if (c->parked)
 		sks_connection_unpark(c);
 	if (c->lingering)
@@ -147,13 +145,13 @@ on_outbox_idle(void *arg)
 	shut_down(c);
 }
 
-/* Does its fiber send, or has it sent half a message, or postponed to do so? */
+/* Does its fiber send, or has it sent half a message? */
 static int
 is_amid_output(const struct sks_connection *c)
 {
 	const struct sks_wfile *w = c->call.req.wfile;
 
-	return c->late || (w != NULL && (w->busy || w->partial));
+	return w != NULL && (w->busy || w->partial);
 }
 
 /* Somebody posts from elsewhere, or did so before it was closed. */
@@ -234,83 +232,6 @@ sks_connection_leave_output(struct sks_connection *c, struct sks_wfile *w)
 	return 0;
 }
 
-/* The longer half of settle. Nothing that was posted may come before the rest of a message. */
-static __attribute__((noinline)) void
-settle_rest(struct sks_connection *c, struct sks_buf *rest, int first)
-{
-	const struct sks_service *service = c->worker->service;
-	struct sks_wfile w;
-
-	sks_wfile_init(&w, &c->transport, &c->times, &service->times, service->options.max_output);
-	w.pool = &c->worker->loop->bufs;
-	w.outbox = &c->outbox;
-	w.partial = first != 0;
-	w.buf = *rest;
-	if (sks_connection_leave_output(c, &w) == -1)
-		lose(c, w.error != 0 ? w.error : errno);
-	sks_wfile_close(&w);
-}
-
-void
-sks_connection_settle(struct sks_connection *c)
-{
-	struct sks_loop *loop = c->worker->loop;
-	struct sks_late *late = &loop->watches.late[c->late - 1];
-	struct iovec iov = { late->buf.base + late->buf.start, sks_buf_length(&late->buf) };
-	ssize_t sent = 0;
-
-	c->late = 0;
-	late->run = NULL;
-	if (c->outbox == NULL) {
-		sent = c->transport.ops->write(&c->transport, &iov, 1);
-		if (sent > 0)
-			sks_buf_consume(&late->buf, (size_t)sent);
-		else if (errno != EAGAIN && errno != ENOMEM) {
-			lose(c, errno);
-			sks_buf_consume(&late->buf, iov.iov_len);
-		}
-	}
-	if (sks_buf_length(&late->buf) == 0)
-		sks_buf_release(&late->buf, &loop->bufs);
-	else
-		settle_rest(c, &late->buf, sent > 0 || c->outbox != NULL);
-}
-
-static void
-send_late(struct sks_late *late)
-{
-	struct sks_connection *c = late->arg;
-
-	sks_connection_settle(c);
-	if (c->broken)
-		sks_connection_end(c);
-}
-
-/* The outbox is claimed meanwhile: what is posted goes out behind it. */
-int
-sks_connection_postpone_output(struct sks_connection *c, struct sks_wfile *w)
-{
-	const struct sks_task *task = sks_task_current();
-	struct sks_watch_set *set = &c->worker->loop->watches;
-	struct sks_outbox *box = c->outbox;
-	struct sks_late *late;
-
-	if (task->fiber == NULL || task->dirty.next != &w->dirty || task->dirty.prev != &w->dirty ||
-	    w->error != 0 || w->partial || (box != NULL && !sks_outbox_enter(box)))
-		return 0;
-	late = sks_watch_set_postpone(set, send_late, c, NULL);
-	if (late == NULL) {
-		if (box != NULL)
-			sks_outbox_leave(box);
-		return 0;
-	}
-	sks_list_remove(&w->dirty);
-	late->buf = w->buf;
-	w->buf = (struct sks_buf){ 0 };
-	c->late = (unsigned char)(late - set->late + 1);
-	return 1;
-}
-
 void
 sks_connection_submit(struct sks_connection *c)
 {
@@ -321,8 +242,6 @@ sks_connection_submit(struct sks_connection *c)
 void
 sks_connection_end(struct sks_connection *c)
 {
-	if (c->late)
-		sks_connection_settle(c);
 	if (c->parked)
 		sks_connection_unpark(c);
 	if (sks_outbox_error(c->outbox) != 0)

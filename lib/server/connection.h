@@ -26,7 +26,6 @@ struct sks_connection {
 	int drained;                       /* bytes thrown away while lingering */
 	/* Bytes, not bits: the task and the loop may be two threads, each writing its own. */
 	unsigned char parked;
-	unsigned char late;        /* parked, with output: which of the watch set's late, from 1 */
 	unsigned char lingering;
 	unsigned char flushing;    /* lingering, with output left */
 	unsigned char kept;        /* the last exchange ended with SKS_KEEP */
@@ -106,15 +105,6 @@ struct sks_outbox *sks_connection_need_outbox(struct sks_connection *c);
 
 /* Sends what it can at once and leaves the rest to the loop. 0, or -1: some is lost. */
 int sks_connection_leave_output(struct sks_connection *c, struct sks_wfile *w);
-
-/*
- * The task: leaves all output to the end of the group that the loop serves, by
- * when the connection will be parked. 0: not like this; nothing was done.
- */
-int sks_connection_postpone_output(struct sks_connection *c, struct sks_wfile *w);
-
-/* What was postponed is sent, now. What went wrong is logged, and the connection broken. */
-void sks_connection_settle(struct sks_connection *c);
 
 /* No longer parked. */
 void sks_connection_unpark(struct sks_connection *c);

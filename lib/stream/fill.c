@@ -23,17 +23,6 @@
 #define FILL_SIZE SKS_BUF_LARGE /* what an empty buffer is filled with at once */
 #define FILL_MORE 4096          /* what is asked for behind a partial block */
 
-/* The wait ended before the loop got to it. */
-static void
-flush_early(struct sks_task *task)
-{
-	int error = errno;
-
-	task->late = 0;
-	sks_flush_dirty();
-	errno = error;
-}
-
 static struct sks_watch *
 watch_of(struct sks_rfile *r)
 {
@@ -167,12 +156,9 @@ await(struct sks_rfile *r, struct sks_task *task, struct sks_patience *p, int wa
 	int rc = -1;
 
 	r->busy = 1;
-	if (want == SKS_WRITE || !sks_flush_postpone(task))
-		sks_flush_dirty();
+	sks_flush_dirty();
 	if (!is_broken(r, task))
 		rc = wait_for(r, p, want, ahead);
-	if (task->late)
-		flush_early(task);
 	r->busy = 0;
 	if (is_broken(r, task)) {
 		(void)sks_wfile_failed(r->twin);

@@ -119,13 +119,6 @@ void sks_rfile_close(struct sks_rfile *r);
 /* The flush rule: sends what the current task has written. Failures stick to the streams. */
 void sks_flush_dirty(void);
 
-/*
- * A fiber that is about to wait for input may leave it to its loop to send what
- * it has written, when others that were woken with it have had their turn.
- * 1: so it will be; when the wait ends while task->late is still set, it was not.
- */
-int sks_flush_postpone(struct sks_task *task);
-
 /* The same for a task that ends: what could not be sent is no longer its business. */
 void sks_flush_end(void);
 

@@ -5,8 +5,7 @@
  * Bytes gather until the task is about to wait, or until there are too many of
  * them. So a handler that answers sixteen pipelined lines makes one system
  * call, and nobody can forget to flush: a peer never waits for bytes of a task
- * that waits for the peer. When a fiber waits for input the loop sends for it,
- * after the others of its group (watch.c) had their turn.
+ * that waits for the peer.
  *
  * What others posted to the connection (its outbox) goes out between two
  * flushes, never inside one.
@@ -319,39 +318,6 @@ flush_all(struct sks_list *dirty)
 			sks_list_append(&kept, &w->dirty);
 	}
 	sks_list_move_all(dirty, &kept);
-}
-
-/*
- * At the end of a group, on the loop's stack. What takes more than one call is
- * the fiber's own to do: it goes on as if there were input, finds none, and
- * flushes before it waits again.
- */
-static void
-flush_late(struct sks_late *late)
-{
-	struct sks_task *task = late->task;
-	struct sks_wfile *w = late->arg;
-
-	if (!task->late) /* it has gone on by itself */
-		return;
-	task->late = 0;
-	if (sks_list_empty(&task->dirty))
-		return;
-	if (!flush_at_once(task, w) || w->error != 0)
-		sks_wait_end(task, 0);
-}
-
-int
-sks_flush_postpone(struct sks_task *task)
-{
-	const struct sks_list *dirty = &task->dirty;
-
-	if (task->fiber == NULL || sks_list_empty(dirty) || dirty->next != dirty->prev ||
-	    sks_watch_set_postpone(&task->loop->watches, flush_late,
-		sks_list_entry(dirty->next, struct sks_wfile, dirty), task) == NULL)
-		return 0;
-	task->late = 1;
-	return 1;
 }
 
 void

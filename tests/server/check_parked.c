@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * check_parked.c - parked connections whose input comes at once: the loop reads
- * for all of a group, runs their exchanges, and sends for those that are parked
- * again. Nothing of that may be seen but in the order of the system calls.
+ * for all of a group before it runs the first exchange of it. Nothing of that may
+ * be seen but in the order of the system calls.
  */
 #include "acceptance.h"
 
@@ -47,14 +47,14 @@ unread(const int *fd, int n)
 	return some;
 }
 
-/* In the k-th exchange of a crowd: all groups before are answered, and all of this one is read. */
+/* In the k-th exchange of a crowd: those before it are answered, and all of its group is read. */
 static void
 look_at_order(void)
 {
 	int k = atomic_load(&seen->note), group = k / SKS_WATCH_GROUP;
 	int left = CROWD - (group + 1) * SKS_WATCH_GROUP;
 
-	if (unread(client, CROWD) != group * SKS_WATCH_GROUP ||
+	if (unread(client, CROWD) != k ||
 	    unread(served, CROWD) != (left > 0 ? left : 0))
 		disorder++;
 	atomic_store(&seen->note, k + 1);
@@ -220,8 +220,8 @@ all_hear(const char *text)
 		peer_expect(client[k], text);
 }
 
-/* Over Unix sockets, where what was sent is there at once. */
-START_TEST(reads_come_before_handlers_and_sends_after)
+/* Over Unix sockets, where the peer finds at once what was sent to it. */
+START_TEST(a_group_is_read_before_its_first_exchange)
 {
 	open_crowd(ACC_UNIX, NULL);
 	all_say("O\n");
@@ -448,7 +448,7 @@ main(void)
 
 	tcase_add_checked_fixture(tc, acc_setup, acc_teardown);
 	tcase_set_timeout(tc, 120);
-	tcase_add_test(tc, reads_come_before_handlers_and_sends_after);
+	tcase_add_test(tc, a_group_is_read_before_its_first_exchange);
 	/* Not processes: a connection rests in its own, and there are no groups. */
 	tcase_add_loop_test(tc, each_has_its_answers, 0, ACC_ONE_MEMORY(ACC_STREAMS));
 	tcase_add_loop_test(tc, each_has_its_answers_when_few_may_run, 0,
