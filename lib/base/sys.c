@@ -581,63 +581,14 @@ sks_sys_connect(int fd, const struct sockaddr *addr, socklen_t len)
 	return -1;
 }
 
-/*
- * Who is told by edge, by descriptor. The kernel cuts no read of a stream and
- * refuses none while there is input: such a read says that the rest has not come
- * yet, and when it comes that is an edge.
- */
-#define EDGES 65536
-static struct {
-	atomic_int set; /* 0: none, else one more than the epoll set */
-	_Atomic uint32_t events;
-	_Atomic uint64_t data;
-} edges[EDGES];
-
-int
-sks_sys_epoll_ctl(int set, int operation, int fd, struct epoll_event *ev)
-{
-	int by_edge = operation != EPOLL_CTL_DEL && (ev->events & EPOLLET) != 0;
-
-	if (refuse(CALL_epoll_ctl, NULL) == -1 || epoll_ctl(set, operation, fd, ev) == -1)
-		return -1;
-	if (fd >= EDGES)
-		return 0;
-	if (by_edge) {
-		atomic_store(&edges[fd].events, ev->events);
-		atomic_store(&edges[fd].data, ev->data.u64);
-	}
-	atomic_store(&edges[fd].set, by_edge ? set + 1 : 0);
-	return 0;
-}
-
-static void
-tell_again(int fd)
-{
-	struct epoll_event ev;
-	int saved = errno, set = fd >= 0 && fd < EDGES ? atomic_load(&edges[fd].set) : 0;
-
-	if (set == 0)
-		return;
-	ev.events = atomic_load(&edges[fd].events);
-	ev.data.u64 = atomic_load(&edges[fd].data);
-	(void)epoll_ctl(set - 1, EPOLL_CTL_MOD, fd, &ev);
-	errno = saved;
-}
-
 ssize_t
 sks_sys_recv(int fd, void *buf, size_t n, int flags)
 {
 	size_t most;
-	ssize_t got;
 
-	if (refuse(CALL_recv, &most) == -1) {
-		tell_again(fd);
+	if (refuse(CALL_recv, &most) == -1)
 		return -1;
-	}
-	got = recv(fd, buf, cut(fd, n, most), flags);
-	if (most < n)
-		tell_again(fd);
-	return got;
+	return recv(fd, buf, cut(fd, n, most), flags);
 }
 
 ssize_t

@@ -89,6 +89,8 @@ sks_sys_call_memalign(size_t align, size_t size)
 	X(int, -1, poll, (struct pollfd *fds, nfds_t n, int timeout_ms), poll(fds, n, timeout_ms)) \
 	X(int, -1, eventfd, (unsigned int value, int flags), eventfd(value, flags)) \
 	X(int, -1, epoll_create1, (int flags), epoll_create1(flags)) \
+	X(int, -1, epoll_ctl, (int set, int operation, int fd, struct epoll_event *ev), \
+	    epoll_ctl(set, operation, fd, ev)) \
 	X(int, -1, epoll_wait, (int set, struct epoll_event *events, int n, int timeout_ms), \
 	    epoll_wait(set, events, n, timeout_ms)) \
 	X(int, -1, clock_gettime, (clockid_t clock, struct timespec *ts), \
@@ -120,8 +122,6 @@ sks_sys_call_memalign(size_t align, size_t size)
 	X(void *, MAP_FAILED, mmap, (void *at, size_t n, int prot, int flags, int fd, off_t off), \
 	    mmap(at, n, prot, flags, fd, off)) \
 	X(int, -1, close, (int fd), close(fd)) \
-	X(int, -1, epoll_ctl, (int set, int operation, int fd, struct epoll_event *ev), \
-	    epoll_ctl(set, operation, fd, ev)) \
 	X(int, -1, connect, (int fd, const struct sockaddr *addr, socklen_t len), \
 	    connect(fd, addr, len)) \
 	X(ssize_t, -1, recv, (int fd, void *buf, size_t n, int flags), recv(fd, buf, n, flags)) \
@@ -238,8 +238,6 @@ int sks_sys_fault_point(const char *name);
  * ERROR is an errno name, and for getaddrinfo and getnameinfo also EAI_NAME.
  * short is for recv send read write recvmsg sendmsg readv writev, n is 1 to
  * 65535, and it spares what the kernel never cuts: datagrams and eventfds.
- * Behind a recv that was cut, or failed, an edge-triggered epoll set tells of the
- * input again, as if the rest of it had come only then.
  * Of several rules that strike at once the oldest wins, an error before a
  * short.
  *

@@ -16,30 +16,19 @@
 #include <pthread.h>
 
 #define WITHDRAWN 2 /* of a watch's armed */
-#define EDGE (EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLET)
 #define FAR 4       /* so many before it is resumed a fiber is asked for */
 
 static __attribute__((noinline)) int
 control(struct sks_watch *watch, int operation)
 {
-	struct epoll_event ev = { .events = watch->edge ? EDGE : EPOLLIN, .data.ptr = watch };
+	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = watch };
 
 	if (sks_sys_epoll_ctl(watch->set->fd, operation, watch->fd, &ev) == -1)
 		return -1;
 	watch->set->armed -= watch->armed;
 	watch->armed = operation != EPOLL_CTL_DEL;
 	watch->set->armed += watch->armed;
-	watch->told = SKS_TOLD_NOTHING; /* what is there now comes again */
 	return 0;
-}
-
-/* Which ends a wait for input, by edge or by level. */
-static int
-arm(struct sks_watch *watch)
-{
-	if (!watch->armed)
-		return control(watch, EPOLL_CTL_ADD);
-	return watch->told != SKS_TOLD_NOTHING ? control(watch, EPOLL_CTL_MOD) : 0;
 }
 
 /* The wheel has come to where an earlier wait put the watch. */
@@ -130,14 +119,6 @@ fetch_stack(const struct sks_watch *watch)
 		sks_fiber_fetch_stack(watch->reader);
 }
 
-/* A short read ends at what is more than input: an end, an error, urgent data. */
-static void
-tell(struct sks_watch *watch, uint32_t events)
-{
-	if (watch->edge)
-		watch->told = events == EPOLLIN ? SKS_TOLD_INPUT : SKS_TOLD_MORE;
-}
-
 /*
  * All of the group are asked for at once: with many connections each is on a page
  * that the processor has to look up, and it looks up several at a time.
@@ -150,12 +131,10 @@ read_ahead(const struct sks_watch_set *set)
 	for (i = set->next; i < set->last; i++)
 		fetch(watch_at(set, i));
 	for (i = set->next; i < set->last; i++) {
-		struct sks_watch *watch = watch_at(set, i);
+		const struct sks_watch *watch = watch_at(set, i);
 
-		if (watch == NULL)
-			continue;
-		tell(watch, set->batch[i].events);
-		fetch(watch->ahead);
+		if (watch != NULL)
+			fetch(watch->ahead);
 	}
 	for (i = set->next; i < set->last; i++) {
 		const struct sks_watch *watch = watch_at(set, i);
@@ -230,16 +209,8 @@ sks_watch_set_serve(struct sks_watch_set *set)
 void
 sks_watch_set_interrupt(struct sks_watch_set *set)
 {
-	/* What was read ahead is not told again. */
-	int i, count = set->last > 0 ? set->last : set->next;
-
-	for (i = count; i < set->count; i++) {
-		struct sks_watch *watch = watch_at(set, i);
-
-		if (watch != NULL && watch->edge && watch->armed)
-			(void)control(watch, EPOLL_CTL_MOD);
-	}
-	set->count = count;
+	/* The kernel does not tell again of what was read ahead. */
+	set->count = set->last > 0 ? set->last : set->next;
 }
 
 void
@@ -257,7 +228,7 @@ sks_watch_expect(struct sks_watch *watch, void (*ready)(struct sks_watch *, int)
 		errno = ETIMEDOUT;
 		return -1;
 	}
-	if (arm(watch) == -1)
+	if (!watch->armed && control(watch, EPOLL_CTL_ADD) == -1)
 		return -1;
 	if (deadline != SKS_NEVER && sks_wheel_set(&watch->set->wheel, &watch->due, deadline) == -1)
 		return -1;

@@ -6,11 +6,9 @@
  * input and nobody waits for it: adding and deleting it for each wait costs a
  * third of the throughput. Its time limit is lazy too: see wheel.h.
  *
- * It is level-triggered for who waits. Where a short read says that a socket is
- * empty (TCP), the kernel need not look at it again after each message, and it
- * can be edge-triggered underneath. Then what was told of and not seen to be
- * gone is asked for again when the next wait begins, so that nothing is lost
- * also by those who read in other ways, or not at all.
+ * It is level-triggered, so that nothing is lost by those who read in other
+ * ways, or not at all. To be edge-triggered, where a short read says that a
+ * socket is empty, gained less than one percent.
  *
  * The watches of a loop are an epoll set of their own, which is one descriptor
  * to libevent. With an event of libevent's for each connection a message cost
@@ -42,12 +40,6 @@ struct sks_watch_set {
 	struct sks_wheel wheel; /* the last: its slots are many pages */
 };
 
-enum sks_watch_told {
-	SKS_TOLD_NOTHING,
-	SKS_TOLD_INPUT,
-	SKS_TOLD_MORE /* an end, an error or urgent data with it, at which a read comes short */
-};
-
 /* Done on the loop's stack for all of a group, before the first of them goes on. */
 struct sks_ahead {
 	void (*run)(struct sks_ahead *);
@@ -62,8 +54,6 @@ struct sks_watch {
 	int fd;
 	unsigned char armed;
 	unsigned char strays;    /* it may be withdrawn on another thread */
-	unsigned char edge;      /* a short read has emptied its socket; the owner's to set, first */
-	unsigned char told;      /* by edge: what may be there unread, and is not told again */
 	struct sks_due due;      /* its place in the wheel */
 };
 
@@ -86,26 +76,6 @@ void sks_watch_init(struct sks_watch *watch, struct sks_watch_set *set, int fd);
  */
 int sks_watch_expect(struct sks_watch *watch, void (*ready)(struct sks_watch *, int error),
     int64_t deadline);
-
-/*
- * On the loop's thread: a read of its socket came short. Has that emptied it, as
- * far as was told? 0: read on, until there is nothing.
- */
-static inline int
-sks_watch_came_short(struct sks_watch *watch)
-{
-	if (watch->told == SKS_TOLD_MORE)
-		return 0;
-	watch->told = SKS_TOLD_NOTHING;
-	return 1;
-}
-
-/* The same for one that found nothing (EAGAIN). */
-static inline void
-sks_watch_found_empty(struct sks_watch *watch)
-{
-	watch->told = SKS_TOLD_NOTHING;
-}
 
 static inline void
 sks_watch_forget(struct sks_watch *watch)

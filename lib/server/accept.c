@@ -145,7 +145,7 @@ take_connection(struct sks_listener *l, struct sks_worker *worker)
 	if (l->backoff_ms != 0)
 		l->backoff_ms = 0;
 	sks_worker_take(worker);
-	sks_conn_open(worker, fd, l->is_tcp, &peer.any, (socklen_t)sks_min(len, sizeof(peer)));
+	sks_conn_open(worker, fd, &peer.any, (socklen_t)sks_min(len, sizeof(peer)));
 	return 1;
 }
 

@@ -32,15 +32,6 @@ set_flag(int fd, int level, int name, int on)
 	return sks_sys_setsockopt(fd, level, name, &on, sizeof(on));
 }
 
-static int
-protocol(int fd)
-{
-	int n = 0;
-	socklen_t len = sizeof(n);
-
-	return sks_sys_getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &n, &len) == 0 ? n : 0;
-}
-
 static struct sks_listener *
 new_listener(int fd, int type)
 {
@@ -51,7 +42,6 @@ new_listener(int fd, int type)
 	sks_list_init(&l->link);
 	l->fd = fd;
 	l->type = type;
-	l->is_tcp = protocol(fd) == IPPROTO_TCP;
 	return l;
 }
 

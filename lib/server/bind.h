@@ -22,7 +22,6 @@ struct sks_listener {
 	struct sks_list link;
 	int fd;
 	int type;              /* SOCK_STREAM or SOCK_DGRAM */
-	int is_tcp;            /* an inherited one may be of another protocol */
 	int shares_port;       /* bound with SO_REUSEPORT: it can have twins */
 	char *path;            /* of a Unix socket's file that is ours; else NULL */
 	dev_t dev;

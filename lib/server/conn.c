@@ -41,7 +41,7 @@ attach(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w)
 	r->twin = w;
 	r->watch = &c->watch;
 	r->buf = sks_connection_take_input(c);
-	r->dry = sks_buf_length(&r->buf) > 0; /* the loop has just emptied the socket */
+	r->drained = sks_buf_length(&r->buf) > 0; /* the loop has just emptied the socket */
 	w->keeps = w->pool == NULL;
 	w->outbox = &c->outbox;
 	c->call.req.rfile = r;
@@ -160,16 +160,12 @@ receive(struct sks_connection *c)
 		if (n > 0) {
 			in.end = (size_t)n;
 			sks_connection_keep_input(c, &in);
-			if (n < (ssize_t)SKS_BUF_LARGE)
-				(void)sks_watch_came_short(&c->watch);
 			return 1;
 		}
 		sks_buf_release(&in, pool);
 	}
 	c->eof = n == 0;
 	c->broken = n == -1 && errno != EAGAIN;
-	if (n == -1 && !c->broken)
-		sks_watch_found_empty(&c->watch);
 	return n >= 0 || c->broken;
 }
 
@@ -284,7 +280,7 @@ static const struct sks_call_ops conn_ops = {
 /* -- from outside -- */
 
 static struct sks_connection *
-new_conn(struct sks_worker *worker, int fd, int is_tcp, const struct sockaddr *peer, socklen_t len)
+new_conn(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen_t len)
 {
 	struct sks_service *service = worker->service;
 	size_t room_at = sks_connection_room_offset(worker, len);
@@ -304,7 +300,6 @@ new_conn(struct sks_worker *worker, int fd, int is_tcp, const struct sockaddr *p
 	};
 	c->times = service->times;
 	sks_watch_init(&c->watch, &worker->loop->watches, fd);
-	c->watch.edge = is_tcp && service->options.mode == SKS_FIBERS; /* others read beside the loop */
 	c->ahead.run = read_ahead;
 	c->call.service = service;
 	c->call.ops = &conn_ops;
@@ -332,10 +327,10 @@ refuse(struct sks_worker *worker, int fd)
 }
 
 static void
-open_here(struct sks_worker *worker, int fd, int is_tcp, const struct sockaddr *peer, socklen_t len)
+open_here(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen_t len)
 {
 	struct sks_service *service = worker->service;
-	struct sks_connection *c = new_conn(worker, fd, is_tcp, peer, len);
+	struct sks_connection *c = new_conn(worker, fd, peer, len);
 
 	if (c != NULL && sks_connection_is_threaded(c) && sks_connection_need_outbox(c) == NULL) {
 		sks_connection_free(c);
@@ -364,7 +359,6 @@ struct arrival {
 	struct sks_message message;
 	struct sks_worker *worker;
 	int fd;
-	int is_tcp;
 	socklen_t len;
 	struct sockaddr_storage peer;
 };
@@ -374,18 +368,17 @@ arrive(struct sks_message *message)
 {
 	struct arrival *a = sks_container_of(message, struct arrival, message);
 
-	open_here(a->worker, a->fd, a->is_tcp, (struct sockaddr *)&a->peer, a->len);
+	open_here(a->worker, a->fd, (struct sockaddr *)&a->peer, a->len);
 	sks_sys_free(a);
 }
 
 void
-sks_conn_open(struct sks_worker *worker, int fd, int is_tcp, const struct sockaddr *peer,
-    socklen_t len)
+sks_conn_open(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen_t len)
 {
 	struct arrival *a;
 
 	if (sks_loop_is_here(worker->loop)) {
-		open_here(worker, fd, is_tcp, peer, len);
+		open_here(worker, fd, peer, len);
 		return;
 	}
 	a = sks_sys_malloc(sizeof(*a));
@@ -396,7 +389,6 @@ sks_conn_open(struct sks_worker *worker, int fd, int is_tcp, const struct sockad
 	a->message.run = arrive;
 	a->worker = worker;
 	a->fd = fd;
-	a->is_tcp = is_tcp;
 	a->len = (socklen_t)sks_min(len, sizeof(a->peer));
 	memcpy(&a->peer, peer, a->len);
 	sks_loop_post(worker->loop, &a->message);

@@ -20,10 +20,9 @@ struct sks_connection;
 /*
  * Takes over an accepted descriptor, non-blocking except for threads, also when
  * it fails. From the accepting loop; the worker, which sks_worker_take() has
- * told, may be another. is_tcp: a short read has emptied it.
+ * told, may be another.
  */
-void sks_conn_open(struct sks_worker *worker, int fd, int is_tcp, const struct sockaddr *peer,
-    socklen_t len);
+void sks_conn_open(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen_t len);
 
 /* In a child process: closes the descriptors of all connections but the call's own. */
 void sks_conn_close_others(struct sks_worker *worker, const struct sks_call *call);

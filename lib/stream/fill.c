@@ -31,45 +31,32 @@ watch_of(struct sks_rfile *r)
 	return sks_guest_watch(r->guest, r->tr->fd, sks_loop_guests(sks_task_current()));
 }
 
-/* Its watch, where that can be told what a read of the current task has found; or NULL. */
-static struct sks_watch *
-watch_here(const struct sks_rfile *r, const struct sks_task *task)
-{
-	if (r->watch == NULL || task->fiber == NULL || r->watch->set != &task->loop->watches)
-		return NULL;
-	return r->watch;
-}
-
-/* One try to read, which may wait itself, then without a watch. 1..n, 0 at the end, or -1. */
+/* One try to read, which may wait itself. 1..n, 0 at the end, or -1. */
 static ssize_t
-pull(struct sks_rfile *r, struct sks_watch *watch, void *into, size_t n, int waits)
+pull(struct sks_rfile *r, void *into, size_t n, int waits)
 {
 	ssize_t got = waits ? sks_blocking_read(r->blocking, r->tr, into, n, r->idle_ms) :
 			      r->tr->ops->read(r->tr, into, n);
 
-	if (got > 0) {
-		r->dry = (size_t)got < n && (watch == NULL || sks_watch_came_short(watch));
-	} else if (got == 0) {
+	if (got > 0)
+		r->drained = (size_t)got < n;
+	else if (got == 0)
 		r->eof = 1;
-	} else if (errno == EAGAIN) {
-		if (watch != NULL)
-			sks_watch_found_empty(watch);
-	} else if (errno != ECANCELED) {
+	else if (errno != EAGAIN && errno != ECANCELED)
 		r->error = errno;
-	}
 	return got;
 }
 
 /* Reads into the buffer, as much as comes at once. */
 static ssize_t
-pull_more(struct sks_rfile *r, struct sks_watch *watch, int waits)
+pull_more(struct sks_rfile *r, int waits)
 {
 	size_t room = sks_buf_length(&r->buf) == 0 ? FILL_SIZE : FILL_MORE;
 	ssize_t got;
 
 	if (sks_buf_reserve(&r->buf, r->pool, room) == -1)
 		return -1;
-	got = pull(r, watch, r->buf.base + r->buf.end, r->buf.cap - r->buf.end, waits);
+	got = pull(r, r->buf.base + r->buf.end, r->buf.cap - r->buf.end, waits);
 	if (got > 0)
 		r->buf.end += (size_t)got;
 	return got;
@@ -80,7 +67,7 @@ sks_fill_ahead(struct sks_ahead *ahead)
 {
 	struct sks_rfile *r = sks_container_of(ahead, struct sks_rfile, ahead);
 
-	(void)pull_more(r, r->watch, 0);
+	(void)pull_more(r, 0);
 }
 
 /*
@@ -94,9 +81,9 @@ pull_datagram(struct sks_rfile *r)
 
 	if (got == -1 || sks_buf_reserve(&r->buf, r->pool, sks_max((size_t)got, 1)) == -1)
 		return -1;
-	got = pull(r, NULL, r->buf.base + r->buf.end, r->buf.cap - r->buf.end, 0);
+	got = pull(r, r->buf.base + r->buf.end, r->buf.cap - r->buf.end, 0);
 	r->error = 0;
-	r->dry = 0;
+	r->drained = 0;
 	r->eof = got >= 0;
 	if (got > 0)
 		r->buf.end += (size_t)got;
@@ -118,7 +105,7 @@ static __attribute__((noinline)) int
 wait_in_read(struct sks_rfile *r, int may)
 {
 	if (may && sks_blocking_may(r->tr)) {
-		if (pull_more(r, NULL, 1) >= 0 || r->error != 0)
+		if (pull_more(r, 1) >= 0 || r->error != 0)
 			return 1;
 		if (errno != EAGAIN)
 			return -1;
@@ -169,14 +156,11 @@ await(struct sks_rfile *r, struct sks_task *task, struct sks_patience *p, int wa
 
 /* One try, into the buffer (into is NULL) or the caller's memory. */
 static ssize_t
-pull_some(struct sks_rfile *r, const struct sks_task *task, void *into, size_t n)
+pull_some(struct sks_rfile *r, void *into, size_t n)
 {
-	struct sks_watch *watch;
-
 	if (sks_transport_is_datagram(r->tr))
 		return pull_datagram(r);
-	watch = watch_here(r, task);
-	return into != NULL ? pull(r, watch, into, n, 0) : pull_more(r, watch, 0);
+	return into != NULL ? pull(r, into, n, 0) : pull_more(r, 0);
 }
 
 /* Has the fairness budget. */
@@ -208,8 +192,8 @@ sks_fill(struct sks_rfile *r, struct sks_patience *p, void *into, size_t n)
 			r->eof = 1;
 		if (r->eof)
 			return 0;
-		if (!r->dry) {
-			got = pull_some(r, task, into, n);
+		if (!r->drained) {
+			got = pull_some(r, into, n);
 			count(task, got);
 			if (got >= 0 || errno != EAGAIN) {
 				p->begun |= got > 0;
@@ -221,12 +205,12 @@ sks_fill(struct sks_rfile *r, struct sks_patience *p, void *into, size_t n)
 			}
 			want = r->tr->want != 0 ? r->tr->want : SKS_READ;
 		}
-		r->dry = 0;
+		r->drained = 0;
 		if (into == NULL && !r->blocks)
 			sks_buf_shrink(&r->buf, r->pool);
 		if (await(r, task, p, want, into == NULL && r->ahead.run != NULL) == -1) {
 			if (errno != ETIMEDOUT) {
-				r->dry = 1; /* what ended the wait may look like an end of input */
+				r->drained = 1; /* what ended the wait may look like an end of input */
 				return -1;
 			}
 			expired = 1;

@@ -40,7 +40,7 @@ struct sks_rfile {
 	uint64_t taken;             /* bytes that reads have consumed */
 	unsigned char *nul;         /* where a NUL was put for the caller; NULL: nowhere */
 	unsigned char under_nul;
-	unsigned char dry;          /* the last read came short, or its wait failed: wait first */
+	unsigned char drained;      /* the last read came short, or its wait failed: wait first */
 	unsigned char eof;
 	unsigned char blocks;       /* of a connection that a thread has: see blocking */
 	unsigned char busy;

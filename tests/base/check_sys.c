@@ -440,29 +440,6 @@ START_TEST(an_error_goes_before_a_short)
 }
 END_TEST
 
-START_TEST(the_rest_behind_a_faulty_recv_is_an_edge)
-{
-	struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.u32 = 7 }, got;
-	int set = epoll_create1(EPOLL_CLOEXEC), fds[2], i;
-	char buf[4];
-
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-	ck_assert_int_eq(sks_sys_epoll_ctl(set, EPOLL_CTL_ADD, fds[0], &ev), 0);
-	rules("recv:short=1,recv:EAGAIN:2");
-	ck_assert_int_eq(write(fds[1], "abc", 3), 3);
-	for (i = 0; i < 4; i++) {
-		ck_assert_int_eq(sks_sys_epoll_wait(set, &got, 1, 0), 1);
-		ck_assert_int_eq(got.data.u32, 7);
-		ck_assert_int_eq(sks_sys_recv(fds[0], buf, sizeof(buf), 0), i == 1 ? -1 : 1);
-	}
-	ck_assert_int_eq(sks_sys_epoll_wait(set, &got, 1, 0), 0);
-	ck_assert_int_eq(sks_sys_epoll_ctl(set, EPOLL_CTL_DEL, fds[0], &ev), 0);
-	close(fds[0]);
-	close(fds[1]);
-	close(set);
-}
-END_TEST
-
 START_TEST(fault_points_fail_by_name)
 {
 	rules("event_add:ENOSPC:2");
@@ -614,7 +591,6 @@ faults(void)
 	tcase_add_test(tc, short_rules_go_past_many_empty_pieces);
 	tcase_add_test(tc, short_rules_spare_datagrams_and_eventfds);
 	tcase_add_test(tc, an_error_goes_before_a_short);
-	tcase_add_test(tc, the_rest_behind_a_faulty_recv_is_an_edge);
 	tcase_add_test(tc, fault_points_fail_by_name);
 	tcase_add_test_raise_signal(tc, unknown_fault_point_aborts, SIGABRT);
 	tcase_add_test(tc, forked_child_goes_on_with_a_copy);
