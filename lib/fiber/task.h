@@ -22,7 +22,6 @@ struct sks_loop;
 /* Ends the waits of many threads or child processes at once. */
 struct sks_cancel {
 	atomic_int on;
-	atomic_int soon; /* it will be on: let no wait begin that can only be ended with harm */
 	int fd; /* an eventfd, readable from then on */
 	int lent; /* other processes have it, too: see sks_cancel_own() */
 	const struct sks_cancel *up; /* which ends them too; NULL: none */

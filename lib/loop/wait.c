@@ -144,7 +144,6 @@ int
 sks_cancel_init(struct sks_cancel *cancel)
 {
 	atomic_init(&cancel->on, 0);
-	atomic_init(&cancel->soon, 0);
 	cancel->up = NULL;
 	cancel->lent = 0;
 	cancel->fd = sks_sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

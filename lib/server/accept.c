@@ -130,9 +130,7 @@ take_connection(struct sks_listener *l, struct sks_worker *worker)
 
 	if (!sks_admission_claim(l->admission, l->worker))
 		return 0;
-	/* Threads may wait in a read; everybody else says MSG_DONTWAIT. */
-	fd = sks_sys_accept4(l->fd, &peer.any, &len, SOCK_CLOEXEC |
-	    (l->worker->service->options.mode == SKS_THREADS ? 0 : SOCK_NONBLOCK));
+	fd = sks_sys_accept4(l->fd, &peer.any, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd == -1) {
 		error = errno;
 		sks_admission_unclaim(l->admission, l->worker);

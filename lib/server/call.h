@@ -21,8 +21,6 @@ struct sks_call;
 struct sks_call_ops {
 	void (*run)(struct sks_call *);   /* on the task */
 	void (*ended)(struct sks_call *); /* on the loop, after run, or instead of it (start_error) */
-	void (*interrupt)(struct sks_call *); /* on the loop, once cancelled: ends a read that it
-	                                         blocks in; may be NULL */
 	void (*handed_over)(struct sks_call *); /* on the loop: a child process has it; may be NULL */
 	void (*end)(struct sks_call *);   /* on the loop, while it does not run: brings the request
 	                                     to its end; a handler that was set up still finishes */

@@ -36,8 +36,6 @@ attach(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w)
 	sks_wfile_init(w, &c->transport, &c->times, &service->times, service->options.max_output);
 	r->pool = in_child ? &c->call.bufs[0] : pool;
 	w->pool = in_child ? &c->call.bufs[1] : pool;
-	r->blocks = sks_connection_is_threaded(c) ? 1 : 0;
-	r->blocking = &c->blocking;
 	r->twin = w;
 	r->watch = &c->watch;
 	r->buf = sks_connection_take_input(c);
@@ -249,14 +247,6 @@ ended(struct sks_call *call)
 }
 
 static void
-interrupt(struct sks_call *call)
-{
-	struct sks_connection *c = sks_connection_of(call);
-
-	sks_blocking_interrupt(&c->blocking, &c->transport);
-}
-
-static void
 end_call(struct sks_call *call)
 {
 	sks_connection_end(sks_connection_of(call));
@@ -271,7 +261,6 @@ close_call(struct sks_call *call)
 static const struct sks_call_ops conn_ops = {
 	.run = run,
 	.ended = ended,
-	.interrupt = interrupt,
 	.handed_over = sks_connection_hand_over,
 	.end = end_call,
 	.close = close_call,

@@ -18,8 +18,7 @@
 struct sks_connection;
 
 /*
- * Takes over an accepted descriptor, non-blocking except for threads, also when
- * it fails. From the accepting loop; the worker, which sks_worker_take() has
+ * Takes over an accepted descriptor, also when it fails. From the accepting loop; the worker, which sks_worker_take() has
  * told, may be another.
  */
 void sks_conn_open(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen_t len);

@@ -6,7 +6,6 @@
 #ifndef SKS_SERVER_CONNECTION_H
 #define SKS_SERVER_CONNECTION_H
 
-#include "stream/blocking.h"
 #include "stream/outbox.h"
 #include "stream/stream.h"
 #include "server/call.h"
@@ -36,7 +35,6 @@ struct sks_connection {
 	unsigned char refused;
 	unsigned char closed;      /* waits for its outbox's word only, then it is freed */
 	struct sks_times times;
-	struct sks_blocking blocking;      /* of its task, where that is a thread */
 	struct sks_call call;
 	/* the peer's address and the handler's state follow */
 };

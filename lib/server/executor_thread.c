@@ -185,23 +185,9 @@ start(struct sks_executor *executor, struct sks_call *call, int now)
 }
 
 static void
-drain(struct sks_executor *executor)
-{
-	atomic_store(&sks_container_of(executor, struct thread_executor, base)->cancel.soon, 1);
-}
-
-static void
 cancel(struct sks_executor *executor)
 {
-	struct sks_list *link, *after;
-
 	sks_cancel_set(&sks_container_of(executor, struct thread_executor, base)->cancel, 1);
-	sks_list_each (link, after, &executor->active) {
-		struct sks_call *call = sks_list_entry(link, struct sks_call, link);
-
-		if (call->ops->interrupt != NULL)
-			call->ops->interrupt(call);
-	}
 }
 
 static void
@@ -212,7 +198,6 @@ reset(struct sks_executor *executor)
 	/* Those that are still running were cancelled and stay so. */
 	if (executor->running > 0)
 		return;
-	atomic_store(&pool->cancel.soon, 0);
 	sks_cancel_set(&pool->cancel, 0);
 }
 
@@ -245,7 +230,6 @@ free_executor(struct sks_executor *executor)
 
 static const struct sks_executor_ops thread_ops = {
 	.start = start,
-	.drain = drain,
 	.cancel = cancel,
 	.reset = reset,
 	.abort = cancel,

@@ -13,7 +13,6 @@
 
 #include "base/clock.h"
 #include "base/util.h"
-#include "stream/blocking.h"
 #include "loop/shared_watch.h"
 #include "loop/wait.h"
 
@@ -31,32 +30,31 @@ watch_of(struct sks_rfile *r)
 	return sks_guest_watch(r->guest, r->tr->fd, sks_loop_guests(sks_task_current()));
 }
 
-/* One try to read, which may wait itself. 1..n, 0 at the end, or -1. */
+/* One try to read. 1..n, 0 at the end, or -1. */
 static ssize_t
-pull(struct sks_rfile *r, void *into, size_t n, int waits)
+pull(struct sks_rfile *r, void *into, size_t n)
 {
-	ssize_t got = waits ? sks_blocking_read(r->blocking, r->tr, into, n, r->idle_ms) :
-			      r->tr->ops->read(r->tr, into, n);
+	ssize_t got = r->tr->ops->read(r->tr, into, n);
 
 	if (got > 0)
 		r->drained = (size_t)got < n;
 	else if (got == 0)
 		r->eof = 1;
-	else if (errno != EAGAIN && errno != ECANCELED)
+	else if (errno != EAGAIN)
 		r->error = errno;
 	return got;
 }
 
 /* Reads into the buffer, as much as comes at once. */
 static ssize_t
-pull_more(struct sks_rfile *r, int waits)
+pull_more(struct sks_rfile *r)
 {
 	size_t room = sks_buf_length(&r->buf) == 0 ? FILL_SIZE : FILL_MORE;
 	ssize_t got;
 
 	if (sks_buf_reserve(&r->buf, r->pool, room) == -1)
 		return -1;
-	got = pull(r, r->buf.base + r->buf.end, r->buf.cap - r->buf.end, waits);
+	got = pull(r, r->buf.base + r->buf.end, r->buf.cap - r->buf.end);
 	if (got > 0)
 		r->buf.end += (size_t)got;
 	return got;
@@ -67,7 +65,7 @@ sks_fill_ahead(struct sks_ahead *ahead)
 {
 	struct sks_rfile *r = sks_container_of(ahead, struct sks_rfile, ahead);
 
-	(void)pull_more(r, 0);
+	(void)pull_more(r);
 }
 
 /*
@@ -81,7 +79,7 @@ pull_datagram(struct sks_rfile *r)
 
 	if (got == -1 || sks_buf_reserve(&r->buf, r->pool, sks_max((size_t)got, 1)) == -1)
 		return -1;
-	got = pull(r, r->buf.base + r->buf.end, r->buf.cap - r->buf.end, 0);
+	got = pull(r, r->buf.base + r->buf.end, r->buf.cap - r->buf.end);
 	r->error = 0;
 	r->drained = 0;
 	r->eof = got >= 0;
@@ -97,42 +95,18 @@ is_broken(struct sks_rfile *r, const struct sks_task *task)
 	return r->twin != NULL && !task->shares && r->twin->error != 0;
 }
 
-/*
- * A thread waits for its first byte in the read, if it may. 1: what came of it
- * is in r; 0: what is left of the time is to be waited as usual; -1.
- */
-static __attribute__((noinline)) int
-wait_in_read(struct sks_rfile *r, int may)
-{
-	if (may && sks_blocking_may(r->tr)) {
-		if (pull_more(r, 1) >= 0 || r->error != 0)
-			return 1;
-		if (errno != EAGAIN)
-			return -1;
-	}
-	sks_buf_shrink(&r->buf, r->pool);
-	return 0;
-}
-
 static int
 wait_for(struct sks_rfile *r, struct sks_patience *p, int want, int ahead)
 {
 	int begun = p->begun || sks_buf_length(&r->buf) > 0;
 	enum sks_patience_phase phase = begun ? SKS_PATIENCE_REST : SKS_PATIENCE_FIRST;
-	int is_new = p->phase != phase;
 
-	if (is_new) {
+	if (p->phase != phase) {
 		p->phase = phase;
 		p->deadline = sks_clock_after(phase == SKS_PATIENCE_REST ? r->read_ms : r->idle_ms);
 	}
 	if (want == SKS_WRITE)
 		return sks_wait_writable(r->tr->fd, p->deadline);
-	if (r->blocks && ahead) {
-		int rc = wait_in_read(r, is_new && phase == SKS_PATIENCE_FIRST);
-
-		if (rc != 0)
-			return rc == 1 ? 0 : -1;
-	}
 	return sks_wait_readable(r->tr->fd, watch_of(r), ahead ? &r->ahead : NULL, p->deadline);
 }
 
@@ -160,7 +134,7 @@ pull_some(struct sks_rfile *r, void *into, size_t n)
 {
 	if (sks_transport_is_datagram(r->tr))
 		return pull_datagram(r);
-	return into != NULL ? pull(r, into, n, 0) : pull_more(r, 0);
+	return into != NULL ? pull(r, into, n) : pull_more(r);
 }
 
 /* Has the fairness budget. */
@@ -206,7 +180,7 @@ sks_fill(struct sks_rfile *r, struct sks_patience *p, void *into, size_t n)
 			want = r->tr->want != 0 ? r->tr->want : SKS_READ;
 		}
 		r->drained = 0;
-		if (into == NULL && !r->blocks)
+		if (into == NULL)
 			sks_buf_shrink(&r->buf, r->pool);
 		if (await(r, task, p, want, into == NULL && r->ahead.run != NULL) == -1) {
 			if (errno != ETIMEDOUT) {

@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <socketserver/stream.h>
 
-struct sks_blocking;
 struct sks_guest;
 struct sks_watch;
 
@@ -42,12 +41,10 @@ struct sks_rfile {
 	unsigned char under_nul;
 	unsigned char drained;      /* the last read came short, or its wait failed: wait first */
 	unsigned char eof;
-	unsigned char blocks;       /* of a connection that a thread has: see blocking */
 	unsigned char busy;
 	int error;
 	atomic_int claimed;         /* busy, where several threads may read */
 	const struct sks_times *defaults;
-	struct sks_blocking *blocking; /* with what it may wait in the read itself */
 };
 
 struct sks_wfile {

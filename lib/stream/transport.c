@@ -3,8 +3,7 @@
  * The plain transports: a connected stream or datagram socket.
  *
  * MSG_DONTWAIT makes it independent of the descriptor's O_NONBLOCK, which is
- * shared with whoever inherited the socket. Only a read that waits needs that
- * flag to be off; where it is on, it does not wait.
+ * shared with whoever inherited the socket.
  *
  * The kernel tells of a reset once, to the first call that asks, and to a read
  * that comes later it looks like the end of input. So the write that was told
@@ -68,15 +67,6 @@ plain_read(struct sks_transport *tr, void *buf, size_t n)
 	return got == 0 && n > 0 ? judge_end(tr) : got;
 }
 
-static ssize_t
-plain_read_waiting(struct sks_transport *tr, void *buf, size_t n)
-{
-	ssize_t got = sks_sys_recv(tr->fd, buf, n, 0);
-
-	count(tr->traffic, 0, got);
-	return got == 0 && n > 0 ? judge_end(tr) : got;
-}
-
 /* Apart, since its header takes the stack of every fiber that never needs it. */
 static __attribute__((noinline)) ssize_t
 send_pieces(int fd, const struct iovec *iov, int n)
@@ -114,7 +104,6 @@ plain_shutdown(struct sks_transport *tr)
 
 const struct sks_transport_ops sks_plain_transport = {
 	.read = plain_read,
-	.read_waiting = plain_read_waiting,
 	.write = plain_write,
 	.shutdown = plain_shutdown,
 };

@@ -2,7 +2,7 @@
 /*
  * transport.h - how bytes move: a table that sockets fill now, TLS later.
  *
- * A transport does not wait, unless asked to. It moves what it can at once, or
+ * A transport does not wait. It moves what it can at once, or
  * answers -1 with EAGAIN and in `want` which event (SKS_READ or SKS_WRITE) it
  * needs first: a TLS read may want to write. Waiting is the stream's business.
  */
@@ -29,12 +29,6 @@ struct sks_transport_ops {
 	 * the next one has, that a read has room for it, or -1 as read.
 	 */
 	ssize_t (*next_size)(struct sks_transport *);
-	/*
-	 * As read, but waits until there is something to read, unless the descriptor
-	 * has O_NONBLOCK or a limit of its own (EAGAIN); EINTR comes out. NULL:
-	 * cannot be.
-	 */
-	ssize_t (*read_waiting)(struct sks_transport *, void *buf, size_t n);
 };
 
 /* Payload bytes that went through; one for many transports. */
