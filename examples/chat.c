@@ -89,7 +89,7 @@ talk(struct sks_request *req)
 
 	line = sks_gets(req->rfile);
 	if (line == NULL)
-		return errno == 0 ? SKS_DONE : -1;
+		return sks_end(req->rfile);
 	if (sks_is_http(line, strlen(line))) { /* a web page speaks, not a guest */
 		errno = EPROTONOSUPPORT;
 		return -1;

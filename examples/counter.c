@@ -22,7 +22,7 @@ count(struct sks_request *req)
 	ssize_t n = sks_readline(req->rfile, &line);
 
 	if (n <= 0)
-		return (int)n;
+		return sks_end(req->rfile);
 	sum->lines++;
 	sum->bytes += (uint64_t)n;
 	if (sks_printf(req->wfile, "%" PRIu64 " lines, %" PRIu64 " bytes\n", sum->lines,

@@ -18,7 +18,7 @@ echo(struct sks_request *req)
 
 	while ((n = sks_readline(req->rfile, &line)) > 0)
 		sks_write(req->wfile, line, (size_t)n);
-	return (int)n; /* 0: the peer is done; -1: errno says why */
+	return sks_end(req->rfile); /* 0 at the end of input; -1 and errno after an error */
 }
 
 /* --keep: one line. Until the next one comes the connection has no fiber and no buffer. */
@@ -32,7 +32,7 @@ echo_line(struct sks_request *req)
 		return echo(req); /* there is no next time */
 	n = sks_readline(req->rfile, &line);
 	if (n <= 0)
-		return (int)n;
+		return sks_end(req->rfile);
 	return sks_write(req->wfile, line, (size_t)n) == 0 ? SKS_KEEP : -1;
 }
 

@@ -87,7 +87,7 @@ answer(struct sks_request *req)
 	int i, error;
 
 	if (text == NULL)
-		return errno == 0 ? SKS_DONE : -1;
+		return sks_end(req->rfile);
 	ask_all(q, servers, text);
 	for (i = 0; i < servers->count; i++) {
 		if (q[i].child == NULL)

@@ -14,7 +14,7 @@ discard(struct sks_request *req)
 	if (sks_is_datagram(req))
 		return SKS_DONE;
 	n = sks_read(req->rfile, piece, sizeof(piece));
-	return n > 0 ? SKS_KEEP : (int)n; /* 0: the peer is done; -1: errno says why */
+	return n > 0 ? SKS_KEEP : sks_end(req->rfile);
 }
 
 SKS_PLUGIN(

@@ -20,7 +20,7 @@ echo(struct sks_request *req)
 	if (sks_is_datagram(req))
 		return sks_copy(req->rfile, req->wfile, -1);
 	n = sks_pass(req->rfile, req->wfile);
-	return n > 0 ? SKS_KEEP : (int)n; /* 0: the peer is done; -1: errno says why */
+	return n > 0 ? SKS_KEEP : sks_end(req->rfile);
 }
 
 SKS_PLUGIN(

@@ -252,7 +252,7 @@ serve(struct sks_request *req)
 	}
 	line = sks_gets(req->rfile);
 	if (line == NULL)
-		return errno == 0 ? SKS_DONE : -1;
+		return sks_end(req->rfile);
 	if (sks_is_http(line, strlen(line))) { /* its names would be a web page's */
 		errno = EPROTONOSUPPORT;
 		return -1;

@@ -27,7 +27,7 @@ shout(struct sks_request *req)
 	char *line = sks_gets(req->rfile), *c;
 
 	if (line == NULL)
-		return sks_eof(req->rfile) ? SKS_DONE : -1;
+		return sks_end(req->rfile);
 	for (c = line; *c != '\0'; c++)
 		*c = (char)toupper((unsigned char)*c);
 	sks_printf(req->wfile, "%s%s\n", line, config->mark);

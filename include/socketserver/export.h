@@ -21,7 +21,7 @@
 
 /* The version of these headers, and of the library that runs. */
 #define SKS_VERSION_MAJOR 0
-#define SKS_VERSION_MINOR 1
+#define SKS_VERSION_MINOR 2
 #define SKS_VERSION_PATCH 0
 
 /* For every time in milliseconds: no limit. 0 is always the default. */
@@ -29,7 +29,7 @@
 
 SKS_BEGIN_DECLS
 
-/* The running library's version, "0.1.0": a constant. */
+/* The running library's version, "0.2.0": a constant. */
 SKS_API const char *sks_version(void);
 
 SKS_END_DECLS

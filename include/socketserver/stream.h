@@ -115,6 +115,18 @@ SKS_API int sks_next_datagram(struct sks_rfile *rfile);
 /* 1 when the end of input was met and everything before it was read; never waits. */
 SKS_API int sks_eof(const struct sks_rfile *rfile);
 
+/*
+ * What a handler returns when a read gave it nothing, right after that read:
+ *
+ *     while ((line = sks_gets(req->rfile)) != NULL)
+ *     	...
+ *     return sks_end(req->rfile);
+ *
+ * 0 (SKS_DONE) at the end of input; else -1, and errno stays as that read left
+ * it. Never waits.
+ */
+SKS_API int sks_end(const struct sks_rfile *rfile);
+
 /* Bytes that reads have taken from this stream so far; never waits. */
 SKS_API uint64_t sks_tell(const struct sks_rfile *rfile);
 

@@ -485,6 +485,12 @@ sks_eof(const struct sks_rfile *r)
 	return sks_buf_length(&r->buf) == 0 && (r->eof || r->tr == NULL);
 }
 
+int
+sks_end(const struct sks_rfile *r)
+{
+	return sks_eof(r) ? 0 : -1;
+}
+
 uint64_t
 sks_tell(const struct sks_rfile *r)
 {

@@ -160,7 +160,7 @@ misbehave(struct sks_request *req)
 	char *word = sks_gets(req->rfile);
 
 	if (word == NULL)
-		return errno == 0 ? SKS_DONE : -1;
+		return sks_end(req->rfile);
 	if (strcmp(word, "error") == 0) {
 		errno = EPROTO;
 		return -1;

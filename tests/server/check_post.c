@@ -86,7 +86,7 @@ be_in_room(struct sks_request *req)
 		else if (say_to_others(req, line) == -1)
 			return -1;
 	}
-	return errno == 0 ? SKS_DONE : -1;
+	return sks_end(req->rfile);
 }
 
 static const struct sks_handler room = {

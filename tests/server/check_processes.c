@@ -138,7 +138,7 @@ answer_at_length(struct sks_request *req)
 			    sks_flush(req->wfile) == -1)
 				return -1;
 	}
-	return errno == 0 ? SKS_DONE : -1;
+	return sks_end(req->rfile);
 }
 
 /* 1: the answer is there, whole and right; 0: it was cut. Nothing else is possible. */

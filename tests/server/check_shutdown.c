@@ -71,7 +71,7 @@ obey(struct sks_request *req)
 			break;
 		}
 	}
-	return errno == 0 ? SKS_DONE : -1;
+	return sks_end(req->rfile);
 }
 
 static const struct sks_handler obedient = {

@@ -500,7 +500,7 @@ look_up_or_echo(struct sks_request *req)
 			sks_printf(req->wfile, "%s\n", strerror(error));
 		}
 	}
-	return errno == 0 ? SKS_DONE : -1;
+	return sks_end(req->rfile);
 }
 
 static const struct sks_handler handler = { .name = "names", .handle = look_up_or_echo };

@@ -229,6 +229,30 @@ TEST_ON_BOTH(gets_takes_the_line_end_away)
 	rig_link_close(&l);
 }
 
+TEST_ON_BOTH(an_end_of_input_is_told_from_an_error)
+{
+	struct rig_link l;
+	char *line;
+
+	rig_link_open(&l);
+	rig_say(&l, TEXT("0123456789\nlast"));
+	l.r.max_line = 4;
+	ck_assert_int_eq(sks_readline(&l.r, &line), -1);
+	ck_assert_int_eq(sks_end(&l.r), -1);
+	ck_assert_int_eq(errno, EMSGSIZE);
+	ck_assert_int_eq(sks_skipline(&l.r), 1);
+	l.r.max_line = 8;
+	sks_rfile_set_timeout(&l.r, 1);
+	ck_assert_ptr_null(sks_gets(&l.r));
+	ck_assert_int_eq(sks_end(&l.r), -1);
+	ck_assert_int_eq(errno, ETIMEDOUT);
+	shutdown(l.peer, SHUT_WR);
+	ck_assert_str_eq(sks_gets(&l.r), "last");
+	ck_assert_ptr_null(sks_gets(&l.r));
+	ck_assert_int_eq(sks_end(&l.r), SKS_DONE);
+	rig_link_close(&l);
+}
+
 TEST_ON_BOTH(readuntil_stops_at_any_byte)
 {
 	struct rig_link l;
@@ -440,6 +464,7 @@ main(void)
 	add_on_both(tc, an_endless_line_is_skipped_in_bounded_memory);
 	add_on_both(tc, skipline_tells_the_end);
 	add_on_both(tc, gets_takes_the_line_end_away);
+	add_on_both(tc, an_end_of_input_is_told_from_an_error);
 	add_on_both(tc, readuntil_stops_at_any_byte);
 	add_on_both(tc, read_gives_what_is_there);
 	add_on_both(tc, readn_reads_all_but_stops_at_the_end);

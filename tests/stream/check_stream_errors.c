@@ -43,6 +43,8 @@ TEST_ON_BOTH(a_reset_sticks)
 	ck_assert_int_eq(sks_copy(&l.r, &l.w, -1), -1);
 	ck_assert_int_eq(errno, ECONNRESET);
 	ck_assert_int_eq(sks_eof(&l.r), 0);
+	ck_assert_int_eq(sks_end(&l.r), -1);
+	ck_assert_int_eq(errno, ECONNRESET);
 	ck_assert_uint_eq(sks_fault_calls("recv"), calls);
 	rig_link_close(&l);
 }

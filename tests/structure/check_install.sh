@@ -76,7 +76,7 @@ done
 library=$libdir/libsocketserver.so
 readelf -lW "$library" >segments
 readelf -dW "$library" >dynamic
-same "soname" "libsocketserver.so.0" "$(sed -n 's/.*soname: \[\(.*\)\]/\1/p' dynamic)"
+same "soname" "libsocketserver.so.0.2" "$(sed -n 's/.*soname: \[\(.*\)\]/\1/p' dynamic)"
 same "the version in the file's name" "libsocketserver.so.$(package --modversion)" \
     "$(basename "$(readlink -f "$library")")"
 none "needs libevent_core and the C library only" \
@@ -158,14 +158,14 @@ answers() {
 
 # needs_ours PROGRAM: is the shared library among what it needs?
 needs_ours() {
-	readelf -dW "$1" | grep -c 'NEEDED.*\[libsocketserver\.so\.0\]'
+	readelf -dW "$1" | grep -c 'NEEDED.*\[libsocketserver\.so\.0\.2\]'
 }
 
 # shellcheck disable=SC2046
 if run "a program by pkg-config" \
     cc -Wall -Wextra -Werror -o shared user.c $(package --cflags --libs); then
 	answers shared
-	same "it needs libsocketserver.so.0" "1" "$(needs_ours shared)"
+	same "it needs libsocketserver.so.0.2" "1" "$(needs_ours shared)"
 fi
 
 if command -v g++ >/dev/null; then
@@ -203,7 +203,7 @@ same "all handlers are installed" "$(cd "$build/handlers" && find . -name '*.so'
 for handler in "$handlers"/*.so; do
 	same "$(basename "$handler") needs no libsocketserver" "0" "$(needs_ours "$handler")"
 done
-same "socketserverd needs libsocketserver.so.0" "1" "$(needs_ours "$daemon")"
+same "socketserverd needs libsocketserver.so.0.2" "1" "$(needs_ours "$daemon")"
 
 # hosted ARGUMENT...: what the installed daemon says
 hosted() {

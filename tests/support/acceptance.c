@@ -303,7 +303,7 @@ run_script(struct sks_request *req)
 			break;
 		}
 	}
-	return errno == 0 ? SKS_DONE : -1;
+	return sks_end(req->rfile);
 }
 
 const struct sks_handler acc_script = {

@@ -407,7 +407,7 @@ rig_echo_lines(struct sks_request *req)
 	while ((n = sks_readline(req->rfile, &line)) > 0)
 		if (sks_write(req->wfile, line, (size_t)n) == -1)
 			return -1;
-	return (int)n;
+	return sks_end(req->rfile);
 }
 
 int
@@ -417,7 +417,7 @@ rig_echo_keep(struct sks_request *req)
 	ssize_t n = sks_readline(req->rfile, &line);
 
 	if (n <= 0)
-		return (int)n;
+		return sks_end(req->rfile);
 	return sks_write(req->wfile, line, (size_t)n) == -1 ? -1 : SKS_KEEP;
 }
 
