@@ -188,44 +188,47 @@ sks_logf(const char *format, ...)
 	errno = saved;
 }
 
-/* Of all limits: they are asked only when something went wrong. */
-static pthread_mutex_t limits = PTHREAD_MUTEX_INITIALIZER;
+/* A window: the lines asked for in the lower bits, the second in the others. */
+#define LINES_BITS 24
+#define LINES_MASK ((UINT64_C(1) << LINES_BITS) - 1)
+
+int
+sks_log_limit_allows(struct sks_log_limit *limit, unsigned int most, unsigned int *missing)
+{
+	uint64_t now = (uint64_t)(sks_clock_ms() / 1000) << LINES_BITS;
+	uint64_t old = atomic_load(&limit->window), new;
+	unsigned int lines;
+
+	do {
+		lines = (unsigned int)(old & LINES_MASK);
+		if ((old & ~LINES_MASK) != now)
+			new = now | 1;
+		else
+			new = lines < LINES_MASK ? old + 1 : old;
+	} while (!atomic_compare_exchange_weak(&limit->window, &old, new));
+	*missing = 0;
+	if ((old & ~LINES_MASK) == now)
+		return lines < most;
+	if (lines > most)
+		*missing = lines - most;
+	return 1;
+}
 
 void
-sks_log_limited(struct sks_log_limit *limit, unsigned int most, const char *format, ...)
+sks_log_with_dropped(unsigned int n, const char *format, ...)
 {
 	char text[LINE_SIZE + 1] = "";
 	int saved = errno;
-	int64_t now = sks_clock_ms() / 1000;
-	unsigned int missing = 0;
-	int over;
-	size_t n;
+	size_t length;
 	va_list args;
 
-	pthread_mutex_lock(&limits);
-	if (now != limit->second) {
-		missing = limit->dropped;
-		limit->second = now;
-		limit->lines = limit->dropped = 0;
-	}
-	over = limit->lines >= most;
-	if (over)
-		limit->dropped++;
-	else
-		limit->lines++;
-	pthread_mutex_unlock(&limits);
-	if (over) {
-		errno = saved;
-		return;
-	}
-	errno = saved; /* for %m */
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	n = strlen(text);
+	length = strlen(text);
 	/* At the end of this line: a line of its own would be one too many. */
-	if (missing > 0)
-		snprintf(text + n, sizeof(text) - n, " (and %u more before it)", missing);
+	if (n > 0)
+		snprintf(text + length, sizeof(text) - length, " (and %u more before it)", n);
 	emit(text);
 	errno = saved;
 }

@@ -11,23 +11,38 @@
 #ifndef SKS_BASE_LOG_H
 #define SKS_BASE_LOG_H
 
+#include <stdatomic.h>
 #include <stdint.h>
+
+#define SKS_LOG_LINES 10 /* a second, of what may go wrong for each request */
 
 /* Keeps errno. A line is cut at 1 KiB. */
 void sks_logf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /*
- * At most `most` lines in any second; of the others it says how many there
- * were. Zero it before use; any thread may use it.
+ * Which second it is, and how many lines were asked for in it: one word, so that any
+ * thread may use it, and processes that share its memory. Zero it before use.
  */
 struct sks_log_limit {
-	int64_t second;
-	unsigned int lines;
-	unsigned int dropped;
+	_Atomic uint64_t window;
 };
 
-void sks_log_limited(struct sks_log_limit *limit, unsigned int most, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/*
+ * Logs a line, but not more than `most` of them in a second; the first line of a
+ * later second says how many were dropped. The arguments of a line that is dropped
+ * are not evaluated, so an address or strerror(3) costs nothing then. Keeps errno.
+ */
+#define sks_log_limited(limit, most, ...)                                   \
+	do {                                                                \
+		unsigned int sks_dropped;                                   \
+		if (sks_log_limit_allows(limit, most, &sks_dropped))        \
+			sks_log_with_dropped(sks_dropped, __VA_ARGS__);     \
+	} while (0)
+
+/* For sks_log_limited(). 1: one more line may be logged, and *missing were dropped before it. */
+int sks_log_limit_allows(struct sks_log_limit *limit, unsigned int most, unsigned int *missing);
+void sks_log_with_dropped(unsigned int n, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* As sks_set_log (socketserver/server.h): NULL is standard error again. */
 void sks_log_set(void (*write_line)(const char *line, void *arg), void *arg);

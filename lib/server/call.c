@@ -14,14 +14,12 @@
 #include <errno.h>
 #include <string.h>
 
-#define ERROR_LINES_PER_SECOND 10
-
 static void
 log_error(struct sks_call *call, int error)
 {
 	char peer[SKS_ADDR_TEXT];
 
-	sks_log_limited(&call->service->errors, ERROR_LINES_PER_SECOND, "%s: %s: %s",
+	sks_log_limited(&call->service->errors, SKS_LOG_LINES, "%s: %s: %s",
 	    call->service->handler.name, sks_peer(&call->req, peer, sizeof(peer)),
 	    error != 0 ? strerror(error) : "failed without errno");
 }

@@ -158,7 +158,7 @@ ended(struct sks_call *call)
 	struct datagram *d = sks_container_of(call, struct datagram, call);
 
 	if (call->start_error != 0) {
-		sks_log_limited(&call->service->errors, 10, "%s: cannot run the handler: %s",
+		sks_log_limited(&call->service->errors, SKS_LOG_LINES, "%s: cannot run the handler: %s",
 		    call->service->handler.name, strerror(call->start_error));
 		sks_count(&call->service->dropped, 1);
 	} else
@@ -288,7 +288,7 @@ serve(struct sks_worker *worker, int fd, struct msghdr *msg, size_t n, unsigned 
 	d = new_datagram(worker, msg->msg_iov->iov_base, n, msg->msg_name, msg->msg_namelen);
 	if (d == NULL) {
 		sks_count(&service->dropped, 1);
-		sks_log_limited(&service->errors, 10, "%s: no memory for a datagram",
+		sks_log_limited(&service->errors, SKS_LOG_LINES, "%s: no memory for a datagram",
 		    service->handler.name);
 		return 2;
 	}

@@ -213,7 +213,7 @@ tell_crash(const struct sks_call *call, int signo)
 {
 	char peer[SKS_ADDR_TEXT];
 
-	sks_log_limited(&call->service->errors, 10, "%s: %s: killed by signal %d (%s)",
+	sks_log_limited(&call->service->errors, SKS_LOG_LINES, "%s: %s: killed by signal %d (%s)",
 	    call->service->handler.name, sks_peer(&call->req, peer, sizeof(peer)), signo,
 	    strsignal(signo));
 }

@@ -24,7 +24,6 @@
 
 #define DEFAULT_MS 30000
 #define STAGGER_MS 250
-#define LINES_PER_SECOND 10
 
 struct attempt {
 	struct sks_addr addr;
@@ -61,9 +60,9 @@ fail(const char *address, const struct sks_addr *addr, const char *why)
 	if (addr != NULL)
 		sks_addr_format(&addr->u.any, addr->len, text, sizeof(text));
 	if (text[0] == '\0' || strcmp(text, address) == 0)
-		sks_log_limited(&lines, LINES_PER_SECOND, "connect %s: %s", address, why);
+		sks_log_limited(&lines, SKS_LOG_LINES, "connect %s: %s", address, why);
 	else
-		sks_log_limited(&lines, LINES_PER_SECOND, "connect %s (%s): %s", address, text, why);
+		sks_log_limited(&lines, SKS_LOG_LINES, "connect %s (%s): %s", address, text, why);
 	errno = error;
 	return NULL;
 }

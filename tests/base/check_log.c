@@ -9,7 +9,10 @@
 
 #include <check.h>
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int saved_stderr, reader;
@@ -270,6 +273,13 @@ second_begins(void)
 		;
 }
 
+/* As if the lines so far were those of the second before. */
+static void
+a_second_passes(struct sks_log_limit *limit)
+{
+	limit->window -= UINT64_C(1) << 24;
+}
+
 START_TEST(limited_lines_are_counted_and_told_in_the_next_second)
 {
 	struct sks_log_limit limit = { 0 };
@@ -282,13 +292,76 @@ START_TEST(limited_lines_are_counted_and_told_in_the_next_second)
 		sks_log_limited(&limit, 3, "accept %d", i);
 	ck_assert_int_eq(lines, 3);
 	ck_assert_str_eq(last_line, "accept 3");
-	limit.second--; /* as if it were long ago */
+	a_second_passes(&limit);
 	sks_log_limited(&limit, 3, "accept %d", 11);
 	ck_assert_int_eq(lines, 4);
 	ck_assert_str_eq(last_line, "accept 11 (and 7 more before it)");
-	limit.second--;
+	a_second_passes(&limit);
 	sks_log_limited(&limit, 3, "accept %d", 12);
 	ck_assert_str_eq(last_line, "accept 12");
+}
+END_TEST
+
+static int evaluated;
+
+static const char *
+evaluate(void)
+{
+	evaluated++;
+	return "text";
+}
+
+START_TEST(the_arguments_of_a_dropped_line_are_not_evaluated)
+{
+	struct sks_log_limit limit = { 0 };
+	int i;
+
+	lines = evaluated = 0;
+	sks_log_set(keep_line, &lines);
+	second_begins();
+	for (i = 0; i < 10; i++)
+		sks_log_limited(&limit, 3, "%s", evaluate());
+	ck_assert_int_eq(lines, 3);
+	ck_assert_int_eq(evaluated, 3);
+}
+END_TEST
+
+static atomic_int tally; /* lines that were logged, and those that were told to be dropped */
+
+static void
+add_to_tally(const char *line, void *arg)
+{
+	const char *dropped = strstr(line, "(and ");
+
+	(void)arg;
+	atomic_fetch_add(&tally, 1 + (dropped != NULL ? atoi(dropped + 5) : 0));
+}
+
+static void *
+log_many(void *limit)
+{
+	int i;
+
+	for (i = 0; i < 1000; i++)
+		sks_log_limited((struct sks_log_limit *)limit, 3, "line");
+	return NULL;
+}
+
+START_TEST(each_line_of_each_thread_is_logged_or_counted)
+{
+	struct sks_log_limit limit = { 0 };
+	pthread_t thread[4];
+	int i;
+
+	atomic_store(&tally, 0);
+	sks_log_set(add_to_tally, NULL);
+	for (i = 0; i < 4; i++)
+		ck_assert_int_eq(pthread_create(&thread[i], NULL, log_many, &limit), 0);
+	for (i = 0; i < 4; i++)
+		pthread_join(thread[i], NULL);
+	a_second_passes(&limit);
+	sks_log_limited(&limit, 3, "line");
+	ck_assert_int_eq(atomic_load(&tally), 4001);
 }
 END_TEST
 
@@ -393,6 +466,8 @@ main(void)
 	tcase_add_test(tc, user_function_gets_the_line_alone);
 	tcase_add_test(tc, user_function_may_log);
 	tcase_add_test(tc, limited_lines_are_counted_and_told_in_the_next_second);
+	tcase_add_test(tc, the_arguments_of_a_dropped_line_are_not_evaluated);
+	tcase_add_test(tc, each_line_of_each_thread_is_logged_or_counted);
 	tcase_add_test(tc, function_and_arg_change_together);
 	tcase_add_test(tc, threads_lose_no_count);
 #ifdef SKS_FAULTS
