@@ -92,7 +92,9 @@ struct sks_options {
 	/*
 	 * on_error: setup or handle returned -1; error is its errno. On the
 	 * request's task, before finish, and it may still write. Without it one
-	 * line is logged: handler, peer, strerror(3). Python: handle_error.
+	 * line is logged: handler, peer, strerror(3). A peer that resets its
+	 * connection before it has sent a byte, as a health check does, is no
+	 * error: there is no line then, and no call. Python: handle_error.
 	 */
 	void (*on_error)(struct sks_request *req, int error);
 	/* on_tick: every tick_ms on the loop's thread. Must not wait. Python: service_actions. */

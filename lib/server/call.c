@@ -32,9 +32,26 @@ count_failure(struct sks_call *call)
 	call->failed = 1;
 }
 
+int
+sks_call_has_heard(const struct sks_call *call)
+{
+	const struct sks_rfile *r = call->req.rfile;
+
+	return call->datagram || call->heard ||
+	    (r != NULL && (r->taken > 0 || sks_buf_length(&r->buf) > 0));
+}
+
+static int
+is_silent_reset(const struct sks_call *call, int error)
+{
+	return (error == ECONNRESET || error == EPIPE) && !sks_call_has_heard(call);
+}
+
 void
 sks_call_log_lost(struct sks_call *call, int error)
 {
+	if (is_silent_reset(call, error))
+		return;
 	count_failure(call);
 	log_error(call, error);
 }
@@ -42,6 +59,8 @@ sks_call_log_lost(struct sks_call *call, int error)
 void
 sks_call_report(struct sks_call *call, int error)
 {
+	if (is_silent_reset(call, error))
+		return;
 	count_failure(call);
 	if (call->service->options.on_error != NULL)
 		call->service->options.on_error(&call->req, error);

@@ -50,6 +50,7 @@ struct sks_call {
 	unsigned char aborted;            /* by the handler: what is unsent is dropped */
 	unsigned char idle;               /* so many exchanges, the last ones, left all their input */
 	unsigned char hurried;            /* finish runs where it must not wait */
+	unsigned char heard;              /* in an exchange before: the peer has sent something */
 };
 
 static inline struct sks_call *
@@ -83,10 +84,16 @@ int sks_call_gets_more(struct sks_call *call);
 /* On the task: finish, if it is due, within linger_ms. Afterwards set_up is 0. */
 void sks_call_finish(struct sks_call *call);
 
-/* setup or handle failed: on_error, or the default line. */
+/* Has the peer sent a byte yet? With streams attached, or from the loop while no task runs. */
+int sks_call_has_heard(const struct sks_call *call);
+
+/*
+ * setup or handle failed: on_error, or the default line. A peer that resets its
+ * connection before it has sent a byte, as a health check does, is no failure.
+ */
 void sks_call_report(struct sks_call *call, int error);
 
-/* After finish: output that could not be delivered is counted and logged. */
+/* After finish: output that could not be delivered is counted and logged, with that exception. */
 void sks_call_log_lost(struct sks_call *call, int error);
 
 #endif

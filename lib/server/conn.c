@@ -51,6 +51,7 @@ static void
 detach(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w)
 {
 	sks_rfile_restore(r);
+	c->call.heard = sks_call_has_heard(&c->call) != 0;
 	c->times = (struct sks_times){ r->idle_ms, r->read_ms, w->write_ms };
 	c->eof |= r->eof && sks_buf_length(&r->buf) == 0;
 	c->broken |= w->error != 0 || r->error != 0;

@@ -145,6 +145,61 @@ START_TEST(reset_before_it_is_accepted_harms_nobody)
 END_TEST
 
 static int
+greet_and_echo(struct sks_request *req)
+{
+	const char *line;
+
+	if (sks_puts(req->wfile, "hello\n") == -1)
+		return -1;
+	while ((line = sks_gets(req->rfile)) != NULL)
+		if (sks_printf(req->wfile, "%s\n", line) == -1)
+			return -1;
+	return errno == 0 ? SKS_DONE : -1;
+}
+
+/* A health check: it connects and resets, before or after the greeting. */
+START_TEST(a_reset_before_the_first_byte_is_no_error)
+{
+	static const struct sks_handler handler = { .handle = greet_and_echo };
+	struct acc acc;
+	int fd;
+
+	acc_tcp(&acc, _i, &handler, NULL);
+	fd = acc_client(&acc);
+	peer_reset(fd);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_expect(fd, "hello\n");
+	peer_reset(fd);
+	ck_eventually(acc_stats(&acc).finished + acc_stats(&acc).refused == 2);
+	ck_assert_uint_eq(acc_stats(&acc).failed, 0);
+	ck_assert_int_eq(log_lines(), 0);
+	fd = acc_client(&acc);
+	peer_puts(fd, "byte\n");
+	peer_expect(fd, "hello\nbyte\n");
+	peer_reset(fd);
+	ck_eventually(acc_stats(&acc).failed == 1);
+	ck_assert_int_eq(log_count("handler: 127.0.0.1"), 1);
+	acc_free(&acc);
+}
+END_TEST
+
+START_TEST(a_reset_before_the_first_byte_does_not_call_on_error)
+{
+	static const struct sks_handler handler = { .handle = greet_and_echo };
+	struct sks_options options = { .on_error = acc_on_error };
+	struct acc acc;
+
+	acc_tcp(&acc, _i, &handler, &options);
+	peer_reset(acc_client(&acc));
+	acc_start(&acc);
+	ck_eventually(acc_stats(&acc).finished + acc_stats(&acc).refused == 1);
+	ck_assert_int_eq(seen->errors, 0);
+	acc_free(&acc);
+}
+END_TEST
+
+static int
 return_42(struct sks_request *req)
 {
 	sks_puts(req->wfile, "42\n");
@@ -951,6 +1006,8 @@ main(void)
 	tcase_add_loop_test(tc, finish_runs_once_after_an_error_which_may_write, 0, ACC_ALL);
 	tcase_add_loop_test(tc, finish_runs_once_after_a_reset, 0, ACC_MODES);
 	tcase_add_loop_test(tc, reset_before_it_is_accepted_harms_nobody, 0, ACC_MODES);
+	tcase_add_loop_test(tc, a_reset_before_the_first_byte_is_no_error, 0, ACC_MODES);
+	tcase_add_loop_test(tc, a_reset_before_the_first_byte_does_not_call_on_error, 0, ACC_MODES);
 	tcase_add_loop_test(tc, any_other_value_is_done, 0, ACC_ALL);
 	tcase_add_loop_test(tc, state_is_zeroed_and_data_is_there, 0, ACC_ALL);
 	tcase_add_loop_test(tc, knows_what_it_is, 0, ACC_ALL);
