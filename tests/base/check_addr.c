@@ -2,12 +2,12 @@
 /*
  * check_addr.c - addresses: text to endpoint, to socket addresses, to text.
  */
+#include "suite.h"
 #include "base/addr.h"
 #include "base/sys.h"
 #include "base/util.h"
 
 #include <arpa/inet.h>
-#include <check.h>
 #include <errno.h>
 #include <limits.h>
 #include <net/if.h>
@@ -17,10 +17,10 @@
 static void
 clear(void)
 {
-#ifdef SKS_FAULTS
 	sks_fault_clear();
-#endif
 }
+
+FIXTURE(clear, clear);
 
 static struct sks_endpoint
 parse(const char *text)
@@ -69,7 +69,7 @@ repeat(char *to, const char *prefix, char c, size_t n, const char *suffix)
 	return to;
 }
 
-START_TEST(inet_endpoints_have_scheme_host_and_port)
+TEST(inet_endpoints_have_scheme_host_and_port)
 {
 	static const struct {
 		const char *text;
@@ -103,9 +103,8 @@ START_TEST(inet_endpoints_have_scheme_host_and_port)
 		ck_assert_str_eq(ep.port, table[i].port);
 	}
 }
-END_TEST
 
-START_TEST(bad_endpoints_are_refused_with_a_reason)
+TEST(bad_endpoints_are_refused_with_a_reason)
 {
 	static const struct {
 		const char *text;
@@ -149,9 +148,8 @@ START_TEST(bad_endpoints_are_refused_with_a_reason)
 		ck_assert_msg(strstr(why, table[i].why) != NULL, "\"%s\": %s", table[i].text, why);
 	}
 }
-END_TEST
 
-START_TEST(host_name_has_255_bytes_at_most)
+TEST(host_name_has_255_bytes_at_most)
 {
 	struct sks_endpoint ep;
 	const char *why;
@@ -162,9 +160,8 @@ START_TEST(host_name_has_255_bytes_at_most)
 	ck_assert_int_eq(sks_endpoint_parse(&ep, repeat(text, "", 'a', 256, ":80"), &why), -1);
 	ck_assert_int_eq(errno, EINVAL);
 }
-END_TEST
 
-START_TEST(descriptors_are_numbers)
+TEST(descriptors_are_numbers)
 {
 	ck_assert_int_eq(parse("fd:0").fd, 0);
 	ck_assert_int_eq(parse("fd:3").fd, 3);
@@ -172,9 +169,8 @@ START_TEST(descriptors_are_numbers)
 	ck_assert_int_eq(parse("fd:3").scheme->kind, SKS_DESCRIPTOR);
 	ck_assert_int_eq(parse(":80").fd, -1);
 }
-END_TEST
 
-START_TEST(unix_path_ends_in_nul_and_has_107_bytes_at_most)
+TEST(unix_path_ends_in_nul_and_has_107_bytes_at_most)
 {
 	struct sks_endpoint ep = parse("unix:/tmp/x");
 	const char *why;
@@ -192,9 +188,8 @@ START_TEST(unix_path_ends_in_nul_and_has_107_bytes_at_most)
 	ck_assert_int_eq(sks_endpoint_parse(&ep, repeat(text, "unix:/", 'x', 107, ""), &why), -1);
 	ck_assert_int_eq(errno, ENAMETOOLONG);
 }
-END_TEST
 
-START_TEST(abstract_name_counts_exactly)
+TEST(abstract_name_counts_exactly)
 {
 	struct sks_endpoint ep = parse("unix:@name");
 	const char *why;
@@ -208,10 +203,9 @@ START_TEST(abstract_name_counts_exactly)
 	ck_assert_int_eq(sks_endpoint_parse(&ep, repeat(text, "unix:@", 'x', 108, ""), &why), -1);
 	ck_assert_int_eq(errno, ENAMETOOLONG);
 }
-END_TEST
 
 /* The kernel's own view of it: bound as parsed, and told as written. */
-START_TEST(bound_abstract_socket_has_the_name_as_written)
+TEST(bound_abstract_socket_has_the_name_as_written)
 {
 	struct sks_endpoint ep;
 	struct sks_addr bound = { .len = sizeof(bound.u) };
@@ -226,9 +220,8 @@ START_TEST(bound_abstract_socket_has_the_name_as_written)
 	ck_assert_str_eq(sks_addr_format(&bound.u.any, bound.len, text, sizeof(text)), name);
 	close(fd);
 }
-END_TEST
 
-START_TEST(scheme_says_the_socket_type)
+TEST(scheme_says_the_socket_type)
 {
 	ck_assert_int_eq(sks_scheme_of("tcp:x:1")->type, SOCK_STREAM);
 	ck_assert_int_eq(sks_scheme_of("unix:/x")->type, SOCK_STREAM);
@@ -236,18 +229,16 @@ START_TEST(scheme_says_the_socket_type)
 	ck_assert_int_eq(sks_scheme_of("unix-dgram:/x")->type, SOCK_DGRAM);
 	ck_assert_ptr_null(sks_scheme_of("localhost:1"));
 }
-END_TEST
 
-START_TEST(the_address_and_type_of_a_socket_say_its_scheme)
+TEST(the_address_and_type_of_a_socket_say_its_scheme)
 {
 	ck_assert_str_eq(sks_scheme_of_socket("127.0.0.1:1", SOCK_STREAM)->prefix, "tcp:");
 	ck_assert_str_eq(sks_scheme_of_socket("[::1]:1", SOCK_DGRAM)->prefix, "udp:");
 	ck_assert_str_eq(sks_scheme_of_socket("unix:/x", SOCK_STREAM)->prefix, "unix:");
 	ck_assert_str_eq(sks_scheme_of_socket("unix:@x", SOCK_DGRAM)->prefix, "unix-dgram:");
 }
-END_TEST
 
-START_TEST(addresses_resolve_to_themselves)
+TEST(addresses_resolve_to_themselves)
 {
 	static const struct {
 		const char *text;
@@ -285,9 +276,8 @@ START_TEST(addresses_resolve_to_themselves)
 		    table[i].result);
 	}
 }
-END_TEST
 
-START_TEST(every_address_is_one_socket_for_both_families)
+TEST(every_address_is_one_socket_for_both_families)
 {
 	int fd = socket(AF_INET6, SOCK_DGRAM, 0);
 	char got[100];
@@ -296,9 +286,8 @@ START_TEST(every_address_is_one_socket_for_both_families)
 	if (fd != -1)
 		close(fd);
 }
-END_TEST
 
-START_TEST(localhost_is_every_loopback_the_system_lists_and_none_twice)
+TEST(localhost_is_every_loopback_the_system_lists_and_none_twice)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list, *ai;
 	int has4 = 0, has6 = 0;
@@ -317,9 +306,8 @@ START_TEST(localhost_is_every_loopback_the_system_lists_and_none_twice)
 	else
 		ck_assert_str_eq(got, has4 ? "127.0.0.1:2525" : "[::1]:2525");
 }
-END_TEST
 
-START_TEST(direct_endpoints_need_no_lookup)
+TEST(direct_endpoints_need_no_lookup)
 {
 	static const struct {
 		const char *text;
@@ -337,9 +325,8 @@ START_TEST(direct_endpoints_need_no_lookup)
 		ck_assert_int_eq(sks_endpoint_is_direct(&ep), table[i].direct);
 	}
 }
-END_TEST
 
-START_TEST(port_can_be_read_and_set)
+TEST(port_can_be_read_and_set)
 {
 	struct sks_addr in = { .u.in = { .sin_family = AF_INET, .sin_port = htons(80) } };
 	struct sks_addr in6 = { .u.in6 = { .sin6_family = AF_INET6 } };
@@ -355,7 +342,6 @@ START_TEST(port_can_be_read_and_set)
 	ck_assert_int_eq(sks_addr_port(&un), -1);
 	ck_assert_str_eq(un.u.un.sun_path, "/x");
 }
-END_TEST
 
 static const char *
 format_un(const char *path, size_t n, char *to)
@@ -367,7 +353,7 @@ format_un(const char *path, size_t n, char *to)
 	return sks_addr_format((struct sockaddr *)&un, (socklen_t)(at + n), to, SKS_ADDR_TEXT);
 }
 
-START_TEST(unix_addresses_print_with_any_ending)
+TEST(unix_addresses_print_with_any_ending)
 {
 	char text[SKS_ADDR_TEXT], path[200], expected[200];
 
@@ -383,9 +369,8 @@ START_TEST(unix_addresses_print_with_any_ending)
 	/* Nothing at all comes with a datagram from an unnamed socket. */
 	ck_assert_str_eq(sks_addr_format(NULL, 0, text, sizeof(text)), "unix:");
 }
-END_TEST
 
-START_TEST(inet_addresses_print_canonically)
+TEST(inet_addresses_print_canonically)
 {
 	static const struct {
 		const char *address, *text;
@@ -411,9 +396,8 @@ START_TEST(inet_addresses_print_canonically)
 		ck_assert_int_eq(errno, EDOM);
 	}
 }
-END_TEST
 
-START_TEST(incomplete_and_strange_addresses_print_their_family)
+TEST(incomplete_and_strange_addresses_print_their_family)
 {
 	struct sockaddr_storage ss = { .ss_family = AF_INET };
 	char text[SKS_ADDR_TEXT];
@@ -423,9 +407,8 @@ START_TEST(incomplete_and_strange_addresses_print_their_family)
 	ck_assert_str_eq(sks_addr_format((struct sockaddr *)&ss, sizeof(ss), text, sizeof(text)),
 	    "family 16");
 }
-END_TEST
 
-START_TEST(text_is_cut_to_the_buffer)
+TEST(text_is_cut_to_the_buffer)
 {
 	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(80) };
 	char text[8] = "zzzzzzz";
@@ -436,11 +419,9 @@ START_TEST(text_is_cut_to_the_buffer)
 	sks_addr_format((struct sockaddr *)&in, sizeof(in), text, 1);
 	ck_assert_str_eq(text, "");
 }
-END_TEST
 
-#ifdef SKS_FAULTS
 
-START_TEST(failed_lookups_have_an_errno)
+TEST(failed_lookups_have_an_errno)
 {
 	static const struct {
 		const char *fault;
@@ -462,9 +443,8 @@ START_TEST(failed_lookups_have_an_errno)
 		ck_assert_uint_eq(sks_fault_hits(), 1);
 	}
 }
-END_TEST
 
-START_TEST(system_without_ipv6_gets_the_ipv4_wildcard)
+TEST(system_without_ipv6_gets_the_ipv4_wildcard)
 {
 	char got[100];
 
@@ -473,9 +453,8 @@ START_TEST(system_without_ipv6_gets_the_ipv4_wildcard)
 	/* Without descriptors nothing is known about IPv6. */
 	ck_assert_str_eq(resolve(":80", 1, got, sizeof(got)), "[::]:80");
 }
-END_TEST
 
-START_TEST(direct_endpoints_never_ask_the_resolver)
+TEST(direct_endpoints_never_ask_the_resolver)
 {
 	char got[100];
 
@@ -487,46 +466,4 @@ START_TEST(direct_endpoints_never_ask_the_resolver)
 	ck_assert_int_eq(sks_fault("malloc:ENOMEM"), 0);
 	ck_assert_str_eq(resolve(":80", 0, got, sizeof(got)), strerror(ENOMEM));
 }
-END_TEST
 
-#endif
-
-int
-main(void)
-{
-	Suite *s = suite_create("addr");
-	TCase *tc = tcase_create("addr");
-	SRunner *sr;
-	int failed;
-
-	tcase_add_checked_fixture(tc, clear, clear);
-	tcase_add_test(tc, inet_endpoints_have_scheme_host_and_port);
-	tcase_add_test(tc, bad_endpoints_are_refused_with_a_reason);
-	tcase_add_test(tc, host_name_has_255_bytes_at_most);
-	tcase_add_test(tc, descriptors_are_numbers);
-	tcase_add_test(tc, unix_path_ends_in_nul_and_has_107_bytes_at_most);
-	tcase_add_test(tc, abstract_name_counts_exactly);
-	tcase_add_test(tc, bound_abstract_socket_has_the_name_as_written);
-	tcase_add_test(tc, scheme_says_the_socket_type);
-	tcase_add_test(tc, the_address_and_type_of_a_socket_say_its_scheme);
-	tcase_add_test(tc, addresses_resolve_to_themselves);
-	tcase_add_test(tc, every_address_is_one_socket_for_both_families);
-	tcase_add_test(tc, localhost_is_every_loopback_the_system_lists_and_none_twice);
-	tcase_add_test(tc, direct_endpoints_need_no_lookup);
-	tcase_add_test(tc, port_can_be_read_and_set);
-	tcase_add_test(tc, unix_addresses_print_with_any_ending);
-	tcase_add_test(tc, inet_addresses_print_canonically);
-	tcase_add_test(tc, incomplete_and_strange_addresses_print_their_family);
-	tcase_add_test(tc, text_is_cut_to_the_buffer);
-#ifdef SKS_FAULTS
-	tcase_add_test(tc, failed_lookups_have_an_errno);
-	tcase_add_test(tc, system_without_ipv6_gets_the_ipv4_wildcard);
-	tcase_add_test(tc, direct_endpoints_never_ask_the_resolver);
-#endif
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}

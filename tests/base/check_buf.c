@@ -2,11 +2,11 @@
 /*
  * check_buf.c - byte buffers and their pool.
  */
+#include "suite.h"
 #include "base/buf.h"
 #include "base/sys.h"
 #include "base/util.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -23,9 +23,7 @@ set_up(void)
 {
 	memset(&pool, 0, sizeof(pool));
 	memset(&buf, 0, sizeof(buf));
-#ifdef SKS_FAULTS
 	sks_fault_clear();
-#endif
 }
 
 static void
@@ -33,10 +31,10 @@ tear_down(void)
 {
 	sks_buf_release(&buf, &pool);
 	sks_buf_pool_drain(&pool);
-#ifdef SKS_FAULTS
 	sks_fault_clear();
-#endif
 }
+
+FIXTURE(set_up, tear_down);
 
 /* n bytes that go on from the value of the first. */
 static void
@@ -62,7 +60,7 @@ expect(const struct sks_buf *b, unsigned int first, size_t n)
 	ck_assert_uint_eq(i, n);
 }
 
-START_TEST(memory_comes_in_three_classes_and_then_doubles)
+TEST(memory_comes_in_three_classes_and_then_doubles)
 {
 	static const struct {
 		size_t room, cap;
@@ -79,9 +77,8 @@ START_TEST(memory_comes_in_three_classes_and_then_doubles)
 		sks_buf_release(&buf, &pool);
 	}
 }
-END_TEST
 
-START_TEST(a_nul_fits_after_a_full_buffer)
+TEST(a_nul_fits_after_a_full_buffer)
 {
 	static const size_t room[] = { 256, 2048, SKS_BUF_LARGE, 2 * SKS_BUF_LARGE };
 	size_t i;
@@ -93,16 +90,14 @@ START_TEST(a_nul_fits_after_a_full_buffer)
 		sks_buf_release(&buf, &pool);
 	}
 }
-END_TEST
 
-START_TEST(room_for_nothing_gives_memory)
+TEST(room_for_nothing_gives_memory)
 {
 	ck_assert_int_eq(sks_buf_reserve(&buf, &pool, 0), 0);
 	ck_assert_ptr_nonnull(buf.base);
 }
-END_TEST
 
-START_TEST(reserve_slides_unread_bytes_to_the_front_when_that_is_enough)
+TEST(reserve_slides_unread_bytes_to_the_front_when_that_is_enough)
 {
 	unsigned char *base;
 
@@ -114,9 +109,8 @@ START_TEST(reserve_slides_unread_bytes_to_the_front_when_that_is_enough)
 	ck_assert_uint_eq(buf.start, 0);
 	expect(&buf, 200, 56);
 }
-END_TEST
 
-START_TEST(reserve_moves_nothing_when_there_is_room)
+TEST(reserve_moves_nothing_when_there_is_room)
 {
 	put(&buf, 0, 100);
 	sks_buf_consume(&buf, 50);
@@ -124,9 +118,8 @@ START_TEST(reserve_moves_nothing_when_there_is_room)
 	ck_assert_uint_eq(buf.start, 50);
 	expect(&buf, 50, 50);
 }
-END_TEST
 
-START_TEST(reserve_keeps_unread_bytes_in_a_larger_class)
+TEST(reserve_keeps_unread_bytes_in_a_larger_class)
 {
 	put(&buf, 0, 256);
 	sks_buf_consume(&buf, 6);
@@ -137,9 +130,8 @@ START_TEST(reserve_keeps_unread_bytes_in_a_larger_class)
 	ck_assert_uint_eq(sks_buf_length(&buf), 100250);
 	ck_assert_uint_eq(buf.base[buf.start], 6);
 }
-END_TEST
 
-START_TEST(consuming_all_starts_at_the_front_again)
+TEST(consuming_all_starts_at_the_front_again)
 {
 	put(&buf, 0, 100);
 	sks_buf_consume(&buf, 60);
@@ -149,9 +141,8 @@ START_TEST(consuming_all_starts_at_the_front_again)
 	ck_assert_uint_eq(buf.end, 0);
 	ck_assert_ptr_nonnull(buf.base);
 }
-END_TEST
 
-START_TEST(impossible_room_is_enomem_and_keeps_the_bytes)
+TEST(impossible_room_is_enomem_and_keeps_the_bytes)
 {
 	static const size_t room[] = { SIZE_MAX, SIZE_MAX - 10, SIZE_MAX / 2, SIZE_MAX / 2 + 2 };
 	size_t i;
@@ -164,9 +155,8 @@ START_TEST(impossible_room_is_enomem_and_keeps_the_bytes)
 		expect(&buf, 7, 100);
 	}
 }
-END_TEST
 
-START_TEST(released_memory_is_the_next_handed_out)
+TEST(released_memory_is_the_next_handed_out)
 {
 	struct sks_buf other = { 0 };
 	unsigned char *first, *second;
@@ -187,9 +177,8 @@ START_TEST(released_memory_is_the_next_handed_out)
 	ck_assert_uint_eq(pool.idle_count[2], 0);
 	sks_buf_release(&other, &pool);
 }
-END_TEST
 
-START_TEST(pool_is_bounded_and_keeps_no_large_memory)
+TEST(pool_is_bounded_and_keeps_no_large_memory)
 {
 	struct sks_buf many[SKS_BUF_IDLE_MAX + 10];
 	size_t i, class;
@@ -212,9 +201,8 @@ START_TEST(pool_is_bounded_and_keeps_no_large_memory)
 	put(&buf, 0, 16);
 	expect(&buf, 0, 16);
 }
-END_TEST
 
-START_TEST(without_a_pool_all_works_alike)
+TEST(without_a_pool_all_works_alike)
 {
 	struct sks_buf b = { 0 };
 
@@ -230,18 +218,16 @@ START_TEST(without_a_pool_all_works_alike)
 	ck_assert_int_eq(sks_buf_reserve(&b, &pool, 300), 0);
 	sks_buf_release(&b, NULL);
 }
-END_TEST
 
-START_TEST(release_of_nothing_is_fine)
+TEST(release_of_nothing_is_fine)
 {
 	sks_buf_release(&buf, &pool);
 	sks_buf_release(&buf, NULL);
 	sks_buf_shrink(&buf, &pool);
 	ck_assert_ptr_null(buf.base);
 }
-END_TEST
 
-START_TEST(shrink_gives_the_memory_of_an_empty_buffer_back)
+TEST(shrink_gives_the_memory_of_an_empty_buffer_back)
 {
 	put(&buf, 0, SKS_BUF_LARGE);
 	sks_buf_consume(&buf, SKS_BUF_LARGE);
@@ -249,9 +235,8 @@ START_TEST(shrink_gives_the_memory_of_an_empty_buffer_back)
 	ck_assert_ptr_null(buf.base);
 	ck_assert_uint_eq(buf.cap, 0);
 }
-END_TEST
 
-START_TEST(shrink_moves_a_few_bytes_to_the_smallest_class)
+TEST(shrink_moves_a_few_bytes_to_the_smallest_class)
 {
 	static const struct {
 		size_t length, cap;
@@ -268,9 +253,8 @@ START_TEST(shrink_moves_a_few_bytes_to_the_smallest_class)
 		sks_buf_release(&buf, &pool);
 	}
 }
-END_TEST
 
-START_TEST(shrink_leaves_a_small_buffer_where_it_is)
+TEST(shrink_leaves_a_small_buffer_where_it_is)
 {
 	unsigned char *base;
 
@@ -281,10 +265,9 @@ START_TEST(shrink_leaves_a_small_buffer_where_it_is)
 	ck_assert_ptr_eq(buf.base, base);
 	ck_assert_uint_eq(buf.start, 100);
 }
-END_TEST
 
 /* The bytes of a long random walk are those of a plain counter. */
-START_TEST(any_mix_of_calls_keeps_the_bytes_in_order)
+TEST(any_mix_of_calls_keeps_the_bytes_in_order)
 {
 	unsigned int seed = 42, written = 0, consumed = 0;
 	int step;
@@ -320,11 +303,8 @@ START_TEST(any_mix_of_calls_keeps_the_bytes_in_order)
 			expect(&buf, consumed, written - consumed);
 	}
 }
-END_TEST
 
-#ifdef SKS_FAULTS
-
-START_TEST(reserve_without_memory_is_enomem_and_keeps_the_bytes)
+TEST(reserve_without_memory_is_enomem_and_keeps_the_bytes)
 {
 	ck_assert_int_eq(sks_fault("malloc:ENOMEM:1+"), 0);
 	errno = 0;
@@ -337,9 +317,8 @@ START_TEST(reserve_without_memory_is_enomem_and_keeps_the_bytes)
 	ck_assert_int_eq(sks_buf_reserve(&buf, &pool, 1), -1);
 	expect(&buf, 3, 256);
 }
-END_TEST
 
-START_TEST(shrink_without_memory_leaves_all_as_it_is)
+TEST(shrink_without_memory_leaves_all_as_it_is)
 {
 	put(&buf, 0, SKS_BUF_LARGE);
 	sks_buf_consume(&buf, SKS_BUF_LARGE - 10);
@@ -350,9 +329,8 @@ START_TEST(shrink_without_memory_leaves_all_as_it_is)
 	ck_assert_uint_eq(buf.cap, SKS_BUF_LARGE);
 	expect(&buf, (unsigned char)(SKS_BUF_LARGE - 10), 10);
 }
-END_TEST
 
-START_TEST(a_warm_pool_needs_no_malloc)
+TEST(a_warm_pool_needs_no_malloc)
 {
 	int i;
 
@@ -367,57 +345,12 @@ START_TEST(a_warm_pool_needs_no_malloc)
 	}
 	ck_assert_uint_eq(sks_fault_calls("malloc"), 0);
 }
-END_TEST
 
-#endif
-
-START_TEST(a_stocked_pool_needs_no_malloc)
+TEST(a_stocked_pool_needs_no_malloc)
 {
 	sks_buf_pool_stock(&pool, SKS_BUF_LARGE);
-#ifdef SKS_FAULTS
 	if (POOLED)
 		ck_assert_int_eq(sks_fault("malloc:ENOMEM:1+"), 0);
-#endif
 	put(&buf, 0, 2049);
 	ck_assert_uint_eq(buf.cap, SKS_BUF_LARGE);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("buf");
-	TCase *tc = tcase_create("buf");
-	SRunner *sr;
-	int failed;
-
-	tcase_add_checked_fixture(tc, set_up, tear_down);
-	tcase_add_test(tc, memory_comes_in_three_classes_and_then_doubles);
-	tcase_add_test(tc, a_nul_fits_after_a_full_buffer);
-	tcase_add_test(tc, room_for_nothing_gives_memory);
-	tcase_add_test(tc, reserve_slides_unread_bytes_to_the_front_when_that_is_enough);
-	tcase_add_test(tc, reserve_moves_nothing_when_there_is_room);
-	tcase_add_test(tc, reserve_keeps_unread_bytes_in_a_larger_class);
-	tcase_add_test(tc, consuming_all_starts_at_the_front_again);
-	tcase_add_test(tc, impossible_room_is_enomem_and_keeps_the_bytes);
-	tcase_add_test(tc, released_memory_is_the_next_handed_out);
-	tcase_add_test(tc, pool_is_bounded_and_keeps_no_large_memory);
-	tcase_add_test(tc, without_a_pool_all_works_alike);
-	tcase_add_test(tc, release_of_nothing_is_fine);
-	tcase_add_test(tc, shrink_gives_the_memory_of_an_empty_buffer_back);
-	tcase_add_test(tc, shrink_moves_a_few_bytes_to_the_smallest_class);
-	tcase_add_test(tc, shrink_leaves_a_small_buffer_where_it_is);
-	tcase_add_test(tc, any_mix_of_calls_keeps_the_bytes_in_order);
-#ifdef SKS_FAULTS
-	tcase_add_test(tc, reserve_without_memory_is_enomem_and_keeps_the_bytes);
-	tcase_add_test(tc, shrink_without_memory_leaves_all_as_it_is);
-	tcase_add_test(tc, a_warm_pool_needs_no_malloc);
-	tcase_add_test(tc, a_stocked_pool_needs_no_malloc);
-#endif
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

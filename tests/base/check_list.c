@@ -2,9 +2,9 @@
 /*
  * check_list.c - the intrusive list.
  */
+#include "suite.h"
 #include "base/list.h"
 
-#include <check.h>
 #include <stdlib.h>
 
 struct item {
@@ -42,7 +42,7 @@ digits(const struct sks_list *head)
 	return n;
 }
 
-START_TEST(new_list_is_empty)
+TEST(new_list_is_empty)
 {
 	struct sks_list head;
 
@@ -50,9 +50,8 @@ START_TEST(new_list_is_empty)
 	ck_assert(sks_list_empty(&head));
 	ck_assert_ptr_null(sks_list_pop(&head));
 }
-END_TEST
 
-START_TEST(append_keeps_order_and_push_goes_first)
+TEST(append_keeps_order_and_push_goes_first)
 {
 	struct sks_list head;
 
@@ -62,9 +61,8 @@ START_TEST(append_keeps_order_and_push_goes_first)
 	sks_list_push(&head, &items[4].link);
 	ck_assert_int_eq(digits(&head), 14012);
 }
-END_TEST
 
-START_TEST(pop_takes_the_first_and_leaves_it_on_no_list)
+TEST(pop_takes_the_first_and_leaves_it_on_no_list)
 {
 	struct sks_list head, *l;
 
@@ -74,9 +72,8 @@ START_TEST(pop_takes_the_first_and_leaves_it_on_no_list)
 	ck_assert(sks_list_empty(l));
 	ck_assert_int_eq(digits(&head), 123);
 }
-END_TEST
 
-START_TEST(removing_twice_is_harmless)
+TEST(removing_twice_is_harmless)
 {
 	struct sks_list head;
 
@@ -86,9 +83,8 @@ START_TEST(removing_twice_is_harmless)
 	ck_assert(sks_list_empty(&items[1].link));
 	ck_assert_int_eq(digits(&head), 102);
 }
-END_TEST
 
-START_TEST(walk_may_remove_the_entry_it_is_at)
+TEST(walk_may_remove_the_entry_it_is_at)
 {
 	struct sks_list head, *l, *after;
 	int seen = 0;
@@ -102,9 +98,8 @@ START_TEST(walk_may_remove_the_entry_it_is_at)
 	ck_assert_int_eq(seen, 5);
 	ck_assert_int_eq(digits(&head), 113);
 }
-END_TEST
 
-START_TEST(walk_of_an_empty_list_has_no_steps)
+TEST(walk_of_an_empty_list_has_no_steps)
 {
 	struct sks_list head, *l, *after;
 
@@ -112,9 +107,8 @@ START_TEST(walk_of_an_empty_list_has_no_steps)
 	sks_list_each(l, after, &head)
 		ck_abort_msg("an entry in an empty list");
 }
-END_TEST
 
-START_TEST(move_all_appends_and_empties)
+TEST(move_all_appends_and_empties)
 {
 	struct sks_list to, from;
 
@@ -128,28 +122,4 @@ START_TEST(move_all_appends_and_empties)
 	sks_list_move_all(&from, &to);
 	ck_assert_int_eq(digits(&from), 101234);
 	ck_assert(sks_list_empty(&to));
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("list");
-	TCase *tc = tcase_create("list");
-	SRunner *sr;
-	int failed;
-
-	tcase_add_test(tc, new_list_is_empty);
-	tcase_add_test(tc, append_keeps_order_and_push_goes_first);
-	tcase_add_test(tc, pop_takes_the_first_and_leaves_it_on_no_list);
-	tcase_add_test(tc, removing_twice_is_harmless);
-	tcase_add_test(tc, walk_may_remove_the_entry_it_is_at);
-	tcase_add_test(tc, walk_of_an_empty_list_has_no_steps);
-	tcase_add_test(tc, move_all_appends_and_empties);
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -2,12 +2,12 @@
 /*
  * check_log.c - log lines, to standard error (here a pipe) and to a function.
  */
+#include "suite.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "base/util.h"
 
-#include <check.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -22,9 +22,7 @@ set_up(void)
 {
 	int fds[2];
 
-#ifdef SKS_FAULTS
 	sks_fault_clear();
-#endif
 	ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
 	ck_assert_int_eq(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
 	saved_stderr = dup(STDERR_FILENO);
@@ -41,10 +39,10 @@ tear_down(void)
 	close(saved_stderr);
 	if (reader != -1)
 		close(reader);
-#ifdef SKS_FAULTS
 	sks_fault_clear();
-#endif
 }
+
+FIXTURE(set_up, tear_down);
 
 /* All that has been written. */
 static const char *
@@ -76,7 +74,7 @@ empty_pipe(void)
 		;
 }
 
-START_TEST(line_has_the_prefix_and_a_newline)
+TEST(line_has_the_prefix_and_a_newline)
 {
 	char got[200];
 
@@ -84,9 +82,8 @@ START_TEST(line_has_the_prefix_and_a_newline)
 	ck_assert_str_eq(written(got, sizeof(got)),
 	    "socketserver: bind [::]:80: Permission denied\n");
 }
-END_TEST
 
-START_TEST(errno_is_kept_and_can_be_printed)
+TEST(errno_is_kept_and_can_be_printed)
 {
 	struct sks_log_limit limit = { 0 };
 	char got[200];
@@ -105,9 +102,8 @@ START_TEST(errno_is_kept_and_can_be_printed)
 	    "socketserver: accept: Too many open files\n"
 	    "socketserver: again: Too many open files\n");
 }
-END_TEST
 
-START_TEST(control_bytes_are_escaped_and_others_are_not)
+TEST(control_bytes_are_escaped_and_others_are_not)
 {
 	char got[200];
 
@@ -115,9 +111,8 @@ START_TEST(control_bytes_are_escaped_and_others_are_not)
 	ck_assert_str_eq(written(got, sizeof(got)),
 	    "socketserver: a\\x0ab\\x0dc\\x1b[31m\\x7f\\x01\\x1f ~\\ \xc3\xa9\n");
 }
-END_TEST
 
-START_TEST(long_line_is_cut_at_1_kib)
+TEST(long_line_is_cut_at_1_kib)
 {
 	char text[3000], got[4000];
 
@@ -129,9 +124,8 @@ START_TEST(long_line_is_cut_at_1_kib)
 	ck_assert_int_eq(got[1023], 'x');
 	ck_assert_int_eq(got[1024], '\n');
 }
-END_TEST
 
-START_TEST(escape_is_never_cut_in_two)
+TEST(escape_is_never_cut_in_two)
 {
 	char text[1200], got[4000];
 	size_t pad, n;
@@ -147,9 +141,8 @@ START_TEST(escape_is_never_cut_in_two)
 		ck_assert_str_eq(got + n - 5, "\\x0a\n");
 	}
 }
-END_TEST
 
-START_TEST(full_pipe_drops_lines_and_tells_how_many)
+TEST(full_pipe_drops_lines_and_tells_how_many)
 {
 	char got[300];
 	int i;
@@ -164,9 +157,8 @@ START_TEST(full_pipe_drops_lines_and_tells_how_many)
 	sks_logf("more");
 	ck_assert_str_eq(written(got, sizeof(got)), "socketserver: more\n");
 }
-END_TEST
 
-START_TEST(broken_pipe_raises_no_sigpipe)
+TEST(broken_pipe_raises_no_sigpipe)
 {
 	char got[300];
 	int fds[2];
@@ -182,10 +174,9 @@ START_TEST(broken_pipe_raises_no_sigpipe)
 	ck_assert_str_eq(written(got, sizeof(got)),
 	    "socketserver: 1 lines dropped\nsocketserver: to a reader\n");
 }
-END_TEST
 
 /* A socket shut for writing: poll(2) calls it writable, and write(2) raises SIGPIPE. */
-START_TEST(break_after_the_poll_raises_no_sigpipe_either)
+TEST(break_after_the_poll_raises_no_sigpipe_either)
 {
 	sigset_t pending;
 	int fds[2];
@@ -199,15 +190,13 @@ START_TEST(break_after_the_poll_raises_no_sigpipe_either)
 	close(fds[0]);
 	close(fds[1]);
 }
-END_TEST
 
-START_TEST(closed_standard_error_is_no_trouble)
+TEST(closed_standard_error_is_no_trouble)
 {
 	close(STDERR_FILENO);
 	sks_logf("lost");
 	sks_logf("lost");
 }
-END_TEST
 
 static int lines;
 static char last_line[2000];
@@ -222,7 +211,7 @@ keep_line(const char *line, void *arg)
 	errno = EIO;
 }
 
-START_TEST(user_function_gets_the_line_alone)
+TEST(user_function_gets_the_line_alone)
 {
 	char text[3000], got[10];
 
@@ -243,7 +232,6 @@ START_TEST(user_function_gets_the_line_alone)
 	ck_assert_int_eq(lines, 2);
 	ck_assert_str_ne(written(got, sizeof(got)), "");
 }
-END_TEST
 
 static void
 log_again(const char *line, void *arg)
@@ -255,7 +243,7 @@ log_again(const char *line, void *arg)
 		sks_logf("again");
 }
 
-START_TEST(user_function_may_log)
+TEST(user_function_may_log)
 {
 	int depth = 0;
 
@@ -263,7 +251,6 @@ START_TEST(user_function_may_log)
 	sks_logf("once");
 	ck_assert_int_eq(depth, 4);
 }
-END_TEST
 
 static void
 second_begins(void)
@@ -280,7 +267,7 @@ a_second_passes(struct sks_log_limit *limit)
 	limit->window -= UINT64_C(1) << 24;
 }
 
-START_TEST(limited_lines_are_counted_and_told_in_the_next_second)
+TEST(limited_lines_are_counted_and_told_in_the_next_second)
 {
 	struct sks_log_limit limit = { 0 };
 	int i;
@@ -300,7 +287,6 @@ START_TEST(limited_lines_are_counted_and_told_in_the_next_second)
 	sks_log_limited(&limit, 3, "accept %d", 12);
 	ck_assert_str_eq(last_line, "accept 12");
 }
-END_TEST
 
 static int evaluated;
 
@@ -311,7 +297,7 @@ evaluate(void)
 	return "text";
 }
 
-START_TEST(the_arguments_of_a_dropped_line_are_not_evaluated)
+TEST(the_arguments_of_a_dropped_line_are_not_evaluated)
 {
 	struct sks_log_limit limit = { 0 };
 	int i;
@@ -324,7 +310,6 @@ START_TEST(the_arguments_of_a_dropped_line_are_not_evaluated)
 	ck_assert_int_eq(lines, 3);
 	ck_assert_int_eq(evaluated, 3);
 }
-END_TEST
 
 static atomic_int tally; /* lines that were logged, and those that were told to be dropped */
 
@@ -347,7 +332,7 @@ log_many(void *limit)
 	return NULL;
 }
 
-START_TEST(each_line_of_each_thread_is_logged_or_counted)
+TEST(each_line_of_each_thread_is_logged_or_counted)
 {
 	struct sks_log_limit limit = { 0 };
 	pthread_t thread[4];
@@ -363,7 +348,6 @@ START_TEST(each_line_of_each_thread_is_logged_or_counted)
 	sks_log_limited(&limit, 3, "line");
 	ck_assert_int_eq(atomic_load(&tally), 4001);
 }
-END_TEST
 
 static int sinks[2];
 
@@ -393,7 +377,7 @@ log_often(void *arg)
 	return arg;
 }
 
-START_TEST(function_and_arg_change_together)
+TEST(function_and_arg_change_together)
 {
 	pthread_t threads[3];
 	size_t i;
@@ -408,9 +392,8 @@ START_TEST(function_and_arg_change_together)
 	for (i = 0; i < SKS_ARRAY_LEN(threads); i++)
 		pthread_join(threads[i], NULL);
 }
-END_TEST
 
-START_TEST(threads_lose_no_count)
+TEST(threads_lose_no_count)
 {
 	pthread_t threads[3];
 	char got[300];
@@ -426,11 +409,9 @@ START_TEST(threads_lose_no_count)
 	ck_assert_str_eq(written(got, sizeof(got)),
 	    "socketserver: 6000 lines dropped\nsocketserver: after\n");
 }
-END_TEST
 
-#ifdef SKS_FAULTS
 
-START_TEST(failed_write_is_counted)
+TEST(failed_write_is_counted)
 {
 	char got[300];
 
@@ -441,42 +422,4 @@ START_TEST(failed_write_is_counted)
 	ck_assert_str_eq(written(got, sizeof(got)),
 	    "socketserver: 2 lines dropped\nsocketserver: three\n");
 }
-END_TEST
 
-#endif
-
-int
-main(void)
-{
-	Suite *s = suite_create("log");
-	TCase *tc = tcase_create("log");
-	SRunner *sr;
-	int failed;
-
-	tcase_add_checked_fixture(tc, set_up, tear_down);
-	tcase_add_test(tc, line_has_the_prefix_and_a_newline);
-	tcase_add_test(tc, errno_is_kept_and_can_be_printed);
-	tcase_add_test(tc, control_bytes_are_escaped_and_others_are_not);
-	tcase_add_test(tc, long_line_is_cut_at_1_kib);
-	tcase_add_test(tc, escape_is_never_cut_in_two);
-	tcase_add_test(tc, full_pipe_drops_lines_and_tells_how_many);
-	tcase_add_test(tc, broken_pipe_raises_no_sigpipe);
-	tcase_add_test(tc, break_after_the_poll_raises_no_sigpipe_either);
-	tcase_add_test(tc, closed_standard_error_is_no_trouble);
-	tcase_add_test(tc, user_function_gets_the_line_alone);
-	tcase_add_test(tc, user_function_may_log);
-	tcase_add_test(tc, limited_lines_are_counted_and_told_in_the_next_second);
-	tcase_add_test(tc, the_arguments_of_a_dropped_line_are_not_evaluated);
-	tcase_add_test(tc, each_line_of_each_thread_is_logged_or_counted);
-	tcase_add_test(tc, function_and_arg_change_together);
-	tcase_add_test(tc, threads_lose_no_count);
-#ifdef SKS_FAULTS
-	tcase_add_test(tc, failed_write_is_counted);
-#endif
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}

@@ -3,16 +3,16 @@
  * check_sys.c - the system calls, and in the test build the faults that can be
  * put into them.
  */
+#include "suite.h"
 #include "base/sys.h"
 #include "base/util.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-START_TEST(calls_without_faults_are_the_calls)
+TEST(calls_without_faults_are_the_calls)
 {
 	struct timespec ts;
 	char *text = sks_sys_malloc(4);
@@ -34,9 +34,8 @@ START_TEST(calls_without_faults_are_the_calls)
 	ck_assert_int_eq(errno, EBADF);
 	ck_assert_int_eq(sks_sys_fault_point("event_add"), 0);
 }
-END_TEST
 
-START_TEST(child_is_known_by_its_pidfd)
+TEST(child_is_known_by_its_pidfd)
 {
 	pid_t pid = sks_sys_fork();
 	siginfo_t info;
@@ -58,17 +57,24 @@ START_TEST(child_is_known_by_its_pidfd)
 	ck_assert_int_eq(sks_sys_waitid(P_PID, (id_t)pid, &info, WEXITED), 0);
 	ck_assert_int_eq(info.si_status, 7);
 }
-END_TEST
 
-#ifdef SKS_FAULTS
+/* Of two: bit k of SKS_TEST_FAILING is set when call k is to fail. environment_has_rules runs it. */
+TEST(calls_fail_as_the_environment_says)
+{
+	const char *which = getenv("SKS_TEST_FAILING");
+	int first = sks_sys_shutdown(-1, SHUT_RD) == -1 && errno == EIO;
+	int second = sks_sys_shutdown(-1, SHUT_RD) == -1 && errno == EIO;
 
-static const char *program;
+	ck_assert_int_eq(second * 2 + first, which != NULL ? atoi(which) : 0);
+}
 
 static void
 clear(void)
 {
 	sks_fault_clear();
 }
+
+FIXTURE(clear, clear);
 
 static void
 rules(const char *text)
@@ -97,7 +103,7 @@ pattern(char *to, int n)
 	return to;
 }
 
-START_TEST(good_rules_are_taken)
+TEST(good_rules_are_taken)
 {
 	static const char *const good[] = {
 		"accept4:EMFILE", "accept4:EMFILE:3", "accept4:EMFILE:3+", "accept4:EMFILE:%2",
@@ -113,9 +119,8 @@ START_TEST(good_rules_are_taken)
 		sks_fault_clear();
 	}
 }
-END_TEST
 
-START_TEST(bad_rules_are_einval_and_add_nothing)
+TEST(bad_rules_are_einval_and_add_nothing)
 {
 	static const char *const bad[] = {
 		"", "accept4", "accept4:", ":EMFILE", "accept4:EWHAT", "accept5:EMFILE",
@@ -137,9 +142,8 @@ START_TEST(bad_rules_are_einval_and_add_nothing)
 	}
 	ck_assert_uint_eq(sks_fault_hits(), 0);
 }
-END_TEST
 
-START_TEST(rules_strike_when_they_say)
+TEST(rules_strike_when_they_say)
 {
 	static const struct {
 		const char *rules, *pattern;
@@ -163,9 +167,8 @@ START_TEST(rules_strike_when_they_say)
 		ck_assert_uint_eq(sks_fault_calls("shutdown"), 8);
 	}
 }
-END_TEST
 
-START_TEST(a_rule_counts_from_when_it_was_added)
+TEST(a_rule_counts_from_when_it_was_added)
 {
 	char got[16];
 
@@ -177,9 +180,8 @@ START_TEST(a_rule_counts_from_when_it_was_added)
 	ck_assert_uint_eq(sks_fault_calls("shutdown"), 11);
 	ck_assert_uint_eq(sks_fault_hits(), 2);
 }
-END_TEST
 
-START_TEST(the_oldest_rule_wins_and_all_of_them_count)
+TEST(the_oldest_rule_wins_and_all_of_them_count)
 {
 	rules("shutdown:EIO:%2,shutdown:EPERM:2+");
 	ck_assert_int_eq(use(), 0);
@@ -188,9 +190,8 @@ START_TEST(the_oldest_rule_wins_and_all_of_them_count)
 	ck_assert_int_eq(use(), EIO);
 	ck_assert_uint_eq(sks_fault_hits(), 3);
 }
-END_TEST
 
-START_TEST(clear_forgets_rules_and_counts)
+TEST(clear_forgets_rules_and_counts)
 {
 	rules("shutdown:EIO:1+");
 	ck_assert_int_eq(use(), EIO);
@@ -200,9 +201,8 @@ START_TEST(clear_forgets_rules_and_counts)
 	ck_assert_uint_eq(sks_fault_hits(), 0);
 	ck_assert_uint_eq(sks_fault_calls("no such call"), 0);
 }
-END_TEST
 
-START_TEST(more_rules_than_fit_is_enospc_and_adds_nothing)
+TEST(more_rules_than_fit_is_enospc_and_adds_nothing)
 {
 	char many[65 * 20] = "";
 	char got[4];
@@ -221,9 +221,8 @@ START_TEST(more_rules_than_fit_is_enospc_and_adds_nothing)
 		strcat(many, i == 0 ? "shutdown:EIO:9" : ",shutdown:EIO:9");
 	rules(many);
 }
-END_TEST
 
-START_TEST(allocations_are_one_family)
+TEST(allocations_are_one_family)
 {
 	void *ptr;
 
@@ -239,9 +238,8 @@ START_TEST(allocations_are_one_family)
 	sks_sys_free(ptr);
 	ck_assert_uint_eq(sks_fault_calls("malloc"), 3);
 }
-END_TEST
 
-START_TEST(memory_is_counted_until_it_is_given_back)
+TEST(memory_is_counted_until_it_is_given_back)
 {
 	long before = sks_sys_held();
 	char *one = sks_sys_malloc(1), *two = sks_sys_realloc(NULL, 1);
@@ -262,10 +260,9 @@ START_TEST(memory_is_counted_until_it_is_given_back)
 	ck_assert_int_eq(sks_sys_held(), before);
 	free(two);
 }
-END_TEST
 
 /* A refused call must leave the world alone, and a harmless one have no say in errno. */
-START_TEST(failed_calls_return_what_libc_returns)
+TEST(failed_calls_return_what_libc_returns)
 {
 	struct addrinfo *list = NULL;
 	struct sockaddr_storage addr = { .ss_family = AF_INET };
@@ -308,9 +305,8 @@ START_TEST(failed_calls_return_what_libc_returns)
 		    sizeof(host), NULL, 0, NI_NUMERICHOST), i == 0 ? EAI_FAIL : 0);
 	ck_assert_uint_eq(sks_fault_hits(), 10);
 }
-END_TEST
 
-START_TEST(failed_close_has_closed)
+TEST(failed_close_has_closed)
 {
 	int fd = open("/dev/null", O_RDONLY);
 
@@ -320,9 +316,8 @@ START_TEST(failed_close_has_closed)
 	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
 	ck_assert_int_eq(errno, EBADF);
 }
-END_TEST
 
-START_TEST(interrupted_connect_has_begun_and_refused_has_not)
+TEST(interrupted_connect_has_begun_and_refused_has_not)
 {
 	struct sockaddr_storage addr = { .ss_family = AF_INET };
 	socklen_t len = sizeof(addr);
@@ -340,9 +335,8 @@ START_TEST(interrupted_connect_has_begun_and_refused_has_not)
 	close(fd);
 	close(listener);
 }
-END_TEST
 
-START_TEST(short_rules_bound_what_each_call_moves)
+TEST(short_rules_bound_what_each_call_moves)
 {
 	char in[16], out[16] = "abcdefghijklmno";
 	struct iovec o[3] = { { out, 2 }, { out, 0 }, { out + 2, 8 } };
@@ -379,9 +373,8 @@ START_TEST(short_rules_bound_what_each_call_moves)
 	close(fds[0]);
 	close(fds[1]);
 }
-END_TEST
 
-START_TEST(short_rules_go_past_many_empty_pieces)
+TEST(short_rules_go_past_many_empty_pieces)
 {
 	struct iovec parts[40];
 	char byte = 'x', got[4];
@@ -400,9 +393,8 @@ START_TEST(short_rules_go_past_many_empty_pieces)
 	close(fds[0]);
 	close(fds[1]);
 }
-END_TEST
 
-START_TEST(short_rules_spare_datagrams_and_eventfds)
+TEST(short_rules_spare_datagrams_and_eventfds)
 {
 	uint64_t count = 5;
 	char in[16];
@@ -423,9 +415,8 @@ START_TEST(short_rules_spare_datagrams_and_eventfds)
 	close(fds[0]);
 	close(fds[1]);
 }
-END_TEST
 
-START_TEST(an_error_goes_before_a_short)
+TEST(an_error_goes_before_a_short)
 {
 	int fds[2];
 
@@ -438,9 +429,8 @@ START_TEST(an_error_goes_before_a_short)
 	close(fds[0]);
 	close(fds[1]);
 }
-END_TEST
 
-START_TEST(fault_points_fail_by_name)
+TEST(fault_points_fail_by_name)
 {
 	rules("event_add:ENOSPC:2");
 	ck_assert_int_eq(sks_sys_fault_point("event_add"), 0);
@@ -448,15 +438,13 @@ START_TEST(fault_points_fail_by_name)
 	ck_assert_int_eq(errno, ENOSPC);
 	ck_assert_uint_eq(sks_fault_calls("event_add"), 2);
 }
-END_TEST
 
-START_TEST(unknown_fault_point_aborts)
+TEST(unknown_fault_point_aborts, .signal = SIGABRT)
 {
 	sks_sys_fault_point("event_ad");
 }
-END_TEST
 
-START_TEST(forked_child_goes_on_with_a_copy)
+TEST(forked_child_goes_on_with_a_copy)
 {
 	int status;
 	pid_t pid;
@@ -475,7 +463,6 @@ START_TEST(forked_child_goes_on_with_a_copy)
 	ck_assert_int_eq(status, 0);
 	ck_assert_int_eq(use(), EIO);
 }
-END_TEST
 
 #define THREADS 4
 #define USES 5000
@@ -492,7 +479,7 @@ use_often(void *arg)
 	return (void *)failed;
 }
 
-START_TEST(threads_share_one_count)
+TEST(threads_share_one_count)
 {
 	pthread_t threads[THREADS];
 	uintptr_t failed = 0;
@@ -510,9 +497,8 @@ START_TEST(threads_share_one_count)
 	ck_assert_uint_eq(sks_fault_hits(), 3);
 	ck_assert_uint_eq(sks_fault_calls("shutdown"), THREADS * USES);
 }
-END_TEST
 
-START_TEST(rules_may_change_while_threads_use_them)
+TEST(rules_may_change_while_threads_use_them)
 {
 	pthread_t threads[THREADS];
 	int i;
@@ -527,11 +513,10 @@ START_TEST(rules_may_change_while_threads_use_them)
 		ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
 	ck_assert_int_eq(use(), 0);
 }
-END_TEST
 
-/* Runs this program anew, as "check_sys --environment". Its exit status. */
+/* Runs the test of the environment above in this program, anew. Its exit status. */
 static int
-run_with(const char *fault)
+run_with(const char *fault, const char *which)
 {
 	int status;
 	pid_t pid = fork();
@@ -540,9 +525,12 @@ run_with(const char *fault)
 	if (pid == 0) {
 		int null = open("/dev/null", O_WRONLY);
 
+		dup2(null, STDOUT_FILENO);
 		dup2(null, STDERR_FILENO);
 		setenv("SKS_FAULT", fault, 1);
-		execl(program, program, "--environment", (char *)NULL);
+		setenv("SKS_TEST_FAILING", which, 1);
+		execl(program_invocation_name, program_invocation_name,
+		    "calls_fail_as_the_environment_says", (char *)NULL);
 		_exit(99);
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
@@ -550,85 +538,11 @@ run_with(const char *fault)
 	return WEXITSTATUS(status);
 }
 
-START_TEST(environment_has_rules)
+TEST(environment_has_rules)
 {
-	ck_assert_int_eq(run_with("shutdown:EIO:2"), 8 + 2);
-	ck_assert_int_eq(run_with("shutdown:EIO:1+"), 8 + 3);
-	ck_assert_int_eq(run_with(""), 8);
-	ck_assert_int_eq(run_with("shutdown:EWHAT"), EXIT_FAILURE);
-}
-END_TEST
-
-/* The status: 8, and bit k when use k failed. */
-static int
-report_environment(void)
-{
-	int first = sks_sys_shutdown(-1, SHUT_RD) == -1 && errno == EIO;
-	int second = sks_sys_shutdown(-1, SHUT_RD) == -1 && errno == EIO;
-
-	return 8 + second * 2 + first;
-}
-
-static TCase *
-faults(void)
-{
-	TCase *tc = tcase_create("faults");
-
-	tcase_add_checked_fixture(tc, clear, clear);
-	tcase_add_test(tc, good_rules_are_taken);
-	tcase_add_test(tc, bad_rules_are_einval_and_add_nothing);
-	tcase_add_test(tc, rules_strike_when_they_say);
-	tcase_add_test(tc, a_rule_counts_from_when_it_was_added);
-	tcase_add_test(tc, the_oldest_rule_wins_and_all_of_them_count);
-	tcase_add_test(tc, clear_forgets_rules_and_counts);
-	tcase_add_test(tc, more_rules_than_fit_is_enospc_and_adds_nothing);
-	tcase_add_test(tc, allocations_are_one_family);
-	tcase_add_test(tc, memory_is_counted_until_it_is_given_back);
-	tcase_add_test(tc, failed_calls_return_what_libc_returns);
-	tcase_add_test(tc, failed_close_has_closed);
-	tcase_add_test(tc, interrupted_connect_has_begun_and_refused_has_not);
-	tcase_add_test(tc, short_rules_bound_what_each_call_moves);
-	tcase_add_test(tc, short_rules_go_past_many_empty_pieces);
-	tcase_add_test(tc, short_rules_spare_datagrams_and_eventfds);
-	tcase_add_test(tc, an_error_goes_before_a_short);
-	tcase_add_test(tc, fault_points_fail_by_name);
-	tcase_add_test_raise_signal(tc, unknown_fault_point_aborts, SIGABRT);
-	tcase_add_test(tc, forked_child_goes_on_with_a_copy);
-	tcase_add_test(tc, threads_share_one_count);
-	tcase_add_test(tc, rules_may_change_while_threads_use_them);
-	tcase_add_test(tc, environment_has_rules);
-	return tc;
-}
-
-#endif /* SKS_FAULTS */
-
-int
-main(int argc, char **argv)
-{
-	TCase *tc;
-	Suite *s;
-	SRunner *sr;
-	int failed;
-
-#ifdef SKS_FAULTS
-	program = argv[0];
-	if (argc > 1 && strcmp(argv[1], "--environment") == 0)
-		return report_environment();
-#else
-	(void)argc;
-	(void)argv;
-#endif
-	s = suite_create("sys");
-	tc = tcase_create("calls");
-	tcase_add_test(tc, calls_without_faults_are_the_calls);
-	tcase_add_test(tc, child_is_known_by_its_pidfd);
-	suite_add_tcase(s, tc);
-#ifdef SKS_FAULTS
-	suite_add_tcase(s, faults());
-#endif
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	ck_assert_int_eq(run_with("shutdown:EIO:2", "2"), EXIT_SUCCESS);
+	ck_assert_int_eq(run_with("shutdown:EIO:2", "1"), EXIT_FAILURE);
+	ck_assert_int_eq(run_with("shutdown:EIO:1+", "3"), EXIT_SUCCESS);
+	ck_assert_int_eq(run_with("", "0"), EXIT_SUCCESS);
+	ck_assert_int_eq(run_with("shutdown:EWHAT", "0"), EXIT_FAILURE);
 }

@@ -8,6 +8,8 @@
 
 #include <unistd.h>
 
+FIXTURE(acc_setup, acc_teardown);
+
 extern const struct sks_handler throws_handler;
 
 /* Both are served at once, so not where requests run one after the other. */
@@ -26,7 +28,7 @@ ask(int fd, const char *command, const char *answer)
 	peer_expect(fd, answer);
 }
 
-START_TEST(each_throws_its_own_again)
+TEST(each_throws_its_own_again, EACH_STREAM)
 {
 	struct acc acc;
 	int a, b;
@@ -54,9 +56,8 @@ START_TEST(each_throws_its_own_again)
 	close(b);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(who_leaves_first_frees_its_own)
+TEST(who_leaves_first_frees_its_own, EACH_STREAM)
 {
 	struct acc acc;
 	int a, b;
@@ -74,9 +75,8 @@ START_TEST(who_leaves_first_frees_its_own)
 	close(b);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(who_threw_nothing_has_none)
+TEST(who_threw_nothing_has_none, EACH_STREAM)
 {
 	struct acc acc;
 	int a, b, c;
@@ -96,9 +96,8 @@ START_TEST(who_threw_nothing_has_none)
 	close(c);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(who_waits_in_a_destructor_is_alone_with_it)
+TEST(who_waits_in_a_destructor_is_alone_with_it, EACH_STREAM)
 {
 	struct acc acc;
 	int a, b;
@@ -122,9 +121,8 @@ START_TEST(who_waits_in_a_destructor_is_alone_with_it)
 	close(b);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(children_have_their_own)
+TEST(children_have_their_own, EACH_STREAM)
 {
 	struct acc acc;
 	int a;
@@ -138,21 +136,4 @@ START_TEST(children_have_their_own)
 	ask(a, "end\n", "A\n");
 	close(a);
 	acc_free(&acc);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("exceptions");
-	TCase *tc = tcase_create("exceptions");
-
-	tcase_add_checked_fixture(tc, acc_setup, acc_teardown);
-	tcase_add_loop_test(tc, each_throws_its_own_again, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, who_leaves_first_frees_its_own, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, who_threw_nothing_has_none, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, who_waits_in_a_destructor_is_alone_with_it, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, children_have_their_own, 0, ACC_STREAMS);
-	suite_add_tcase(s, tc);
-	return run_suite(s);
 }

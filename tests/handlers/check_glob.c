@@ -53,7 +53,7 @@ is_as(const char *pattern, const char *text)
 	    is_as(pattern + 1, text + 1);
 }
 
-START_TEST(patterns_match_as_those_of_redis)
+TEST(patterns_match_as_those_of_redis, EACH_OF(globs))
 {
 	size_t step;
 
@@ -62,16 +62,14 @@ START_TEST(patterns_match_as_those_of_redis)
 		    strlen(globs[_i].text), step) == globs[_i].yes, "'%s' and '%s'",
 		    globs[_i].pattern, globs[_i].text);
 }
-END_TEST
 
-START_TEST(a_nul_is_a_byte)
+TEST(a_nul_is_a_byte)
 {
 	ck_assert_int_eq(match("a\0?", 3, "a\0b", 3, 3), 1);
 	ck_assert_int_eq(match("a\0?", 3, "a\0", 2, 2), 0);
 }
-END_TEST
 
-START_TEST(short_patterns_match_as_defined)
+TEST(short_patterns_match_as_defined)
 {
 	static const char in_pattern[] = "ab?*", in_text[] = "ab";
 	char pattern[6] = "", text[7] = "";
@@ -87,10 +85,9 @@ START_TEST(short_patterns_match_as_defined)
 			    "'%s' and '%s'", pattern, text);
 		}
 }
-END_TEST
 
 /* Of any length, so that a state is in each place of a machine word and behind its end. */
-START_TEST(long_patterns_match_to_their_last_byte)
+TEST(long_patterns_match_to_their_last_byte)
 {
 	static char pattern[GLOB_MOST], text[GLOB_MOST + 1];
 	size_t n;
@@ -112,10 +109,9 @@ START_TEST(long_patterns_match_to_their_last_byte)
 		text[n - 1] = 'a';
 	}
 }
-END_TEST
 
 /* 8 GiB of steps, if each place of the text were tried with each of the pattern. */
-START_TEST(stars_are_not_tried_again_and_again)
+TEST(stars_are_not_tried_again_and_again)
 {
 	enum { TEXT = 8 << 20 };
 	static char pattern[GLOB_MOST];
@@ -129,21 +125,4 @@ START_TEST(stars_are_not_tried_again_and_again)
 	ck_assert_int_eq(match(pattern, sizeof(pattern), text, TEXT, TEXT), 0);
 	ck_assert_uint_le(glob.words, GLOB_WORDS);
 	free(text);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *suite = suite_create("glob");
-	TCase *tc = tcase_create("glob");
-
-	tcase_add_loop_test(tc, patterns_match_as_those_of_redis, 0,
-	    (int)(sizeof(globs) / sizeof(globs[0])));
-	tcase_add_test(tc, a_nul_is_a_byte);
-	tcase_add_test(tc, short_patterns_match_as_defined);
-	tcase_add_test(tc, long_patterns_match_to_their_last_byte);
-	tcase_add_test(tc, stars_are_not_tried_again_and_again);
-	suite_add_tcase(suite, tc);
-	return run_suite(suite);
 }

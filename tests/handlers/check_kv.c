@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+FIXTURE(no_leaks_setup, no_leaks_teardown);
+
 /* In one piece, byte by byte, and in steps between. */
 static void
 expect_replies(const char *in, const char *reply)
@@ -128,13 +130,12 @@ static const struct {
 	{ "PING\r\n*2\r\n$4\r\nECHO\r\n", "+PONG\r\n" },
 };
 
-START_TEST(answers_as_redis_does)
+TEST(answers_as_redis_does, EACH_OF(exchanges))
 {
 	expect_replies(exchanges[_i].in, exchanges[_i].out);
 }
-END_TEST
 
-START_TEST(keys_and_values_hold_any_byte)
+TEST(keys_and_values_hold_any_byte)
 {
 	static const char in[] = "*3\r\n$3\r\nSET\r\n$3\r\na\0b\r\n$4\r\n\r\n\0\n\r\n"
 	    "*2\r\n$3\r\nGET\r\n$3\r\na\0b\r\n*2\r\n$3\r\nGET\r\n$3\r\na\0c\r\n";
@@ -153,7 +154,6 @@ START_TEST(keys_and_values_hold_any_byte)
 		kv_close();
 	}
 }
-END_TEST
 
 static const char *const http[] = {
 	"POST / HTTP/1.1\r\nHost: localhost:6379\r\nContent-Length: 18\r\n\r\nSET planted yes\r\n",
@@ -164,7 +164,7 @@ static const char *const http[] = {
 	"\r\nCONNECT localhost:6379 HTTP/1.1\r\nSET planted yes\r\n",
 };
 
-START_TEST(nothing_behind_a_line_of_http_is_run)
+TEST(nothing_behind_a_line_of_http_is_run, EACH_OF(http))
 {
 	static const size_t steps[] = { 1, 7, 100000 };
 	size_t i;
@@ -186,10 +186,9 @@ START_TEST(nothing_behind_a_line_of_http_is_run)
 		kv_close();
 	}
 }
-END_TEST
 
 /* Around the sizes where the rfile's buffer ends, and beyond. */
-START_TEST(large_values_come_in_and_out)
+TEST(large_values_come_in_and_out)
 {
 	static const size_t sizes[] = { 250, 4096, 16384, 65000, 65510, 65536, 65537, 300000,
 		1 << 20 };
@@ -211,9 +210,8 @@ START_TEST(large_values_come_in_and_out)
 	ck_assert_uint_le(kv_stats_of(kv->store).used_memory, 1000); /* all was given back */
 	kv_close();
 }
-END_TEST
 
-START_TEST(many_arguments_are_taken)
+TEST(many_arguments_are_taken)
 {
 	static const size_t counts[] = { 15, 16, 17, 1000, 10000, 100000 };
 	size_t i, n, len;
@@ -234,9 +232,8 @@ START_TEST(many_arguments_are_taken)
 	ck_assert_uint_le(kv_stats_of(kv->store).used_memory, 1000);
 	kv_close();
 }
-END_TEST
 
-START_TEST(what_is_too_large_is_refused)
+TEST(what_is_too_large_is_refused)
 {
 	size_t n, len;
 	char *in, *out;
@@ -270,11 +267,10 @@ START_TEST(what_is_too_large_is_refused)
 	ck_assert_uint_le(kv_stats_of(kv->store).used_memory, 1000);
 	kv_close();
 }
-END_TEST
 
 static const char oom[] = "-OOM command not allowed when used memory > 'maxmemory'.\r\n";
 
-START_TEST(no_command_grows_beyond_the_bound)
+TEST(no_command_grows_beyond_the_bound)
 {
 	size_t n, len;
 	char *in, *out;
@@ -304,10 +300,9 @@ START_TEST(no_command_grows_beyond_the_bound)
 	free(out);
 	kv_close();
 }
-END_TEST
 
 /* A length is only a claim: nothing is held for it before its bytes are there. */
-START_TEST(announced_bytes_take_no_memory)
+TEST(announced_bytes_take_no_memory)
 {
 	static const char claim[] = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1073741824\r\nxxx";
 	char *out;
@@ -324,9 +319,8 @@ START_TEST(announced_bytes_take_no_memory)
 	ck_assert_uint_le(kv_stats_of(kv->store).used_memory, 1000);
 	kv_close();
 }
-END_TEST
 
-START_TEST(info_tells_what_is_there)
+TEST(info_tells_what_is_there)
 {
 	char *out;
 	int rc;
@@ -340,35 +334,10 @@ START_TEST(info_tells_what_is_there)
 	kv_expect_reply("GET b\r\nDBSIZE\r\n", 100, "$-1\r\n:1\r\n");
 	kv_close();
 }
-END_TEST
 
-START_TEST(says_what_it_can_not_do)
+TEST(says_what_it_can_not_do)
 {
 	ck_assert_int_eq(sks_plugin_descriptor.refuses, SKS_REFUSES(SKS_PROCESSES));
 	ck_assert_ptr_nonnull(sks_plugin_descriptor.refuses_why);
 	ck_assert_int_eq(sks_plugin_descriptor.serves, SKS_STREAMS);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *suite = suite_create("kv");
-	TCase *tc = tcase_create("protocol");
-
-	tcase_add_checked_fixture(tc, no_leaks_setup, no_leaks_teardown);
-	tcase_add_loop_test(tc, answers_as_redis_does, 0,
-	    (int)(sizeof(exchanges) / sizeof(exchanges[0])));
-	tcase_add_test(tc, keys_and_values_hold_any_byte);
-	tcase_add_loop_test(tc, nothing_behind_a_line_of_http_is_run, 0,
-	    (int)(sizeof(http) / sizeof(http[0])));
-	tcase_add_test(tc, large_values_come_in_and_out);
-	tcase_add_test(tc, many_arguments_are_taken);
-	tcase_add_test(tc, what_is_too_large_is_refused);
-	tcase_add_test(tc, no_command_grows_beyond_the_bound);
-	tcase_add_test(tc, announced_bytes_take_no_memory);
-	tcase_add_test(tc, info_tells_what_is_there);
-	tcase_add_test(tc, says_what_it_can_not_do);
-	suite_add_tcase(suite, tc);
-	return run_suite(suite);
 }

@@ -26,6 +26,8 @@ teardown(void)
 	acc_teardown();
 }
 
+FIXTURE(setup, teardown);
+
 static void
 open_server(struct acc *acc, int i)
 {
@@ -35,7 +37,8 @@ open_server(struct acc *acc, int i)
 	acc_start(acc);
 }
 
-START_TEST(clients_share_one_store)
+/* kv refuses processes, which cannot share a store. */
+TEST(clients_share_one_store, EACH_MODE_IN_ONE_MEMORY)
 {
 	struct acc acc;
 	int a, b;
@@ -55,9 +58,8 @@ START_TEST(clients_share_one_store)
 	peer_expect_eof(b);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(a_browser_that_posts_is_named_and_closed)
+TEST(a_browser_that_posts_is_named_and_closed, EACH_MODE_IN_ONE_MEMORY)
 {
 	struct acc acc;
 	char *text;
@@ -79,9 +81,8 @@ START_TEST(a_browser_that_posts_is_named_and_closed)
 	close(fd);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(increments_of_many_clients_add_up)
+TEST(increments_of_many_clients_add_up, EACH_MODE_IN_ONE_MEMORY)
 {
 	enum { CLIENTS = 16, ROUNDS = 20, AT_ONCE = 10 };
 	char text[AT_ONCE * 8 + 1] = "", reply[64];
@@ -110,10 +111,9 @@ START_TEST(increments_of_many_clients_add_up)
 	close(fd[0]);
 	acc_free(&acc);
 }
-END_TEST
 
 /* Others are served while one is in the middle of a command; not where there is one at a time. */
-START_TEST(half_a_command_holds_up_nobody)
+TEST(half_a_command_holds_up_nobody, EACH_MODE_IN_ONE_MEMORY)
 {
 	struct acc acc;
 	int slow, other;
@@ -140,10 +140,9 @@ START_TEST(half_a_command_holds_up_nobody)
 	close(other);
 	acc_free(&acc);
 }
-END_TEST
 
 /* Values on their way to a client that does not read are whole, whatever happens to the key. */
-START_TEST(values_are_sent_whole_while_they_change)
+TEST(values_are_sent_whole_while_they_change, EACH_MODE_IN_ONE_MEMORY)
 {
 	enum { SIZE = 1 << 20, TIMES = 4 };
 	char *in = malloc(SIZE), *all, *at;
@@ -191,22 +190,4 @@ START_TEST(values_are_sent_whole_while_they_change)
 	acc_free(&acc);
 	kv_store_delete(kv->store, "k", 1);
 	ck_assert_uint_le(kv_stats_of(kv->store).used_memory, 1000);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *suite = suite_create("kv_server");
-	TCase *tc = tcase_create("server");
-
-	tcase_add_checked_fixture(tc, setup, teardown);
-	/* kv refuses processes, which cannot share a store */
-	tcase_add_loop_test(tc, clients_share_one_store, 0, ACC_ONE_MEMORY(ACC_MODES));
-	tcase_add_loop_test(tc, a_browser_that_posts_is_named_and_closed, 0, ACC_ONE_MEMORY(ACC_MODES));
-	tcase_add_loop_test(tc, increments_of_many_clients_add_up, 0, ACC_ONE_MEMORY(ACC_MODES));
-	tcase_add_loop_test(tc, half_a_command_holds_up_nobody, 0, ACC_ONE_MEMORY(ACC_MODES));
-	tcase_add_loop_test(tc, values_are_sent_whole_while_they_change, 0, ACC_ONE_MEMORY(ACC_MODES));
-	suite_add_tcase(suite, tc);
-	return run_suite(suite);
 }

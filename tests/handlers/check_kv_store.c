@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+FIXTURE(no_leaks_setup, no_leaks_teardown);
+
 static int
 random_number(void)
 {
@@ -25,7 +27,7 @@ random_number(void)
 }
 
 /* Of Python's hash(b"...") with PYTHONHASHSEED=0, whose key is zero. */
-START_TEST(siphash_gives_known_values)
+TEST(siphash_gives_known_values)
 {
 	static const uint64_t key[2];
 
@@ -34,9 +36,8 @@ START_TEST(siphash_gives_known_values)
 	ck_assert_uint_eq(siphash(key, "abcdefgh", 8), 0x3f7b849c0b8e35ea);
 	ck_assert_uint_eq(siphash(key, "abcdefghijklmnopq", 17), 0x61c47e6da27eaccc);
 }
-END_TEST
 
-START_TEST(numbers_are_read_strictly)
+TEST(numbers_are_read_strictly)
 {
 	static const char *const bad[] = { "", "-", "+1", " 1", "1 ", "01", "-0", "1e3", "0x1",
 		"9223372036854775808", "-9223372036854775809", "99999999999999999999999" };
@@ -52,9 +53,8 @@ START_TEST(numbers_are_read_strictly)
 	ck_assert_int_eq(kv_number("-9223372036854775808", 20, &n), 0);
 	ck_assert(n == INT64_MIN);
 }
-END_TEST
 
-START_TEST(the_heap_gives_what_is_due_first)
+TEST(the_heap_gives_what_is_due_first)
 {
 	enum { N = 1000 };
 	struct budget budget = { 0 };
@@ -86,10 +86,9 @@ START_TEST(the_heap_gives_what_is_due_first)
 	kv_expiry_end(&expiry);
 	ck_assert_uint_eq(budget_used(&budget), 0);
 }
-END_TEST
 
 /* In an order of its own for each step, so that the table grows and shrinks in all places. */
-START_TEST(keys_are_found_while_the_table_grows_and_shrinks)
+TEST(keys_are_found_while_the_table_grows_and_shrinks)
 {
 	enum { N = 20011, STEP = 7919 };
 	struct kv_store *store = kv_new_store(0);
@@ -124,9 +123,8 @@ START_TEST(keys_are_found_while_the_table_grows_and_shrinks)
 	ck_assert_uint_le(kv_stats_of(store).used_memory, empty + 4096);
 	kv_store_free(store);
 }
-END_TEST
 
-START_TEST(values_are_replaced_in_place_and_anew)
+TEST(values_are_replaced_in_place_and_anew)
 {
 	struct kv_store *store = kv_new_store(0);
 	struct kv_entry *lent;
@@ -151,9 +149,8 @@ START_TEST(values_are_replaced_in_place_and_anew)
 	ck_assert_uint_lt(kv_stats_of(store).used_memory, 1600);
 	kv_store_free(store);
 }
-END_TEST
 
-START_TEST(conditions_hold_or_nothing_is_stored)
+TEST(conditions_hold_or_nothing_is_stored)
 {
 	struct kv_store *store = kv_new_store(0);
 
@@ -169,9 +166,8 @@ START_TEST(conditions_hold_or_nothing_is_stored)
 	kv_expect(store, "k", "d");
 	kv_store_free(store);
 }
-END_TEST
 
-START_TEST(keys_expire_at_their_time)
+TEST(keys_expire_at_their_time)
 {
 	struct kv_store *store = kv_new_store(0);
 	int64_t sum;
@@ -196,9 +192,8 @@ START_TEST(keys_expire_at_their_time)
 	ck_assert_uint_eq(kv_stats_of(store).expiring, 1);
 	kv_store_free(store);
 }
-END_TEST
 
-START_TEST(memory_of_expired_keys_comes_back)
+TEST(memory_of_expired_keys_comes_back)
 {
 	struct kv_store *store = kv_new_store(0);
 	size_t empty = kv_stats_of(store).used_memory;
@@ -218,9 +213,8 @@ START_TEST(memory_of_expired_keys_comes_back)
 	ck_assert_uint_le(kv_stats_of(store).used_memory, empty + 4096);
 	kv_store_free(store);
 }
-END_TEST
 
-START_TEST(the_bound_holds_and_the_store_goes_on)
+TEST(the_bound_holds_and_the_store_goes_on)
 {
 	struct kv_store *store = kv_new_store(100000);
 	struct kv_entry *lent;
@@ -245,9 +239,8 @@ START_TEST(the_bound_holds_and_the_store_goes_on)
 	ck_assert_int_eq(kv_put(store, "key:0", "some bytes that are a value", 0, 0), 1);
 	kv_store_free(store);
 }
-END_TEST
 
-START_TEST(expired_keys_make_room)
+TEST(expired_keys_make_room)
 {
 	struct kv_store *store = kv_new_store(100000);
 	int n = kv_fill(store, 50);
@@ -266,14 +259,12 @@ START_TEST(expired_keys_make_room)
 	}
 	kv_store_free(store);
 }
-END_TEST
 
-START_TEST(a_store_without_memory_for_itself_is_refused)
+TEST(a_store_without_memory_for_itself_is_refused)
 {
 	ck_assert_ptr_null(kv_store_new(100));
 	ck_assert_int_eq(errno, ENOSPC);
 }
-END_TEST
 
 /* -- walks -- */
 
@@ -324,7 +315,7 @@ change(struct kv_store *store, const char *with, int begin, int end)
 	}
 }
 
-START_TEST(a_walk_meets_each_key_once_whatever_comes_and_goes)
+TEST(a_walk_meets_each_key_once_whatever_comes_and_goes, TIMES(4))
 {
 	enum { N = 3000, OTHERS = 9000 };
 	static const int plans[][2] = { { 0, 0 }, { 0, OTHERS }, { OTHERS, 0 }, { 100, 5000 } };
@@ -352,10 +343,9 @@ START_TEST(a_walk_meets_each_key_once_whatever_comes_and_goes)
 		ck_assert_msg(met[k] == 1, "key:%d was met %d times", k, met[k]);
 	kv_store_free(store);
 }
-END_TEST
 
 /* All but a few bytes of the bound are somebody else's, so the table cannot grow. */
-START_TEST(a_walk_meets_each_key_once_in_long_buckets)
+TEST(a_walk_meets_each_key_once_in_long_buckets)
 {
 	enum { N = 64 * 3 * KV_WALK_MOST, LEFT = 400 };
 	struct kv_store *store = kv_new_store(64 << 20);
@@ -379,9 +369,8 @@ START_TEST(a_walk_meets_each_key_once_in_long_buckets)
 		ck_assert_msg(met[k] == 1, "key:%d was met %d times", k, met[k]);
 	kv_store_free(store);
 }
-END_TEST
 
-START_TEST(a_walk_meets_nothing_that_has_expired)
+TEST(a_walk_meets_nothing_that_has_expired)
 {
 	struct kv_store *store = kv_new_store(0);
 	struct kv_walk walk = { 0 };
@@ -396,10 +385,9 @@ START_TEST(a_walk_meets_nothing_that_has_expired)
 	ck_assert_int_eq(met[1], 1);
 	kv_store_free(store);
 }
-END_TEST
 
 /* Large ones are copied before the lock is taken, with the same outcome. */
-START_TEST(large_values_are_stored_or_not_as_small_ones)
+TEST(large_values_are_stored_or_not_as_small_ones)
 {
 	enum { LARGE = 100000 };
 	struct kv_store *store = kv_new_store(3 * LARGE);
@@ -427,31 +415,4 @@ START_TEST(large_values_are_stored_or_not_as_small_ones)
 	kv_expect(store, "m", value);
 	free(value);
 	kv_store_free(store);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *suite = suite_create("kv_store");
-	TCase *tc = tcase_create("store");
-
-	tcase_add_checked_fixture(tc, no_leaks_setup, no_leaks_teardown);
-	tcase_add_test(tc, siphash_gives_known_values);
-	tcase_add_test(tc, numbers_are_read_strictly);
-	tcase_add_test(tc, the_heap_gives_what_is_due_first);
-	tcase_add_test(tc, keys_are_found_while_the_table_grows_and_shrinks);
-	tcase_add_test(tc, values_are_replaced_in_place_and_anew);
-	tcase_add_test(tc, conditions_hold_or_nothing_is_stored);
-	tcase_add_test(tc, keys_expire_at_their_time);
-	tcase_add_test(tc, memory_of_expired_keys_comes_back);
-	tcase_add_test(tc, the_bound_holds_and_the_store_goes_on);
-	tcase_add_test(tc, expired_keys_make_room);
-	tcase_add_test(tc, a_store_without_memory_for_itself_is_refused);
-	tcase_add_loop_test(tc, a_walk_meets_each_key_once_whatever_comes_and_goes, 0, 4);
-	tcase_add_test(tc, a_walk_meets_each_key_once_in_long_buckets);
-	tcase_add_test(tc, a_walk_meets_nothing_that_has_expired);
-	tcase_add_test(tc, large_values_are_stored_or_not_as_small_ones);
-	suite_add_tcase(suite, tc);
-	return run_suite(suite);
 }

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+FIXTURE(rig_setup, no_leaks_teardown);
+
 /* A client on a fiber, and others that want their turn meanwhile. */
 struct busy {
 	const char *in;
@@ -85,7 +87,7 @@ slow_pattern(size_t *n)
 	return in;
 }
 
-START_TEST(keys_lets_others_go_first)
+TEST(keys_lets_others_go_first)
 {
 	struct busy busy = { 0 };
 	char *in;
@@ -100,9 +102,8 @@ START_TEST(keys_lets_others_go_first)
 	free(in);
 	kv_close();
 }
-END_TEST
 
-START_TEST(keys_of_a_large_store_lets_others_go_first)
+TEST(keys_of_a_large_store_lets_others_go_first)
 {
 	enum { N = 30000 };
 	struct busy busy = { .in = "KEYS *\r\n", .n = 8 };
@@ -121,9 +122,8 @@ START_TEST(keys_of_a_large_store_lets_others_go_first)
 	ck_assert_uint_eq(kv_stats_of(kv->store).keys, N);
 	kv_close();
 }
-END_TEST
 
-START_TEST(many_keys_at_once_let_others_go_first)
+TEST(many_keys_at_once_let_others_go_first, TIMES(2))
 {
 	struct busy busy = { 0 };
 	char *in;
@@ -137,7 +137,6 @@ START_TEST(many_keys_at_once_let_others_go_first)
 	free(in);
 	kv_close();
 }
-END_TEST
 
 /* As at the end of a drain. */
 static int
@@ -159,7 +158,7 @@ ask_and_cancel(void *arg)
 	ck_assert_int_eq(sks_child_join(child, &result), 0);
 }
 
-START_TEST(keys_ends_when_it_is_cancelled)
+TEST(keys_ends_when_it_is_cancelled)
 {
 	struct busy busy = { 0 };
 	char *in;
@@ -173,20 +172,4 @@ START_TEST(keys_ends_when_it_is_cancelled)
 	free(busy.out);
 	free(in);
 	kv_close();
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *suite = suite_create("kv_work");
-	TCase *tc = tcase_create("work");
-
-	tcase_add_checked_fixture(tc, rig_setup, no_leaks_teardown);
-	tcase_add_test(tc, keys_lets_others_go_first);
-	tcase_add_test(tc, keys_of_a_large_store_lets_others_go_first);
-	tcase_add_loop_test(tc, many_keys_at_once_let_others_go_first, 0, 2);
-	tcase_add_test(tc, keys_ends_when_it_is_cancelled);
-	suite_add_tcase(suite, tc);
-	return run_suite(suite);
 }

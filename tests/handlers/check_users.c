@@ -30,6 +30,8 @@ teardown(void)
 	acc_teardown();
 }
 
+FIXTURE(setup, teardown);
+
 static void
 open_server(struct acc *acc, int i)
 {
@@ -99,7 +101,8 @@ lines(const struct acc *acc, const char *end, int *all)
 	return n;
 }
 
-START_TEST(lists_those_who_are_here)
+/* In a process of its own a client is on a list of its own. */
+TEST(lists_those_who_are_here, EACH_STREAM_IN_ONE_MEMORY)
 {
 	struct acc acc;
 	int a, b, all;
@@ -120,10 +123,9 @@ START_TEST(lists_those_who_are_here)
 	ck_eventually((lines(&acc, "ben", &all), all == 1));
 	acc_free(&acc);
 }
-END_TEST
 
 /* It waits for its first line without a handler, but it is here. */
-START_TEST(lists_those_who_are_silent)
+TEST(lists_those_who_are_silent, EACH_STREAM_IN_ONE_MEMORY)
 {
 	int fd[8], i, all;
 	struct acc acc;
@@ -138,9 +140,8 @@ START_TEST(lists_those_who_are_silent)
 		close(fd[i]);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(answers_as_a_finger_service)
+TEST(answers_as_a_finger_service, EACH_STREAM_IN_ONE_MEMORY)
 {
 	struct acc acc;
 	char *text;
@@ -172,9 +173,8 @@ START_TEST(answers_as_a_finger_service)
 	close(a);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(a_browser_that_posts_gets_no_name)
+TEST(a_browser_that_posts_gets_no_name, EACH_STREAM_IN_ONE_MEMORY)
 {
 	struct acc acc;
 	int all;
@@ -185,10 +185,9 @@ START_TEST(a_browser_that_posts_gets_no_name)
 	ck_eventually((lines(&acc, "planted\r\n", &all), all == 1));
 	acc_free(&acc);
 }
-END_TEST
 
 /* To a datagram as much as fits a packet; and it is no connection. */
-START_TEST(answers_datagrams)
+TEST(answers_datagrams, EACH_MODE_IN_ONE_MEMORY)
 {
 	char reply[2000], address[128], *text;
 	struct sks_options options = { .data = users };
@@ -219,10 +218,9 @@ START_TEST(answers_datagrams)
 	close(ask_fd);
 	acc_free(&acc);
 }
-END_TEST
 
 /* Those who come and go at once leave nothing behind. */
-START_TEST(list_is_empty_after_a_storm)
+TEST(list_is_empty_after_a_storm, EACH_STREAM_IN_ONE_MEMORY)
 {
 	struct acc acc;
 	int i, k, all;
@@ -242,10 +240,9 @@ START_TEST(list_is_empty_after_a_storm)
 	ck_eventually((lines(&acc, "x\r\n", &all), all == 1));
 	acc_free(&acc);
 }
-END_TEST
 
 /* A shutdown with everybody still there: each finish finds the list as it should be. */
-START_TEST(shutdown_takes_everybody_off)
+TEST(shutdown_takes_everybody_off, EACH_STREAM_IN_ONE_MEMORY)
 {
 	struct acc acc;
 	int fd[20], i;
@@ -260,32 +257,10 @@ START_TEST(shutdown_takes_everybody_off)
 	ck_assert_int_eq(acc.rc, 0);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(says_what_it_can_not_do)
+TEST(says_what_it_can_not_do)
 {
 	ck_assert_int_eq(plugin.refuses, SKS_REFUSES(SKS_PROCESSES));
 	ck_assert_ptr_nonnull(plugin.refuses_why);
 	ck_assert_int_eq(plugin.serves, 0);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *suite = suite_create("users");
-	TCase *tc = tcase_create("users");
-
-	tcase_add_checked_fixture(tc, setup, teardown);
-	/* users lists nobody else in a process of its own */
-	tcase_add_loop_test(tc, lists_those_who_are_here, 0, ACC_ONE_MEMORY(ACC_STREAMS));
-	tcase_add_loop_test(tc, lists_those_who_are_silent, 0, ACC_ONE_MEMORY(ACC_STREAMS));
-	tcase_add_loop_test(tc, answers_as_a_finger_service, 0, ACC_ONE_MEMORY(ACC_STREAMS));
-	tcase_add_loop_test(tc, a_browser_that_posts_gets_no_name, 0, ACC_ONE_MEMORY(ACC_STREAMS));
-	tcase_add_loop_test(tc, answers_datagrams, 0, ACC_ONE_MEMORY(ACC_MODES));
-	tcase_add_loop_test(tc, list_is_empty_after_a_storm, 0, ACC_ONE_MEMORY(ACC_STREAMS));
-	tcase_add_loop_test(tc, shutdown_takes_everybody_off, 0, ACC_ONE_MEMORY(ACC_STREAMS));
-	tcase_add_test(tc, says_what_it_can_not_do);
-	suite_add_tcase(suite, tc);
-	return run_suite(suite);
 }

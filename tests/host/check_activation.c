@@ -29,8 +29,11 @@ hello(struct sks_request *req)
 	return sks_puts(req->wfile, "hello");
 }
 
-/* In place of passed sockets between tests, so that nothing else gets their numbers. */
-static void
+/*
+ * In place of passed sockets before and between tests, so that nothing else gets their numbers,
+ * files of Check neither.
+ */
+__attribute__((constructor)) static void
 fill_numbers(void)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC), i;
@@ -47,6 +50,7 @@ set_up(void)
 {
 	int i;
 
+	no_leaks_setup();
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDNAMES");
@@ -63,8 +67,10 @@ tear_down(void)
 	sks_server_free(server);
 	fill_numbers();
 	log_forget();
-	sks_set_log(NULL, NULL);
+	no_leaks_teardown();
 }
+
+FIXTURE(set_up, tear_down);
 
 /* A socket at that number, without FD_CLOEXEC, as a service manager passes it. */
 static void
@@ -122,7 +128,7 @@ refused(const char *name, int error, const char *words)
 	ck_assert_int_eq(sks_server_fileno(server, 0), -1);
 }
 
-START_TEST(all_that_were_passed_are_listened_on)
+TEST(all_that_were_passed_are_listened_on)
 {
 	char address[64];
 	int fd;
@@ -137,9 +143,8 @@ START_TEST(all_that_were_passed_are_listened_on)
 	peer_expect(fd, "hello");
 	peer_expect_eof(fd);
 }
-END_TEST
 
-START_TEST(those_of_a_name_are_listened_on)
+TEST(those_of_a_name_are_listened_on)
 {
 	pass(3, SOCK_STREAM, 1);
 	pass(4, SOCK_STREAM, 1);
@@ -152,18 +157,16 @@ START_TEST(those_of_a_name_are_listened_on)
 	ck_assert_int_eq(sks_server_listen_inherited(server, "a"), 0);
 	ck_assert_int_eq(sks_server_fileno(server, 2), 3);
 }
-END_TEST
 
-START_TEST(without_names_all_are_unknown)
+TEST(without_names_all_are_unknown)
 {
 	pass(3, SOCK_STREAM, 1);
 	environment("1", NULL);
 	refused("web", ENOENT, "no socket of that name");
 	listens_on("unknown", 3, 1);
 }
-END_TEST
 
-START_TEST(the_same_is_not_taken_twice)
+TEST(the_same_is_not_taken_twice)
 {
 	pass(3, SOCK_STREAM, 1);
 	pass(4, SOCK_STREAM, 1);
@@ -174,17 +177,15 @@ START_TEST(the_same_is_not_taken_twice)
 	ck_assert_int_eq(log_count("listen on fd:3: it is listened on already"), 1);
 	ck_assert_int_eq(sks_server_fileno(server, 1), -1);
 }
-END_TEST
 
-START_TEST(none_is_said)
+TEST(none_is_said)
 {
 	refused("", ENOENT, "systemd: no sockets were passed");
 	setenv("LISTEN_FDS", "1", 1);
 	refused("", ENOENT, "systemd: no sockets were passed");
 }
-END_TEST
 
-START_TEST(those_of_another_process_are_left_alone)
+TEST(those_of_another_process_are_left_alone)
 {
 	pass(3, SOCK_STREAM, 1);
 	environment("1", NULL);
@@ -196,9 +197,8 @@ START_TEST(those_of_another_process_are_left_alone)
 	setenv("LISTEN_PID", "-1", 1);
 	refused("", EINVAL, "LISTEN_PID=-1: not a process");
 }
-END_TEST
 
-START_TEST(a_wrong_number_is_refused)
+TEST(a_wrong_number_is_refused, TIMES(8))
 {
 	static const char *const wrong[] = { "", "0", "-1", "x", "1x", " 1", "99999999999999999999",
 		"2147483647" };
@@ -207,9 +207,8 @@ START_TEST(a_wrong_number_is_refused)
 	environment(wrong[_i], NULL);
 	refused("", EINVAL, "not a number of sockets");
 }
-END_TEST
 
-START_TEST(more_than_there_are_is_refused)
+TEST(more_than_there_are_is_refused, TIMES(2))
 {
 	static const char *const wrong[] = { "2", "1000000000" };
 
@@ -217,17 +216,15 @@ START_TEST(more_than_there_are_is_refused)
 	environment(wrong[_i], NULL);
 	refused("", EBADF, "descriptor 4: Bad file descriptor");
 }
-END_TEST
 
-START_TEST(names_must_be_as_many)
+TEST(names_must_be_as_many)
 {
 	pass(3, SOCK_STREAM, 1);
 	environment("1", "a:b");
 	refused("a", EINVAL, "LISTEN_FDNAMES=a:b: not a name for each of LISTEN_FDS");
 }
-END_TEST
 
-START_TEST(what_is_no_listening_socket_is_refused)
+TEST(what_is_no_listening_socket_is_refused)
 {
 	pass(3, SOCK_STREAM, 1);
 	environment("2", "good:bad");
@@ -238,28 +235,4 @@ START_TEST(what_is_no_listening_socket_is_refused)
 	ck_assert_int_eq(open("/dev/null", O_RDONLY), 4);
 	refused("", ENOTSOCK, "listen on fd:4: Socket operation on non-socket");
 	listens_on("good", 3, 1);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *suite = suite_create("activation");
-	TCase *tc = tcase_create("activation");
-
-	fill_numbers(); /* before Check opens files of its own */
-	tcase_add_checked_fixture(tc, no_leaks_setup, no_leaks_teardown);
-	tcase_add_checked_fixture(tc, set_up, tear_down);
-	tcase_add_test(tc, all_that_were_passed_are_listened_on);
-	tcase_add_test(tc, those_of_a_name_are_listened_on);
-	tcase_add_test(tc, without_names_all_are_unknown);
-	tcase_add_test(tc, the_same_is_not_taken_twice);
-	tcase_add_test(tc, none_is_said);
-	tcase_add_test(tc, those_of_another_process_are_left_alone);
-	tcase_add_loop_test(tc, a_wrong_number_is_refused, 0, 8);
-	tcase_add_loop_test(tc, more_than_there_are_is_refused, 0, 2);
-	tcase_add_test(tc, names_must_be_as_many);
-	tcase_add_test(tc, what_is_no_listening_socket_is_refused);
-	suite_add_tcase(suite, tc);
-	return run_suite(suite);
 }

@@ -140,9 +140,11 @@ tear_down(void)
 	acc_teardown();
 }
 
+FIXTURE(set_up, tear_down);
+
 /* -- finding -- */
 
-START_TEST(a_path_is_loaded_and_tells_what_it_is)
+TEST(a_path_is_loaded_and_tells_what_it_is)
 {
 	struct sks_module *module = must_load(copy("hooks"));
 
@@ -155,9 +157,8 @@ START_TEST(a_path_is_loaded_and_tells_what_it_is)
 	sks_module_free(module);
 	ck_assert_int_eq(log_lines(), 0);
 }
-END_TEST
 
-START_TEST(a_name_is_looked_for_in_folder_after_folder)
+TEST(a_name_is_looked_for_in_folder_after_folder)
 {
 	struct sks_module *module;
 
@@ -174,7 +175,6 @@ START_TEST(a_name_is_looked_for_in_folder_after_folder)
 	ck_assert_str_eq(sks_module_file(module), at("second/hooks.so"));
 	sks_module_free(module);
 }
-END_TEST
 
 static int
 keep_name(const char *name, const char *path, void *arg)
@@ -195,7 +195,7 @@ stop_at_once(const char *name, const char *path, void *arg)
 	return 7;
 }
 
-START_TEST(all_that_can_be_found_are_listed_once)
+TEST(all_that_can_be_found_are_listed_once)
 {
 	char names[1000] = "";
 	int calls = 0;
@@ -214,9 +214,8 @@ START_TEST(all_that_can_be_found_are_listed_once)
 	ck_assert_int_eq(sks_module_each(stop_at_once, &calls), 7);
 	ck_assert_int_eq(calls, 1);
 }
-END_TEST
 
-START_TEST(what_is_not_there_is_said_with_where_it_was_looked_for)
+TEST(what_is_not_there_is_said_with_where_it_was_looked_for)
 {
 	refused(at("nothing.so"), ENOENT, "/nothing.so: not found");
 	refused("nothing", ENOENT, "plugin nothing: not found in /");
@@ -226,9 +225,8 @@ START_TEST(what_is_not_there_is_said_with_where_it_was_looked_for)
 	write_file(at("file"), "", 0);
 	refused(at("file/x.so"), ENOENT, "not found");
 }
-END_TEST
 
-START_TEST(a_symbolic_link_is_followed)
+TEST(a_symbolic_link_is_followed)
 {
 	struct sks_module *module;
 
@@ -240,11 +238,12 @@ START_TEST(a_symbolic_link_is_followed)
 	ck_assert_int_eq(symlink("loop.so", at("loop.so")), 0);
 	refused(at("loop.so"), ELOOP, "loop.so: ");
 }
-END_TEST
 
 /* -- files that are none -- */
 
-START_TEST(what_is_no_shared_object_is_refused)
+FIXTURE(set_up, tear_down);
+
+TEST(what_is_no_shared_object_is_refused)
 {
 	static const char text[] = "#!/bin/sh\necho hello, I am a script and no ELF file at all\n";
 
@@ -259,9 +258,8 @@ START_TEST(what_is_no_shared_object_is_refused)
 	ck_assert_int_eq(mkfifo(at("fifo.so"), 0600), 0);
 	refused(at("fifo.so"), EPERM, "fifo.so: not a regular file");
 }
-END_TEST
 
-START_TEST(a_file_for_another_machine_is_refused)
+TEST(a_file_for_another_machine_is_refused)
 {
 	ElfW(Ehdr) header;
 	char *bytes;
@@ -289,7 +287,6 @@ START_TEST(a_file_for_another_machine_is_refused)
 	refused(at("program.so"), ENOEXEC, "program.so: not a shared object");
 	free(bytes);
 }
-END_TEST
 
 /* Where the last byte is that gets mapped. */
 static size_t
@@ -311,7 +308,7 @@ mapped_end(const char *bytes)
 }
 
 /* The first use of a page that is not there would be a SIGBUS. */
-START_TEST(a_file_that_was_cut_anywhere_is_refused)
+TEST(a_file_that_was_cut_anywhere_is_refused)
 {
 	struct sks_module *module;
 	size_t n, end, cut;
@@ -332,7 +329,6 @@ START_TEST(a_file_that_was_cut_anywhere_is_refused)
 	sks_module_free(module);
 	free(bytes);
 }
-END_TEST
 
 /* -- shared objects that are no plugin, or not ours -- */
 
@@ -354,13 +350,12 @@ static const struct {
 	{ "bad_bounds", EINVAL, "frozen: option number: its default 101: must be 1 to 100" },
 };
 
-START_TEST(a_wrong_plugin_is_refused_by_name)
+TEST(a_wrong_plugin_is_refused_by_name, EACH_OF(wrong))
 {
 	refused(copy(wrong[_i].name), wrong[_i].error, wrong[_i].words);
 }
-END_TEST
 
-START_TEST(a_plugin_of_the_first_version_serves_for_ever)
+TEST(a_plugin_of_the_first_version_serves_for_ever)
 {
 	struct sks_module *module = must_load(copy("frozen"));
 	struct sks_server *server;
@@ -382,11 +377,10 @@ START_TEST(a_plugin_of_the_first_version_serves_for_ever)
 	sks_server_free(server);
 	sks_module_free(module);
 }
-END_TEST
 
 #if WITH_CXX
 /* This program has no C++ runtime until it loads the plugin, whose own it may be. */
-START_TEST(a_plugin_in_cxx_has_exceptions_for_each_request)
+TEST(a_plugin_in_cxx_has_exceptions_for_each_request, TIMES(2))
 {
 	struct sks_module *module = must_load(copy(_i == 0 ? "throws" : "throws_alone"));
 	struct acc acc = { .mode = &acc_modes[0] };
@@ -410,12 +404,11 @@ START_TEST(a_plugin_in_cxx_has_exceptions_for_each_request)
 	acc_free(&acc);
 	sks_module_free(module);
 }
-END_TEST
 #endif
 
 /* -- files that others could have written -- */
 
-START_TEST(what_others_may_write_is_refused)
+TEST(what_others_may_write_is_refused)
 {
 	static const char *const why = "may be written by others";
 	const char *path;
@@ -436,9 +429,8 @@ START_TEST(what_others_may_write_is_refused)
 	chmod(at("folder"), 0755);
 	sks_module_free(must_load(path));
 }
-END_TEST
 
-START_TEST(folders_above_must_not_let_others_replace_it)
+TEST(folders_above_must_not_let_others_replace_it)
 {
 	const char *path;
 
@@ -450,9 +442,8 @@ START_TEST(folders_above_must_not_let_others_replace_it)
 	chmod(at("above"), 01777); /* as /tmp: nobody renames what is not his */
 	sks_module_free(must_load(path));
 }
-END_TEST
 
-START_TEST(what_belongs_to_others_is_refused)
+TEST(what_belongs_to_others_is_refused)
 {
 	const char *path = copy("hooks");
 
@@ -466,9 +457,10 @@ START_TEST(what_belongs_to_others_is_refused)
 	ck_assert_int_eq(chown(acc_dir, 0, 0), 0);
 	sks_module_free(must_load(path));
 }
-END_TEST
 
 /* -- options and hooks -- */
+
+FIXTURE(set_up, tear_down);
 
 static int *
 counter(const struct sks_module *module, const char *name)
@@ -489,7 +481,7 @@ said(const char *words)
 	log_forget();
 }
 
-START_TEST(a_wrong_option_is_refused_in_one_line)
+TEST(a_wrong_option_is_refused_in_one_line)
 {
 	struct sks_module *module = must_load(copy("hooks"));
 
@@ -512,9 +504,8 @@ START_TEST(a_wrong_option_is_refused_in_one_line)
 	sks_module_free(module);
 	ck_assert_int_eq(log_lines(), 0);
 }
-END_TEST
 
-START_TEST(a_required_option_must_be_set)
+TEST(a_required_option_must_be_set)
 {
 	struct sks_module *module = must_load(copy("hooks"));
 
@@ -525,9 +516,8 @@ START_TEST(a_required_option_must_be_set)
 	ck_assert_int_eq(*counter(module, "hooks_inits"), 0);
 	sks_module_free(module);
 }
-END_TEST
 
-START_TEST(init_and_exit_run_once)
+TEST(init_and_exit_run_once)
 {
 	struct sks_module *module = must_load(copy("hooks"));
 	struct sks_options options = { .mode = SKS_THREADS };
@@ -549,9 +539,8 @@ START_TEST(init_and_exit_run_once)
 	sks_module_free(module);
 	ck_assert_int_eq(*exits, 1);
 }
-END_TEST
 
-START_TEST(an_init_that_fails_says_why_and_has_no_exit)
+TEST(an_init_that_fails_says_why_and_has_no_exit)
 {
 	struct sks_module *module = must_load(copy("hooks"));
 	int *exits = counter(module, "hooks_exits");
@@ -564,7 +553,6 @@ START_TEST(an_init_that_fails_says_why_and_has_no_exit)
 	sks_module_free(module);
 	ck_assert_int_eq(*exits, 0);
 }
-END_TEST
 
 /* Serves one datagram. */
 static void
@@ -585,7 +573,7 @@ ask(struct sks_module *module, const char *answer)
 	sks_server_free(server);
 }
 
-START_TEST(the_same_file_twice_has_options_of_its_own)
+TEST(the_same_file_twice_has_options_of_its_own)
 {
 	struct sks_module *a = must_load(copy("hooks")), *b = must_load(at("hooks.so"));
 
@@ -600,9 +588,8 @@ START_TEST(the_same_file_twice_has_options_of_its_own)
 	ask(b, "b=b=");
 	sks_module_free(b);
 }
-END_TEST
 
-START_TEST(a_mode_it_refuses_is_refused_with_the_reason)
+TEST(a_mode_it_refuses_is_refused_with_the_reason, TIMES(2))
 {
 	static const int modes[] = { SKS_SERIAL, SKS_PROCESSES };
 	static const char *const words[] = {
@@ -619,9 +606,8 @@ START_TEST(a_mode_it_refuses_is_refused_with_the_reason)
 	ck_assert_int_eq(*counter(module, "hooks_inits"), 0);
 	sks_module_free(module);
 }
-END_TEST
 
-START_TEST(only_what_it_serves_is_listened_on)
+TEST(only_what_it_serves_is_listened_on)
 {
 	struct sks_module *module = must_load(copy("hooks"));
 	struct sks_server *server;
@@ -648,9 +634,8 @@ START_TEST(only_what_it_serves_is_listened_on)
 	sks_server_free(server);
 	sks_module_free(module);
 }
-END_TEST
 
-START_TEST(it_is_described)
+TEST(it_is_described)
 {
 	static const char *const words[] = { "hooks: counts its hooks\n", "serves: datagrams\n",
 		"modes:  fibers, threads (default)\n",
@@ -667,11 +652,10 @@ START_TEST(it_is_described)
 	free(text);
 	sks_module_free(module);
 }
-END_TEST
 
 /* -- when the system fails -- */
 
-START_TEST(whatever_fails_is_an_error_and_nothing_is_left)
+TEST(whatever_fails_is_an_error_and_nothing_is_left, TIMES(9))
 {
 	static const char *const calls[] = { "malloc:ENOMEM", "realpath:ENOMEM", "open:EMFILE",
 		"fstat:EIO", "lstat:EACCES", "pread:EIO", "dlopen:ENOMEM", "dlsym:EINVAL",
@@ -704,52 +688,4 @@ START_TEST(whatever_fails_is_an_error_and_nothing_is_left)
 		log_forget();
 	}
 	ck_assert_int_gt(k, 2);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *suite = suite_create("plugin");
-	TCase *tc;
-
-	tc = tcase_create("finding");
-	tcase_add_checked_fixture(tc, set_up, tear_down);
-	tcase_add_test(tc, a_path_is_loaded_and_tells_what_it_is);
-	tcase_add_test(tc, a_name_is_looked_for_in_folder_after_folder);
-	tcase_add_test(tc, all_that_can_be_found_are_listed_once);
-	tcase_add_test(tc, what_is_not_there_is_said_with_where_it_was_looked_for);
-	tcase_add_test(tc, a_symbolic_link_is_followed);
-	suite_add_tcase(suite, tc);
-
-	tc = tcase_create("refusing");
-	tcase_add_checked_fixture(tc, set_up, tear_down);
-	tcase_set_timeout(tc, 60);
-	tcase_add_test(tc, what_is_no_shared_object_is_refused);
-	tcase_add_test(tc, a_file_for_another_machine_is_refused);
-	tcase_add_test(tc, a_file_that_was_cut_anywhere_is_refused);
-	tcase_add_loop_test(tc, a_wrong_plugin_is_refused_by_name, 0,
-	    (int)(sizeof(wrong) / sizeof(wrong[0])));
-	tcase_add_test(tc, a_plugin_of_the_first_version_serves_for_ever);
-#if WITH_CXX
-	tcase_add_loop_test(tc, a_plugin_in_cxx_has_exceptions_for_each_request, 0, 2);
-#endif
-	tcase_add_test(tc, what_others_may_write_is_refused);
-	tcase_add_test(tc, folders_above_must_not_let_others_replace_it);
-	tcase_add_test(tc, what_belongs_to_others_is_refused);
-	suite_add_tcase(suite, tc);
-
-	tc = tcase_create("options and hooks");
-	tcase_add_checked_fixture(tc, set_up, tear_down);
-	tcase_add_test(tc, a_wrong_option_is_refused_in_one_line);
-	tcase_add_test(tc, a_required_option_must_be_set);
-	tcase_add_test(tc, init_and_exit_run_once);
-	tcase_add_test(tc, an_init_that_fails_says_why_and_has_no_exit);
-	tcase_add_test(tc, the_same_file_twice_has_options_of_its_own);
-	tcase_add_loop_test(tc, a_mode_it_refuses_is_refused_with_the_reason, 0, 2);
-	tcase_add_test(tc, only_what_it_serves_is_listened_on);
-	tcase_add_test(tc, it_is_described);
-	tcase_add_loop_test(tc, whatever_fails_is_an_error_and_nothing_is_left, 0, 9);
-	suite_add_tcase(suite, tc);
-	return run_suite(suite);
 }

@@ -18,6 +18,8 @@
 
 #include <socketserver/host.h>
 
+FIXTURE(no_leaks_setup, no_leaks_teardown);
+
 struct config {
 	uint64_t before;
 	union {
@@ -82,7 +84,7 @@ refuses(const struct sks_plugin_option *option, const char *text, const char *wo
 	ck_assert_uint_eq((uint64_t)config.value.wide, GUARD);
 }
 
-START_TEST(a_number_is_all_of_the_text)
+TEST(a_number_is_all_of_the_text)
 {
 	static const struct sks_plugin_option wide = { .type = SKS_OPTION_INTEGER, WIDE };
 	static const char *const none[] = { "", " ", "5x", "x5", " 5", "5 ", "+5", "--5", "-",
@@ -102,9 +104,8 @@ START_TEST(a_number_is_all_of_the_text)
 	refuses(&wide, "-9223372036854775809", "must be at least -9223372036854775808");
 	refuses(&wide, "99999999999999999999999999999999", "must be at least -9223372036854775808");
 }
-END_TEST
 
-START_TEST(a_number_fits_its_member)
+TEST(a_number_fits_its_member)
 {
 	static const struct sks_plugin_option narrow = { .type = SKS_OPTION_INTEGER, NARROW };
 	static const struct sks_plugin_option size = { .type = SKS_OPTION_SIZE, NARROW };
@@ -116,9 +117,8 @@ START_TEST(a_number_fits_its_member)
 	becomes(&size, "1G", 1 << 30);
 	refuses(&size, "2G", "must be 0 to 2147483647");
 }
-END_TEST
 
-START_TEST(bounds_are_kept_and_told)
+TEST(bounds_are_kept_and_told)
 {
 	static const struct sks_plugin_option some = {
 		.type = SKS_OPTION_INTEGER, WIDE, .min = 1, .max = 100 };
@@ -145,9 +145,8 @@ START_TEST(bounds_are_kept_and_told)
 	refuses(&duration, "0", "must be 500ms to 90s");
 	refuses(&duration, "2m", "must be 500ms to 90s");
 }
-END_TEST
 
-START_TEST(a_size_has_a_suffix)
+TEST(a_size_has_a_suffix)
 {
 	static const struct sks_plugin_option size = { .type = SKS_OPTION_SIZE, WIDE };
 	static const char *const none[] = { "", "k", "1m", "1g", "1kB", "1KiB", "1 k", "1kk", "1T",
@@ -168,9 +167,8 @@ START_TEST(a_size_has_a_suffix)
 	refuses(&size, "8589934592G", "must be at least 0");
 	refuses(&size, "99999999999999999999k", "must be at least 0");
 }
-END_TEST
 
-START_TEST(a_duration_has_a_suffix)
+TEST(a_duration_has_a_suffix)
 {
 	static const struct sks_plugin_option duration = { .type = SKS_OPTION_DURATION, WIDE };
 	static const char *const none[] = { "", "5", "s", "5S", "5sec", "1d", "1.5s", "5 s", "0x",
@@ -189,9 +187,8 @@ START_TEST(a_duration_has_a_suffix)
 	refuses(&duration, "-5s", "must be at least 0");
 	refuses(&duration, "2562047788016h", "must be at least 0");
 }
-END_TEST
 
-START_TEST(a_boolean_is_a_word)
+TEST(a_boolean_is_a_word)
 {
 	static const struct sks_plugin_option boolean = { .type = SKS_OPTION_BOOLEAN, NARROW };
 	static const char *const none[] = { "", "y", "YES", "2", "01", "yes ", "-1", "truefalse" };
@@ -208,7 +205,6 @@ START_TEST(a_boolean_is_a_word)
 	for (i = 0; i < SKS_ARRAY_LEN(none); i++)
 		refuses(&boolean, none[i], "not yes or no");
 }
-END_TEST
 
 static void
 is_text(const struct sks_plugin_option *option, const char *text, const char *value)
@@ -222,7 +218,7 @@ is_text(const struct sks_plugin_option *option, const char *text, const char *va
 	free(kept);
 }
 
-START_TEST(a_string_is_taken_as_it_is)
+TEST(a_string_is_taken_as_it_is)
 {
 	static const struct sks_plugin_option string = { .type = SKS_OPTION_STRING, WIDE };
 	static const struct sks_plugin_option some = {
@@ -236,9 +232,8 @@ START_TEST(a_string_is_taken_as_it_is)
 	refuses(&some, "a", "must be 2 to 4 bytes long");
 	refuses(&some, "abcde", "must be 2 to 4 bytes long");
 }
-END_TEST
 
-START_TEST(a_path_becomes_absolute)
+TEST(a_path_becomes_absolute)
 {
 	static const struct sks_plugin_option path = { .type = SKS_OPTION_PATH, WIDE };
 	char here[PATH_MAX], *before = getcwd(NULL, 0);
@@ -256,9 +251,8 @@ START_TEST(a_path_becomes_absolute)
 	is_text(&path, "a", here);
 	free(before);
 }
-END_TEST
 
-START_TEST(a_long_text_is_told_in_part)
+TEST(a_long_text_is_told_in_part)
 {
 	static const struct sks_plugin_option number = { .type = SKS_OPTION_INTEGER, WIDE };
 	char text[5000], *kept;
@@ -268,9 +262,8 @@ START_TEST(a_long_text_is_told_in_part)
 	ck_assert_int_eq(parse(&number, text, &kept), -1);
 	ck_assert_uint_eq(strlen(why), 64 + strlen(": not a number"));
 }
-END_TEST
 
-START_TEST(without_memory_it_says_so)
+TEST(without_memory_it_says_so)
 {
 	static const struct sks_plugin_option string = { .type = SKS_OPTION_STRING, WIDE };
 	static const struct sks_plugin_option path = { .type = SKS_OPTION_PATH, WIDE };
@@ -285,11 +278,10 @@ START_TEST(without_memory_it_says_so)
 	ck_assert_int_eq(errno, ENOENT);
 	ck_assert_ptr_null(kept);
 }
-END_TEST
 
 /* -- the table itself -- */
 
-START_TEST(a_wrong_entry_is_named)
+TEST(a_wrong_entry_is_named)
 {
 	static const struct {
 		struct sks_plugin_option option;
@@ -325,35 +317,10 @@ START_TEST(a_wrong_entry_is_named)
 	ck_assert_ptr_nonnull(sks_option_check(&right, 23));
 	ck_assert_ptr_nonnull(sks_option_check(&right, 0));
 }
-END_TEST
 
-START_TEST(an_unknown_type_is_refused_by_the_public_call)
+TEST(an_unknown_type_is_refused_by_the_public_call)
 {
 	static const struct sks_plugin_option none = { .type = 77, WIDE };
 
 	refuses(&none, "1", "its type is unknown");
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *suite = suite_create("plugin_options");
-	TCase *tc = tcase_create("options");
-
-	tcase_add_checked_fixture(tc, no_leaks_setup, no_leaks_teardown);
-	tcase_add_test(tc, a_number_is_all_of_the_text);
-	tcase_add_test(tc, a_number_fits_its_member);
-	tcase_add_test(tc, bounds_are_kept_and_told);
-	tcase_add_test(tc, a_size_has_a_suffix);
-	tcase_add_test(tc, a_duration_has_a_suffix);
-	tcase_add_test(tc, a_boolean_is_a_word);
-	tcase_add_test(tc, a_string_is_taken_as_it_is);
-	tcase_add_test(tc, a_path_becomes_absolute);
-	tcase_add_test(tc, a_long_text_is_told_in_part);
-	tcase_add_test(tc, without_memory_it_says_so);
-	tcase_add_test(tc, a_wrong_entry_is_named);
-	tcase_add_test(tc, an_unknown_type_is_refused_by_the_public_call);
-	suite_add_tcase(suite, tc);
-	return run_suite(suite);
 }

@@ -21,6 +21,7 @@ set_up(void)
 {
 	int fd;
 
+	no_leaks_setup();
 	log_keep();
 	for (fd = 0; fd < 3; fd++)
 		saved[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 100);
@@ -37,7 +38,10 @@ tear_down(void)
 		close(saved[fd]);
 	}
 	log_forget();
+	no_leaks_teardown();
 }
+
+FIXTURE(set_up, tear_down);
 
 static int
 is_null(int fd)
@@ -49,7 +53,7 @@ is_null(int fd)
 }
 
 /* Each combination of closed ones, as a bit mask. */
-START_TEST(closed_standard_files_are_filled)
+TEST(closed_standard_files_are_filled, TIMES(8))
 {
 	int fd, before = open_descriptors(), was_null[3], rc, filled[3];
 
@@ -66,9 +70,8 @@ START_TEST(closed_standard_files_are_filled)
 	for (fd = 0; fd < 3; fd++)
 		ck_assert_int_eq(filled[fd], (_i & (1 << fd)) != 0 || was_null[fd]);
 }
-END_TEST
 
-START_TEST(without_dev_null_that_is_an_error_only_when_it_is_needed)
+TEST(without_dev_null_that_is_an_error_only_when_it_is_needed)
 {
 	int rc, error;
 
@@ -80,7 +83,6 @@ START_TEST(without_dev_null_that_is_an_error_only_when_it_is_needed)
 	ck_assert_int_eq(rc, -1);
 	ck_assert_int_eq(error, ENOENT);
 }
-END_TEST
 
 static void
 limit_files(rlim_t soft, rlim_t hard)
@@ -99,7 +101,7 @@ soft_limit(void)
 	return limit.rlim_cur;
 }
 
-START_TEST(the_limit_of_open_files_is_raised_as_far_as_may_be)
+TEST(the_limit_of_open_files_is_raised_as_far_as_may_be)
 {
 	limit_files(200, 500);
 	ck_assert_int_eq(sks_process_raise_open_files(50), 50);
@@ -113,16 +115,14 @@ START_TEST(the_limit_of_open_files_is_raised_as_far_as_may_be)
 	ck_assert_int_eq(log_lines(), 1);
 	ck_assert_int_eq(log_count("1000 connections need 1016 open files, but only 500"), 1);
 }
-END_TEST
 
-START_TEST(where_it_can_not_be_raised_that_is_said)
+TEST(where_it_can_not_be_raised_that_is_said)
 {
 	limit_files(200, 500);
 	ck_assert_int_eq(sks_fault("setrlimit:EPERM:1+"), 0);
 	ck_assert_int_eq(sks_process_raise_open_files(300), 184);
 	ck_assert_int_eq(log_count("300 connections need 316 open files, but only 200"), 1);
 }
-END_TEST
 
 static int
 hello(struct sks_request *req)
@@ -130,7 +130,7 @@ hello(struct sks_request *req)
 	return sks_puts(req->wfile, "hello");
 }
 
-START_TEST(addresses_and_statistics_are_lines)
+TEST(addresses_and_statistics_are_lines)
 {
 	static const char *const listen[] = { "tcp:127.0.0.1:0", "udp:127.0.0.1:0",
 		"unix:@sks-program", "unix-dgram:@sks-program" };
@@ -156,22 +156,4 @@ START_TEST(addresses_and_statistics_are_lines)
 	ck_assert_int_eq(log_count("me: stopped: 0 connections, 0 datagrams, 0 failed, 0 bytes in, "
 				   "0 bytes out"), 1);
 	sks_server_free(server);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *suite = suite_create("program");
-	TCase *tc = tcase_create("program");
-
-	tcase_add_checked_fixture(tc, no_leaks_setup, no_leaks_teardown);
-	tcase_add_checked_fixture(tc, set_up, tear_down);
-	tcase_add_loop_test(tc, closed_standard_files_are_filled, 0, 8);
-	tcase_add_test(tc, without_dev_null_that_is_an_error_only_when_it_is_needed);
-	tcase_add_test(tc, the_limit_of_open_files_is_raised_as_far_as_may_be);
-	tcase_add_test(tc, where_it_can_not_be_raised_that_is_said);
-	tcase_add_test(tc, addresses_and_statistics_are_lines);
-	suite_add_tcase(suite, tc);
-	return run_suite(suite);
 }

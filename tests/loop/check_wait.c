@@ -16,16 +16,16 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+FIXTURE(rig_setup, no_leaks_teardown);
+
 #define MS INT64_C(1000000)
 
 /* -- sleeping and yielding -- */
 
-static void
-sleep_in_full(void *arg)
+TEST_ON_BOTH(a_sleep_lasts_its_time)
 {
 	int ms;
 
-	(void)arg;
 	for (ms = 1; ms <= 5; ms++) {
 		int64_t before = rig_now();
 
@@ -38,12 +38,6 @@ sleep_in_full(void *arg)
 	sks_yield();
 }
 
-START_TEST(a_sleep_lasts_its_time)
-{
-	rig_run_on(_i, sleep_in_full, NULL);
-}
-END_TEST
-
 /* The loop's own idea of the time is old after this. */
 static void
 compute(int ms)
@@ -54,14 +48,12 @@ compute(int ms)
 		;
 }
 
-static void
-compute_then_wait(void *arg)
+TEST_ON_BOTH(a_long_computation_shortens_no_wait)
 {
 	struct rig_link l;
 	int64_t before;
 	char *line;
 
-	(void)arg;
 	compute(20);
 	before = rig_now();
 	ck_assert_int_eq(sks_sleep(10), 0);
@@ -82,12 +74,6 @@ compute_then_wait(void *arg)
 	ck_assert_int_ge(rig_now() - before, 9 * MS);
 	rig_link_close(&l);
 }
-
-START_TEST(a_long_computation_shortens_no_wait)
-{
-	rig_run_on(_i, compute_then_wait, NULL);
-}
-END_TEST
 
 struct order {
 	char text[64];
@@ -118,7 +104,7 @@ take_turns(void *arg)
 	}
 }
 
-START_TEST(fibers_that_yield_take_turns)
+TEST(fibers_that_yield_take_turns)
 {
 	char who[] = "abc";
 	struct rig_loop rig;
@@ -131,7 +117,6 @@ START_TEST(fibers_that_yield_take_turns)
 	rig_loop_close(&rig);
 	ck_assert_str_eq(order.text, "abcabcabcabc");
 }
-END_TEST
 
 static void
 sleep_ms(void *arg)
@@ -150,7 +135,7 @@ compute_long(void *arg)
 	note(&order, '!');
 }
 
-START_TEST(timers_that_are_late_come_in_their_order)
+TEST(timers_that_are_late_come_in_their_order)
 {
 	static int ms[] = { 30, 10, 20 };
 	struct rig_loop rig;
@@ -164,18 +149,15 @@ START_TEST(timers_that_are_late_come_in_their_order)
 	rig_loop_close(&rig);
 	ck_assert_str_eq(order.text, "!bcd");
 }
-END_TEST
 
 /* -- descriptors -- */
 
-static void
-wait_for_fds(void *arg)
+TEST_ON_BOTH(a_descriptor_is_waited_for)
 {
 	struct rig_link l;
 	char big[65536];
 	int64_t before;
 
-	(void)arg;
 	rig_link_open(&l);
 	ck_assert_int_eq(sks_wait_fd(l.fd, SKS_WRITE, 0), SKS_WRITE);
 	ck_assert_int_eq(sks_wait_fd(l.fd, SKS_READ | SKS_WRITE, SKS_OFF), SKS_WRITE);
@@ -200,19 +182,11 @@ wait_for_fds(void *arg)
 	rig_link_close(&l);
 }
 
-START_TEST(a_descriptor_is_waited_for)
-{
-	rig_run_on(_i, wait_for_fds, NULL);
-}
-END_TEST
-
-static void
-wait_for_hangup(void *arg)
+TEST_ON_BOTH(a_hangup_ends_the_wait)
 {
 	int fds[2];
 	char byte;
 
-	(void)arg;
 	ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
 	close(fds[1]);
 	ck_assert_int_eq(sks_wait_fd(fds[0], SKS_READ, 0), SKS_READ);
@@ -223,12 +197,6 @@ wait_for_hangup(void *arg)
 	ck_assert_int_eq(sks_wait_fd(fds[1], SKS_WRITE, 0), SKS_WRITE);
 	close(fds[1]);
 }
-
-START_TEST(a_hangup_ends_the_wait)
-{
-	rig_run_on(_i, wait_for_hangup, NULL);
-}
-END_TEST
 
 static void
 silence(int severity, const char *text)
@@ -266,11 +234,10 @@ wait_for_nonsense(void *arg)
 	event_set_log_callback(NULL);
 }
 
-START_TEST(nonsense_is_refused)
+TEST(nonsense_is_refused, ON_BOTH)
 {
 	rig_run_on(_i, wait_for_nonsense, _i == 1 ? &order : NULL);
 }
-END_TEST
 
 /* -- deadlines -- */
 
@@ -308,7 +275,7 @@ finish_without_that_deadline(struct sks_request *req)
 	sks_puts(req->wfile, "finished");
 }
 
-START_TEST(a_deadline_is_over_all_waits_together)
+TEST(a_deadline_is_over_all_waits_together)
 {
 	static const struct sks_handler handler = {
 		.handle = sleep_past_the_deadline, .finish = finish_without_that_deadline
@@ -320,7 +287,6 @@ START_TEST(a_deadline_is_over_all_waits_together)
 	ck_assert_str_eq(out, "finished");
 	free(out);
 }
-END_TEST
 
 /* Each line comes in time for the line's limit, but all together take too long. */
 static int
@@ -341,7 +307,7 @@ read_past_the_deadline(struct sks_request *req)
 	return 0;
 }
 
-START_TEST(a_deadline_ends_a_chatty_client)
+TEST(a_deadline_ends_a_chatty_client)
 {
 	struct rig_server rig = {
 		.listen = { "127.0.0.1:0" }, .handler = { .handle = read_past_the_deadline }
@@ -361,7 +327,6 @@ START_TEST(a_deadline_ends_a_chatty_client)
 	ck_assert_int_ge(reads, 1);
 	ck_assert_uint_eq(rig.stats.failed, 0);
 }
-END_TEST
 
 /* -- cancellation -- */
 
@@ -440,7 +405,7 @@ cancel_the_other(void *arg)
 		ck_assert_int_eq(sks_mutex_unlock(pair->w.mutex), 0);
 }
 
-START_TEST(a_fiber_is_cancelled_in_any_wait)
+TEST(a_fiber_is_cancelled_in_any_wait, TIMES(WAITS))
 {
 	struct pair_of_tasks pair = { .w.what = _i, .w.mutex = sks_mutex_new() };
 	struct rig_loop rig;
@@ -457,7 +422,6 @@ START_TEST(a_fiber_is_cancelled_in_any_wait)
 	ck_assert_int_eq(sks_mutex_unlock(pair.w.mutex), 0);
 	sks_mutex_free(pair.w.mutex);
 }
-END_TEST
 
 static struct sks_cancel thread_cancel;
 static sem_t thread_has_task;
@@ -473,7 +437,7 @@ wait_on_thread(void *arg)
 	return NULL;
 }
 
-START_TEST(a_thread_is_cancelled_in_any_wait)
+TEST(a_thread_is_cancelled_in_any_wait, TIMES(WAITS))
 {
 	struct waiting w = { .what = _i, .mutex = sks_mutex_new() };
 	pthread_t thread;
@@ -497,7 +461,6 @@ START_TEST(a_thread_is_cancelled_in_any_wait)
 	sks_mutex_free(w.mutex);
 	sem_destroy(&thread_has_task);
 }
-END_TEST
 
 /* -- fairness: one without end, and another who must get its turn -- */
 
@@ -625,7 +588,7 @@ be_served(void *arg)
 	stop_busy = 1;
 }
 
-START_TEST(nobody_keeps_the_loop_to_himself)
+TEST(nobody_keeps_the_loop_to_himself, TIMES(BUSIES))
 {
 	struct rig_loop rig;
 
@@ -644,10 +607,9 @@ START_TEST(nobody_keeps_the_loop_to_himself)
 	rig_loop_close(&rig);
 	free(huge);
 }
-END_TEST
 
 /* In one call, as it cannot end before the other was served. */
-START_TEST(one_huge_write_lets_others_in)
+TEST(one_huge_write_lets_others_in)
 {
 	struct rig_loop rig;
 	static int what = BUSY_HUGE_WRITE;
@@ -667,7 +629,6 @@ START_TEST(one_huge_write_lets_others_in)
 	rig_loop_close(&rig);
 	munmap(huge, huge_size);
 }
-END_TEST
 
 /* The same with real clients: one pipelines without end and reads all of it. */
 static atomic_int second_was_served;
@@ -686,7 +647,7 @@ pipeline(void *arg)
 	return NULL;
 }
 
-START_TEST(a_second_client_is_served_beside_a_pipeline)
+TEST(a_second_client_is_served_beside_a_pipeline, TIMES(2))
 {
 	struct rig_server rig = { .listen = { "127.0.0.1:0" }, .handler = { .handle = rig_echo_lines } };
 	pthread_t thread;
@@ -703,31 +664,4 @@ START_TEST(a_second_client_is_served_beside_a_pipeline)
 	pthread_join(thread, NULL);
 	close(fd);
 	rig_server_stop(&rig);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("wait");
-	TCase *tc = tcase_create("wait");
-
-	tcase_add_checked_fixture(tc, rig_setup, no_leaks_teardown);
-	tcase_set_timeout(tc, 60);
-	tcase_add_loop_test(tc, a_sleep_lasts_its_time, 0, 2);
-	tcase_add_loop_test(tc, a_long_computation_shortens_no_wait, 0, 2);
-	tcase_add_test(tc, fibers_that_yield_take_turns);
-	tcase_add_test(tc, timers_that_are_late_come_in_their_order);
-	tcase_add_loop_test(tc, a_descriptor_is_waited_for, 0, 2);
-	tcase_add_loop_test(tc, a_hangup_ends_the_wait, 0, 2);
-	tcase_add_loop_test(tc, nonsense_is_refused, 0, 2);
-	tcase_add_test(tc, a_deadline_is_over_all_waits_together);
-	tcase_add_test(tc, a_deadline_ends_a_chatty_client);
-	tcase_add_loop_test(tc, a_fiber_is_cancelled_in_any_wait, 0, WAITS);
-	tcase_add_loop_test(tc, a_thread_is_cancelled_in_any_wait, 0, WAITS);
-	tcase_add_loop_test(tc, nobody_keeps_the_loop_to_himself, 0, BUSIES);
-	tcase_add_test(tc, one_huge_write_lets_others_in);
-	tcase_add_loop_test(tc, a_second_client_is_served_beside_a_pipeline, 0, 2);
-	suite_add_tcase(s, tc);
-	return run_suite(s);
 }

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+FIXTURE(rig_setup, no_leaks_teardown);
+
 #define MANY (2 * SKS_WATCH_GROUP + 8)
 #define LINE 4000
 #define BURST (10 * LINE) /* more than one read takes */
@@ -105,7 +107,7 @@ take(struct probe *probe, size_t n)
 	return recv(probe->link.fd, buf, n, MSG_DONTWAIT);
 }
 
-START_TEST(what_was_read_is_told_once)
+TEST(what_was_read_is_told_once)
 {
 	open_probes(1);
 	ck_assert_int_eq(told(probes), 0);
@@ -121,9 +123,8 @@ START_TEST(what_was_read_is_told_once)
 	ck_assert_int_eq(told(probes), 0);
 	close_probes(1);
 }
-END_TEST
 
-START_TEST(what_was_left_is_told_to_who_waits_next)
+TEST(what_was_left_is_told_to_who_waits_next)
 {
 	open_probes(1);
 	say(probes, "left");
@@ -139,9 +140,8 @@ START_TEST(what_was_left_is_told_to_who_waits_next)
 	ck_assert_int_eq(told(probes), 0);
 	close_probes(1);
 }
-END_TEST
 
-START_TEST(what_comes_while_nobody_waits_is_told_later)
+TEST(what_comes_while_nobody_waits_is_told_later)
 {
 	open_probes(1);
 	say(probes, "one");
@@ -153,9 +153,8 @@ START_TEST(what_comes_while_nobody_waits_is_told_later)
 	ck_assert_int_eq(told(probes), 1);
 	close_probes(1);
 }
-END_TEST
 
-START_TEST(an_end_behind_input_is_told)
+TEST(an_end_behind_input_is_told)
 {
 	open_probes(1);
 	say(probes, "last");
@@ -167,10 +166,9 @@ START_TEST(an_end_behind_input_is_told)
 	ck_assert_int_eq(told(probes), 1);
 	close_probes(1);
 }
-END_TEST
 
 /* A read comes short at urgent data, with more behind it. */
-START_TEST(what_is_behind_urgent_data_is_told)
+TEST(what_is_behind_urgent_data_is_told)
 {
 	char c;
 
@@ -189,9 +187,8 @@ START_TEST(what_is_behind_urgent_data_is_told)
 	ck_assert_int_eq(told(probes), 0); /* though the urgent byte was not read */
 	close_probes(1);
 }
-END_TEST
 
-START_TEST(an_interrupt_loses_nothing)
+TEST(an_interrupt_loses_nothing)
 {
 	int i, n;
 
@@ -211,9 +208,10 @@ START_TEST(an_interrupt_loses_nothing)
 		ck_assert_int_eq(probes[i].told, 1);
 	close_probes(MANY);
 }
-END_TEST
 
 /* -- the same under handlers -- */
+
+FIXTURE(acc_setup, acc_teardown, .timeout_s = 120);
 
 static struct acc acc;
 
@@ -231,7 +229,7 @@ dial(int i)
 	return acc_client(&acc);
 }
 
-START_TEST(a_burst_is_answered_to_its_end)
+TEST(a_burst_is_answered_to_its_end, TIMES(READERS * ACC_STREAMS))
 {
 	static char burst[BURST];
 	int fd = dial(_i), i;
@@ -247,9 +245,8 @@ START_TEST(a_burst_is_answered_to_its_end)
 	close(fd);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(a_line_and_an_end_at_once_are_both_read)
+TEST(a_line_and_an_end_at_once_are_both_read, TIMES(READERS * ACC_STREAMS))
 {
 	int fd = dial(_i);
 
@@ -261,9 +258,8 @@ START_TEST(a_line_and_an_end_at_once_are_both_read)
 	peer_expect_eof(fd);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(urgent_data_hides_nothing)
+TEST(urgent_data_hides_nothing, TIMES(READERS * ACC_STREAMS))
 {
 	int fd = dial(_i);
 
@@ -279,29 +275,4 @@ START_TEST(urgent_data_hides_nothing)
 	}
 	close(fd);
 	acc_free(&acc);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("watch");
-	TCase *tc = tcase_create("alone"), *served = tcase_create("served");
-
-	tcase_add_checked_fixture(tc, rig_setup, no_leaks_teardown);
-	tcase_add_test(tc, what_was_read_is_told_once);
-	tcase_add_test(tc, what_was_left_is_told_to_who_waits_next);
-	tcase_add_test(tc, what_comes_while_nobody_waits_is_told_later);
-	tcase_add_test(tc, an_end_behind_input_is_told);
-	tcase_add_test(tc, what_is_behind_urgent_data_is_told);
-	tcase_add_test(tc, an_interrupt_loses_nothing);
-	suite_add_tcase(s, tc);
-	tcase_add_checked_fixture(served, acc_setup, acc_teardown);
-	tcase_set_timeout(served, 120);
-	tcase_add_loop_test(served, a_burst_is_answered_to_its_end, 0, READERS * ACC_STREAMS);
-	tcase_add_loop_test(served, a_line_and_an_end_at_once_are_both_read, 0,
-	    READERS * ACC_STREAMS);
-	tcase_add_loop_test(served, urgent_data_hides_nothing, 0, READERS * ACC_STREAMS);
-	suite_add_tcase(s, served);
-	return run_suite(s);
 }

@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+FIXTURE(acc_setup, acc_teardown);
+
 #define FOREVER_MS 3600000
 
 /* -- the watchdog alone -- */
@@ -98,7 +100,7 @@ was_woken(void)
 	return woken;
 }
 
-START_TEST(sleeps_while_nothing_runs)
+TEST(sleeps_while_nothing_runs)
 {
 	int i;
 
@@ -113,9 +115,8 @@ START_TEST(sleeps_while_nothing_runs)
 	ck_eventually(sleeps());
 	sks_watchdog_end(&dog);
 }
-END_TEST
 
-START_TEST(tells_of_the_one_that_goes_on)
+TEST(tells_of_the_one_that_goes_on)
 {
 	start_dog(10);
 	sks_watched_begin(&loops[1], &tasks[1]);
@@ -131,9 +132,8 @@ START_TEST(tells_of_the_one_that_goes_on)
 	ck_assert_int_eq(told[0].still + told[0].over, 0);
 	sks_watchdog_end(&dog);
 }
-END_TEST
 
-START_TEST(tells_nothing_of_short_turns)
+TEST(tells_nothing_of_short_turns)
 {
 	int i;
 
@@ -144,10 +144,9 @@ START_TEST(tells_nothing_of_short_turns)
 	for (i = 0; i < 2; i++)
 		ck_assert_int_eq(told[i].still + told[i].over, 0);
 }
-END_TEST
 
 /* Names would fill the log; who still does it when there is room again is named then. */
-START_TEST(tells_of_one_in_a_second_and_of_none_never)
+TEST(tells_of_one_in_a_second_and_of_none_never)
 {
 	int64_t began = sks_clock_ms();
 
@@ -162,7 +161,6 @@ START_TEST(tells_of_one_in_a_second_and_of_none_never)
 	ck_assert_int_eq(told[0].still + told[1].still, 2);
 	sks_watchdog_end(&dog);
 }
-END_TEST
 
 /* Until the loop's own clock says that it was too long. */
 static void
@@ -184,7 +182,7 @@ check_that_it_reports_itself(void)
 	ck_assert_str_eq(told[0].last.name, "first");
 }
 
-START_TEST(without_a_thread_loops_report_themselves)
+TEST(without_a_thread_loops_report_themselves)
 {
 	make_dog(1);
 	ck_assert_int_eq(sks_fault("pthread_create:EAGAIN:1"), 0);
@@ -194,7 +192,6 @@ START_TEST(without_a_thread_loops_report_themselves)
 	ck_assert_int_eq(sks_watchdog_start(&dog), 0); /* it may be tried again */
 	sks_watchdog_end(&dog);
 }
-END_TEST
 
 static int
 watches(void)
@@ -207,7 +204,7 @@ watches(void)
 	return watching;
 }
 
-START_TEST(without_membarrier_loops_report_themselves)
+TEST(without_membarrier_loops_report_themselves)
 {
 	ck_assert_int_eq(sks_fault("membarrier:ENOSYS:1+"), 0);
 	start_dog(1);
@@ -216,10 +213,9 @@ START_TEST(without_membarrier_loops_report_themselves)
 	sks_watchdog_end(&dog);
 	ck_assert_uint_eq(sks_fault_calls("membarrier"), 1);
 }
-END_TEST
 
 /* The process was stopped: the watchdog did not run either. */
-START_TEST(what_did_not_run_is_not_to_blame)
+TEST(what_did_not_run_is_not_to_blame)
 {
 	make_dog(1);
 	dog.watches = 1;
@@ -237,7 +233,6 @@ START_TEST(what_did_not_run_is_not_to_blame)
 	sks_watched_end(&loops[0]);
 	ck_assert_int_eq(told[0].over, 0);
 }
-END_TEST
 
 static void *
 take_turns(void *arg)
@@ -263,7 +258,7 @@ take_turns(void *arg)
 }
 
 /* The sanitizers' part: peers are freed right after their turns. */
-START_TEST(reads_nothing_that_is_gone)
+TEST(reads_nothing_that_is_gone)
 {
 	pthread_t threads[2];
 	int i;
@@ -278,7 +273,6 @@ START_TEST(reads_nothing_that_is_gone)
 	}
 	sks_watchdog_end(&dog);
 }
-END_TEST
 
 /* -- in servers -- */
 
@@ -294,7 +288,7 @@ wait_to_be_named(struct sks_request *req)
 static const struct sks_handler waiter = { .name = "waiter", .handle = wait_to_be_named };
 
 /* Fibers, serial, two loops: the modes whose handlers run on loops. */
-START_TEST(names_a_handler_that_still_keeps_its_loop)
+TEST(names_a_handler_that_still_keeps_its_loop, TIMES(3))
 {
 	static const int with_loops[] = { 0, 1, 3 };
 	struct sks_options options = { .block_warn_ms = 10 };
@@ -310,7 +304,6 @@ START_TEST(names_a_handler_that_still_keeps_its_loop)
 	ck_assert_int_eq(log_count(" kept its loop for "), 2);
 	acc_free(&acc);
 }
-END_TEST
 
 static void
 leave_base(struct sks_server *server, void *data)
@@ -325,7 +318,7 @@ shut_down(struct sks_request *req)
 	sks_server_shutdown(req->server);
 }
 
-START_TEST(names_it_on_the_loop_of_a_host)
+TEST(names_it_on_the_loop_of_a_host)
 {
 	struct sks_handler handler = { .handle = wait_to_be_named, .finish = shut_down };
 	struct event_base *base = event_base_new();
@@ -345,7 +338,6 @@ START_TEST(names_it_on_the_loop_of_a_host)
 	sks_server_free(server);
 	event_base_free(base);
 }
-END_TEST
 
 static const struct {
 	int mode, block_warn_ms, threads;
@@ -357,7 +349,7 @@ static const struct {
 	{ SKS_PROCESSES, 0, 0 },
 };
 
-START_TEST(has_a_thread_where_one_is_needed)
+TEST(has_a_thread_where_one_is_needed, TIMES(5))
 {
 	struct sks_options options = { .mode = needs[_i].mode,
 		.block_warn_ms = needs[_i].block_warn_ms };
@@ -371,9 +363,8 @@ START_TEST(has_a_thread_where_one_is_needed)
 	ck_assert_uint_eq(sks_fault_calls("pthread_create"), (unsigned long)needs[_i].threads);
 	sks_server_free(server);
 }
-END_TEST
 
-START_TEST(a_server_does_without_it)
+TEST(a_server_does_without_it)
 {
 	static const struct sks_handler handler = { .handle = acc_echo_line };
 	struct sks_options options = { .block_warn_ms = 100 };
@@ -385,29 +376,4 @@ START_TEST(a_server_does_without_it)
 	acc_ask(&acc, "hello\n", "hello\n");
 	ck_assert_uint_eq(sks_fault_hits(), 1);
 	acc_free(&acc);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *suite = suite_create("watchdog");
-	TCase *tc = tcase_create("watchdog");
-
-	tcase_add_checked_fixture(tc, acc_setup, acc_teardown);
-	tcase_set_timeout(tc, 60);
-	tcase_add_test(tc, sleeps_while_nothing_runs);
-	tcase_add_test(tc, tells_of_the_one_that_goes_on);
-	tcase_add_test(tc, tells_nothing_of_short_turns);
-	tcase_add_test(tc, tells_of_one_in_a_second_and_of_none_never);
-	tcase_add_test(tc, without_a_thread_loops_report_themselves);
-	tcase_add_test(tc, without_membarrier_loops_report_themselves);
-	tcase_add_test(tc, what_did_not_run_is_not_to_blame);
-	tcase_add_test(tc, reads_nothing_that_is_gone);
-	tcase_add_loop_test(tc, names_a_handler_that_still_keeps_its_loop, 0, 3);
-	tcase_add_test(tc, names_it_on_the_loop_of_a_host);
-	tcase_add_loop_test(tc, has_a_thread_where_one_is_needed, 0, 5);
-	tcase_add_test(tc, a_server_does_without_it);
-	suite_add_tcase(suite, tc);
-	return run_suite(suite);
 }

@@ -32,6 +32,8 @@
 #include <valgrind/valgrind.h>
 #endif
 #endif
+
+FIXTURE(no_leaks_setup, no_leaks_teardown);
 #ifndef RUNNING_ON_VALGRIND
 #define VALGRIND_DISABLE_ERROR_REPORTING ((void)0)
 #endif
@@ -470,23 +472,20 @@ spoils_its_connection_alone(int mode, const char *word, int reset, const char *e
 	ck_ended_with(&host, 0);
 }
 
-START_TEST(an_error_ends_its_connection_alone)
+TEST(an_error_ends_its_connection_alone, TIMES(ALL))
 {
 	spoils_its_connection_alone(_i, "error\n", 0, "Protocol error");
 }
-END_TEST
 
-START_TEST(a_reset_ends_its_connection_alone)
+TEST(a_reset_ends_its_connection_alone, TIMES(ALL))
 {
 	spoils_its_connection_alone(_i, "wait\n", 1, "Connection reset by peer");
 }
-END_TEST
 
-START_TEST(a_timeout_ends_its_connection_alone)
+TEST(a_timeout_ends_its_connection_alone, TIMES(ALL))
 {
 	spoils_its_connection_alone(_i, "time-out\n", 0, "Connection timed out");
 }
-END_TEST
 
 /* -- blocking -- */
 
@@ -540,7 +539,7 @@ its_loop_waits(struct host *host, const struct guests *guests)
 	ck_assert(peer_is_silent(guests->waits));
 }
 
-START_TEST(who_blocks_keeps_its_loop_and_is_named)
+TEST(who_blocks_keeps_its_loop_and_is_named, TIMES(THREADS))
 {
 	struct guests guests;
 	struct host host;
@@ -564,14 +563,13 @@ START_TEST(who_blocks_keeps_its_loop_and_is_named)
 	hears(&host, "blocked 1\n"); /* once: not again when it returned */
 	ck_assert_int_eq(times_said(&host, "still does"), 1);
 }
-END_TEST
 
-START_TEST(who_blocks_keeps_nobody)
+TEST(who_blocks_keeps_nobody, TIMES(ALL - THREADS))
 {
 	struct host host;
 	int good, bad;
 
-	start_host(&host, _i, NULL);
+	start_host(&host, THREADS + _i, NULL);
 	good = new_client(&host);
 	bad = new_client(&host);
 	peer_puts(bad, "block\n");
@@ -586,7 +584,6 @@ START_TEST(who_blocks_keeps_nobody)
 	ck_ended_with(&host, 0);
 	hears(&host, "blocked 0\n");
 }
-END_TEST
 
 /* The host is stopped in the middle of a handler. Returns for how many ms it ran meanwhile. */
 static int64_t
@@ -608,7 +605,7 @@ stop_for_a_while(struct host *host, int bad, int ms)
 	return sks_clock_ms() - begun;
 }
 
-START_TEST(who_was_stopped_with_all_others_is_not_named)
+TEST(who_was_stopped_with_all_others_is_not_named, TIMES(THREADS))
 {
 	int limit = warn_ms() != 0 ? warn_ms() : 100, most = is_slow() ? 5 : 20, tries = 0, bad;
 	struct host host;
@@ -625,11 +622,10 @@ START_TEST(who_was_stopped_with_all_others_is_not_named)
 	if (ran <= limit / 2)
 		hears(&host, "blocked 0\n");
 }
-END_TEST
 
 /* -- an endless loop -- */
 
-START_TEST(an_endless_loop_keeps_its_loop_and_is_named)
+TEST(an_endless_loop_keeps_its_loop_and_is_named, TIMES(THREADS))
 {
 	struct guests guests;
 	struct host host;
@@ -646,10 +642,9 @@ START_TEST(an_endless_loop_keeps_its_loop_and_is_named)
 	if (guests.goes_on != -1)
 		peer_expect_gone(guests.goes_on);
 }
-END_TEST
 
 /* A thread cannot be ended: sks_serve_forever() says so, and the program must go. */
-START_TEST(an_endless_loop_keeps_its_thread)
+TEST(an_endless_loop_keeps_its_thread)
 {
 	struct host host;
 	int good, bad;
@@ -666,9 +661,8 @@ START_TEST(an_endless_loop_keeps_its_thread)
 	ck_ended_with(&host, 2);
 	peer_expect_gone(bad);
 }
-END_TEST
 
-START_TEST(a_child_in_an_endless_loop_is_killed_by_the_shutdown)
+TEST(a_child_in_an_endless_loop_is_killed_by_the_shutdown)
 {
 	struct host host;
 	int good, bad;
@@ -686,7 +680,6 @@ START_TEST(a_child_in_an_endless_loop_is_killed_by_the_shutdown)
 	hears(&host, "served -1 Connection timed out\n");
 	peer_expect_gone(bad);
 }
-END_TEST
 
 /* -- crashes -- */
 
@@ -706,19 +699,17 @@ crash(int mode, const char *word, int signo, const char *how)
 		all_die_of(&host, good, bad, signo);
 }
 
-START_TEST(a_crash)
+TEST(a_crash, TIMES(ALL))
 {
 	crash(_i, "crash\n", SIGSEGV, "11 (Segmentation fault)");
 }
-END_TEST
 
-START_TEST(an_abort)
+TEST(an_abort, TIMES(ALL))
 {
 	crash(_i, "abort\n", SIGABRT, "6 (Aborted)");
 }
-END_TEST
 
-START_TEST(a_stack_overflow)
+TEST(a_stack_overflow, TIMES(ALL))
 {
 	struct host host;
 	int good, bad;
@@ -737,9 +728,8 @@ START_TEST(a_stack_overflow)
 	}
 	all_die_of(&host, good, bad, SIGSEGV);
 }
-END_TEST
 
-START_TEST(an_exit)
+TEST(an_exit, TIMES(ALL))
 {
 	struct host host;
 	int good, bad;
@@ -764,7 +754,6 @@ START_TEST(an_exit)
 	}
 	ck_assert_int_eq(times_said(&host, "atexit"), 1);
 }
-END_TEST
 
 /* -- leaked descriptors -- */
 
@@ -795,7 +784,7 @@ leaks(int fd)
 	return leaked;
 }
 
-START_TEST(leaked_descriptors_end_in_a_pause)
+TEST(leaked_descriptors_end_in_a_pause, TIMES(PROCESSES))
 {
 	struct host host;
 	int good, bad, late, n = 0;
@@ -822,7 +811,6 @@ START_TEST(leaked_descriptors_end_in_a_pause)
 	hears(&host, "served 0");
 	ck_ended_with(&host, 0);
 }
-END_TEST
 
 static int
 descriptors_of(pid_t pid)
@@ -833,7 +821,7 @@ descriptors_of(pid_t pid)
 	return count_entries(path);
 }
 
-START_TEST(a_childs_leak_is_its_own)
+TEST(a_childs_leak_is_its_own)
 {
 	struct host host;
 	int good, bad, before, i, n = 0;
@@ -855,32 +843,4 @@ START_TEST(a_childs_leak_is_its_own)
 	stop_host(&host);
 	ck_ended_with(&host, 0);
 	ck_assert_int_eq(times_said(&host, "Too many open files"), 0);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *suite = suite_create("blast");
-	TCase *tc = tcase_create("blast");
-
-	tcase_add_checked_fixture(tc, no_leaks_setup, no_leaks_teardown);
-	tcase_set_timeout(tc, 60);
-	tcase_add_loop_test(tc, an_error_ends_its_connection_alone, 0, ALL);
-	tcase_add_loop_test(tc, a_reset_ends_its_connection_alone, 0, ALL);
-	tcase_add_loop_test(tc, a_timeout_ends_its_connection_alone, 0, ALL);
-	tcase_add_loop_test(tc, who_blocks_keeps_its_loop_and_is_named, 0, THREADS);
-	tcase_add_loop_test(tc, who_blocks_keeps_nobody, THREADS, ALL);
-	tcase_add_loop_test(tc, who_was_stopped_with_all_others_is_not_named, 0, THREADS);
-	tcase_add_loop_test(tc, an_endless_loop_keeps_its_loop_and_is_named, 0, THREADS);
-	tcase_add_test(tc, an_endless_loop_keeps_its_thread);
-	tcase_add_test(tc, a_child_in_an_endless_loop_is_killed_by_the_shutdown);
-	tcase_add_loop_test(tc, a_crash, 0, ALL);
-	tcase_add_loop_test(tc, an_abort, 0, ALL);
-	tcase_add_loop_test(tc, a_stack_overflow, 0, ALL);
-	tcase_add_loop_test(tc, an_exit, 0, ALL);
-	tcase_add_loop_test(tc, leaked_descriptors_end_in_a_pause, 0, PROCESSES);
-	tcase_add_test(tc, a_childs_leak_is_its_own);
-	suite_add_tcase(suite, tc);
-	return run_suite(suite);
 }

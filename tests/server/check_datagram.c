@@ -13,6 +13,8 @@
 #include <string.h>
 #include <time.h>
 
+FIXTURE(acc_setup, acc_teardown);
+
 /* Replies how many bytes came, and whether that was all. */
 static int
 measure(struct sks_request *req)
@@ -37,7 +39,7 @@ be_quiet(struct sks_request *req)
 
 static const struct sks_handler quiet = { .handle = be_quiet };
 
-START_TEST(empty_datagram_is_a_request)
+TEST(empty_datagram_is_a_request, EACH_DATAGRAM)
 {
 	struct acc acc;
 	int fd;
@@ -53,10 +55,9 @@ START_TEST(empty_datagram_is_a_request)
 	acc_free(&acc);
 	ck_assert_int_eq(seen->handles, 2);
 }
-END_TEST
 
 /* Python sends an empty reply always; who writes nothing here answers nothing. */
-START_TEST(empty_reply_is_not_sent)
+TEST(empty_reply_is_not_sent, EACH_DATAGRAM)
 {
 	struct acc acc;
 	int fd;
@@ -71,9 +72,8 @@ START_TEST(empty_reply_is_not_sent)
 	acc_free(&acc);
 	ck_assert_int_eq(log_lines(), 0);
 }
-END_TEST
 
-START_TEST(reply_is_one_datagram)
+TEST(reply_is_one_datagram, EACH_DATAGRAM)
 {
 	struct acc acc;
 	int fd;
@@ -88,9 +88,8 @@ START_TEST(reply_is_one_datagram)
 	close(fd);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(large_datagrams_are_whole)
+TEST(large_datagrams_are_whole, EACH_DATAGRAM)
 {
 	static char bytes[60000];
 	struct acc acc;
@@ -104,9 +103,8 @@ START_TEST(large_datagrams_are_whole)
 	close(fd);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(cut_datagram_is_dropped_and_counted)
+TEST(cut_datagram_is_dropped_and_counted, EACH_DATAGRAM)
 {
 	struct sks_options options = { .max_datagram = 16 };
 	struct acc acc;
@@ -127,9 +125,8 @@ START_TEST(cut_datagram_is_dropped_and_counted)
 	close(fd);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(cut_datagram_is_a_request_when_asked_for)
+TEST(cut_datagram_is_a_request_when_asked_for, EACH_DATAGRAM)
 {
 	struct sks_options options = { .max_datagram = 16, .keep_truncated = 1 };
 	struct acc acc;
@@ -148,10 +145,9 @@ START_TEST(cut_datagram_is_a_request_when_asked_for)
 	close(fd);
 	acc_free(&acc);
 }
-END_TEST
 
 /* A dropped one is not what sks_handle_request() was asked for. */
-START_TEST(handle_request_does_not_count_a_dropped_datagram)
+TEST(handle_request_does_not_count_a_dropped_datagram, EACH_DATAGRAM)
 {
 	struct sks_options options = { .max_datagram = 16 };
 	struct acc acc;
@@ -166,7 +162,6 @@ START_TEST(handle_request_does_not_count_a_dropped_datagram)
 	close(fd);
 	acc_free(&acc);
 }
-END_TEST
 
 /* One more line than a datagram can hold: EMSGSIZE, and the reply keeps what it had. */
 static int
@@ -180,7 +175,7 @@ write_too_much(struct sks_request *req)
 	return SKS_DONE;
 }
 
-START_TEST(reply_that_is_too_large_is_refused)
+TEST(reply_that_is_too_large_is_refused, EACH_DATAGRAM)
 {
 	static const struct sks_handler handler = { .handle = write_too_much };
 	struct acc acc;
@@ -191,10 +186,9 @@ START_TEST(reply_that_is_too_large_is_refused)
 	ck_assert_int_eq(seen->note, EMSGSIZE);
 	acc_free(&acc);
 }
-END_TEST
 
 /* A client whose socket is connected takes replies from the address it asked only. */
-START_TEST(reply_leaves_from_the_address_asked)
+TEST(reply_leaves_from_the_address_asked, TIMES(ACC_MODES * 2))
 {
 	static const char *const listen[] = { "udp:0.0.0.0:0", "udp::0" };
 	struct acc acc = { 0 };
@@ -222,7 +216,6 @@ START_TEST(reply_leaves_from_the_address_asked)
 	}
 	acc_free(&acc);
 }
-END_TEST
 
 static int
 tell_peer(struct sks_request *req)
@@ -233,7 +226,7 @@ tell_peer(struct sks_request *req)
 	return sks_printf(req->wfile, "%s %d\n", sks_peer(req, text, sizeof(text)), req->fd);
 }
 
-START_TEST(unix_client_has_its_own_name)
+TEST(unix_client_has_its_own_name, EACH_MODE)
 {
 	static const struct sks_handler handler = { .handle = tell_peer };
 	char own[128], expected[160];
@@ -251,10 +244,9 @@ START_TEST(unix_client_has_its_own_name)
 	ck_assert_int_eq(unlink(own + 5), 0);
 	acc_free(&acc);
 }
-END_TEST
 
 /* It can not be answered, and that is no error. */
-START_TEST(unix_client_without_a_name_is_served)
+TEST(unix_client_without_a_name_is_served, EACH_MODE)
 {
 	static const struct sks_handler handler = { .handle = tell_peer };
 	struct acc acc;
@@ -272,7 +264,6 @@ START_TEST(unix_client_without_a_name_is_served)
 	ck_assert_int_eq(log_lines(), 0);
 	acc_free(&acc);
 }
-END_TEST
 
 static int
 answer_later(struct sks_request *req)
@@ -286,7 +277,7 @@ answer_later(struct sks_request *req)
 }
 
 /* A client that has gone concerns nobody else. */
-START_TEST(reply_to_nobody_harms_nobody)
+TEST(reply_to_nobody_harms_nobody, EACH_DATAGRAM)
 {
 	static const struct sks_handler handler = { .handle = answer_later };
 	struct acc acc;
@@ -306,7 +297,6 @@ START_TEST(reply_to_nobody_harms_nobody)
 	ck_assert_uint_eq(acc_stats(&acc).failed, acc.transport == ACC_UDP ? 0 : 1);
 	acc_free(&acc);
 }
-END_TEST
 
 /* Replies come in the order in which handlers end. */
 static int
@@ -320,7 +310,7 @@ wait_for_turn(struct sks_request *req)
 	return sks_printf(req->wfile, "%s\n", line);
 }
 
-START_TEST(datagrams_do_not_wait_for_each_other)
+TEST(datagrams_do_not_wait_for_each_other, EACH_DATAGRAM)
 {
 	static const struct sks_handler handler = { .handle = wait_for_turn };
 	struct acc acc;
@@ -339,10 +329,9 @@ START_TEST(datagrams_do_not_wait_for_each_other)
 	close(fd);
 	acc_free(&acc);
 }
-END_TEST
 
 /* Failures that concern one datagram leave the socket as it is. */
-START_TEST(passing_errors_of_the_socket_are_passed_over)
+TEST(passing_errors_of_the_socket_are_passed_over, EACH_DATAGRAM)
 {
 	struct acc acc;
 
@@ -354,9 +343,8 @@ START_TEST(passing_errors_of_the_socket_are_passed_over)
 	ck_assert_uint_eq(acc_stats(&acc).datagrams, 1);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(reply_that_fails_is_told)
+TEST(reply_that_fails_is_told, EACH_DATAGRAM)
 {
 	struct acc acc;
 	int fd;
@@ -375,14 +363,13 @@ START_TEST(reply_that_fails_is_told)
 	ck_assert_int_eq(log_count(strerror(EPERM)), 1);
 	acc_free(&acc);
 }
-END_TEST
 
 /*
  * Until the queue of a Unix client is full, and one reply more. The server's
  * socket can be written all the while, so a wait for that would spin. (A
  * process counts its own calls.)
  */
-START_TEST(reply_waits_for_a_client_that_does_not_read)
+TEST(reply_waits_for_a_client_that_does_not_read, EACH_MODE_IN_ONE_MEMORY)
 {
 	struct timespec began, now;
 	struct acc acc;
@@ -411,10 +398,9 @@ START_TEST(reply_waits_for_a_client_that_does_not_read)
 	ck_assert_uint_eq(acc_stats(&acc).failed, 0);
 	acc_free(&acc);
 }
-END_TEST
 
 /* The last try is at the deadline; then the reply is lost, and told. */
-START_TEST(reply_to_a_client_that_never_reads_is_lost)
+TEST(reply_to_a_client_that_never_reads_is_lost, EACH_MODE)
 {
 	struct sks_options options = { .timeout_ms = 20 };
 	struct acc acc;
@@ -435,7 +421,6 @@ START_TEST(reply_to_a_client_that_never_reads_is_lost)
 	ck_assert_int_eq(log_count(strerror(ETIMEDOUT)), 1);
 	acc_free(&acc);
 }
-END_TEST
 
 static int
 post_to_it(struct sks_request *req)
@@ -445,7 +430,7 @@ post_to_it(struct sks_request *req)
 	return SKS_DONE;
 }
 
-START_TEST(nothing_can_be_posted_to_a_datagram)
+TEST(nothing_can_be_posted_to_a_datagram, EACH_DATAGRAM)
 {
 	static const struct sks_handler handler = { .handle = post_to_it };
 	struct acc acc;
@@ -459,37 +444,4 @@ START_TEST(nothing_can_be_posted_to_a_datagram)
 	close(fd);
 	ck_assert_int_eq(seen->note, ENOTSUP);
 	acc_free(&acc);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("datagram");
-	TCase *tc = tcase_create("datagram");
-
-	tcase_set_timeout(tc, 60);
-	tcase_add_checked_fixture(tc, acc_setup, acc_teardown);
-	tcase_add_loop_test(tc, empty_datagram_is_a_request, 0, ACC_DATAGRAMS);
-	tcase_add_loop_test(tc, empty_reply_is_not_sent, 0, ACC_DATAGRAMS);
-	tcase_add_loop_test(tc, reply_is_one_datagram, 0, ACC_DATAGRAMS);
-	tcase_add_loop_test(tc, large_datagrams_are_whole, 0, ACC_DATAGRAMS);
-	tcase_add_loop_test(tc, cut_datagram_is_dropped_and_counted, 0, ACC_DATAGRAMS);
-	tcase_add_loop_test(tc, cut_datagram_is_a_request_when_asked_for, 0, ACC_DATAGRAMS);
-	tcase_add_loop_test(tc, handle_request_does_not_count_a_dropped_datagram, 0,
-	    ACC_DATAGRAMS);
-	tcase_add_loop_test(tc, reply_that_is_too_large_is_refused, 0, ACC_DATAGRAMS);
-	tcase_add_loop_test(tc, reply_leaves_from_the_address_asked, 0, ACC_MODES * 2);
-	tcase_add_loop_test(tc, unix_client_has_its_own_name, 0, ACC_MODES);
-	tcase_add_loop_test(tc, unix_client_without_a_name_is_served, 0, ACC_MODES);
-	tcase_add_loop_test(tc, reply_to_nobody_harms_nobody, 0, ACC_DATAGRAMS);
-	tcase_add_loop_test(tc, datagrams_do_not_wait_for_each_other, 0, ACC_DATAGRAMS);
-	tcase_add_loop_test(tc, passing_errors_of_the_socket_are_passed_over, 0, ACC_DATAGRAMS);
-	tcase_add_loop_test(tc, reply_that_fails_is_told, 0, ACC_DATAGRAMS);
-	tcase_add_loop_test(tc, reply_waits_for_a_client_that_does_not_read, 0,
-	    ACC_ONE_MEMORY(ACC_MODES));
-	tcase_add_loop_test(tc, reply_to_a_client_that_never_reads_is_lost, 0, ACC_MODES);
-	tcase_add_loop_test(tc, nothing_can_be_posted_to_a_datagram, 0, ACC_DATAGRAMS);
-	suite_add_tcase(s, tc);
-	return run_suite(s);
 }

@@ -47,6 +47,8 @@ tear_down(void)
 	no_leaks_teardown();
 }
 
+FIXTURE(set_up, tear_down);
+
 static int
 is_stream(const char *address)
 {
@@ -88,7 +90,7 @@ finished(const struct rig_server *rig)
 	return stats.finished;
 }
 
-START_TEST(accept_without_descriptors_waits_and_goes_on)
+TEST(accept_without_descriptors_waits_and_goes_on, TIMES(4))
 {
 	static const char *const errors[] = { "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM" };
 	struct rig_server rig = echo_on("127.0.0.1:0");
@@ -126,9 +128,8 @@ START_TEST(accept_without_descriptors_waits_and_goes_on)
 	ck_assert_uint_eq(rig.stats.accepted, 3);
 	ck_assert_uint_eq(rig.stats.finished, 3);
 }
-END_TEST
 
-START_TEST(an_old_client_is_served_while_accept_fails)
+TEST(an_old_client_is_served_while_accept_fails)
 {
 	struct rig_server rig = echo_on("127.0.0.1:0");
 	char got[4];
@@ -152,9 +153,8 @@ START_TEST(an_old_client_is_served_while_accept_fails)
 	close(late);
 	rig_server_stop(&rig);
 }
-END_TEST
 
-START_TEST(an_error_of_one_client_is_passed_over)
+TEST(an_error_of_one_client_is_passed_over, TIMES(13))
 {
 	static const char *const errors[] = {
 		"ECONNABORTED", "EPROTO", "EPERM", "ENETDOWN", "EHOSTUNREACH", "EOPNOTSUPP",
@@ -173,14 +173,13 @@ START_TEST(an_error_of_one_client_is_passed_over)
 	ck_assert_uint_eq(rig.stats.refused, passing ? sks_fault_hits() : 0);
 	ck_assert_int_eq(log_lines(), 0);
 }
-END_TEST
 
 static const struct {
 	const char *name;
 	int error;
 } fatal[] = { { "EBADF", EBADF }, { "EINVAL", EINVAL }, { "ENOTSOCK", ENOTSOCK } };
 
-START_TEST(a_listener_that_fails_for_good_ends_the_server)
+TEST(a_listener_that_fails_for_good_ends_the_server, TIMES(3))
 {
 	struct rig_server rig = echo_on("127.0.0.1:0");
 	int fd;
@@ -194,9 +193,8 @@ START_TEST(a_listener_that_fails_for_good_ends_the_server)
 	ck_assert_int_eq(log_lines(), 1);
 	close(fd);
 }
-END_TEST
 
-START_TEST(the_other_listeners_go_on)
+TEST(the_other_listeners_go_on, TIMES(3))
 {
 	struct rig_server rig = {
 		.listen = { "127.0.0.1:0", abstract_stream },
@@ -213,9 +211,8 @@ START_TEST(the_other_listeners_go_on)
 	rig_server_stop(&rig);
 	ck_assert_int_eq(rig.result, 0);
 }
-END_TEST
 
-START_TEST(a_datagram_socket_that_fails_for_good_ends_the_server)
+TEST(a_datagram_socket_that_fails_for_good_ends_the_server)
 {
 	struct rig_server rig = echo_on("udp:127.0.0.1:0");
 	int fd;
@@ -229,9 +226,8 @@ START_TEST(a_datagram_socket_that_fails_for_good_ends_the_server)
 	ck_assert_int_eq(rig.error, EBADF);
 	close(fd);
 }
-END_TEST
 
-START_TEST(a_passing_error_of_a_datagram_socket_is_passed_over)
+TEST(a_passing_error_of_a_datagram_socket_is_passed_over, TIMES(9))
 {
 	static const char *const errors[] = {
 		"ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ENETDOWN", "ENOBUFS", "ENOMEM",
@@ -246,10 +242,9 @@ START_TEST(a_passing_error_of_a_datagram_socket_is_passed_over)
 	rig_server_stop(&rig);
 	ck_assert_uint_eq(rig.stats.finished, 2);
 }
-END_TEST
 
 /* The datagram stays in the kernel, so the socket can be read all the while. */
-START_TEST(receiving_without_memory_waits_and_goes_on)
+TEST(receiving_without_memory_waits_and_goes_on, TIMES(2))
 {
 	static const char *const errors[] = { "ENOBUFS", "ENOMEM" };
 	struct rig_server rig = echo_on("udp:127.0.0.1:0");
@@ -277,9 +272,8 @@ START_TEST(receiving_without_memory_waits_and_goes_on)
 	rig_server_stop(&rig);
 	ck_assert_uint_eq(rig.stats.finished, 1);
 }
-END_TEST
 
-START_TEST(a_reply_that_cannot_be_sent_is_told_and_not_more)
+TEST(a_reply_that_cannot_be_sent_is_told_and_not_more, TIMES(7))
 {
 	static const char *const errors[] = {
 		"ECONNREFUSED", "EMSGSIZE", "EPERM", "ENOBUFS", "ENETUNREACH", "EHOSTUNREACH", "ENOMEM",
@@ -297,9 +291,10 @@ START_TEST(a_reply_that_cannot_be_sent_is_told_and_not_more)
 	ck_assert_uint_eq(rig.stats.failed, 1);
 	ck_assert_int_eq(log_lines(), 1);
 }
-END_TEST
 
 /* -- exchanges, byte by byte and interrupted -- */
+
+FIXTURE(set_up, tear_down, .timeout_s = 120);
 
 static const char *const disturbances[] = {
 	"recv:short=1,send:short=1",
@@ -346,7 +341,7 @@ hear_hello(const char *address)
 	close(fd);
 }
 
-START_TEST(exchanges_are_the_same_when_disturbed)
+TEST(exchanges_are_the_same_when_disturbed, TIMES(15))
 {
 	static int (*const handlers[])(struct sks_request *) = {
 		rig_echo_lines, rig_echo_keep, rig_hello
@@ -375,10 +370,9 @@ START_TEST(exchanges_are_the_same_when_disturbed)
 	}
 	ck_assert_int_eq(log_lines(), 0);
 }
-END_TEST
 
 /* The same without a server: inetd's way, with poll(2). */
-START_TEST(a_served_descriptor_is_the_same_when_disturbed)
+TEST(a_served_descriptor_is_the_same_when_disturbed, TIMES(5))
 {
 	static const struct sks_handler handler = { .handle = rig_echo_lines };
 	char got[10];
@@ -393,10 +387,9 @@ START_TEST(a_served_descriptor_is_the_same_when_disturbed)
 	ck_assert_mem_eq(got, "one\ntwo\n", 8);
 	close(fds[1]);
 }
-END_TEST
 
 /* Each call once, at its k-th use, and one exchange more after that. */
-START_TEST(one_failure_at_each_use_of_each_call)
+TEST(one_failure_at_each_use_of_each_call, TIMES(TRANSPORTS))
 {
 	static const char *const calls[] = { "recv", "send", "sendmsg", "recvmsg", "accept4", "read" };
 	static const char *const errors[] = { "EAGAIN", "EINTR" };
@@ -422,10 +415,9 @@ START_TEST(one_failure_at_each_use_of_each_call)
 		}
 	ck_assert_int_ge(points, 8);
 }
-END_TEST
 
 /* What breaks a connection breaks that one only. */
-START_TEST(a_broken_connection_is_alone)
+TEST(a_broken_connection_is_alone, TIMES(22))
 {
 	static const char *const rules[] = {
 		"recv:ECONNRESET", "recv:ETIMEDOUT", "recv:EIO", "recv:ENOMEM", "send:EPIPE",
@@ -453,11 +445,10 @@ START_TEST(a_broken_connection_is_alone)
 	ck_assert_uint_eq(rig.stats.accepted, 12);
 	ck_assert_uint_eq(rig.stats.finished + rig.stats.refused, 12);
 }
-END_TEST
 
 /* -- events that cannot be had -- */
 
-START_TEST(an_event_that_cannot_be_had_costs_one_client_at_most)
+TEST(an_event_that_cannot_be_had_costs_one_client_at_most, TIMES(24))
 {
 	static const char *const errors[] = { "ENOMEM", "ENOSPC" };
 	const char *address = transports[_i / 4];
@@ -488,10 +479,9 @@ START_TEST(an_event_that_cannot_be_had_costs_one_client_at_most)
 	rig_server_stop(&rig);
 	ck_assert_int_eq(rig.result, 0);
 }
-END_TEST
 
 /* A server that cannot begin says so, and can begin later. */
-START_TEST(a_server_without_events_does_not_begin)
+TEST(a_server_without_events_does_not_begin)
 {
 	static const struct sks_handler handler = { .handle = rig_hello };
 	struct sks_options options = { .tick_ms = 1000 };
@@ -512,9 +502,10 @@ START_TEST(a_server_without_events_does_not_begin)
 	ck_assert_int_eq(errno, ETIMEDOUT);
 	sks_server_free(server);
 }
-END_TEST
 
 /* -- listening -- */
+
+FIXTURE(set_up, tear_down);
 
 static int
 exists(const char *address)
@@ -536,7 +527,7 @@ is_no_need(struct sks_server *server, const char *address, const char *call)
 }
 
 /* A call that fails when listening gives an error, one line, and leaves nothing; or is not needed. */
-START_TEST(listening_fails_whole)
+TEST(listening_fails_whole, TIMES(10))
 {
 	static const struct {
 		const char *call, *error;
@@ -610,9 +601,8 @@ START_TEST(listening_fails_whole)
 	}
 	ck_assert_int_ge(points, 6);
 }
-END_TEST
 
-START_TEST(an_inherited_socket_that_cannot_be_used_is_refused)
+TEST(an_inherited_socket_that_cannot_be_used_is_refused)
 {
 	static const char *const rules[] = { "getsockopt:ENOTSOCK:1", "fcntl:EINVAL:1", "fcntl:EINVAL:2",
 		"fcntl:EINVAL:3", "malloc:ENOMEM:1" };
@@ -639,9 +629,8 @@ START_TEST(an_inherited_socket_that_cannot_be_used_is_refused)
 	sks_server_free(server);
 	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
 }
-END_TEST
 
-START_TEST(options_of_a_connection_are_no_need)
+TEST(options_of_a_connection_are_no_need, TIMES(TRANSPORTS))
 {
 	const char *address = transports[_i];
 	struct rig_server rig = echo_on(address);
@@ -658,44 +647,4 @@ START_TEST(options_of_a_connection_are_no_need)
 		ck_assert_int_eq(rig_echoes(rig.address[0]), 1);
 		rig_server_stop(&rig);
 	}
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("faults");
-	TCase *accept = tcase_create("accept"), *exchange = tcase_create("exchange");
-	TCase *listening = tcase_create("listen");
-
-	tcase_add_checked_fixture(accept, set_up, tear_down);
-	tcase_set_timeout(accept, 60);
-	tcase_add_loop_test(accept, accept_without_descriptors_waits_and_goes_on, 0, 4);
-	tcase_add_test(accept, an_old_client_is_served_while_accept_fails);
-	tcase_add_loop_test(accept, an_error_of_one_client_is_passed_over, 0, 13);
-	tcase_add_loop_test(accept, a_listener_that_fails_for_good_ends_the_server, 0, 3);
-	tcase_add_loop_test(accept, the_other_listeners_go_on, 0, 3);
-	tcase_add_test(accept, a_datagram_socket_that_fails_for_good_ends_the_server);
-	tcase_add_loop_test(accept, a_passing_error_of_a_datagram_socket_is_passed_over, 0, 9);
-	tcase_add_loop_test(accept, receiving_without_memory_waits_and_goes_on, 0, 2);
-	tcase_add_loop_test(accept, a_reply_that_cannot_be_sent_is_told_and_not_more, 0, 7);
-	suite_add_tcase(s, accept);
-
-	tcase_add_checked_fixture(exchange, set_up, tear_down);
-	tcase_set_timeout(exchange, 120);
-	tcase_add_loop_test(exchange, exchanges_are_the_same_when_disturbed, 0, 15);
-	tcase_add_loop_test(exchange, a_served_descriptor_is_the_same_when_disturbed, 0, 5);
-	tcase_add_loop_test(exchange, one_failure_at_each_use_of_each_call, 0, TRANSPORTS);
-	tcase_add_loop_test(exchange, a_broken_connection_is_alone, 0, 22);
-	tcase_add_loop_test(exchange, an_event_that_cannot_be_had_costs_one_client_at_most, 0, 24);
-	tcase_add_test(exchange, a_server_without_events_does_not_begin);
-	suite_add_tcase(s, exchange);
-
-	tcase_add_checked_fixture(listening, set_up, tear_down);
-	tcase_set_timeout(listening, 60);
-	tcase_add_loop_test(listening, listening_fails_whole, 0, 10);
-	tcase_add_test(listening, an_inherited_socket_that_cannot_be_used_is_refused);
-	tcase_add_loop_test(listening, options_of_a_connection_are_no_need, 0, TRANSPORTS);
-	suite_add_tcase(s, listening);
-	return run_suite(s);
 }

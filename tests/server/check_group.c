@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
+FIXTURE(rig_setup, no_leaks_teardown);
+
 #define CROWD (3 * SKS_WATCH_GROUP + 1)
 #define LONG 12000 /* bytes that a wfile keeps for its flush, and a small socket does not take */
 
@@ -103,14 +105,13 @@ answer_two(void *arg)
 	sks_flush_end();
 }
 
-START_TEST(each_has_its_answers)
+TEST(each_has_its_answers)
 {
 	open_crowd();
 	run_crowd(answer_two);
 	expect_answers("line\nagain\n");
 	close_crowd();
 }
-END_TEST
 
 static ssize_t
 noted_read(struct sks_transport *tr, void *buf, size_t n)
@@ -157,7 +158,7 @@ hang_up_when_answered(void *arg)
 		shutdown(links[i].peer, SHUT_WR);
 }
 
-START_TEST(reads_come_before_sends)
+TEST(reads_come_before_sends)
 {
 	const char *at = calls;
 	size_t left, n;
@@ -178,7 +179,6 @@ START_TEST(reads_come_before_sends)
 	expect_answers("line\n");
 	close_crowd();
 }
-END_TEST
 
 /* What does not fit at once is the fiber's own to send. */
 static void
@@ -217,7 +217,7 @@ hear_all(void *arg)
 	}
 }
 
-START_TEST(long_answers_are_sent_as_there_is_room)
+TEST(long_answers_are_sent_as_there_is_room)
 {
 	int i, small = 1;
 
@@ -228,7 +228,6 @@ START_TEST(long_answers_are_sent_as_there_is_room)
 	run_crowd(answer_at_length);
 	close_crowd();
 }
-END_TEST
 
 /* The peer is gone when the answer is sent: who waits for it is told. */
 static void
@@ -252,17 +251,16 @@ answer_the_gone(void *arg)
 	failed++;
 }
 
-START_TEST(a_broken_send_ends_the_wait)
+TEST(a_broken_send_ends_the_wait)
 {
 	open_crowd();
 	run_crowd(answer_the_gone);
 	ck_assert_int_eq(failed, (CROWD + 1) / 2);
 	close_crowd();
 }
-END_TEST
 
 /* A send of the loop that fails so that it may be tried again. */
-START_TEST(a_send_that_would_wait_is_tried_again)
+TEST(a_send_that_would_wait_is_tried_again, TIMES(4))
 {
 	static const char *const faults[] = { "send:EAGAIN:1", "send:EINTR:1", "send:ENOBUFS:9999",
 		"send:EAGAIN:%2" };
@@ -274,7 +272,6 @@ START_TEST(a_send_that_would_wait_is_tried_again)
 	expect_answers("line\nagain\n");
 	close_crowd();
 }
-END_TEST
 
 /* One of a group stops the loop: what was read for the others is not lost. */
 static void
@@ -290,7 +287,7 @@ stop_in_between(void *arg)
 	sks_flush_end();
 }
 
-START_TEST(a_stopped_loop_goes_on_where_it_was)
+TEST(a_stopped_loop_goes_on_where_it_was)
 {
 	int i;
 
@@ -303,7 +300,6 @@ START_TEST(a_stopped_loop_goes_on_where_it_was)
 	expect_answers("line\n");
 	close_crowd();
 }
-END_TEST
 
 /* Who goes on first cancels all others, whose input is read already. */
 static void
@@ -326,14 +322,13 @@ cancel_others(void *arg)
 	sks_flush_end();
 }
 
-START_TEST(a_cancelled_one_is_cancelled)
+TEST(a_cancelled_one_is_cancelled)
 {
 	open_crowd();
 	run_crowd(cancel_others);
 	ck_assert_int_eq(failed, CROWD - 1);
 	close_crowd();
 }
-END_TEST
 
 /* Its time is over when it begins to wait: the answer goes out all the same. */
 static void
@@ -349,14 +344,13 @@ answer_too_late(void *arg)
 	ck_assert_int_eq(errno, ETIMEDOUT);
 }
 
-START_TEST(a_wait_that_does_not_begin_sends)
+TEST(a_wait_that_does_not_begin_sends)
 {
 	open_crowd();
 	run_crowd(answer_too_late);
 	expect_answers("line\n");
 	close_crowd();
 }
-END_TEST
 
 static void
 answer_datagrams(void *arg)
@@ -397,32 +391,10 @@ ask_by_datagram(void *arg)
 	sks_flush_end();
 }
 
-START_TEST(datagrams_are_sent_one_by_one)
+TEST(datagrams_are_sent_one_by_one)
 {
 	open_crowd();
 	run_crowd(ask_by_datagram);
 	expect_answers("done\n");
 	close_crowd();
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("group");
-	TCase *tc = tcase_create("group");
-
-	tcase_add_checked_fixture(tc, rig_setup, no_leaks_teardown);
-	tcase_set_timeout(tc, 60);
-	tcase_add_test(tc, each_has_its_answers);
-	tcase_add_test(tc, reads_come_before_sends);
-	tcase_add_test(tc, long_answers_are_sent_as_there_is_room);
-	tcase_add_test(tc, a_broken_send_ends_the_wait);
-	tcase_add_loop_test(tc, a_send_that_would_wait_is_tried_again, 0, 4);
-	tcase_add_test(tc, a_stopped_loop_goes_on_where_it_was);
-	tcase_add_test(tc, a_cancelled_one_is_cancelled);
-	tcase_add_test(tc, a_wait_that_does_not_begin_sends);
-	tcase_add_test(tc, datagrams_are_sent_one_by_one);
-	suite_add_tcase(s, tc);
-	return run_suite(s);
 }

@@ -14,9 +14,11 @@
 #include <stdio.h>
 #include <string.h>
 
+FIXTURE(acc_setup, acc_teardown);
+
 /* -- one request at a time: sks_handle_request -- */
 
-START_TEST(handles_one_request_and_leaves_the_next)
+TEST(handles_one_request_and_leaves_the_next, EACH_TRANSPORT)
 {
 	struct acc acc;
 	int one, two;
@@ -44,9 +46,8 @@ START_TEST(handles_one_request_and_leaves_the_next)
 	close(two);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(handle_request_waits_no_longer_than_asked)
+TEST(handle_request_waits_no_longer_than_asked, EACH_TRANSPORT)
 {
 	struct acc acc;
 	int fd;
@@ -63,9 +64,8 @@ START_TEST(handle_request_waits_no_longer_than_asked)
 	close(fd);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(handle_request_ends_with_a_shutdown)
+TEST(handle_request_ends_with_a_shutdown, EACH_TRANSPORT)
 {
 	struct acc acc;
 	int fd;
@@ -84,10 +84,9 @@ START_TEST(handle_request_ends_with_a_shutdown)
 	close(fd);
 	acc_free(&acc);
 }
-END_TEST
 
 /* A limit that was set for a run that never was must not outlive it. */
-START_TEST(handle_request_leaves_no_timer_behind)
+TEST(handle_request_leaves_no_timer_behind, EACH_MODE)
 {
 	struct sks_options options = { .base = event_base_new() };
 	struct acc acc;
@@ -100,9 +99,8 @@ START_TEST(handle_request_leaves_no_timer_behind)
 	acc_free(&acc);
 	event_base_free(options.base);
 }
-END_TEST
 
-START_TEST(handle_request_counts_a_refused_one)
+TEST(handle_request_counts_a_refused_one, EACH_TRANSPORT)
 {
 	struct sks_options options = { .verify = acc_refuse };
 	struct acc acc;
@@ -117,10 +115,9 @@ START_TEST(handle_request_counts_a_refused_one)
 	close(fd);
 	acc_free(&acc);
 }
-END_TEST
 
 /* A connection for which there is no memory is gone; the call must not wait for it. */
-START_TEST(handle_request_survives_a_lack_of_memory)
+TEST(handle_request_survives_a_lack_of_memory, EACH_STREAM)
 {
 	struct acc acc;
 	int fd;
@@ -133,11 +130,10 @@ START_TEST(handle_request_survives_a_lack_of_memory)
 	peer_expect_gone(fd);
 	acc_free(&acc);
 }
-END_TEST
 
 /* -- beginning -- */
 
-START_TEST(needs_a_listener)
+TEST(needs_a_listener, EACH_MODE)
 {
 	struct sks_options options = { 0 };
 	struct sks_server *server;
@@ -153,7 +149,6 @@ START_TEST(needs_a_listener)
 	ck_assert_int_eq(errno, EINVAL);
 	sks_server_free(server);
 }
-END_TEST
 
 static int
 serve_inside(struct sks_request *req)
@@ -165,7 +160,7 @@ serve_inside(struct sks_request *req)
 	return sks_puts(req->wfile, sks_server_is_running(req->server) ? "runs\n" : "no\n");
 }
 
-START_TEST(runs_once_at_a_time)
+TEST(runs_once_at_a_time, EACH_MODE)
 {
 	static const struct sks_handler handler = { .handle = serve_inside };
 	struct acc acc;
@@ -176,17 +171,15 @@ START_TEST(runs_once_at_a_time)
 	ck_assert_int_eq(seen->note, 2);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(free_of_nothing_is_fine)
+TEST(free_of_nothing_is_fine)
 {
 	sks_server_free(NULL);
 }
-END_TEST
 
 /* -- the five origins of a shutdown -- */
 
-START_TEST(shuts_down_from_a_handler)
+TEST(shuts_down_from_a_handler, EACH_TRANSPORT)
 {
 	struct acc acc;
 	int fd;
@@ -208,7 +201,6 @@ START_TEST(shuts_down_from_a_handler)
 	ck_assert_int_eq(acc.rc, 0);
 	acc_free(&acc);
 }
-END_TEST
 
 static void
 finish_with_shutdown(struct sks_request *req)
@@ -217,7 +209,7 @@ finish_with_shutdown(struct sks_request *req)
 	acc_finish_bye(req);
 }
 
-START_TEST(shuts_down_from_finish)
+TEST(shuts_down_from_finish, EACH_TRANSPORT)
 {
 	struct sks_handler handler = acc_script;
 	struct acc acc;
@@ -230,7 +222,6 @@ START_TEST(shuts_down_from_finish)
 	ck_assert_int_eq(acc.rc, 0);
 	acc_free(&acc);
 }
-END_TEST
 
 static void
 tick_and_shut_down(struct sks_server *server, void *data)
@@ -241,7 +232,7 @@ tick_and_shut_down(struct sks_server *server, void *data)
 }
 
 /* Python's service_actions: once in a while, with requests or without. */
-START_TEST(ticks_and_shuts_down_from_a_tick)
+TEST(ticks_and_shuts_down_from_a_tick, EACH_MODE)
 {
 	struct sks_options options = { .on_tick = tick_and_shut_down, .tick_ms = 1 };
 	struct acc acc;
@@ -251,9 +242,8 @@ START_TEST(ticks_and_shuts_down_from_a_tick)
 	ck_assert_int_ge(seen->ticks, 3);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(does_not_tick_when_ticks_are_off)
+TEST(does_not_tick_when_ticks_are_off, EACH_MODE)
 {
 	struct sks_options options = { .on_tick = tick_and_shut_down, .tick_ms = SKS_OFF };
 	struct acc acc;
@@ -265,7 +255,6 @@ START_TEST(does_not_tick_when_ticks_are_off)
 	ck_assert_int_eq(seen->ticks, 0);
 	acc_free(&acc);
 }
-END_TEST
 
 static struct sks_server *to_stop;
 
@@ -282,7 +271,7 @@ stop_it(int signo)
 	errno = error;
 }
 
-START_TEST(shuts_down_from_a_signal_handler_which_keeps_errno)
+TEST(shuts_down_from_a_signal_handler_which_keeps_errno, EACH_MODE)
 {
 	struct sigaction action = { .sa_handler = stop_it }, old;
 	struct acc acc;
@@ -305,7 +294,6 @@ START_TEST(shuts_down_from_a_signal_handler_which_keeps_errno)
 		acc_free(&acc);
 	}
 }
-END_TEST
 
 static void *
 shut_down_often(void *arg)
@@ -318,7 +306,7 @@ shut_down_often(void *arg)
 	return NULL;
 }
 
-START_TEST(shuts_down_from_several_threads_at_once)
+TEST(shuts_down_from_several_threads_at_once, EACH_MODE)
 {
 	pthread_t threads[4];
 	struct acc acc;
@@ -336,9 +324,8 @@ START_TEST(shuts_down_from_several_threads_at_once)
 	}
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(shutdown_twice_before_it_runs_ends_one_run)
+TEST(shutdown_twice_before_it_runs_ends_one_run, EACH_MODE)
 {
 	struct acc acc;
 
@@ -350,11 +337,10 @@ START_TEST(shutdown_twice_before_it_runs_ends_one_run)
 	acc_ask(&acc, "echo\nd\n", "echo\n");
 	acc_free(&acc);
 }
-END_TEST
 
 /* -- draining -- */
 
-START_TEST(lets_running_requests_end_and_tells_them)
+TEST(lets_running_requests_end_and_tells_them, EACH_STREAM)
 {
 	struct acc acc;
 	int fd;
@@ -381,10 +367,9 @@ START_TEST(lets_running_requests_end_and_tells_them)
 	ck_assert_int_eq(seen->finishes, 1);
 	acc_free(&acc);
 }
-END_TEST
 
 /* No more accepting: who connects now waits for the next run. */
-START_TEST(accepts_nobody_while_it_drains)
+TEST(accepts_nobody_while_it_drains, EACH_STREAM)
 {
 	struct acc acc;
 	char answer[16] = { 0 };
@@ -413,9 +398,8 @@ START_TEST(accepts_nobody_while_it_drains)
 	peer_expect_eof(late);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(closes_parked_connections_at_once)
+TEST(closes_parked_connections_at_once, EACH_STREAM)
 {
 	struct sks_handler handler = acc_script;
 	struct acc acc;
@@ -436,9 +420,8 @@ START_TEST(closes_parked_connections_at_once)
 	ck_assert_int_eq(seen->finishes, 1);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(cancels_waits_when_the_drain_time_is_over)
+TEST(cancels_waits_when_the_drain_time_is_over, EACH_TRANSPORT)
 {
 	struct sks_options options = { .drain_ms = 1 };
 	struct sks_handler handler = acc_script;
@@ -468,10 +451,9 @@ START_TEST(cancels_waits_when_the_drain_time_is_over)
 	ck_assert_int_eq(seen->finishes, 1);
 	acc_free(&acc);
 }
-END_TEST
 
 /* A read is a wait like others; its handler ends with -1 and ECANCELED. */
-START_TEST(cancels_reads_when_the_drain_time_is_over)
+TEST(cancels_reads_when_the_drain_time_is_over, EACH_STREAM)
 {
 	struct sks_options options = { .drain_ms = 1, .on_error = acc_on_error };
 	struct sks_handler handler = acc_script;
@@ -493,10 +475,9 @@ START_TEST(cancels_reads_when_the_drain_time_is_over)
 	ck_assert_int_eq(seen->last_error, ECANCELED);
 	acc_free(&acc);
 }
-END_TEST
 
 /* Those that have not begun yet are not begun any more. */
-START_TEST(drops_waiting_connections_when_the_drain_time_is_over)
+TEST(drops_waiting_connections_when_the_drain_time_is_over, EACH_STREAM)
 {
 	struct sks_options options = { .max_running = 1, .drain_ms = 1 };
 	struct sks_handler handler = acc_script;
@@ -526,7 +507,6 @@ START_TEST(drops_waiting_connections_when_the_drain_time_is_over)
 	ck_assert_uint_eq(acc_stats(&acc).refused, 1);
 	acc_free(&acc);
 }
-END_TEST
 
 /* Keeps its loop, with all that is on its way there, until the test says so. */
 static int
@@ -542,7 +522,7 @@ keep_loop(struct sks_request *req)
 	return SKS_DONE;
 }
 
-START_TEST(cancels_what_is_on_its_way_to_another_loop)
+TEST(cancels_what_is_on_its_way_to_another_loop)
 {
 	static const struct sks_handler handler = { .handle = keep_loop };
 	struct sks_options options = { .drain_ms = 1, .on_error = acc_on_error };
@@ -572,7 +552,6 @@ START_TEST(cancels_what_is_on_its_way_to_another_loop)
 	ck_assert_int_eq(seen->last_error, ECANCELED);
 	acc_free(&acc);
 }
-END_TEST
 
 /* A handler that heeds nothing. */
 static int
@@ -585,7 +564,7 @@ be_stubborn(struct sks_request *req)
 	return SKS_DONE;
 }
 
-START_TEST(says_so_when_requests_do_not_end)
+TEST(says_so_when_requests_do_not_end, EACH_STREAM)
 {
 	static const struct sks_handler handler = { .handle = be_stubborn, .finish = acc_finish };
 	struct sks_options options = { .drain_ms = 1, .linger_ms = 1 };
@@ -608,7 +587,6 @@ START_TEST(says_so_when_requests_do_not_end)
 	ck_assert_int_eq(seen->finishes, acc.mode->one_memory);
 	peer_expect_gone(fd);
 }
-END_TEST
 
 /* -- a host's event_base -- */
 
@@ -620,7 +598,7 @@ note_stop(struct sks_server *server, void *data)
 		atomic_fetch_add(&seen->stops, 1);
 }
 
-START_TEST(lives_on_the_base_of_a_host)
+TEST(lives_on_the_base_of_a_host, EACH_TRANSPORT)
 {
 	struct sks_options options = { .base = event_base_new(), .data = seen,
 		.on_stop = note_stop };
@@ -652,9 +630,8 @@ START_TEST(lives_on_the_base_of_a_host)
 	acc_free(&acc);
 	event_base_free(options.base);
 }
-END_TEST
 
-START_TEST(start_after_a_shutdown_is_over_at_once)
+TEST(start_after_a_shutdown_is_over_at_once, EACH_MODE)
 {
 	struct sks_options options = { .base = event_base_new(), .data = seen,
 		.on_stop = note_stop };
@@ -669,9 +646,8 @@ START_TEST(start_after_a_shutdown_is_over_at_once)
 	acc_free(&acc);
 	event_base_free(options.base);
 }
-END_TEST
 
-START_TEST(start_needs_a_base_and_a_listener)
+TEST(start_needs_a_base_and_a_listener, EACH_MODE)
 {
 	struct sks_options options = { .base = event_base_new() };
 	struct sks_server *server;
@@ -690,7 +666,6 @@ START_TEST(start_needs_a_base_and_a_listener)
 	sks_server_free(server);
 	event_base_free(options.base);
 }
-END_TEST
 
 static void
 turn(struct event_base *base)
@@ -702,7 +677,7 @@ turn(struct event_base *base)
  * Freed while it serves: connections are reset, requests that wait end before
  * it returns, by ECANCELED; processes are killed, where they are.
  */
-START_TEST(free_stops_a_server_that_runs_on_a_base)
+TEST(free_stops_a_server_that_runs_on_a_base, EACH_STREAM)
 {
 	struct sks_options options = { .base = event_base_new(), .data = seen,
 		.on_stop = note_stop };
@@ -733,9 +708,8 @@ START_TEST(free_stops_a_server_that_runs_on_a_base)
 	ck_assert_int_eq(event_base_loop(options.base, EVLOOP_NONBLOCK), 1);
 	event_base_free(options.base);
 }
-END_TEST
 
-START_TEST(two_servers_share_a_base)
+TEST(two_servers_share_a_base, EACH_MODE)
 {
 	struct sks_options options = { .base = event_base_new(), .data = seen,
 		.on_stop = note_stop };
@@ -762,11 +736,10 @@ START_TEST(two_servers_share_a_base)
 	acc_free(&two);
 	event_base_free(options.base);
 }
-END_TEST
 
 /* -- several servers -- */
 
-START_TEST(two_servers_in_two_threads_do_not_know_each_other)
+TEST(two_servers_in_two_threads_do_not_know_each_other, EACH_MODE)
 {
 	struct acc one, two;
 
@@ -782,7 +755,6 @@ START_TEST(two_servers_in_two_threads_do_not_know_each_other)
 	acc_ask(&two, "echo 2\nd\n", "echo 2\n");
 	acc_free(&two);
 }
-END_TEST
 
 /* -- stop_signals -- */
 
@@ -795,7 +767,7 @@ on_signal(int signo)
 
 static const int stop_signals[] = { SIGINT, SIGTERM };
 
-START_TEST(stop_signals_stop_it_and_are_given_back)
+TEST(stop_signals_stop_it_and_are_given_back, TIMES(ACC_MODES * 2))
 {
 	struct sks_options options = { .stop_signals = 1 };
 	struct sigaction own = { .sa_handler = on_signal }, old, now;
@@ -817,9 +789,8 @@ START_TEST(stop_signals_stop_it_and_are_given_back)
 	sigaction(signo, &old, NULL);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(second_stop_signal_ends_the_drain)
+TEST(second_stop_signal_ends_the_drain, EACH_MODE)
 {
 	struct sks_options options = { .stop_signals = 1, .drain_ms = SKS_OFF };
 	char answer[16] = { 0 };
@@ -845,9 +816,8 @@ START_TEST(second_stop_signal_ends_the_drain)
 	ck_assert_int_eq(seen->waited, ECANCELED);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(stop_signal_stops_all_servers_that_asked)
+TEST(stop_signal_stops_all_servers_that_asked, EACH_MODE)
 {
 	struct sks_options options = { .stop_signals = 1 };
 	struct acc asked[2], other;
@@ -869,9 +839,8 @@ START_TEST(stop_signal_stops_all_servers_that_asked)
 	acc_ask(&other, "echo\nd\n", "echo\n");
 	acc_free(&other);
 }
-END_TEST
 
-START_TEST(signals_are_left_alone_unless_asked)
+TEST(signals_are_left_alone_unless_asked, EACH_MODE)
 {
 	struct sigaction before, during;
 	struct acc acc;
@@ -886,11 +855,10 @@ START_TEST(signals_are_left_alone_unless_asked)
 	ck_assert_ptr_eq(during.sa_handler, SIG_DFL);
 	acc_free(&acc);
 }
-END_TEST
 
 /* -- when things break -- */
 
-START_TEST(ends_when_its_last_listener_has_failed)
+TEST(ends_when_its_last_listener_has_failed, EACH_STREAM)
 {
 	struct acc acc;
 	int fd;
@@ -910,9 +878,8 @@ START_TEST(ends_when_its_last_listener_has_failed)
 	close(fd);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(passes_over_clients_that_went_away)
+TEST(passes_over_clients_that_went_away, EACH_STREAM)
 {
 	struct acc acc;
 
@@ -925,9 +892,8 @@ START_TEST(passes_over_clients_that_went_away)
 	ck_assert_uint_eq(acc_stats(&acc).accepted, 1);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(waits_a_little_when_descriptors_run_out)
+TEST(waits_a_little_when_descriptors_run_out, EACH_STREAM)
 {
 	static const char *const rules[] = { "accept4:EMFILE:1", "accept4:ENFILE:1",
 		"accept4:ENOBUFS:1", "accept4:ENOMEM:1" };
@@ -945,9 +911,8 @@ START_TEST(waits_a_little_when_descriptors_run_out)
 		sks_fault_clear();
 	}
 }
-END_TEST
 
-START_TEST(reports_when_it_cannot_begin)
+TEST(reports_when_it_cannot_begin, EACH_MODE)
 {
 	struct acc acc;
 
@@ -960,56 +925,4 @@ START_TEST(reports_when_it_cannot_begin)
 	acc_start(&acc);
 	acc_ask(&acc, "echo\nd\n", "echo\n");
 	acc_free(&acc);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("lifecycle");
-	TCase *tc = tcase_create("lifecycle");
-
-	tcase_set_timeout(tc, 60);
-	tcase_add_checked_fixture(tc, acc_setup, acc_teardown);
-	tcase_add_loop_test(tc, handles_one_request_and_leaves_the_next, 0, ACC_ALL);
-	tcase_add_loop_test(tc, handle_request_waits_no_longer_than_asked, 0, ACC_ALL);
-	tcase_add_loop_test(tc, handle_request_ends_with_a_shutdown, 0, ACC_ALL);
-	tcase_add_loop_test(tc, handle_request_leaves_no_timer_behind, 0, ACC_MODES);
-	tcase_add_loop_test(tc, handle_request_counts_a_refused_one, 0, ACC_ALL);
-	tcase_add_loop_test(tc, handle_request_survives_a_lack_of_memory, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, needs_a_listener, 0, ACC_MODES);
-	tcase_add_loop_test(tc, runs_once_at_a_time, 0, ACC_MODES);
-	tcase_add_test(tc, free_of_nothing_is_fine);
-	tcase_add_loop_test(tc, shuts_down_from_a_handler, 0, ACC_ALL);
-	tcase_add_loop_test(tc, shuts_down_from_finish, 0, ACC_ALL);
-	tcase_add_loop_test(tc, ticks_and_shuts_down_from_a_tick, 0, ACC_MODES);
-	tcase_add_loop_test(tc, does_not_tick_when_ticks_are_off, 0, ACC_MODES);
-	tcase_add_loop_test(tc, shuts_down_from_a_signal_handler_which_keeps_errno, 0, ACC_MODES);
-	tcase_add_loop_test(tc, shuts_down_from_several_threads_at_once, 0, ACC_MODES);
-	tcase_add_loop_test(tc, shutdown_twice_before_it_runs_ends_one_run, 0, ACC_MODES);
-	tcase_add_loop_test(tc, lets_running_requests_end_and_tells_them, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, accepts_nobody_while_it_drains, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, closes_parked_connections_at_once, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, cancels_waits_when_the_drain_time_is_over, 0, ACC_ALL);
-	tcase_add_loop_test(tc, cancels_reads_when_the_drain_time_is_over, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, drops_waiting_connections_when_the_drain_time_is_over, 0,
-	    ACC_STREAMS);
-	tcase_add_test(tc, cancels_what_is_on_its_way_to_another_loop);
-	tcase_add_loop_test(tc, says_so_when_requests_do_not_end, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, lives_on_the_base_of_a_host, 0, ACC_ALL);
-	tcase_add_loop_test(tc, start_after_a_shutdown_is_over_at_once, 0, ACC_MODES);
-	tcase_add_loop_test(tc, start_needs_a_base_and_a_listener, 0, ACC_MODES);
-	tcase_add_loop_test(tc, free_stops_a_server_that_runs_on_a_base, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, two_servers_share_a_base, 0, ACC_MODES);
-	tcase_add_loop_test(tc, two_servers_in_two_threads_do_not_know_each_other, 0, ACC_MODES);
-	tcase_add_loop_test(tc, stop_signals_stop_it_and_are_given_back, 0, ACC_MODES * 2);
-	tcase_add_loop_test(tc, second_stop_signal_ends_the_drain, 0, ACC_MODES);
-	tcase_add_loop_test(tc, stop_signal_stops_all_servers_that_asked, 0, ACC_MODES);
-	tcase_add_loop_test(tc, signals_are_left_alone_unless_asked, 0, ACC_MODES);
-	tcase_add_loop_test(tc, ends_when_its_last_listener_has_failed, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, passes_over_clients_that_went_away, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, waits_a_little_when_descriptors_run_out, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, reports_when_it_cannot_begin, 0, ACC_MODES);
-	suite_add_tcase(s, tc);
-	return run_suite(s);
 }

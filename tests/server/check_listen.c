@@ -14,6 +14,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+FIXTURE(acc_setup, acc_teardown);
+
 static struct sks_server *
 new_server(int mode, const struct sks_options *options)
 {
@@ -58,7 +60,7 @@ assert_fails(struct sks_server *server, const char *address, int error)
 
 /* -- several listeners, and what they are called -- */
 
-START_TEST(serves_all_its_listeners)
+TEST(serves_all_its_listeners, EACH_MODE)
 {
 	char unix_text[160], dgram_text[160], text[160];
 	struct sks_server *server;
@@ -93,9 +95,8 @@ START_TEST(serves_all_its_listeners)
 	ck_assert_str_eq(sks_server_address(server, 2, text, 6), "unix:"); /* cut */
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(a_name_binds_all_its_addresses_on_one_port)
+TEST(a_name_binds_all_its_addresses_on_one_port, EACH_MODE)
 {
 	struct sks_server *server = new_server(_i, NULL);
 	const char *port = NULL, *colon;
@@ -113,9 +114,8 @@ START_TEST(a_name_binds_all_its_addresses_on_one_port)
 	ck_assert_uint_ge(n, 1);
 	sks_server_free(server);
 }
-END_TEST
 
-START_TEST(every_address_means_both_families)
+TEST(every_address_means_both_families, EACH_MODE)
 {
 	struct acc acc = { 0 };
 	char text[160], v4[64], v6[64];
@@ -135,7 +135,6 @@ START_TEST(every_address_means_both_families)
 	acc_ask(&acc, "echo 6\nd\n", "echo 6\n");
 	acc_free(&acc);
 }
-END_TEST
 
 static int
 tell_peer(struct sks_request *req)
@@ -146,7 +145,7 @@ tell_peer(struct sks_request *req)
 }
 
 /* Peers of IPv4 on an IPv6 socket are shown as what they are. */
-START_TEST(peers_are_printed_canonically)
+TEST(peers_are_printed_canonically, EACH_MODE)
 {
 	static const struct sks_handler handler = { .handle = tell_peer };
 	struct sks_options options = acc_options(&acc_modes[_i], NULL);
@@ -175,9 +174,8 @@ START_TEST(peers_are_printed_canonically)
 	}
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(v6only_leaves_ipv4_to_others)
+TEST(v6only_leaves_ipv4_to_others)
 {
 	struct sks_options options = { .v6only = 1 };
 	struct sks_server *six, *four;
@@ -198,9 +196,8 @@ START_TEST(v6only_leaves_ipv4_to_others)
 	sks_server_free(four);
 	sks_server_free(six);
 }
-END_TEST
 
-START_TEST(port_in_use_is_told_with_step_and_object)
+TEST(port_in_use_is_told_with_step_and_object, EACH_MODE)
 {
 	struct sks_server *server = new_server(_i, NULL);
 	char line[200];
@@ -218,9 +215,8 @@ START_TEST(port_in_use_is_told_with_step_and_object)
 	acc_free(&acc);
 	sks_server_free(server);
 }
-END_TEST
 
-START_TEST(reuse_port_shares_a_port_of_those_who_ask)
+TEST(reuse_port_shares_a_port_of_those_who_ask)
 {
 	struct sks_options options = { .reuse_port = 1 };
 	struct sks_server *one = new_server(0, &options), *two = new_server(0, &options);
@@ -235,10 +231,9 @@ START_TEST(reuse_port_shares_a_port_of_those_who_ask)
 	sks_server_free(two);
 	sks_server_free(other);
 }
-END_TEST
 
 /* A port is free again at once, although its last connections are not forgotten yet. */
-START_TEST(address_can_be_used_again_at_once)
+TEST(address_can_be_used_again_at_once, EACH_MODE)
 {
 	struct acc acc;
 	struct sks_server *server;
@@ -251,9 +246,8 @@ START_TEST(address_can_be_used_again_at_once)
 	ck_assert_int_eq(sks_server_listen(server, acc.address), 0);
 	sks_server_free(server);
 }
-END_TEST
 
-START_TEST(refuses_what_is_no_address)
+TEST(refuses_what_is_no_address, EACH_MODE)
 {
 	struct sks_server *server = new_server(_i, NULL);
 	char file[160];
@@ -270,9 +264,8 @@ START_TEST(refuses_what_is_no_address)
 	assert_fails(server, in_dir("unix:", "/none/s", file, sizeof(file)), ENOENT);
 	sks_server_free(server);
 }
-END_TEST
 
-START_TEST(tcp_and_udp_servers_take_their_own_kind)
+TEST(tcp_and_udp_servers_take_their_own_kind)
 {
 	char text[160];
 
@@ -291,9 +284,8 @@ START_TEST(tcp_and_udp_servers_take_their_own_kind)
 	    &acc_script, NULL));
 	ck_assert_int_eq(errno, EINVAL);
 }
-END_TEST
 
-START_TEST(udp_server_needs_no_prefix)
+TEST(udp_server_needs_no_prefix)
 {
 	struct sks_server *server = sks_udp_server_new("127.0.0.1:0", &acc_script, NULL);
 	int type = 0;
@@ -304,10 +296,9 @@ START_TEST(udp_server_needs_no_prefix)
 	ck_assert_int_eq(type, SOCK_DGRAM);
 	sks_server_free(server);
 }
-END_TEST
 
 /* No child that a handler starts inherits anything. */
-START_TEST(descriptors_are_closed_on_exec)
+TEST(descriptors_are_closed_on_exec, EACH_TRANSPORT)
 {
 	struct acc acc;
 
@@ -315,7 +306,6 @@ START_TEST(descriptors_are_closed_on_exec)
 	ck_assert_int_eq(fcntl(sks_server_fileno(acc.server, 0), F_GETFD), FD_CLOEXEC);
 	acc_free(&acc);
 }
-END_TEST
 
 /* -- files of Unix sockets; the i-th: streams or datagrams -- */
 
@@ -354,7 +344,7 @@ remove_file(void)
 	ck_assert_int_eq(unlink(in_dir("", "/s", path, sizeof(path))), 0);
 }
 
-START_TEST(socket_file_goes_with_the_server)
+TEST(socket_file_goes_with_the_server, TIMES(2))
 {
 	struct sks_server *server = new_server(0, NULL);
 	char text[160];
@@ -364,9 +354,8 @@ START_TEST(socket_file_goes_with_the_server)
 	sks_server_free(server);
 	ck_assert(!file_exists());
 }
-END_TEST
 
-START_TEST(stale_socket_file_is_replaced)
+TEST(stale_socket_file_is_replaced, TIMES(2))
 {
 	struct sks_server *server = new_server(0, NULL);
 	char text[160];
@@ -380,9 +369,8 @@ START_TEST(stale_socket_file_is_replaced)
 	sks_server_free(server);
 	ck_assert(!file_exists());
 }
-END_TEST
 
-START_TEST(live_socket_file_is_left_alone)
+TEST(live_socket_file_is_left_alone, TIMES(2))
 {
 	struct sks_server *server = new_server(0, NULL);
 	int other = bind_file(unix_types[_i]);
@@ -397,9 +385,8 @@ START_TEST(live_socket_file_is_left_alone)
 	close(other);
 	remove_file();
 }
-END_TEST
 
-START_TEST(file_that_is_no_socket_is_left_alone)
+TEST(file_that_is_no_socket_is_left_alone, TIMES(2))
 {
 	struct sks_server *server = new_server(0, NULL);
 	char path[160], text[160];
@@ -411,9 +398,8 @@ START_TEST(file_that_is_no_socket_is_left_alone)
 	sks_server_free(server);
 	remove_file();
 }
-END_TEST
 
-START_TEST(file_that_is_not_ours_any_more_is_left_alone)
+TEST(file_that_is_not_ours_any_more_is_left_alone, TIMES(2))
 {
 	struct sks_server *server = new_server(0, NULL);
 	char text[160];
@@ -427,9 +413,8 @@ START_TEST(file_that_is_not_ours_any_more_is_left_alone)
 	close(other);
 	remove_file();
 }
-END_TEST
 
-START_TEST(file_that_is_gone_is_no_trouble)
+TEST(file_that_is_gone_is_no_trouble, TIMES(2))
 {
 	struct sks_server *server = new_server(0, NULL);
 	char text[160];
@@ -439,9 +424,8 @@ START_TEST(file_that_is_gone_is_no_trouble)
 	sks_server_free(server);
 	ck_assert_int_eq(log_lines(), 0);
 }
-END_TEST
 
-START_TEST(unix_mode_is_the_files_and_umask_stays)
+TEST(unix_mode_is_the_files_and_umask_stays, TIMES(2))
 {
 	struct sks_options options = { .unix_mode = 0626 };
 	mode_t mask = umask(077);
@@ -464,9 +448,8 @@ START_TEST(unix_mode_is_the_files_and_umask_stays)
 	umask(mask);
 	sks_server_free(server);
 }
-END_TEST
 
-START_TEST(path_too_long_is_told)
+TEST(path_too_long_is_told, TIMES(2))
 {
 	struct sks_server *server = new_server(0, NULL);
 	char text[200];
@@ -475,11 +458,10 @@ START_TEST(path_too_long_is_told)
 	assert_fails(server, text, ENAMETOOLONG);
 	sks_server_free(server);
 }
-END_TEST
 
 /* -- abstract names -- */
 
-START_TEST(abstract_name_has_no_file)
+TEST(abstract_name_has_no_file, TIMES(ACC_MODES * 2))
 {
 	static const char *const schemes[] = { "unix", "unix-dgram" };
 	struct acc acc = { 0 };
@@ -503,11 +485,10 @@ START_TEST(abstract_name_has_no_file)
 	close(fd);
 	acc_free(&acc);
 }
-END_TEST
 
 /* -- inherited sockets -- */
 
-START_TEST(inherited_socket_is_served_and_closed)
+TEST(inherited_socket_is_served_and_closed, EACH_TRANSPORT)
 {
 	struct acc acc, heir = { 0 };
 	char text[32];
@@ -536,9 +517,8 @@ START_TEST(inherited_socket_is_served_and_closed)
 	acc_ask(&acc, "echo\nd\n", "echo\n");
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(refuses_to_inherit_what_does_not_listen)
+TEST(refuses_to_inherit_what_does_not_listen, EACH_MODE)
 {
 	struct sks_server *server = new_server(_i, NULL);
 	char text[32];
@@ -559,40 +539,4 @@ START_TEST(refuses_to_inherit_what_does_not_listen)
 	close(fds[1]);
 	close(fd);
 	sks_server_free(server);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("listen");
-	TCase *tc = tcase_create("listen");
-
-	tcase_set_timeout(tc, 60);
-	tcase_add_checked_fixture(tc, acc_setup, acc_teardown);
-	tcase_add_loop_test(tc, serves_all_its_listeners, 0, ACC_MODES);
-	tcase_add_loop_test(tc, a_name_binds_all_its_addresses_on_one_port, 0, ACC_MODES);
-	tcase_add_loop_test(tc, every_address_means_both_families, 0, ACC_MODES);
-	tcase_add_loop_test(tc, peers_are_printed_canonically, 0, ACC_MODES);
-	tcase_add_test(tc, v6only_leaves_ipv4_to_others);
-	tcase_add_loop_test(tc, port_in_use_is_told_with_step_and_object, 0, ACC_MODES);
-	tcase_add_test(tc, reuse_port_shares_a_port_of_those_who_ask);
-	tcase_add_loop_test(tc, address_can_be_used_again_at_once, 0, ACC_MODES);
-	tcase_add_loop_test(tc, refuses_what_is_no_address, 0, ACC_MODES);
-	tcase_add_test(tc, tcp_and_udp_servers_take_their_own_kind);
-	tcase_add_test(tc, udp_server_needs_no_prefix);
-	tcase_add_loop_test(tc, descriptors_are_closed_on_exec, 0, ACC_ALL);
-	tcase_add_loop_test(tc, socket_file_goes_with_the_server, 0, 2);
-	tcase_add_loop_test(tc, stale_socket_file_is_replaced, 0, 2);
-	tcase_add_loop_test(tc, live_socket_file_is_left_alone, 0, 2);
-	tcase_add_loop_test(tc, file_that_is_no_socket_is_left_alone, 0, 2);
-	tcase_add_loop_test(tc, file_that_is_not_ours_any_more_is_left_alone, 0, 2);
-	tcase_add_loop_test(tc, file_that_is_gone_is_no_trouble, 0, 2);
-	tcase_add_loop_test(tc, unix_mode_is_the_files_and_umask_stays, 0, 2);
-	tcase_add_loop_test(tc, path_too_long_is_told, 0, 2);
-	tcase_add_loop_test(tc, abstract_name_has_no_file, 0, ACC_MODES * 2);
-	tcase_add_loop_test(tc, inherited_socket_is_served_and_closed, 0, ACC_ALL);
-	tcase_add_loop_test(tc, refuses_to_inherit_what_does_not_listen, 0, ACC_MODES);
-	suite_add_tcase(s, tc);
-	return run_suite(s);
 }

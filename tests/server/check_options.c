@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+FIXTURE(acc_setup, acc_teardown);
+
 static void
 assert_refused(const struct sks_options *options, const char *member)
 {
@@ -25,7 +27,7 @@ assert_refused(const struct sks_options *options, const char *member)
 #define REFUSED(member, value) \
 	assert_refused(&(struct sks_options){ .member = (value) }, "options." #member ":")
 
-START_TEST(refuses_options_out_of_range)
+TEST(refuses_options_out_of_range)
 {
 	REFUSED(mode, -1);
 	REFUSED(mode, SKS_PROCESSES + 1);
@@ -47,9 +49,8 @@ START_TEST(refuses_options_out_of_range)
 	REFUSED(stack_size, 1);
 	REFUSED(stack_size, SIZE_MAX);
 }
-END_TEST
 
-START_TEST(refuses_handlers_that_cannot_be_run)
+TEST(refuses_handlers_that_cannot_be_run)
 {
 	struct sks_handler handler = { .name = "nothing" };
 
@@ -64,7 +65,6 @@ START_TEST(refuses_handlers_that_cannot_be_run)
 	ck_assert_int_eq(errno, EINVAL);
 	ck_assert_int_eq(log_count("state_size"), 1);
 }
-END_TEST
 
 /* As a program sees it that was built with later headers, or earlier ones. */
 static struct {
@@ -85,7 +85,7 @@ new_from_longer(void)
 	    &longer_options.known, sizeof(longer_options));
 }
 
-START_TEST(structs_of_other_versions)
+TEST(structs_of_other_versions)
 {
 	struct sks_server *server = new_from_longer();
 
@@ -110,9 +110,8 @@ START_TEST(structs_of_other_versions)
 	ck_assert_ptr_null(sks_server_new_abi(&acc_script, 0, NULL, 0));
 	ck_assert_int_eq(errno, EINVAL);
 }
-END_TEST
 
-START_TEST(statistics_of_other_versions)
+TEST(statistics_of_other_versions)
 {
 	struct {
 		struct sks_stats known;
@@ -131,9 +130,8 @@ START_TEST(statistics_of_other_versions)
 	ck_assert_uint_eq(longer.known.active, UINT64_MAX);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(options_and_handler_are_copied)
+TEST(options_and_handler_are_copied, EACH_MODE)
 {
 	struct sks_options options = { .data = seen };
 	struct sks_handler handler = acc_script;
@@ -154,9 +152,8 @@ START_TEST(options_and_handler_are_copied)
 	ck_assert_int_eq(log_count("mine: "), 1);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(counts_what_connections_do)
+TEST(counts_what_connections_do, EACH_STREAM)
 {
 	struct sks_options options = { .on_error = acc_on_error };
 	struct sks_stats stats;
@@ -200,10 +197,9 @@ START_TEST(counts_what_connections_do)
 	ck_assert_uint_eq(stats.accepted, stats.finished + stats.refused);
 	acc_free(&acc);
 }
-END_TEST
 
-/* A peer that has not closed yet. */
-START_TEST(counts_lingering_connections)
+/* A peer that has not closed yet. A process lingers itself: for the host it is active. */
+TEST(counts_lingering_connections, EACH_STREAM_IN_ONE_MEMORY)
 {
 	struct acc acc;
 	int fd;
@@ -220,9 +216,8 @@ START_TEST(counts_lingering_connections)
 	ck_assert_uint_eq(acc_stats(&acc).lingering, 0);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(counts_what_datagrams_do)
+TEST(counts_what_datagrams_do, EACH_DATAGRAM)
 {
 	struct sks_options options = { .on_error = acc_on_error };
 	struct sks_stats stats;
@@ -245,10 +240,9 @@ START_TEST(counts_what_datagrams_do)
 	ck_assert_uint_eq(stats.bytes_out, 5);
 	acc_free(&acc);
 }
-END_TEST
 
 /* Each failure of malloc on the way to a server: NULL, and nothing is left. */
-START_TEST(new_fails_cleanly_without_memory_or_descriptors)
+TEST(new_fails_cleanly_without_memory_or_descriptors, EACH_MODE)
 {
 	static const char *const calls[] = { "malloc:ENOMEM", "eventfd:EMFILE", "socket:EMFILE",
 		"bind:EACCES", "listen:EADDRINUSE", "setsockopt:ENOPROTOOPT" };
@@ -273,27 +267,4 @@ START_TEST(new_fails_cleanly_without_memory_or_descriptors)
 		sks_server_free(server);
 		sks_fault_clear();
 	}
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("options");
-	TCase *tc = tcase_create("options");
-
-	tcase_set_timeout(tc, 60);
-	tcase_add_checked_fixture(tc, acc_setup, acc_teardown);
-	tcase_add_test(tc, refuses_options_out_of_range);
-	tcase_add_test(tc, refuses_handlers_that_cannot_be_run);
-	tcase_add_test(tc, structs_of_other_versions);
-	tcase_add_test(tc, statistics_of_other_versions);
-	tcase_add_loop_test(tc, options_and_handler_are_copied, 0, ACC_MODES);
-	tcase_add_loop_test(tc, counts_what_connections_do, 0, ACC_STREAMS);
-	/* A process lingers itself: for the host it is active. */
-	tcase_add_loop_test(tc, counts_lingering_connections, 0, ACC_ONE_MEMORY(ACC_STREAMS));
-	tcase_add_loop_test(tc, counts_what_datagrams_do, 0, ACC_DATAGRAMS);
-	tcase_add_loop_test(tc, new_fails_cleanly_without_memory_or_descriptors, 0, ACC_MODES);
-	suite_add_tcase(s, tc);
-	return run_suite(s);
 }

@@ -15,6 +15,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+FIXTURE(acc_setup, acc_teardown, .timeout_s = 120);
+
 #define CROWD (3 * SKS_WATCH_GROUP + 1)
 #define LONG 12000 /* bytes that a wfile keeps for its flush, and a small socket does not take */
 
@@ -221,7 +223,7 @@ all_hear(const char *text)
 }
 
 /* Over Unix sockets, where the peer finds at once what was sent to it. */
-START_TEST(a_group_is_read_before_its_first_exchange)
+TEST(a_group_is_read_before_its_first_exchange)
 {
 	open_crowd(ACC_UNIX, NULL);
 	all_say("O\n");
@@ -230,9 +232,9 @@ START_TEST(a_group_is_read_before_its_first_exchange)
 	ck_assert_int_eq(disorder, 0);
 	close_crowd();
 }
-END_TEST
 
-START_TEST(each_has_its_answers)
+/* In processes mode each connection rests in a process of its own, and there are no groups. */
+TEST(each_has_its_answers, EACH_STREAM_IN_ONE_MEMORY)
 {
 	open_crowd(_i, NULL);
 	all_say("one\n");
@@ -242,10 +244,9 @@ START_TEST(each_has_its_answers)
 	ck_assert_int_eq(atomic_load(&seen->handles), 3 * CROWD + 2);
 	close_crowd();
 }
-END_TEST
 
 /* Two at a time: the others are queued, and one of them may run amid a group. */
-START_TEST(each_has_its_answers_when_few_may_run)
+TEST(each_has_its_answers_when_few_may_run, EACH_STREAM_IN_ONE_MEMORY)
 {
 	struct sks_options options = { .max_running = 2 };
 	int k;
@@ -257,10 +258,9 @@ START_TEST(each_has_its_answers_when_few_may_run)
 	}
 	close_crowd();
 }
-END_TEST
 
 /* What the early read finds beside input, an end and an error, never starts a handler. */
-START_TEST(ends_and_errors_are_told)
+TEST(ends_and_errors_are_told, EACH_STREAM_IN_ONE_MEMORY)
 {
 	int k;
 
@@ -294,10 +294,9 @@ START_TEST(ends_and_errors_are_told)
 	ck_assert_uint_eq(acc_stats(&acc).failed, 0);
 	close_crowd();
 }
-END_TEST
 
 /* The answer of every other one cannot be sent any more: that ends it, and nobody else. */
-START_TEST(whose_peer_is_gone_ends)
+TEST(whose_peer_is_gone_ends, TIMES(ONE_LOOP_STREAMS))
 {
 	int k;
 
@@ -317,7 +316,6 @@ START_TEST(whose_peer_is_gone_ends)
 		peer_expect(client[k], "again\n");
 	close_crowd();
 }
-END_TEST
 
 static void
 expect_long(int fd, char letter)
@@ -329,7 +327,7 @@ expect_long(int fd, char letter)
 }
 
 /* What the socket does not take at once waits in the outbox, and what comes next behind it. */
-START_TEST(who_reads_slowly_has_everything_in_order)
+TEST(who_reads_slowly_has_everything_in_order, EACH_STREAM_IN_ONE_MEMORY)
 {
 	int k, round;
 
@@ -346,10 +344,9 @@ START_TEST(who_reads_slowly_has_everything_in_order)
 	all_hear("end\n");
 	close_crowd();
 }
-END_TEST
 
 /* A post of a later exchange goes out behind the answer, with an outbox (round two) or without. */
-START_TEST(posts_come_behind_the_answer)
+TEST(posts_come_behind_the_answer, TIMES(ONE_LOOP_STREAMS))
 {
 	int k, round;
 
@@ -367,10 +364,9 @@ START_TEST(posts_come_behind_the_answer)
 	}
 	close_crowd();
 }
-END_TEST
 
 /* A shutdown amid a group: who was parked with an answer gets it, who was read for is served. */
-START_TEST(a_shutdown_loses_no_answer)
+TEST(a_shutdown_loses_no_answer, TIMES(ONE_LOOP_STREAMS))
 {
 	int k;
 
@@ -389,10 +385,9 @@ START_TEST(a_shutdown_loses_no_answer)
 	acc_join(&acc);
 	close_crowd();
 }
-END_TEST
 
 /* Calls that fail so that they may be tried again. */
-START_TEST(what_would_wait_is_tried_again)
+TEST(what_would_wait_is_tried_again, TIMES(7 * ONE_LOOP_STREAMS))
 {
 	static const char *const faults[] = { "send:EAGAIN:2", "send:EAGAIN:%2", "send:EINTR:%2",
 		"send:short=2:%2", "send:ENOMEM:2", "recv:EAGAIN:%2", "recv:EINTR:%2" };
@@ -406,10 +401,9 @@ START_TEST(what_would_wait_is_tried_again)
 	all_hear("again\n");
 	close_crowd();
 }
-END_TEST
 
 /* One send, or one read, of a group fails for good: one connection ends. */
-START_TEST(an_error_ends_one_of_them)
+TEST(an_error_ends_one_of_them, TIMES(2 * ONE_LOOP_STREAMS))
 {
 	int reads = _i % 2, lost = 0, k;
 
@@ -437,30 +431,4 @@ START_TEST(an_error_ends_one_of_them)
 	ck_assert_int_eq(atomic_load(&seen->handles), CROWD + 1 - reads);
 	ck_assert_uint_eq(acc_stats(&acc).failed, (unsigned int)!reads);
 	close_crowd();
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("parked");
-	TCase *tc = tcase_create("parked");
-
-	tcase_add_checked_fixture(tc, acc_setup, acc_teardown);
-	tcase_set_timeout(tc, 120);
-	tcase_add_test(tc, a_group_is_read_before_its_first_exchange);
-	/* Not processes: a connection rests in its own, and there are no groups. */
-	tcase_add_loop_test(tc, each_has_its_answers, 0, ACC_ONE_MEMORY(ACC_STREAMS));
-	tcase_add_loop_test(tc, each_has_its_answers_when_few_may_run, 0,
-	    ACC_ONE_MEMORY(ACC_STREAMS));
-	tcase_add_loop_test(tc, ends_and_errors_are_told, 0, ACC_ONE_MEMORY(ACC_STREAMS));
-	tcase_add_loop_test(tc, whose_peer_is_gone_ends, 0, ONE_LOOP_STREAMS);
-	tcase_add_loop_test(tc, who_reads_slowly_has_everything_in_order, 0,
-	    ACC_ONE_MEMORY(ACC_STREAMS));
-	tcase_add_loop_test(tc, posts_come_behind_the_answer, 0, ONE_LOOP_STREAMS);
-	tcase_add_loop_test(tc, a_shutdown_loses_no_answer, 0, ONE_LOOP_STREAMS);
-	tcase_add_loop_test(tc, what_would_wait_is_tried_again, 0, 7 * ONE_LOOP_STREAMS);
-	tcase_add_loop_test(tc, an_error_ends_one_of_them, 0, 2 * ONE_LOOP_STREAMS);
-	suite_add_tcase(s, tc);
-	return run_suite(s);
 }

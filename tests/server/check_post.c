@@ -109,6 +109,8 @@ teardown(void)
 	acc_teardown();
 }
 
+FIXTURE(setup, teardown);
+
 /* All clients, parked or, where more than one may run, in their handler. */
 static void
 enter(struct acc *acc, int *fd, int n)
@@ -122,7 +124,8 @@ enter(struct acc *acc, int *fd, int n)
 	}
 }
 
-START_TEST(handlers_reach_all_other_connections)
+/* Processes have no way to each other: see nothing_can_be_posted_from_a_process. */
+TEST(handlers_reach_all_other_connections, EACH_STREAM_IN_ONE_MEMORY)
 {
 	struct acc acc;
 	char text[32];
@@ -147,7 +150,6 @@ START_TEST(handlers_reach_all_other_connections)
 	ck_assert_int_eq(seen->finishes, 6);
 	ck_assert_int_eq(log_lines(), 0);
 }
-END_TEST
 
 /* Many small ones from one handler: whole, in order, to one parked connection. */
 static int
@@ -167,7 +169,7 @@ count_for_others(struct sks_request *req)
 	return line != NULL ? SKS_KEEP : SKS_DONE;
 }
 
-START_TEST(posts_arrive_in_order)
+TEST(posts_arrive_in_order, EACH_STREAM_IN_ONE_MEMORY)
 {
 	static const struct sks_handler handler = {
 		.setup = join_room, .handle = count_for_others, .finish = leave_room };
@@ -190,7 +192,6 @@ START_TEST(posts_arrive_in_order)
 	close(two);
 	acc_free(&acc);
 }
-END_TEST
 
 /* A post goes out between two of the owner's flushes, never inside one. */
 static int
@@ -232,7 +233,7 @@ post_often(void *arg)
 	return NULL;
 }
 
-START_TEST(posts_do_not_tear_the_owners_output)
+TEST(posts_do_not_tear_the_owners_output, EACH_STREAM_IN_ONE_MEMORY)
 {
 	static const struct sks_handler handler = {
 		.setup = join_room, .handle = write_in_pieces, .finish = leave_room };
@@ -265,9 +266,8 @@ START_TEST(posts_do_not_tear_the_owners_output)
 	free(all);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(other_threads_reach_running_and_parked_connections)
+TEST(other_threads_reach_running_and_parked_connections, EACH_STREAM_IN_ONE_MEMORY)
 {
 	struct acc acc;
 	int fd[2], i, j;
@@ -289,10 +289,9 @@ START_TEST(other_threads_reach_running_and_parked_connections)
 	}
 	acc_free(&acc);
 }
-END_TEST
 
 /* Neither is left behind when one comes while the other is sent. */
-START_TEST(a_post_amid_a_flush_is_sent)
+TEST(a_post_amid_a_flush_is_sent, EACH_STREAM_IN_ONE_MEMORY)
 {
 	int round, rounds = is_slow() ? 200 : 2000, fd;
 	char got[5] = "";
@@ -320,10 +319,9 @@ START_TEST(a_post_amid_a_flush_is_sent)
 	acc_stop(&acc);
 	acc_free(&acc);
 }
-END_TEST
 
 /* What was posted before the connection ends still arrives. */
-START_TEST(post_to_a_connection_that_ends_soon_arrives)
+TEST(post_to_a_connection_that_ends_soon_arrives, EACH_STREAM_IN_ONE_MEMORY)
 {
 	struct acc acc;
 	int fd;
@@ -344,9 +342,8 @@ START_TEST(post_to_a_connection_that_ends_soon_arrives)
 	ck_assert_int_eq(acc.rc, 0);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(refuses_more_than_max_output)
+TEST(refuses_more_than_max_output, EACH_STREAM_IN_ONE_MEMORY)
 {
 	struct sks_options options = { .max_output = 1000 };
 	char much[1001] = { 0 };
@@ -367,7 +364,6 @@ START_TEST(refuses_more_than_max_output)
 	close(fd);
 	acc_free(&acc);
 }
-END_TEST
 
 /* Posts to members[0], which does not read, until it is refused; says how that went. */
 static int
@@ -391,7 +387,7 @@ fill_up(struct sks_request *req)
 	return SKS_DONE;
 }
 
-START_TEST(refuses_when_a_peer_does_not_read)
+TEST(refuses_when_a_peer_does_not_read, EACH_STREAM_IN_ONE_MEMORY)
 {
 	static const struct sks_handler handler = {
 		.setup = join_room, .handle = fill_up, .finish = leave_room };
@@ -412,7 +408,6 @@ START_TEST(refuses_when_a_peer_does_not_read)
 	close(deaf);
 	acc_free(&acc);
 }
-END_TEST
 
 static int
 post_to_itself(struct sks_request *req)
@@ -424,7 +419,7 @@ post_to_itself(struct sks_request *req)
 	return SKS_DONE;
 }
 
-START_TEST(handler_may_post_to_itself)
+TEST(handler_may_post_to_itself, EACH_STREAM_IN_ONE_MEMORY)
 {
 	static const struct sks_handler handler = { .handle = post_to_itself };
 	struct acc acc;
@@ -442,7 +437,6 @@ START_TEST(handler_may_post_to_itself)
 	close(fd);
 	acc_free(&acc);
 }
-END_TEST
 
 static int
 post_without_server(struct sks_request *req)
@@ -452,14 +446,13 @@ post_without_server(struct sks_request *req)
 	return SKS_DONE;
 }
 
-START_TEST(needs_a_server)
+TEST(needs_a_server)
 {
 	static const struct sks_handler handler = { .handle = post_without_server };
 
 	ck_assert_int_eq(sks_handle_bytes(&handler, "", 0, NULL, NULL), 0);
 	ck_assert_int_eq(seen->note, ENOTSUP);
 }
-END_TEST
 
 static void *
 post_once(void *arg)
@@ -473,7 +466,7 @@ post_once(void *arg)
 }
 
 /* Memory may be there when a post is made and gone when it arrives, or the other way round. */
-START_TEST(what_is_taken_arrives_without_memory)
+TEST(what_is_taken_arrives_without_memory, EACH_STREAM_IN_ONE_MEMORY)
 {
 	struct acc acc;
 	char text[16], rule[32];
@@ -517,7 +510,6 @@ START_TEST(what_is_taken_arrives_without_memory)
 	ck_assert_int_gt(refused, 0);
 	acc_free(&acc);
 }
-END_TEST
 
 static atomic_int enough;
 
@@ -534,7 +526,7 @@ post_until_enough(void *arg)
 }
 
 /* An answer is sent before its handler waits, whatever is posted just then. */
-START_TEST(posts_do_not_hold_up_an_answer)
+TEST(posts_do_not_hold_up_an_answer, EACH_STREAM_IN_ONE_MEMORY)
 {
 	struct sks_options options = { .idle_ms = SKS_OFF };
 	struct acc acc;
@@ -561,10 +553,9 @@ START_TEST(posts_do_not_hold_up_an_answer)
 	close(fd);
 	acc_free(&acc);
 }
-END_TEST
 
 /* A message that was on its way when the server was freed: nothing is leaked, or used after. */
-START_TEST(post_on_its_way_when_the_server_is_freed)
+TEST(post_on_its_way_when_the_server_is_freed, EACH_STREAM_IN_ONE_MEMORY)
 {
 	struct sks_options options = { .base = event_base_new() };
 	struct acc acc;
@@ -585,7 +576,6 @@ START_TEST(post_on_its_way_when_the_server_is_freed)
 	close(fd);
 	event_base_free(options.base);
 }
-END_TEST
 
 /* A handler that holds its loop while its connection is posted to, and ends. */
 static int
@@ -600,7 +590,7 @@ end_with_post(struct sks_request *req)
 	return SKS_DONE;
 }
 
-START_TEST(post_on_its_way_when_the_connection_ends)
+TEST(post_on_its_way_when_the_connection_ends, EACH_STREAM_IN_ONE_MEMORY)
 {
 	static const struct sks_handler handler = {
 		.setup = join_room, .handle = end_with_post, .finish = leave_room };
@@ -619,7 +609,6 @@ START_TEST(post_on_its_way_when_the_connection_ends)
 	close(fd);
 	acc_free(&acc);
 }
-END_TEST
 
 static int
 post_in_vain(struct sks_request *req)
@@ -627,7 +616,7 @@ post_in_vain(struct sks_request *req)
 	return sks_printf(req->wfile, "%d\n", sks_post(req, "x", 1) == -1 && errno == ENOTSUP);
 }
 
-START_TEST(nothing_can_be_posted_from_a_process)
+TEST(nothing_can_be_posted_from_a_process)
 {
 	static const struct sks_handler handler = { .handle = post_in_vain };
 	struct acc acc;
@@ -636,40 +625,4 @@ START_TEST(nothing_can_be_posted_from_a_process)
 	acc_start(&acc);
 	acc_ask(&acc, "", "1\n");
 	acc_free(&acc);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("post");
-	TCase *tc = tcase_create("post");
-
-	tcase_set_timeout(tc, 60);
-	tcase_add_checked_fixture(tc, setup, teardown);
-	/* Processes have no way to each other: nothing_can_be_posted_from_a_process. */
-	tcase_add_loop_test(tc, handlers_reach_all_other_connections, 0,
-	    ACC_ONE_MEMORY(ACC_STREAMS));
-	tcase_add_loop_test(tc, posts_arrive_in_order, 0, ACC_ONE_MEMORY(ACC_STREAMS));
-	tcase_add_loop_test(tc, posts_do_not_tear_the_owners_output, 0,
-	    ACC_ONE_MEMORY(ACC_STREAMS));
-	tcase_add_loop_test(tc, other_threads_reach_running_and_parked_connections, 0,
-	    ACC_ONE_MEMORY(ACC_STREAMS));
-	tcase_add_loop_test(tc, post_to_a_connection_that_ends_soon_arrives, 0,
-	    ACC_ONE_MEMORY(ACC_STREAMS));
-	tcase_add_loop_test(tc, refuses_more_than_max_output, 0, ACC_ONE_MEMORY(ACC_STREAMS));
-	tcase_add_loop_test(tc, refuses_when_a_peer_does_not_read, 0, ACC_ONE_MEMORY(ACC_STREAMS));
-	tcase_add_loop_test(tc, a_post_amid_a_flush_is_sent, 0, ACC_ONE_MEMORY(ACC_STREAMS));
-	tcase_add_loop_test(tc, handler_may_post_to_itself, 0, ACC_ONE_MEMORY(ACC_STREAMS));
-	tcase_add_loop_test(tc, what_is_taken_arrives_without_memory, 0,
-	    ACC_ONE_MEMORY(ACC_STREAMS));
-	tcase_add_loop_test(tc, posts_do_not_hold_up_an_answer, 0, ACC_ONE_MEMORY(ACC_STREAMS));
-	tcase_add_test(tc, needs_a_server);
-	tcase_add_loop_test(tc, post_on_its_way_when_the_server_is_freed, 0,
-	    ACC_ONE_MEMORY(ACC_STREAMS));
-	tcase_add_loop_test(tc, post_on_its_way_when_the_connection_ends, 0,
-	    ACC_ONE_MEMORY(ACC_STREAMS));
-	tcase_add_test(tc, nothing_can_be_posted_from_a_process);
-	suite_add_tcase(s, tc);
-	return run_suite(s);
 }

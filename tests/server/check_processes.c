@@ -21,6 +21,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+FIXTURE(acc_setup, acc_teardown);
+
 static const struct sks_handler echo_line = { .name = "echo", .handle = acc_echo_line };
 
 /* A TCP server with this handler, running. */
@@ -31,7 +33,7 @@ serve(struct acc *acc, const struct sks_handler *handler, const struct sks_optio
 	acc_start(acc);
 }
 
-START_TEST(keeps_its_connection_to_the_end)
+TEST(keeps_its_connection_to_the_end, TIMES(2))
 {
 	struct sks_handler handler = acc_script;
 	struct acc acc;
@@ -51,7 +53,6 @@ START_TEST(keeps_its_connection_to_the_end)
 	ck_assert_int_eq(seen->finishes, 1);
 	acc_free(&acc);
 }
-END_TEST
 
 static int
 crash(struct sks_request *req)
@@ -63,7 +64,7 @@ crash(struct sks_request *req)
 	return sks_puts(req->wfile, "well\n");
 }
 
-START_TEST(a_crash_ends_its_request_alone)
+TEST(a_crash_ends_its_request_alone)
 {
 	static const struct sks_handler handler = { .name = "crasher", .handle = crash };
 	struct acc acc;
@@ -83,10 +84,9 @@ START_TEST(a_crash_ends_its_request_alone)
 	ck_assert_int_eq((int)acc_stats(&acc).failed, 1);
 	acc_free(&acc);
 }
-END_TEST
 
 /* ErrorHandler.test_forking_handled */
-START_TEST(an_error_reaches_on_error_in_the_child)
+TEST(an_error_reaches_on_error_in_the_child)
 {
 	struct sks_options options = { .on_error = acc_on_error };
 	struct acc acc;
@@ -101,7 +101,6 @@ START_TEST(an_error_reaches_on_error_in_the_child)
 	ck_assert_int_eq(seen->last_error, EPROTO);
 	acc_free(&acc);
 }
-END_TEST
 
 /* -- children killed while they serve -- */
 
@@ -219,7 +218,7 @@ kill_child(pid_t pid)
 	close(pidfd);
 }
 
-START_TEST(children_killed_at_random_cut_their_own_answers_only)
+TEST(children_killed_at_random_cut_their_own_answers_only)
 {
 	static const struct sks_handler handler = {
 		.setup = be_born, .handle = answer_at_length, .finish = acc_finish };
@@ -256,7 +255,6 @@ START_TEST(children_killed_at_random_cut_their_own_answers_only)
 	acc_free(&acc);
 	munmap(crowd, sizeof(*crowd));
 }
-END_TEST
 
 static pid_t host;
 
@@ -275,7 +273,7 @@ leave(struct sks_request *req)
 	exit(0);
 }
 
-START_TEST(exit_runs_nothing_of_the_host)
+TEST(exit_runs_nothing_of_the_host)
 {
 	static const struct sks_handler handler = { .handle = leave };
 	struct acc acc;
@@ -301,7 +299,6 @@ START_TEST(exit_runs_nothing_of_the_host)
 	close(pair[0]);
 	acc_free(&acc);
 }
-END_TEST
 
 static int
 print_something(struct sks_request *req)
@@ -312,7 +309,7 @@ print_something(struct sks_request *req)
 }
 
 /* What the host has printed and not written is the host's to write, what a handler prints is not lost. */
-START_TEST(printed_text_is_written_once)
+TEST(printed_text_is_written_once, TIMES(2))
 {
 	static const struct sks_handler handler = { .handle = print_something };
 	struct acc acc;
@@ -338,7 +335,6 @@ START_TEST(printed_text_is_written_once)
 	close(pair[1]);
 	acc_free(&acc);
 }
-END_TEST
 
 static void
 note_signal(int signo)
@@ -363,7 +359,7 @@ tell_signals(struct sks_request *req)
 	    sigismember(&mask, signo) ? " blocked" : "");
 }
 
-START_TEST(what_the_host_catches_now_is_the_default_in_a_child)
+TEST(what_the_host_catches_now_is_the_default_in_a_child)
 {
 	static const struct sks_handler handler = { .handle = tell_signals };
 	const int signals[] = { SIGUSR1, SIGCHLD, SIGSEGV, SIGRTMIN + 3 };
@@ -390,7 +386,6 @@ START_TEST(what_the_host_catches_now_is_the_default_in_a_child)
 	acc_ask(&acc, text, "caught\n");
 	acc_free(&acc);
 }
-END_TEST
 
 #define BURST 4
 
@@ -436,7 +431,7 @@ catch_and_verify(struct sks_request *req)
 }
 
 /* In a host that never had a second thread the children of a burst have one answer from the parent. */
-START_TEST(what_a_hook_catches_is_the_default_in_a_child)
+TEST(what_a_hook_catches_is_the_default_in_a_child, TIMES(2))
 {
 	static const struct sks_handler handler = { .handle = tell_signals };
 	struct sks_options options = { .on_tick = shut_down_after_burst, .tick_ms = 10 };
@@ -459,10 +454,9 @@ START_TEST(what_a_hook_catches_is_the_default_in_a_child)
 	signal(SIGURG, SIG_DFL);
 	acc_free(&acc);
 }
-END_TEST
 
 /* ForkingMixIn reaps whatever ended; here the host's own children are the host's. */
-START_TEST(a_foreign_child_is_left_alone)
+TEST(a_foreign_child_is_left_alone)
 {
 	struct acc acc;
 	pid_t child = fork();
@@ -478,9 +472,8 @@ START_TEST(a_foreign_child_is_left_alone)
 	ck_assert_int_eq(WEXITSTATUS(status), 72);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(no_more_children_than_max_running)
+TEST(no_more_children_than_max_running)
 {
 	struct sks_options options = { .max_running = 1 };
 	struct acc acc;
@@ -500,9 +493,8 @@ START_TEST(no_more_children_than_max_running)
 	peer_expect_eof(two);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(who_ends_soon_is_found_without_a_pidfd)
+TEST(who_ends_soon_is_found_without_a_pidfd)
 {
 	struct acc acc;
 	int i;
@@ -516,9 +508,8 @@ START_TEST(who_ends_soon_is_found_without_a_pidfd)
 		ck_assert_uint_lt(sks_fault_calls("pidfd_open"), 5);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(who_stays_has_a_pidfd)
+TEST(who_stays_has_a_pidfd)
 {
 	struct acc acc;
 	int fd;
@@ -534,10 +525,9 @@ START_TEST(who_stays_has_a_pidfd)
 	ck_eventually(acc_stats(&acc).finished == 1);
 	acc_free(&acc);
 }
-END_TEST
 
 /* _i: there are no pidfds, and a timer must do. */
-START_TEST(whose_place_is_wanted_is_missed)
+TEST(whose_place_is_wanted_is_missed, TIMES(2))
 {
 	struct sks_options options = { .max_running = 2 };
 	struct acc acc;
@@ -566,9 +556,8 @@ START_TEST(whose_place_is_wanted_is_missed)
 	ck_eventually(acc_stats(&acc).finished == 4);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(a_failed_fork_is_tried_again)
+TEST(a_failed_fork_is_tried_again)
 {
 	struct acc acc;
 
@@ -579,9 +568,8 @@ START_TEST(a_failed_fork_is_tried_again)
 	ck_assert_uint_ge(sks_fault_hits(), 1);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(a_handler_shuts_the_server_down)
+TEST(a_handler_shuts_the_server_down)
 {
 	struct acc acc;
 	int fd;
@@ -596,7 +584,6 @@ START_TEST(a_handler_shuts_the_server_down)
 	ck_assert_int_eq(acc.rc, 0);
 	acc_free(&acc);
 }
-END_TEST
 
 /* A client of this server waits in its handler. */
 static void
@@ -611,7 +598,7 @@ expect_cancelled(struct acc *acc, int fd)
 	ck_assert_int_eq(seen->finishes, 1);
 }
 
-START_TEST(cancels_waits_when_the_drain_time_is_over)
+TEST(cancels_waits_when_the_drain_time_is_over)
 {
 	struct sks_options options = { .drain_ms = 1 };
 	struct acc acc;
@@ -623,7 +610,6 @@ START_TEST(cancels_waits_when_the_drain_time_is_over)
 	expect_cancelled(&acc, fd);
 	acc_free(&acc);
 }
-END_TEST
 
 static int
 never_end(struct sks_request *req)
@@ -648,7 +634,7 @@ wait_deaf(struct sks_request *req)
 	return SKS_DONE;
 }
 
-START_TEST(cancels_waits_that_no_signal_ends)
+TEST(cancels_waits_that_no_signal_ends)
 {
 	static const struct sks_handler handler = { .handle = wait_deaf, .finish = acc_finish };
 	struct sks_options options = { .drain_ms = 1 };
@@ -665,7 +651,6 @@ START_TEST(cancels_waits_that_no_signal_ends)
 	acc_free(&acc);
 	ck_assert_int_eq(seen->finishes, 2);
 }
-END_TEST
 
 static int
 sleep_long(void *arg)
@@ -713,8 +698,11 @@ wait_in_a_way(struct sks_request *req)
 	return SKS_DONE;
 }
 
-/* While it waits itself, or in a thread it has started; without a descriptor; beside a foreign thread. */
-START_TEST(a_signal_cancels_one_child)
+/*
+ * While it waits itself, or in a thread it has started; without a descriptor; beside a foreign
+ * thread: but ThreadSanitizer keeps a signal from a thread that a forked child has started.
+ */
+TEST(a_signal_cancels_one_child, TIMES(SKS_TSAN ? 3 : 4))
 {
 	static const struct sks_handler handler = { .handle = wait_in_a_way, .finish = acc_finish };
 	char text[] = { "wcft"[_i], '\n', '\0' }, line[64];
@@ -745,9 +733,8 @@ START_TEST(a_signal_cancels_one_child)
 	close(other);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(freeing_kills_what_does_not_end)
+TEST(freeing_kills_what_does_not_end)
 {
 	static const struct sks_handler handler = { .handle = never_end };
 	struct sks_options options = { .drain_ms = 1, .linger_ms = 1 };
@@ -764,7 +751,6 @@ START_TEST(freeing_kills_what_does_not_end)
 	acc_free(&acc);
 	peer_expect_gone(fd);
 }
-END_TEST
 
 /* Sockets that a program finds open. */
 static int
@@ -785,7 +771,7 @@ run_program(struct sks_request *req)
 	return sks_printf(req->wfile, "%d\n", count_sockets());
 }
 
-START_TEST(a_program_run_by_a_handler_gets_no_descriptor_of_ours)
+TEST(a_program_run_by_a_handler_gets_no_descriptor_of_ours)
 {
 	static const struct sks_handler handler = { .handle = run_program };
 	int before = count_sockets(); /* who runs this test may have left some */
@@ -801,9 +787,8 @@ START_TEST(a_program_run_by_a_handler_gets_no_descriptor_of_ours)
 	close(fd);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(there_is_one_loop)
+TEST(there_is_one_loop)
 {
 	struct sks_options options = { .mode = SKS_PROCESSES, .workers = 2 };
 
@@ -811,7 +796,6 @@ START_TEST(there_is_one_loop)
 	ck_assert_int_eq(errno, EINVAL);
 	ck_assert_int_eq(log_count("options.workers: "), 1);
 }
-END_TEST
 
 /* -- what it shares with the server -- */
 
@@ -827,7 +811,7 @@ tell_accepted(struct sks_request *req)
 	return SKS_DONE;
 }
 
-START_TEST(a_child_sees_what_was_accepted_since)
+TEST(a_child_sees_what_was_accepted_since)
 {
 	static const struct sks_handler handler = { .handle = tell_accepted };
 	struct acc acc;
@@ -846,40 +830,4 @@ START_TEST(a_child_sees_what_was_accepted_since)
 	close(fd[1]);
 	ck_eventually(acc_stats(&acc).finished == 2);
 	acc_free(&acc);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *suite = suite_create("processes");
-	TCase *tc = tcase_create("processes");
-
-	tcase_add_checked_fixture(tc, acc_setup, acc_teardown);
-	tcase_set_timeout(tc, 60);
-	tcase_add_loop_test(tc, keeps_its_connection_to_the_end, 0, 2);
-	tcase_add_test(tc, a_crash_ends_its_request_alone);
-	tcase_add_test(tc, children_killed_at_random_cut_their_own_answers_only);
-	tcase_add_test(tc, an_error_reaches_on_error_in_the_child);
-	tcase_add_test(tc, exit_runs_nothing_of_the_host);
-	tcase_add_loop_test(tc, printed_text_is_written_once, 0, 2);
-	tcase_add_test(tc, what_the_host_catches_now_is_the_default_in_a_child);
-	tcase_add_loop_test(tc, what_a_hook_catches_is_the_default_in_a_child, 0, 2);
-	tcase_add_test(tc, a_foreign_child_is_left_alone);
-	tcase_add_test(tc, no_more_children_than_max_running);
-	tcase_add_test(tc, who_ends_soon_is_found_without_a_pidfd);
-	tcase_add_test(tc, who_stays_has_a_pidfd);
-	tcase_add_loop_test(tc, whose_place_is_wanted_is_missed, 0, 2);
-	tcase_add_test(tc, a_failed_fork_is_tried_again);
-	tcase_add_test(tc, a_handler_shuts_the_server_down);
-	tcase_add_test(tc, cancels_waits_when_the_drain_time_is_over);
-	tcase_add_test(tc, cancels_waits_that_no_signal_ends);
-	/* ThreadSanitizer keeps a signal from a thread that a forked child has started. */
-	tcase_add_loop_test(tc, a_signal_cancels_one_child, 0, SKS_TSAN ? 3 : 4);
-	tcase_add_test(tc, freeing_kills_what_does_not_end);
-	tcase_add_test(tc, a_program_run_by_a_handler_gets_no_descriptor_of_ours);
-	tcase_add_test(tc, there_is_one_loop);
-	tcase_add_test(tc, a_child_sees_what_was_accepted_since);
-	suite_add_tcase(suite, tc);
-	return run_suite(suite);
 }

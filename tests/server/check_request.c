@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+FIXTURE(acc_setup, acc_teardown);
+
 /* -- order and counts -- */
 
 static int
@@ -28,7 +30,7 @@ say_handle(struct sks_request *req)
 	return sks_puts(req->wfile, "handle ");
 }
 
-START_TEST(runs_setup_handle_and_finish_in_order)
+TEST(runs_setup_handle_and_finish_in_order, EACH_TRANSPORT)
 {
 	static const struct sks_handler handler = {
 		.setup = say_setup, .handle = say_handle, .finish = acc_finish_bye };
@@ -42,7 +44,6 @@ START_TEST(runs_setup_handle_and_finish_in_order)
 	ck_assert_int_eq(seen->handles, 1);
 	ck_assert_int_eq(seen->finishes, 1);
 }
-END_TEST
 
 static int
 fail_setup(struct sks_request *req)
@@ -54,7 +55,7 @@ fail_setup(struct sks_request *req)
 }
 
 /* Python: setup failing means that neither handle nor finish is called. */
-START_TEST(failing_setup_is_the_end)
+TEST(failing_setup_is_the_end, EACH_TRANSPORT)
 {
 	struct sks_options options = { .on_error = acc_on_error };
 	struct sks_handler handler = acc_script;
@@ -73,7 +74,6 @@ START_TEST(failing_setup_is_the_end)
 	ck_assert_uint_eq(acc_stats(&acc).failed, 1);
 	acc_free(&acc);
 }
-END_TEST
 
 static void
 apologise(struct sks_request *req, int error)
@@ -82,7 +82,7 @@ apologise(struct sks_request *req, int error)
 	sks_puts(req->wfile, "sorry\n");
 }
 
-START_TEST(finish_runs_once_after_an_error_which_may_write)
+TEST(finish_runs_once_after_an_error_which_may_write, EACH_TRANSPORT)
 {
 	struct sks_options options = { .on_error = apologise };
 	struct sks_handler handler = acc_script;
@@ -96,9 +96,8 @@ START_TEST(finish_runs_once_after_an_error_which_may_write)
 	ck_assert_int_eq(seen->finishes, 1);
 	ck_assert_int_eq(seen->errors, 1);
 }
-END_TEST
 
-START_TEST(finish_runs_once_after_a_reset)
+TEST(finish_runs_once_after_a_reset, EACH_MODE)
 {
 	struct sks_options options = { .on_error = acc_on_error };
 	struct acc acc;
@@ -126,9 +125,8 @@ START_TEST(finish_runs_once_after_a_reset)
 	ck_assert_int_eq(seen->errors, 1);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(reset_before_it_is_accepted_harms_nobody)
+TEST(reset_before_it_is_accepted_harms_nobody, EACH_MODE)
 {
 	struct sks_options options = { .on_error = acc_on_error };
 	struct acc acc;
@@ -142,7 +140,6 @@ START_TEST(reset_before_it_is_accepted_harms_nobody)
 	acc_free(&acc);
 	ck_assert_int_eq(seen->setups, seen->finishes);
 }
-END_TEST
 
 static int
 greet_and_echo(struct sks_request *req)
@@ -158,7 +155,7 @@ greet_and_echo(struct sks_request *req)
 }
 
 /* A health check: it connects and resets, before or after the greeting. */
-START_TEST(a_reset_before_the_first_byte_is_no_error)
+TEST(a_reset_before_the_first_byte_is_no_error, EACH_MODE)
 {
 	static const struct sks_handler handler = { .handle = greet_and_echo };
 	struct acc acc;
@@ -182,9 +179,8 @@ START_TEST(a_reset_before_the_first_byte_is_no_error)
 	ck_assert_int_eq(log_count("handler: 127.0.0.1"), 1);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(a_reset_before_the_first_byte_does_not_call_on_error)
+TEST(a_reset_before_the_first_byte_does_not_call_on_error, EACH_MODE)
 {
 	static const struct sks_handler handler = { .handle = greet_and_echo };
 	struct sks_options options = { .on_error = acc_on_error };
@@ -197,7 +193,6 @@ START_TEST(a_reset_before_the_first_byte_does_not_call_on_error)
 	ck_assert_int_eq(seen->errors, 0);
 	acc_free(&acc);
 }
-END_TEST
 
 static int
 return_42(struct sks_request *req)
@@ -206,7 +201,7 @@ return_42(struct sks_request *req)
 	return 42;
 }
 
-START_TEST(any_other_value_is_done)
+TEST(any_other_value_is_done, EACH_TRANSPORT)
 {
 	static const struct sks_handler handler = { .handle = return_42, .finish = acc_finish };
 	struct acc acc;
@@ -219,7 +214,6 @@ START_TEST(any_other_value_is_done)
 	ck_assert_int_eq(seen->finishes, 1);
 	acc_free(&acc);
 }
-END_TEST
 
 /* -- what it gets -- */
 
@@ -247,7 +241,7 @@ soil_state(struct sks_request *req)
 	return SKS_DONE;
 }
 
-START_TEST(state_is_zeroed_and_data_is_there)
+TEST(state_is_zeroed_and_data_is_there, EACH_TRANSPORT)
 {
 	static const struct sks_handler handler = {
 		.handle = soil_state, .state_size = sizeof(struct state) };
@@ -261,7 +255,6 @@ START_TEST(state_is_zeroed_and_data_is_there)
 		acc_ask(&acc, "\n", "1 data\n");
 	acc_free(&acc);
 }
-END_TEST
 
 static int
 describe(struct sks_request *req)
@@ -271,7 +264,7 @@ describe(struct sks_request *req)
 	return SKS_DONE;
 }
 
-START_TEST(knows_what_it_is)
+TEST(knows_what_it_is, EACH_TRANSPORT)
 {
 	static const struct sks_handler handler = { .handle = describe };
 	struct acc acc;
@@ -281,11 +274,10 @@ START_TEST(knows_what_it_is)
 	acc_ask(&acc, "\n", acc_is_stream(&acc) ? "0 0 1\n" : "1 0 1\n");
 	acc_free(&acc);
 }
-END_TEST
 
 /* -- SKS_KEEP -- */
 
-START_TEST(keep_calls_handle_again_for_more_input)
+TEST(keep_calls_handle_again_for_more_input, EACH_STREAM)
 {
 	struct acc acc;
 	int fd, i;
@@ -309,9 +301,8 @@ START_TEST(keep_calls_handle_again_for_more_input)
 	ck_assert_int_eq(seen->handles, 6);
 	ck_assert_int_eq(seen->finishes, 1);
 }
-END_TEST
 
-START_TEST(keep_loses_no_pipelined_input)
+TEST(keep_loses_no_pipelined_input, EACH_STREAM)
 {
 	struct acc acc;
 	int fd;
@@ -326,10 +317,9 @@ START_TEST(keep_loses_no_pipelined_input)
 	ck_assert_int_eq(seen->handles, 4);
 	ck_assert_int_eq(seen->finishes, 1);
 }
-END_TEST
 
 /* A line in pieces over an exchange's end. */
-START_TEST(keep_loses_no_half_of_a_line)
+TEST(keep_loses_no_half_of_a_line, EACH_STREAM)
 {
 	struct acc acc;
 	int fd;
@@ -345,10 +335,10 @@ START_TEST(keep_loses_no_half_of_a_line)
 	acc_free(&acc);
 	ck_assert_int_eq(seen->handles, 2);
 }
-END_TEST
 
-/* A client that pipelines takes turns with the others, also where only one may run. */
-START_TEST(keep_lets_others_have_their_turn)
+/* A client that pipelines takes turns with the others, also where only one may run. A
+ * process belongs to its connection from beginning to end: it has no turns. */
+TEST(keep_lets_others_have_their_turn, EACH_STREAM_IN_ONE_MEMORY)
 {
 	struct sks_options options = { .max_running = 1 };
 	struct acc acc;
@@ -378,9 +368,8 @@ START_TEST(keep_lets_others_have_their_turn)
 	peer_expect_eof(one);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(keep_after_the_end_of_input_is_done)
+TEST(keep_after_the_end_of_input_is_done, EACH_STREAM)
 {
 	struct sks_handler handler = acc_script;
 	struct acc acc;
@@ -399,7 +388,6 @@ START_TEST(keep_after_the_end_of_input_is_done)
 	ck_assert_int_eq(seen->finishes, 1);
 	ck_assert_int_eq(log_lines(), 0);
 }
-END_TEST
 
 /* Looks at its input, and takes only a whole line of it: it does not wait for one. */
 static int
@@ -419,7 +407,7 @@ take_whole_lines(struct sks_request *req)
 
 static const struct sks_handler looking = { .handle = take_whole_lines, .finish = acc_finish_bye };
 
-START_TEST(keep_of_all_input_waits_for_more)
+TEST(keep_of_all_input_waits_for_more, EACH_STREAM)
 {
 	struct acc acc;
 	int fd;
@@ -445,9 +433,8 @@ START_TEST(keep_of_all_input_waits_for_more)
 	ck_assert_int_eq(seen->finishes, 1);
 	ck_assert_int_eq(log_lines(), 0);
 }
-END_TEST
 
-START_TEST(keep_of_input_that_has_ended_is_done)
+TEST(keep_of_input_that_has_ended_is_done, EACH_STREAM)
 {
 	struct acc acc;
 	int fd;
@@ -463,7 +450,6 @@ START_TEST(keep_of_input_that_has_ended_is_done)
 	ck_assert_int_le(seen->handles, 3);
 	ck_assert_int_eq(seen->finishes, 1);
 }
-END_TEST
 
 /* Has seen the end itself, so there is nothing to be called for once more. */
 static int
@@ -475,7 +461,7 @@ look_to_the_end(struct sks_request *req)
 	return sks_peek(req->rfile, 100, &bytes) == -1 ? -1 : SKS_KEEP;
 }
 
-START_TEST(keep_after_a_look_at_the_end_is_done)
+TEST(keep_after_a_look_at_the_end_is_done, EACH_STREAM)
 {
 	static const struct sks_handler handler = {
 		.handle = look_to_the_end, .finish = acc_finish_bye };
@@ -493,10 +479,9 @@ START_TEST(keep_after_a_look_at_the_end_is_done)
 	ck_assert_int_eq(seen->handles, 1);
 	ck_assert_int_eq(seen->finishes, 1);
 }
-END_TEST
 
 /* Left unread it is held in memory, so there must be an end to it. */
-START_TEST(keep_of_too_much_input_ends_the_connection)
+TEST(keep_of_too_much_input_ends_the_connection, EACH_STREAM)
 {
 	static char much[70000];
 	struct acc acc;
@@ -512,10 +497,9 @@ START_TEST(keep_of_too_much_input_ends_the_connection)
 	acc_free(&acc);
 	ck_assert_int_eq(seen->finishes, 1);
 }
-END_TEST
 
 /* Whoever waits for the rest of a line has nothing to drain. */
-START_TEST(keep_of_all_input_does_not_delay_the_end)
+TEST(keep_of_all_input_does_not_delay_the_end, EACH_STREAM)
 {
 	struct acc acc;
 	int fd;
@@ -533,9 +517,8 @@ START_TEST(keep_of_all_input_does_not_delay_the_end)
 	ck_assert_int_eq(seen->handles, 2);
 	ck_assert_int_eq(seen->finishes, 1);
 }
-END_TEST
 
-START_TEST(keep_of_a_datagram_is_done)
+TEST(keep_of_a_datagram_is_done, EACH_DATAGRAM)
 {
 	struct acc acc;
 
@@ -547,9 +530,8 @@ START_TEST(keep_of_a_datagram_is_done)
 	ck_assert_int_eq(seen->finishes, 1);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(parked_connection_ends_after_idle_ms)
+TEST(parked_connection_ends_after_idle_ms, EACH_STREAM)
 {
 	struct sks_options options = { .idle_ms = 1 };
 	struct sks_handler handler = acc_script;
@@ -565,11 +547,10 @@ START_TEST(parked_connection_ends_after_idle_ms)
 	ck_assert_int_eq(seen->setups + seen->finishes, 0);
 	acc_free(&acc);
 }
-END_TEST
 
 /* -- client_first -- */
 
-START_TEST(silent_clients_of_client_first_never_run_setup)
+TEST(silent_clients_of_client_first_never_run_setup, EACH_STREAM)
 {
 	struct sks_handler handler = acc_script;
 	struct acc acc;
@@ -598,11 +579,10 @@ START_TEST(silent_clients_of_client_first_never_run_setup)
 	ck_assert_uint_eq(acc_stats(&acc).refused, 49);
 	acc_free(&acc);
 }
-END_TEST
 
 /* -- the peer's way to the end -- */
 
-START_TEST(half_closed_client_gets_its_reply)
+TEST(half_closed_client_gets_its_reply, EACH_STREAM)
 {
 	struct acc acc;
 	int fd;
@@ -616,10 +596,9 @@ START_TEST(half_closed_client_gets_its_reply)
 	peer_expect_eof(fd);
 	acc_free(&acc);
 }
-END_TEST
 
 /* A plain close would answer unread input with a reset, which overtakes the reply. */
-START_TEST(reply_arrives_although_input_is_unread)
+TEST(reply_arrives_although_input_is_unread, EACH_STREAM)
 {
 	static char much[60000];
 	struct acc acc;
@@ -635,7 +614,6 @@ START_TEST(reply_arrives_although_input_is_unread)
 	peer_expect_eof(fd);
 	acc_free(&acc);
 }
-END_TEST
 
 /* -- without a server -- */
 
@@ -688,7 +666,7 @@ abort_it(struct sks_request *req)
 
 static const struct sks_handler aborting = { .handle = abort_it, .finish = acc_finish };
 
-START_TEST(an_aborted_connection_is_reset)
+TEST(an_aborted_connection_is_reset, EACH_TRANSPORT)
 {
 	struct acc acc;
 	char got[8];
@@ -714,7 +692,6 @@ START_TEST(an_aborted_connection_is_reset)
 	ck_assert_int_eq(log_lines(), 0);
 	acc_free(&acc);
 }
-END_TEST
 
 static int
 refuse_by_reset(struct sks_request *req)
@@ -722,7 +699,7 @@ refuse_by_reset(struct sks_request *req)
 	return sks_abort(req);
 }
 
-START_TEST(verify_may_refuse_by_a_reset)
+TEST(verify_may_refuse_by_a_reset, EACH_MODE)
 {
 	struct sks_options options = { .verify = refuse_by_reset };
 	struct acc acc;
@@ -738,9 +715,8 @@ START_TEST(verify_may_refuse_by_a_reset)
 	acc_free(&acc);
 	ck_assert_int_eq(seen->setups, 0);
 }
-END_TEST
 
-START_TEST(serve_fd_resets_what_is_aborted)
+TEST(serve_fd_resets_what_is_aborted)
 {
 	struct sockaddr_in any = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(any);
@@ -760,7 +736,6 @@ START_TEST(serve_fd_resets_what_is_aborted)
 	close(fd);
 	close(listener);
 }
-END_TEST
 
 static int
 abort_bytes(struct sks_request *req)
@@ -768,7 +743,7 @@ abort_bytes(struct sks_request *req)
 	return sks_abort(req) == -1 && errno == ENOTSUP ? sks_puts(req->wfile, "no\n") : SKS_DONE;
 }
 
-START_TEST(bytes_cannot_be_aborted)
+TEST(bytes_cannot_be_aborted)
 {
 	static const struct sks_handler handler = { .handle = abort_bytes };
 	char *out;
@@ -777,9 +752,8 @@ START_TEST(bytes_cannot_be_aborted)
 	ck_assert_str_eq(out, "no\n");
 	free(out);
 }
-END_TEST
 
-START_TEST(handles_bytes)
+TEST(handles_bytes)
 {
 	assert_handles(&keeping, "a\nb\nc", "a\nb\ncbye\n");
 	ck_assert_int_eq(seen->note, 3);
@@ -789,33 +763,29 @@ START_TEST(handles_bytes)
 	assert_handles(&acc_script, "c\ne\n", "call 1\ne\n");
 	ck_assert_int_eq(log_lines(), 0);
 }
-END_TEST
 
 /* "again after SKS_KEEP while input is left", and not once more. */
-START_TEST(handles_bytes_while_there_are_some)
+TEST(handles_bytes_while_there_are_some)
 {
 	assert_handles(&keeping, "a\nb\n", "a\nb\nbye\n");
 	ck_assert_int_eq(seen->handles, 2);
 }
-END_TEST
 
-START_TEST(handles_bytes_until_they_are_left)
+TEST(handles_bytes_until_they_are_left)
 {
 	assert_handles(&looking, "a\nb\nc", "a\nb\nbye\n");
 	ck_assert_int_eq(seen->handles, 4);
 	ck_assert_int_eq(seen->finishes, 1);
 }
-END_TEST
 
-START_TEST(handles_no_bytes)
+TEST(handles_no_bytes)
 {
 	ck_assert_int_eq(sks_handle_bytes(&keeping, NULL, 0, NULL, NULL), 0);
 	ck_assert_int_eq(seen->setups, 1);
 	ck_assert_int_eq(seen->finishes, 1);
 }
-END_TEST
 
-START_TEST(handle_bytes_returns_the_handlers_error)
+TEST(handle_bytes_returns_the_handlers_error)
 {
 	struct sks_handler handler = acc_script;
 	char *out = NULL;
@@ -835,7 +805,6 @@ START_TEST(handle_bytes_returns_the_handlers_error)
 	ck_assert_int_eq(sks_handle_bytes(&handler, "", 0, NULL, NULL), -1);
 	ck_assert_int_eq(errno, EINVAL);
 }
-END_TEST
 
 struct fd_server {
 	int fd;
@@ -869,7 +838,7 @@ serve_pair(struct fd_server *s, const struct sks_handler *handler)
 	return fds[1];
 }
 
-START_TEST(serves_a_connection_that_somebody_else_accepted)
+TEST(serves_a_connection_that_somebody_else_accepted)
 {
 	struct fd_server s = { 0 };
 	int fd = serve_pair(&s, &keeping);
@@ -888,9 +857,8 @@ START_TEST(serves_a_connection_that_somebody_else_accepted)
 	ck_assert_int_eq(seen->finishes, 1);
 	ck_assert_int_eq(fcntl(s.fd, F_GETFD), -1); /* it closed it */
 }
-END_TEST
 
-START_TEST(serve_fd_waits_for_more_than_what_is_left)
+TEST(serve_fd_waits_for_more_than_what_is_left)
 {
 	struct fd_server s = { 0 };
 	int fd = serve_pair(&s, &looking);
@@ -906,9 +874,8 @@ START_TEST(serve_fd_waits_for_more_than_what_is_left)
 	ck_assert_int_eq(s.rc, 0);
 	ck_assert_int_le(seen->handles, 5);
 }
-END_TEST
 
-START_TEST(serve_fd_returns_the_handlers_error)
+TEST(serve_fd_returns_the_handlers_error)
 {
 	struct fd_server s = { .options = { .on_error = acc_on_error } };
 	int fd = serve_pair(&s, &acc_script);
@@ -929,9 +896,8 @@ START_TEST(serve_fd_returns_the_handlers_error)
 	ck_assert_int_eq(s.error, EPROTO);
 	ck_assert_int_eq(log_lines(), 1);
 }
-END_TEST
 
-START_TEST(serve_fd_closes_what_is_no_socket)
+TEST(serve_fd_closes_what_is_no_socket)
 {
 	int fds[2];
 
@@ -942,9 +908,8 @@ START_TEST(serve_fd_closes_what_is_no_socket)
 	ck_assert_int_eq(fcntl(fds[0], F_GETFD), -1);
 	close(fds[1]);
 }
-END_TEST
 
-START_TEST(serve_fd_never_runs_for_a_silent_client_first)
+TEST(serve_fd_never_runs_for_a_silent_client_first)
 {
 	struct sks_handler handler = acc_script;
 	struct fd_server s = { .options = { .idle_ms = 1 } };
@@ -956,10 +921,9 @@ START_TEST(serve_fd_never_runs_for_a_silent_client_first)
 	pthread_join(s.thread, NULL);
 	ck_assert_int_eq(seen->setups + seen->handles + seen->finishes, 0);
 }
-END_TEST
 
 /* Whatever it was that lacked: the request is none the worse for having waited for it. */
-START_TEST(one_that_runs_at_the_third_try_ends_like_any_other)
+TEST(one_that_runs_at_the_third_try_ends_like_any_other, EACH_TRANSPORT)
 {
 	static const char *const lack[] = {
 		[SKS_FIBERS] = "mmap:ENOMEM",
@@ -990,58 +954,4 @@ START_TEST(one_that_runs_at_the_third_try_ends_like_any_other)
 	ck_assert_uint_eq(acc_stats(&acc).dropped, 0);
 	ck_assert_int_eq(log_count("cannot run"), 0);
 	acc_free(&acc);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("request");
-	TCase *tc = tcase_create("request");
-
-	tcase_set_timeout(tc, 60);
-	tcase_add_checked_fixture(tc, acc_setup, acc_teardown);
-	tcase_add_loop_test(tc, runs_setup_handle_and_finish_in_order, 0, ACC_ALL);
-	tcase_add_loop_test(tc, failing_setup_is_the_end, 0, ACC_ALL);
-	tcase_add_loop_test(tc, finish_runs_once_after_an_error_which_may_write, 0, ACC_ALL);
-	tcase_add_loop_test(tc, finish_runs_once_after_a_reset, 0, ACC_MODES);
-	tcase_add_loop_test(tc, reset_before_it_is_accepted_harms_nobody, 0, ACC_MODES);
-	tcase_add_loop_test(tc, a_reset_before_the_first_byte_is_no_error, 0, ACC_MODES);
-	tcase_add_loop_test(tc, a_reset_before_the_first_byte_does_not_call_on_error, 0, ACC_MODES);
-	tcase_add_loop_test(tc, any_other_value_is_done, 0, ACC_ALL);
-	tcase_add_loop_test(tc, state_is_zeroed_and_data_is_there, 0, ACC_ALL);
-	tcase_add_loop_test(tc, knows_what_it_is, 0, ACC_ALL);
-	tcase_add_loop_test(tc, keep_calls_handle_again_for_more_input, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, keep_loses_no_pipelined_input, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, keep_loses_no_half_of_a_line, 0, ACC_STREAMS);
-	/* A process belongs to its connection from beginning to end: it has no turns. */
-	tcase_add_loop_test(tc, keep_lets_others_have_their_turn, 0, ACC_ONE_MEMORY(ACC_STREAMS));
-	tcase_add_loop_test(tc, keep_after_the_end_of_input_is_done, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, keep_of_all_input_waits_for_more, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, keep_of_input_that_has_ended_is_done, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, keep_after_a_look_at_the_end_is_done, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, keep_of_too_much_input_ends_the_connection, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, keep_of_all_input_does_not_delay_the_end, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, keep_of_a_datagram_is_done, 0, ACC_DATAGRAMS);
-	tcase_add_loop_test(tc, parked_connection_ends_after_idle_ms, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, silent_clients_of_client_first_never_run_setup, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, half_closed_client_gets_its_reply, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, reply_arrives_although_input_is_unread, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, an_aborted_connection_is_reset, 0, ACC_ALL);
-	tcase_add_loop_test(tc, verify_may_refuse_by_a_reset, 0, ACC_MODES);
-	tcase_add_test(tc, serve_fd_resets_what_is_aborted);
-	tcase_add_test(tc, bytes_cannot_be_aborted);
-	tcase_add_test(tc, handles_bytes);
-	tcase_add_test(tc, handles_bytes_while_there_are_some);
-	tcase_add_test(tc, handles_bytes_until_they_are_left);
-	tcase_add_test(tc, handles_no_bytes);
-	tcase_add_test(tc, handle_bytes_returns_the_handlers_error);
-	tcase_add_test(tc, serves_a_connection_that_somebody_else_accepted);
-	tcase_add_test(tc, serve_fd_waits_for_more_than_what_is_left);
-	tcase_add_test(tc, serve_fd_returns_the_handlers_error);
-	tcase_add_test(tc, serve_fd_closes_what_is_no_socket);
-	tcase_add_test(tc, serve_fd_never_runs_for_a_silent_client_first);
-	tcase_add_loop_test(tc, one_that_runs_at_the_third_try_ends_like_any_other, 0, ACC_ALL);
-	suite_add_tcase(s, tc);
-	return run_suite(s);
 }

@@ -17,6 +17,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+FIXTURE(acc_setup, acc_teardown);
+
 #define CLIENTS 64
 
 static _Atomic pthread_t first_loop;
@@ -55,7 +57,7 @@ ask_loop(const struct acc *acc)
 	return answer[0] - '1';
 }
 
-START_TEST(each_loop_takes_some)
+TEST(each_loop_takes_some, TIMES(4))
 {
 	int taken[2] = { 0 }, i;
 	struct acc acc;
@@ -73,9 +75,8 @@ START_TEST(each_loop_takes_some)
 		ck_assert_int_eq(taken[0], CLIENTS);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(a_port_of_its_own_choice_is_one_for_all)
+TEST(a_port_of_its_own_choice_is_one_for_all)
 {
 	struct sks_options options = { .reuse_port = 1, .workers = 4 };
 	int before = open_descriptors(), made, fd;
@@ -97,10 +98,9 @@ START_TEST(a_port_of_its_own_choice_is_one_for_all)
 	ck_assert_int_eq(fd, -1);
 	ck_assert_int_eq(errno, ECONNREFUSED);
 }
-END_TEST
 
 /* Without the option a second server is refused, also by one that has it. */
-START_TEST(both_must_want_it)
+TEST(both_must_want_it)
 {
 	struct sks_options options = { .reuse_port = 1 };
 	struct sks_server *two;
@@ -113,10 +113,9 @@ START_TEST(both_must_want_it)
 	sks_server_free(two);
 	acc_free(&acc);
 }
-END_TEST
 
 /* All or none, whichever of the sockets cannot be had. */
-START_TEST(a_socket_that_cannot_be_had_is_told)
+TEST(a_socket_that_cannot_be_had_is_told)
 {
 	static const char *const rules[] = { "socket:EMFILE:2", "bind:EADDRINUSE:2", "listen:ENOBUFS:2",
 		"getsockname:ENOBUFS:1", "setsockopt:ENOPROTOOPT:%5", "malloc:ENOMEM:3" };
@@ -137,10 +136,9 @@ START_TEST(a_socket_that_cannot_be_had_is_told)
 	ck_assert_int_eq(sks_server_listen(server, "127.0.0.1:0"), 0);
 	sks_server_free(server);
 }
-END_TEST
 
 /* sks_handle_request() takes one, on whichever loop it comes. */
-START_TEST(one_request_is_one_on_any_loop)
+TEST(one_request_is_one_on_any_loop, TIMES(4))
 {
 	struct acc acc;
 	int fd[8], i;
@@ -162,7 +160,6 @@ START_TEST(one_request_is_one_on_any_loop)
 	}
 	acc_free(&acc);
 }
-END_TEST
 
 /* -- accept4(2), which is slow, or has no descriptors on the second loop, when it is told to -- */
 
@@ -207,7 +204,7 @@ finish_counted(struct sks_request *req)
 }
 
 /* Each loop may find room for the last one at the same time, but one of them takes it. */
-START_TEST(max_connections_is_for_all_loops)
+TEST(max_connections_is_for_all_loops, TIMES(2))
 {
 	struct sks_handler handler = acc_script;
 	struct sks_options options = { .max_connections = 1 + _i };
@@ -231,7 +228,6 @@ START_TEST(max_connections_is_for_all_loops)
 	ck_assert_int_eq(seen->finishes, CLIENTS);
 	ck_assert_int_le(atomic_load(&most_in), options.max_connections);
 }
-END_TEST
 
 /* -- event_add(3), which counts calls on the first loop's thread for the second's base -- */
 
@@ -254,7 +250,7 @@ event_add(struct event *ev, const struct timeval *limit)
  * second, and is refused before it gets there, gives a place back: the second's
  * own listener, which pauses just then, is not for the first to arm.
  */
-START_TEST(who_is_refused_on_another_loop_touches_no_listener)
+TEST(who_is_refused_on_another_loop_touches_no_listener)
 {
 	int waits = -1, n, served, refused;
 	char unix_address[128];
@@ -294,7 +290,6 @@ START_TEST(who_is_refused_on_another_loop_touches_no_listener)
 	close(served);
 	acc_free(&acc);
 }
-END_TEST
 
 /* Added while the server runs, from its own thread. */
 static void
@@ -304,7 +299,7 @@ listen_once(struct sks_server *server, void *data)
 		atomic_store(&seen->note, sks_server_listen(server, data) == 0 ? 1 : -1);
 }
 
-START_TEST(listens_on_while_it_runs)
+TEST(listens_on_while_it_runs)
 {
 	char address[] = "127.0.0.1:0";
 	struct sks_options options = { .on_tick = listen_once, .tick_ms = 1, .data = address };
@@ -321,25 +316,4 @@ START_TEST(listens_on_while_it_runs)
 		taken[ask_loop(&acc)]++;
 	ck_assert(taken[0] > 0 && taken[1] > 0);
 	acc_free(&acc);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *suite = suite_create("reuse_port");
-	TCase *tc = tcase_create("reuse_port");
-
-	tcase_add_checked_fixture(tc, acc_setup, acc_teardown);
-	tcase_set_timeout(tc, 60);
-	tcase_add_loop_test(tc, each_loop_takes_some, 0, 4);
-	tcase_add_test(tc, a_port_of_its_own_choice_is_one_for_all);
-	tcase_add_test(tc, both_must_want_it);
-	tcase_add_test(tc, a_socket_that_cannot_be_had_is_told);
-	tcase_add_loop_test(tc, one_request_is_one_on_any_loop, 0, 4);
-	tcase_add_loop_test(tc, max_connections_is_for_all_loops, 0, 2);
-	tcase_add_test(tc, who_is_refused_on_another_loop_touches_no_listener);
-	tcase_add_test(tc, listens_on_while_it_runs);
-	suite_add_tcase(suite, tc);
-	return run_suite(suite);
 }

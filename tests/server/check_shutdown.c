@@ -39,6 +39,8 @@ cycles(void)
 	return text != NULL ? atoi(text) : 10;
 }
 
+FIXTURE(acc_setup, acc_teardown, .timeout_s = 60 + cycles());
+
 /* -- the handler: its client says what becomes of it -- */
 
 static struct sks_server *to_stop;
@@ -190,51 +192,29 @@ play_all(enum origin origin, int mode)
 	sigaction(SIGUSR1, &old, NULL);
 }
 
-START_TEST(asked_for_by_a_handler)
+TEST(asked_for_by_a_handler, EACH_MODE)
 {
 	play_all(HANDLER, _i);
 }
-END_TEST
 
-START_TEST(asked_for_by_a_handler_of_another_loop)
+/* Where there are two loops, and it is known which gets whom; elsewhere it returns at once. */
+TEST(asked_for_by_a_handler_of_another_loop, EACH_MODE)
 {
 	if (acc_modes[_i].workers > 1 && !acc_modes[_i].reuse_port)
 		play_all(OTHER_LOOP, _i);
 }
-END_TEST
 
-START_TEST(asked_for_by_another_thread)
+TEST(asked_for_by_another_thread, EACH_MODE)
 {
 	play_all(OTHER_THREAD, _i);
 }
-END_TEST
 
-START_TEST(asked_for_by_a_signal_handler)
+TEST(asked_for_by_a_signal_handler, EACH_MODE)
 {
 	play_all(SIGNAL_HANDLER, _i);
 }
-END_TEST
 
-START_TEST(asked_for_before_it_begins)
+TEST(asked_for_before_it_begins, EACH_MODE)
 {
 	play_all(BEFORE, _i);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *suite = suite_create("shutdown");
-	TCase *tc = tcase_create("shutdown");
-
-	tcase_add_checked_fixture(tc, acc_setup, acc_teardown);
-	tcase_set_timeout(tc, 60 + cycles());
-	tcase_add_loop_test(tc, asked_for_by_a_handler, 0, ACC_MODES);
-	/* Where there are two loops, and it is known which gets whom; elsewhere it returns at once. */
-	tcase_add_loop_test(tc, asked_for_by_a_handler_of_another_loop, 0, ACC_MODES);
-	tcase_add_loop_test(tc, asked_for_by_another_thread, 0, ACC_MODES);
-	tcase_add_loop_test(tc, asked_for_by_a_signal_handler, 0, ACC_MODES);
-	tcase_add_loop_test(tc, asked_for_before_it_begins, 0, ACC_MODES);
-	suite_add_tcase(suite, tc);
-	return run_suite(suite);
 }

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+FIXTURE(acc_setup, acc_teardown);
+
 static const struct sks_handler echo = { .name = "echo", .handle = acc_echo_line };
 
 static void
@@ -31,7 +33,7 @@ assert_bound_where_it_says(const struct acc *acc)
  * TCPServer, UDPServer, UnixStreamServer, UnixDatagramServer, with Threading*
  * and Forking* by the mode: three clients, one after another.
  */
-START_TEST(echoes_to_three_clients)
+TEST(echoes_to_three_clients, EACH_TRANSPORT)
 {
 	struct acc acc;
 	int i, fd;
@@ -50,10 +52,9 @@ START_TEST(echoes_to_three_clients)
 	ck_assert_int_eq(errno, EBADF);
 	ck_assert_int_eq(log_lines(), 0);
 }
-END_TEST
 
 /* The same with clients that are there at the same time. */
-START_TEST(echoes_to_clients_at_once)
+TEST(echoes_to_clients_at_once, EACH_TRANSPORT)
 {
 	struct acc acc;
 	int fd[20], i;
@@ -71,10 +72,9 @@ START_TEST(echoes_to_clients_at_once)
 	acc_free(&acc);
 	ck_assert_int_eq(seen->handles, 20);
 }
-END_TEST
 
 /* test_shutdown */
-START_TEST(stops_although_it_has_just_been_started)
+TEST(stops_although_it_has_just_been_started, EACH_MODE)
 {
 	struct acc accs[20];
 	int i;
@@ -88,10 +88,9 @@ START_TEST(stops_although_it_has_just_been_started)
 	for (i = 0; i < 20; i++)
 		acc_free(&accs[i]);
 }
-END_TEST
 
 /* test_close_immediately */
-START_TEST(can_be_freed_without_having_served)
+TEST(can_be_freed_without_having_served, EACH_TRANSPORT)
 {
 	struct acc acc;
 
@@ -99,10 +98,9 @@ START_TEST(can_be_freed_without_having_served)
 	acc_free(&acc);
 	ck_assert_int_eq(log_lines(), 0);
 }
-END_TEST
 
 /* test_tcpserver_bind_leak */
-START_TEST(failing_to_bind_leaks_nothing)
+TEST(failing_to_bind_leaks_nothing)
 {
 	int before = open_descriptors(), taken, i;
 	struct acc acc;
@@ -124,10 +122,9 @@ START_TEST(failing_to_bind_leaks_nothing)
 	acc_free(&acc);
 	ck_assert_int_eq(open_descriptors(), before);
 }
-END_TEST
 
 /* test_context_manager: leaving its scope closes the socket. */
-START_TEST(free_closes_the_socket)
+TEST(free_closes_the_socket, EACH_TRANSPORT)
 {
 	struct acc acc;
 	int fd, other;
@@ -144,10 +141,9 @@ START_TEST(free_closes_the_socket)
 		ck_assert(errno == ECONNREFUSED || errno == ENOENT);
 	}
 }
-END_TEST
 
 /* ErrorHandlerTest: test_sync_handled, test_threading_handled, test_forking_handled */
-START_TEST(error_reaches_on_error_once)
+TEST(error_reaches_on_error_once, EACH_TRANSPORT)
 {
 	struct sks_options options = { .on_error = acc_on_error };
 	struct acc acc;
@@ -171,13 +167,12 @@ START_TEST(error_reaches_on_error_once)
 	ck_assert_int_eq(log_lines(), 0);
 	acc_free(&acc);
 }
-END_TEST
 
 /*
  * ErrorHandlerTest: test_sync_not_handled and its kin. A handler that raises
  * SystemExit there asks for the server's end; here it shuts the server down.
  */
-START_TEST(ending_the_server_is_no_error)
+TEST(ending_the_server_is_no_error, EACH_TRANSPORT)
 {
 	struct sks_options options = { .on_error = acc_on_error };
 	struct acc acc;
@@ -198,10 +193,9 @@ START_TEST(ending_the_server_is_no_error)
 		close(fd);
 	acc_free(&acc);
 }
-END_TEST
 
 /* handle_error of Python prints; ours is one line with handler, peer and reason. */
-START_TEST(error_is_one_line_without_a_hook)
+TEST(error_is_one_line_without_a_hook, EACH_TRANSPORT)
 {
 	struct acc acc;
 	int fd;
@@ -226,10 +220,9 @@ START_TEST(error_is_one_line_without_a_hook)
 		ck_assert_int_eq(log_count("script: unix:"), 1);
 	acc_free(&acc);
 }
-END_TEST
 
 /* gevent: an error in spawn or in a handler does not kill the server. */
-START_TEST(serves_on_after_errors)
+TEST(serves_on_after_errors, EACH_TRANSPORT)
 {
 	struct sks_options options = { .on_error = acc_on_error };
 	struct acc acc;
@@ -250,7 +243,6 @@ START_TEST(serves_on_after_errors)
 	acc_free(&acc);
 	ck_assert_int_eq(seen->errors, 10);
 }
-END_TEST
 
 /* SocketWriterTest: test_basics, and that what is written is seen without a flush. */
 static int
@@ -267,7 +259,7 @@ tell_peer(struct sks_request *req)
 	return (int)sks_readline(req->rfile, &line);
 }
 
-START_TEST(descriptor_is_the_connection_and_output_is_seen)
+TEST(descriptor_is_the_connection_and_output_is_seen, EACH_STREAM)
 {
 	static const struct sks_handler handler = { .handle = tell_peer };
 	union peer_name name;
@@ -291,7 +283,6 @@ START_TEST(descriptor_is_the_connection_and_output_is_seen)
 	acc_free(&acc);
 	ck_assert_int_eq(seen->note, 1);
 }
-END_TEST
 
 /* SocketWriterTest: test_write */
 #define MUCH (8 * 1024 * 1024 + 1)
@@ -332,7 +323,7 @@ storm(void *arg)
 	return NULL;
 }
 
-START_TEST(big_write_is_complete_under_a_storm_of_signals)
+TEST(big_write_is_complete_under_a_storm_of_signals, EACH_STREAM)
 {
 	static const struct sks_handler handler = { .handle = write_much, .finish = acc_finish };
 	struct sigaction action = { .sa_handler = on_usr1 }, old; /* no SA_RESTART */
@@ -360,10 +351,9 @@ START_TEST(big_write_is_complete_under_a_storm_of_signals)
 	sigaction(SIGUSR1, &old, NULL);
 	ck_assert_int_eq(log_lines(), 0);
 }
-END_TEST
 
 /* MiscTestCase: test_shutdown_request_called_if_verify_request_false */
-START_TEST(refused_request_is_shut_down_once_and_not_handled)
+TEST(refused_request_is_shut_down_once_and_not_handled, EACH_TRANSPORT)
 {
 	struct sks_options options = { .verify = acc_refuse };
 	unsigned long closed;
@@ -395,10 +385,9 @@ START_TEST(refused_request_is_shut_down_once_and_not_handled)
 	ck_assert_uint_eq(acc_stats(&acc).finished, 0);
 	acc_free(&acc);
 }
-END_TEST
 
 /* MiscTestCase: test_threads_reaped */
-START_TEST(keeps_nothing_of_requests_that_ended)
+TEST(keeps_nothing_of_requests_that_ended, EACH_TRANSPORT)
 {
 	struct sks_stats stats;
 	struct acc acc;
@@ -415,12 +404,11 @@ START_TEST(keeps_nothing_of_requests_that_ended)
 	ck_assert_int_eq(open_descriptors(), before);
 	acc_free(&acc);
 }
-END_TEST
 
 /* -- gevent -- */
 
 /* TestTCP, backlog */
-START_TEST(backlog_is_the_option)
+TEST(backlog_is_the_option, EACH_STREAM)
 {
 	struct sks_options options = { .backlog = 3 };
 	struct tcp_info info;
@@ -444,10 +432,9 @@ START_TEST(backlog_is_the_option)
 		close(fd[--n]);
 	acc_free(&acc);
 }
-END_TEST
 
 /* A socket that listens before the server has started. */
-START_TEST(requests_queue_before_it_runs)
+TEST(requests_queue_before_it_runs, EACH_TRANSPORT)
 {
 	struct acc acc;
 	int fd[3], i;
@@ -466,9 +453,8 @@ START_TEST(requests_queue_before_it_runs)
 	}
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(serves_again_after_a_shutdown)
+TEST(serves_again_after_a_shutdown, EACH_TRANSPORT)
 {
 	struct acc acc;
 	int fd, i;
@@ -491,10 +477,9 @@ START_TEST(serves_again_after_a_shutdown)
 	}
 	acc_free(&acc);
 }
-END_TEST
 
 /* Python's waits for a run to begin, gevent's too; ours needs no other thread. */
-START_TEST(shutdown_before_it_runs_ends_the_next_run_at_once)
+TEST(shutdown_before_it_runs_ends_the_next_run_at_once, EACH_TRANSPORT)
 {
 	struct acc acc;
 	int fd;
@@ -511,10 +496,9 @@ START_TEST(shutdown_before_it_runs_ends_the_next_run_at_once)
 	close(fd);
 	acc_free(&acc);
 }
-END_TEST
 
 /* The client's socket is closed when the handler returns: nobody else holds it. */
-START_TEST(connection_ends_with_its_handler)
+TEST(connection_ends_with_its_handler, EACH_STREAM)
 {
 	struct acc acc;
 	int fd, before;
@@ -529,10 +513,9 @@ START_TEST(connection_ends_with_its_handler)
 	ck_eventually(open_descriptors() == before);
 	acc_free(&acc);
 }
-END_TEST
 
 /* A full pool: not accepted; accepted when there is room again. */
-START_TEST(accepts_no_more_than_max_connections)
+TEST(accepts_no_more_than_max_connections, EACH_STREAM)
 {
 	struct sks_options options = { .max_connections = 2 };
 	struct acc acc;
@@ -563,9 +546,8 @@ START_TEST(accepts_no_more_than_max_connections)
 	acc_free(&acc);
 	ck_assert_int_eq(seen->finishes, 4);
 }
-END_TEST
 
-START_TEST(runs_no_more_than_max_running)
+TEST(runs_no_more_than_max_running, EACH_STREAM)
 {
 	struct sks_options options = { .max_running = 2 };
 	struct acc acc;
@@ -594,10 +576,9 @@ START_TEST(runs_no_more_than_max_running)
 	acc_free(&acc);
 	ck_assert_int_eq(seen->finishes, 5);
 }
-END_TEST
 
 /* One datagram at a time where the mode says so: the others wait in the kernel. */
-START_TEST(datagrams_wait_for_a_free_place)
+TEST(datagrams_wait_for_a_free_place, EACH_DATAGRAM)
 {
 	struct sks_options options = { .max_running = 1, .drain_ms = 1 };
 	struct acc acc;
@@ -624,39 +605,4 @@ START_TEST(datagrams_wait_for_a_free_place)
 	acc_free(&acc);
 	close(one);
 	close(two);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("socketserver");
-	TCase *tc = tcase_create("ported");
-
-	tcase_set_timeout(tc, 60);
-	tcase_add_checked_fixture(tc, acc_setup, acc_teardown);
-	tcase_add_loop_test(tc, echoes_to_three_clients, 0, ACC_ALL);
-	tcase_add_loop_test(tc, echoes_to_clients_at_once, 0, ACC_ALL);
-	tcase_add_loop_test(tc, stops_although_it_has_just_been_started, 0, ACC_MODES);
-	tcase_add_loop_test(tc, can_be_freed_without_having_served, 0, ACC_ALL);
-	tcase_add_test(tc, failing_to_bind_leaks_nothing);
-	tcase_add_loop_test(tc, free_closes_the_socket, 0, ACC_ALL);
-	tcase_add_loop_test(tc, error_reaches_on_error_once, 0, ACC_ALL);
-	tcase_add_loop_test(tc, ending_the_server_is_no_error, 0, ACC_ALL);
-	tcase_add_loop_test(tc, error_is_one_line_without_a_hook, 0, ACC_ALL);
-	tcase_add_loop_test(tc, serves_on_after_errors, 0, ACC_ALL);
-	tcase_add_loop_test(tc, descriptor_is_the_connection_and_output_is_seen, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, big_write_is_complete_under_a_storm_of_signals, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, refused_request_is_shut_down_once_and_not_handled, 0, ACC_ALL);
-	tcase_add_loop_test(tc, keeps_nothing_of_requests_that_ended, 0, ACC_ALL);
-	tcase_add_loop_test(tc, backlog_is_the_option, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, requests_queue_before_it_runs, 0, ACC_ALL);
-	tcase_add_loop_test(tc, serves_again_after_a_shutdown, 0, ACC_ALL);
-	tcase_add_loop_test(tc, shutdown_before_it_runs_ends_the_next_run_at_once, 0, ACC_ALL);
-	tcase_add_loop_test(tc, connection_ends_with_its_handler, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, accepts_no_more_than_max_connections, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, runs_no_more_than_max_running, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, datagrams_wait_for_a_free_place, 0, ACC_DATAGRAMS);
-	suite_add_tcase(s, tc);
-	return run_suite(s);
 }

@@ -28,6 +28,8 @@ setup(void)
 	rig_setup();
 }
 
+FIXTURE(setup, no_leaks_teardown, .timeout_s = 50);
+
 static struct rig_server
 threads_on(int address, int (*handle)(struct sks_request *))
 {
@@ -93,7 +95,7 @@ be_impatient(struct sks_request *req)
 	return sks_puts(req->wfile, line);
 }
 
-START_TEST(a_wait_that_took_too_long_breaks_nothing)
+TEST(a_wait_that_took_too_long_breaks_nothing, TIMES(ADDRESSES))
 {
 	struct rig_server rig = threads_on(_i, be_impatient);
 	int fd = serve(&rig);
@@ -104,7 +106,6 @@ START_TEST(a_wait_that_took_too_long_breaks_nothing)
 	peer_expect_eof(fd);
 	end(&rig, -1, 0);
 }
-END_TEST
 
 static int
 time_out_within_a_line(struct sks_request *req)
@@ -120,7 +121,7 @@ time_out_within_a_line(struct sks_request *req)
 	return sks_puts(req->wfile, line);
 }
 
-START_TEST(a_line_has_its_time_from_its_first_byte)
+TEST(a_line_has_its_time_from_its_first_byte, TIMES(ADDRESSES))
 {
 	struct rig_server rig = threads_on(_i, time_out_within_a_line);
 	int fd = serve(&rig);
@@ -132,7 +133,6 @@ START_TEST(a_line_has_its_time_from_its_first_byte)
 	peer_expect_eof(fd);
 	end(&rig, -1, 0);
 }
-END_TEST
 
 static int
 keep_to_a_scope(struct sks_request *req)
@@ -148,7 +148,7 @@ keep_to_a_scope(struct sks_request *req)
 	return rig_echo_lines(req);
 }
 
-START_TEST(a_scope_ends_the_wait)
+TEST(a_scope_ends_the_wait, TIMES(ADDRESSES))
 {
 	struct rig_server rig = threads_on(_i, keep_to_a_scope);
 	int fd = serve(&rig);
@@ -157,11 +157,10 @@ START_TEST(a_scope_ends_the_wait)
 	converse(fd, 2);
 	end(&rig, fd, 0);
 }
-END_TEST
 
 /* -- what disturbs -- */
 
-START_TEST(a_call_that_has_to_be_tried_again_is)
+TEST(a_call_that_has_to_be_tried_again_is, TIMES(4 * ADDRESSES))
 {
 	static const char *const faults[] = {
 		"recv:EAGAIN:%3", "recv:EINTR:%2", "recv:short=1",
@@ -177,7 +176,6 @@ START_TEST(a_call_that_has_to_be_tried_again_is)
 	ck_assert_uint_gt(sks_fault_hits(), 0);
 	end(&rig, fd, 0);
 }
-END_TEST
 
 static atomic_int cancelled;
 
@@ -212,7 +210,7 @@ change_the_descriptor(struct sks_request *req)
 	return read_till_cancelled(req);
 }
 
-START_TEST(a_descriptor_that_a_handler_has_changed_is_waited_for)
+TEST(a_descriptor_that_a_handler_has_changed_is_waited_for, TIMES(ADDRESSES))
 {
 	struct rig_server rig = threads_on(_i, change_the_descriptor);
 	int fd;
@@ -226,14 +224,13 @@ START_TEST(a_descriptor_that_a_handler_has_changed_is_waited_for)
 	ck_assert_int_eq(cancelled, 1);
 	close(fd);
 }
-END_TEST
 
 /* Of its parent. A program, since valgrind looks for leaks in what is only a child. */
 static const char stop_and_continue[] =
     "kill -STOP $PPID; until grep -q '^State:.T' /proc/$PPID/status; do :; done; kill -CONT $PPID";
 
 /* Some calls answer EINTR then, whatever the signals' dispositions. */
-START_TEST(a_stop_of_the_process_ends_no_wait)
+TEST(a_stop_of_the_process_ends_no_wait, TIMES(ADDRESSES))
 {
 	struct rig_server rig = threads_on(_i, rig_echo_lines);
 	int fd = serve(&rig), status;
@@ -251,7 +248,6 @@ START_TEST(a_stop_of_the_process_ends_no_wait)
 	converse(fd, 2);
 	end(&rig, fd, 0);
 }
-END_TEST
 
 /* -- cancellation -- */
 
@@ -263,7 +259,7 @@ say_bye(struct sks_request *req)
 
 #define SILENT 20
 
-START_TEST(a_silent_client_is_told_and_let_go)
+TEST(a_silent_client_is_told_and_let_go, TIMES(ADDRESSES))
 {
 	struct rig_server rig = threads_on(_i, read_till_cancelled);
 	int fd[SILENT], i;
@@ -284,7 +280,6 @@ START_TEST(a_silent_client_is_told_and_let_go)
 	ck_assert_int_eq(rig.result, 0);
 	ck_assert_int_eq(cancelled, SILENT);
 }
-END_TEST
 
 static atomic_int stop_talking;
 
@@ -312,7 +307,7 @@ read_to_the_end(struct sks_request *req)
 }
 
 /* The cancellation comes at any point between two reads. */
-START_TEST(a_cancellation_passes_nobody_by)
+TEST(a_cancellation_passes_nobody_by, TIMES(5 * ADDRESSES))
 {
 	int fd[TALKERS], i;
 	pthread_t thread[TALKERS];
@@ -333,26 +328,4 @@ START_TEST(a_cancellation_passes_nobody_by)
 		pthread_join(thread[i], NULL);
 	ck_assert_int_eq(rig.result, 0);
 	log_forget();
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("thread_wait");
-	TCase *tc = tcase_create("thread_wait");
-
-	tcase_set_timeout(tc, 50);
-	tcase_add_checked_fixture(tc, setup, no_leaks_teardown);
-	tcase_add_loop_test(tc, a_wait_that_took_too_long_breaks_nothing, 0, ADDRESSES);
-	tcase_add_loop_test(tc, a_line_has_its_time_from_its_first_byte, 0, ADDRESSES);
-	tcase_add_loop_test(tc, a_scope_ends_the_wait, 0, ADDRESSES);
-	tcase_add_loop_test(tc, a_call_that_has_to_be_tried_again_is, 0, 4 * ADDRESSES);
-	tcase_add_loop_test(tc, a_descriptor_that_a_handler_has_changed_is_waited_for, 0,
-	    ADDRESSES);
-	tcase_add_loop_test(tc, a_stop_of_the_process_ends_no_wait, 0, ADDRESSES);
-	tcase_add_loop_test(tc, a_silent_client_is_told_and_let_go, 0, ADDRESSES);
-	tcase_add_loop_test(tc, a_cancellation_passes_nobody_by, 0, 5 * ADDRESSES);
-	suite_add_tcase(s, tc);
-	return run_suite(s);
 }

@@ -31,6 +31,8 @@
 #include <valgrind/valgrind.h>
 #endif
 #endif
+
+FIXTURE(no_leaks_setup, no_leaks_teardown, .timeout_s = 3600);
 #ifndef RUNNING_ON_VALGRIND
 #define RUNNING_ON_VALGRIND 0
 #endif
@@ -987,7 +989,7 @@ torture_with(const struct scenario *scenario, const char *format, int most, cons
 	return points;
 }
 
-START_TEST(whatever_fails_the_next_client_is_served)
+TEST(whatever_fails_the_next_client_is_served, TIMES((int)SKS_ARRAY_LEN(scenarios)))
 {
 	const struct scenario *scenario = &scenarios[_i];
 	const char *how = getenv("SKS_TORTURE"), *only = getenv("SKS_SCENARIO");
@@ -1010,19 +1012,4 @@ START_TEST(whatever_fails_the_next_client_is_served)
 		fflush(stdout);
 	}
 	ck_assert_int_ge(points, is_slow() ? 0 : 1);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("torture");
-	TCase *tc = tcase_create("torture");
-
-	tcase_add_checked_fixture(tc, no_leaks_setup, no_leaks_teardown);
-	tcase_set_timeout(tc, 3600);
-	tcase_add_loop_test(tc, whatever_fails_the_next_client_is_served, 0,
-	    (int)SKS_ARRAY_LEN(scenarios));
-	suite_add_tcase(s, tc);
-	return run_suite(s);
 }

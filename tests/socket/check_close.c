@@ -15,6 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+FIXTURE(rig_setup, no_leaks_teardown, .timeout_s = 20);
+
 #define ROUNDS 200
 
 /* -- what can be waited for -- */
@@ -179,7 +181,7 @@ waits(const struct waiter *w)
 	return atomic_load(&w->s->waiting[0].task) != NULL || atomic_load(&w->s->waiting[1].task) != NULL;
 }
 
-START_TEST(ends_the_wait_of_another_thread)
+TEST(ends_the_wait_of_another_thread, TIMES(KINDS * 2))
 {
 	struct waiter w;
 
@@ -189,10 +191,9 @@ START_TEST(ends_the_wait_of_another_thread)
 	ck_assert_int_eq(sks_socket_close(w.s), 0);
 	expect_closed(&w);
 }
-END_TEST
 
 /* Whatever it does just then; ThreadSanitizer's part. */
-START_TEST(ends_a_call_that_has_just_begun)
+TEST(ends_a_call_that_has_just_begun, TIMES(KINDS * 2))
 {
 	struct waiter w;
 	int i, k;
@@ -208,10 +209,9 @@ START_TEST(ends_a_call_that_has_just_begun)
 		expect_closed(&w);
 	}
 }
-END_TEST
 
 /* What has come by then is the peer's last word. */
-START_TEST(the_peer_reads_an_end)
+TEST(the_peer_reads_an_end, TIMES(2))
 {
 	struct waiter w;
 
@@ -226,10 +226,9 @@ START_TEST(the_peer_reads_an_end)
 	sks_socket_free(w.s);
 	sks_socket_free(w.peer);
 }
-END_TEST
 
 /* Nor does it read one first where the owner wants a reset. */
-START_TEST(or_a_reset)
+TEST(or_a_reset, TIMES(2))
 {
 	struct linger at_once = { .l_onoff = 1 };
 	struct waiter w;
@@ -246,10 +245,9 @@ START_TEST(or_a_reset)
 	sks_socket_free(w.s);
 	sks_socket_free(w.peer);
 }
-END_TEST
 
 /* The parent's waits are the parent's. */
-START_TEST(a_child_ends_no_wait_of_its_parent)
+TEST(a_child_ends_no_wait_of_its_parent, TIMES(3))
 {
 	struct waiter w;
 	pid_t child;
@@ -268,22 +266,4 @@ START_TEST(a_child_ends_no_wait_of_its_parent)
 	ck_assert_int_eq(w.rc, 5);
 	sks_socket_free(w.s);
 	sks_socket_free(w.peer);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *suite = suite_create("close");
-	TCase *tc = tcase_create("close");
-
-	tcase_add_checked_fixture(tc, rig_setup, no_leaks_teardown);
-	tcase_set_timeout(tc, 20);
-	tcase_add_loop_test(tc, ends_the_wait_of_another_thread, 0, KINDS * 2);
-	tcase_add_loop_test(tc, ends_a_call_that_has_just_begun, 0, KINDS * 2);
-	tcase_add_loop_test(tc, the_peer_reads_an_end, 0, 2);
-	tcase_add_loop_test(tc, or_a_reset, 0, 2);
-	tcase_add_loop_test(tc, a_child_ends_no_wait_of_its_parent, 0, 3);
-	suite_add_tcase(suite, tc);
-	return run_suite(suite);
 }

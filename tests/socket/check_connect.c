@@ -255,7 +255,7 @@ connect_to_one(void *arg)
 	ck_assert_int_eq(names.lookups, 0);
 }
 
-START_TEST(connects_to_each_kind_of_address)
+TEST(connects_to_each_kind_of_address, TIMES(6))
 {
 	char own[64];
 	const char *const kinds[] = { "127.0.0.1:0", "[::1]:0", own };
@@ -264,7 +264,6 @@ START_TEST(connects_to_each_kind_of_address)
 	log_keep();
 	rig_run_on(_i % 2, connect_to_one, (void *)kinds[_i / 2]);
 }
-END_TEST
 
 static void
 connect_wrongly(void *arg)
@@ -290,12 +289,11 @@ connect_wrongly(void *arg)
 	names.code = 0;
 }
 
-START_TEST(what_is_wrong_is_one_line_and_errno)
+TEST(what_is_wrong_is_one_line_and_errno, ON_BOTH)
 {
 	log_keep();
 	rig_run_on(_i, connect_wrongly, NULL);
 }
-END_TEST
 
 static void
 be_refused(void *arg)
@@ -318,12 +316,11 @@ be_refused(void *arg)
 	close_listener(&l);
 }
 
-START_TEST(a_refusal_is_told_with_name_and_address)
+TEST(a_refusal_is_told_with_name_and_address, ON_BOTH)
 {
 	log_keep();
 	rig_run_on(_i, be_refused, NULL);
 }
-END_TEST
 
 static void
 time_out(void *arg)
@@ -339,12 +336,11 @@ time_out(void *arg)
 	close_listener(&l);
 }
 
-START_TEST(silence_is_a_time_out)
+TEST(silence_is_a_time_out, ON_BOTH)
 {
 	log_keep();
 	rig_run_on(_i, time_out, NULL);
 }
-END_TEST
 
 static void
 wait_for_a_name(void *arg)
@@ -361,12 +357,11 @@ wait_for_a_name(void *arg)
 	breathe(); /* it goes on without us; the harness waits for its thread */
 }
 
-START_TEST(the_time_limit_is_for_names_too)
+TEST(the_time_limit_is_for_names_too, ON_BOTH)
 {
 	log_keep();
 	rig_run_on(_i, wait_for_a_name, NULL);
 }
-END_TEST
 
 static void
 try_to_connect(void *arg)
@@ -391,12 +386,11 @@ cancel_connect(void *arg)
 	close_listener(&l);
 }
 
-START_TEST(a_cancelled_connect_ends_at_once)
+TEST(a_cancelled_connect_ends_at_once)
 {
 	log_keep();
 	rig_run_on(1, cancel_connect, NULL);
 }
-END_TEST
 
 /* -- several addresses -- */
 
@@ -425,12 +419,11 @@ pass_over_silence(void *arg)
 	close_listener(&good);
 }
 
-START_TEST(the_next_address_is_tried_after_a_quarter_of_a_second)
+TEST(the_next_address_is_tried_after_a_quarter_of_a_second, ON_BOTH)
 {
 	log_keep();
 	rig_run_on(_i, pass_over_silence, NULL);
 }
-END_TEST
 
 static int it_is_over;
 
@@ -484,11 +477,10 @@ let_the_slow_win(void *arg)
 	close_listener(&silent[1]);
 }
 
-START_TEST(whoever_answers_first_wins)
+TEST(whoever_answers_first_wins)
 {
 	rig_run_on(1, let_the_slow_win, NULL);
 }
-END_TEST
 
 static void
 hurry_after_failures(void *arg)
@@ -521,14 +513,13 @@ hurry_after_failures(void *arg)
 	close_listener(&good);
 }
 
-START_TEST(after_a_failure_the_next_one_is_tried_at_once)
+TEST(after_a_failure_the_next_one_is_tried_at_once, ON_BOTH)
 {
 	log_keep();
 	rig_run_on(_i, hurry_after_failures, NULL);
 }
-END_TEST
 
-START_TEST(families_are_tried_in_turn)
+TEST(families_are_tried_in_turn, TIMES(4))
 {
 	static const struct {
 		const char *found[6];
@@ -552,10 +543,9 @@ START_TEST(families_are_tried_in_turn)
 	ck_assert_ptr_null(sks_connect("some.test:80", 1000));
 	ck_assert_str_eq(tried, cases[_i].order);
 }
-END_TEST
 
 /* Of the addresses the one that got furthest is told. */
-START_TEST(the_attempt_that_got_furthest_is_told)
+TEST(the_attempt_that_got_furthest_is_told, TIMES(5))
 {
 	static const struct {
 		const char *found[4];
@@ -581,7 +571,6 @@ START_TEST(the_attempt_that_got_furthest_is_told)
 	ck_assert_int_eq(log_lines(), 1);
 	ck_assert_int_eq(log_count(cases[_i].line), 1);
 }
-END_TEST
 
 /* A busy machine may not come to the second, after 250 ms, or to its answer in the time left. */
 static void
@@ -625,12 +614,11 @@ time_out_twice(void *arg)
 	close_listener(&silent[1]);
 }
 
-START_TEST(all_attempts_have_one_time_limit)
+TEST(all_attempts_have_one_time_limit, ON_BOTH)
 {
 	log_keep();
 	rig_run_on(_i, time_out_twice, NULL);
 }
-END_TEST
 
 /* -- what runs out -- */
 
@@ -660,12 +648,11 @@ run_out(void *arg)
 	close_listener(&l);
 }
 
-START_TEST(what_runs_out_is_told_and_leaks_nothing)
+TEST(what_runs_out_is_told_and_leaks_nothing, ON_BOTH)
 {
 	log_keep();
 	rig_run_on(_i, run_out, NULL);
 }
-END_TEST
 
 /* Each allocation in turn, and each descriptor. */
 static void
@@ -717,14 +704,13 @@ fail_each(void *arg)
 	close_listener(&good);
 }
 
-START_TEST(whatever_fails_nothing_is_left_open)
+TEST(whatever_fails_nothing_is_left_open, ON_BOTH)
 {
 	log_keep();
 	rig_run_on(_i, fail_each, NULL);
 }
-END_TEST
 
-START_TEST(the_log_is_not_flooded)
+TEST(the_log_is_not_flooded)
 {
 	int i;
 
@@ -733,7 +719,6 @@ START_TEST(the_log_is_not_flooded)
 		ck_no_connection("192.0.2.111:1", 0, ECONNREFUSED);
 	ck_assert_int_lt(log_lines(), 150);
 }
-END_TEST
 
 /* -- a network of our own -- */
 
@@ -789,13 +774,12 @@ use_all_ports(void *arg)
 	close_listener(&l);
 }
 
-START_TEST(when_all_ports_are_in_use_it_says_so)
+TEST(when_all_ports_are_in_use_it_says_so, ON_BOTH)
 {
 	log_keep();
 	if (own_network(4))
 		rig_run_on(_i, use_all_ports, NULL);
 }
-END_TEST
 
 static void
 reach_nothing(void *arg)
@@ -806,13 +790,12 @@ reach_nothing(void *arg)
 	ck_no_connection("udp:198.51.100.1:80", 1000, ENETUNREACH);
 }
 
-START_TEST(without_a_network_it_is_unreachable)
+TEST(without_a_network_it_is_unreachable, ON_BOTH)
 {
 	log_keep();
 	if (own_network(0))
 		rig_run_on(_i, reach_nothing, NULL);
 }
-END_TEST
 
 /* -- */
 
@@ -832,31 +815,4 @@ end(void)
 	no_leaks_teardown();
 }
 
-int
-main(void)
-{
-	Suite *s = suite_create("connect");
-	TCase *tc = tcase_create("connect");
-
-	tcase_add_checked_fixture(tc, forget, end);
-	tcase_set_timeout(tc, 60);
-	tcase_add_loop_test(tc, connects_to_each_kind_of_address, 0, 6);
-	tcase_add_loop_test(tc, what_is_wrong_is_one_line_and_errno, 0, 2);
-	tcase_add_loop_test(tc, a_refusal_is_told_with_name_and_address, 0, 2);
-	tcase_add_loop_test(tc, silence_is_a_time_out, 0, 2);
-	tcase_add_loop_test(tc, the_time_limit_is_for_names_too, 0, 2);
-	tcase_add_test(tc, a_cancelled_connect_ends_at_once);
-	tcase_add_loop_test(tc, the_next_address_is_tried_after_a_quarter_of_a_second, 0, 2);
-	tcase_add_test(tc, whoever_answers_first_wins);
-	tcase_add_loop_test(tc, after_a_failure_the_next_one_is_tried_at_once, 0, 2);
-	tcase_add_loop_test(tc, families_are_tried_in_turn, 0, 4);
-	tcase_add_loop_test(tc, the_attempt_that_got_furthest_is_told, 0, 5);
-	tcase_add_loop_test(tc, all_attempts_have_one_time_limit, 0, 2);
-	tcase_add_loop_test(tc, what_runs_out_is_told_and_leaks_nothing, 0, 2);
-	tcase_add_loop_test(tc, whatever_fails_nothing_is_left_open, 0, 2);
-	tcase_add_test(tc, the_log_is_not_flooded);
-	tcase_add_loop_test(tc, when_all_ports_are_in_use_it_says_so, 0, 2);
-	tcase_add_loop_test(tc, without_a_network_it_is_unreachable, 0, 2);
-	suite_add_tcase(s, tc);
-	return run_suite(s);
-}
+FIXTURE(forget, end);

@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <string.h>
 
+FIXTURE(rig_setup, no_leaks_teardown);
+
 struct client {
 	struct sks_socket *pair[2]; /* ours, and the other side */
 	struct sks_client *conn;
@@ -77,7 +79,7 @@ leave_unread(void *arg)
 	sks_yield();
 }
 
-START_TEST(one_loop_after_another_and_a_thread)
+TEST(one_loop_after_another_and_a_thread)
 {
 	struct client c;
 
@@ -89,7 +91,6 @@ START_TEST(one_loop_after_another_and_a_thread)
 	rig_run_on(1, hear_later, &c);
 	close_client(&c);
 }
-END_TEST
 
 static void
 close_in_fiber(void *arg)
@@ -98,7 +99,7 @@ close_in_fiber(void *arg)
 	close_client(arg);
 }
 
-START_TEST(on_two_loops_in_turn)
+TEST(on_two_loops_in_turn, TIMES(3))
 {
 	struct rig_loop first, second;
 	struct client c;
@@ -124,7 +125,6 @@ START_TEST(on_two_loops_in_turn)
 	rig_loop_close(&second);
 	rig_loop_close(&first);
 }
-END_TEST
 
 /* -- what is closed elsewhere while its loop runs -- */
 
@@ -167,7 +167,7 @@ close_all(void *arg)
 		close_client(&c);
 }
 
-START_TEST(closed_elsewhere_while_its_loop_serves)
+TEST(closed_elsewhere_while_its_loop_serves, ON_BOTH)
 {
 	struct sks_channel *channel = sks_channel_new(sizeof(struct client), 4);
 	pthread_t thread;
@@ -177,7 +177,6 @@ START_TEST(closed_elsewhere_while_its_loop_serves)
 	pthread_join(thread, NULL);
 	sks_channel_free(channel);
 }
-END_TEST
 
 struct closing {
 	struct client c;
@@ -231,7 +230,7 @@ be_served_first(void *arg)
 	close_client(&first);
 }
 
-START_TEST(an_event_of_a_closed_one_is_not_anothers)
+TEST(an_event_of_a_closed_one_is_not_anothers)
 {
 	struct closing closing;
 	pthread_t thread;
@@ -244,7 +243,6 @@ START_TEST(an_event_of_a_closed_one_is_not_anothers)
 	sem_destroy(&closing.now);
 	sem_destroy(&closing.done);
 }
-END_TEST
 
 /* -- what a watch is for -- */
 
@@ -261,7 +259,7 @@ hear_many(void *arg)
 	ck_assert_uint_eq(sks_fault_calls("event_add"), 0);
 }
 
-START_TEST(a_conversation_needs_no_epoll_ctl)
+TEST(a_conversation_needs_no_epoll_ctl)
 {
 	struct client c;
 
@@ -269,7 +267,6 @@ START_TEST(a_conversation_needs_no_epoll_ctl)
 	rig_run_on(1, hear_many, &c);
 	close_client(&c);
 }
-END_TEST
 
 static void
 receive(void *arg)
@@ -295,7 +292,7 @@ receive_and_say(void *arg)
 }
 
 /* Whoever comes first leaves nothing, and says something for the other. */
-START_TEST(two_readers_of_one_socket_wait_both)
+TEST(two_readers_of_one_socket_wait_both)
 {
 	struct rig_loop rig;
 	struct client c;
@@ -309,7 +306,6 @@ START_TEST(two_readers_of_one_socket_wait_both)
 	close_client(&c);
 	rig_loop_close(&rig);
 }
-END_TEST
 
 static void
 hear_without_memory(void *arg)
@@ -325,7 +321,7 @@ hear_without_memory(void *arg)
 	hear_later(c);
 }
 
-START_TEST(without_memory_it_waits_without_a_watch)
+TEST(without_memory_it_waits_without_a_watch)
 {
 	struct client c;
 
@@ -333,7 +329,6 @@ START_TEST(without_memory_it_waits_without_a_watch)
 	rig_run_on(1, hear_without_memory, &c);
 	close_client(&c);
 }
-END_TEST
 
 static void
 give_away(void *arg)
@@ -357,28 +352,7 @@ give_away(void *arg)
 	sks_socket_free(c.pair[1]);
 }
 
-START_TEST(what_is_given_away_may_come_back)
+TEST(what_is_given_away_may_come_back)
 {
 	rig_run_on(1, give_away, NULL);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("guest");
-	TCase *tc = tcase_create("guest");
-
-	tcase_add_checked_fixture(tc, rig_setup, no_leaks_teardown);
-	tcase_set_timeout(tc, 60);
-	tcase_add_test(tc, one_loop_after_another_and_a_thread);
-	tcase_add_loop_test(tc, on_two_loops_in_turn, 0, 3);
-	tcase_add_loop_test(tc, closed_elsewhere_while_its_loop_serves, 0, 2);
-	tcase_add_test(tc, an_event_of_a_closed_one_is_not_anothers);
-	tcase_add_test(tc, a_conversation_needs_no_epoll_ctl);
-	tcase_add_test(tc, two_readers_of_one_socket_wait_both);
-	tcase_add_test(tc, without_memory_it_waits_without_a_watch);
-	tcase_add_test(tc, what_is_given_away_may_come_back);
-	suite_add_tcase(s, tc);
-	return run_suite(s);
 }

@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
+FIXTURE(acc_setup, acc_teardown);
+
 #define ck_fails(call, error)                     \
 	do {                                      \
 		errno = 0;                        \
@@ -48,15 +50,13 @@ expect_end(struct sks_client *conn)
 
 /* -- makefile -- */
 
-static void
-make_files(void *arg)
+TEST_ON_BOTH(streams_and_socket_end_in_any_order)
 {
 	struct sks_socket *pair[2];
 	struct sks_client *r, *w, *rw;
 	char byte;
 	int fd;
 
-	(void)arg;
 	ck_assert_int_eq(sks_socket_pair(SOCK_STREAM, pair), 0);
 	r = sks_socket_makefile(pair[0], "r");
 	w = sks_socket_makefile(pair[0], "w");
@@ -92,19 +92,11 @@ make_files(void *arg)
 	ck_assert_int_eq(sks_client_close(NULL), 0);
 }
 
-START_TEST(streams_and_socket_end_in_any_order)
-{
-	rig_run_on(_i, make_files, NULL);
-}
-END_TEST
-
-static void
-free_first(void *arg)
+TEST_ON_BOTH(a_freed_socket_lives_as_long_as_its_streams)
 {
 	struct sks_socket *pair[2];
 	struct sks_client *conn;
 
-	(void)arg;
 	ck_assert_int_eq(sks_socket_pair(SOCK_STREAM, pair), 0);
 	conn = sks_socket_makefile(pair[0], "rw");
 	sks_socket_free(pair[0]);
@@ -114,13 +106,7 @@ free_first(void *arg)
 	sks_socket_free(pair[1]);
 }
 
-START_TEST(a_freed_socket_lives_as_long_as_its_streams)
-{
-	rig_run_on(_i, free_first, NULL);
-}
-END_TEST
-
-START_TEST(modes_and_sockets_that_make_no_files)
+TEST(modes_and_sockets_that_make_no_files)
 {
 	static const char *const modes[] = { "", "wr", "rwr", "rb", "x", "w+" };
 	struct sks_socket *pair[2];
@@ -148,16 +134,13 @@ START_TEST(modes_and_sockets_that_make_no_files)
 	sks_socket_free(pair[0]);
 	sks_socket_free(pair[1]);
 }
-END_TEST
 
-static void
-lose_output(void *arg)
+TEST_ON_BOTH(closing_tells_what_lost_output)
 {
 	static char block[200000];
 	struct sks_socket *pair[2];
 	struct sks_client *conn;
 
-	(void)arg;
 	ck_assert_int_eq(sks_socket_pair(SOCK_STREAM, pair), 0);
 	conn = sks_socket_makefile(pair[0], "w");
 	ck_assert_int_eq(sks_puts(conn->wfile, "lost"), 0);
@@ -181,12 +164,6 @@ lose_output(void *arg)
 	sks_socket_free(pair[0]);
 	sks_socket_free(pair[1]);
 }
-
-START_TEST(closing_tells_what_lost_output)
-{
-	rig_run_on(_i, lose_output, NULL);
-}
-END_TEST
 
 static void
 read_a_line(void *arg)
@@ -217,11 +194,10 @@ close_in_use(void *arg)
 	sks_socket_free(pair[1]);
 }
 
-START_TEST(streams_in_use_are_not_closed)
+TEST(streams_in_use_are_not_closed)
 {
 	rig_run_on(1, close_in_use, NULL);
 }
-END_TEST
 
 /* -- both directions at once, from two tasks -- */
 
@@ -282,7 +258,7 @@ echo_all(struct sks_request *req)
 	return sks_copy(req->rfile, req->wfile, -1);
 }
 
-START_TEST(one_task_writes_while_another_reads)
+TEST(one_task_writes_while_another_reads, TIMES(4))
 {
 	struct acc acc;
 
@@ -291,7 +267,6 @@ START_TEST(one_task_writes_while_another_reads)
 	rig_run_on(_i % 2, talk_both_ways, acc.address);
 	acc_free(&acc);
 }
-END_TEST
 
 /* -- datagrams -- */
 
@@ -350,7 +325,7 @@ exchange_datagrams(void *arg)
 	ck_assert_int_eq(sks_client_close(conn), 0);
 }
 
-START_TEST(a_flush_is_a_datagram_and_a_read_takes_one)
+TEST(a_flush_is_a_datagram_and_a_read_takes_one, TIMES(4))
 {
 	char address[200];
 	struct acc acc;
@@ -359,7 +334,6 @@ START_TEST(a_flush_is_a_datagram_and_a_read_takes_one)
 	rig_run_on(_i % 2, exchange_datagrams, address);
 	acc_free(&acc);
 }
-END_TEST
 
 static void
 send_too_much(void *arg)
@@ -394,7 +368,7 @@ answer_short(struct sks_request *req)
 	return line == NULL ? -1 : sks_printf(req->wfile, "%s\n", line);
 }
 
-START_TEST(a_datagram_that_is_too_large_is_emsgsize)
+TEST(a_datagram_that_is_too_large_is_emsgsize, TIMES(4))
 {
 	char address[200];
 	struct acc acc;
@@ -403,11 +377,9 @@ START_TEST(a_datagram_that_is_too_large_is_emsgsize)
 	rig_run_on(_i % 2, send_too_much, address);
 	acc_free(&acc);
 }
-END_TEST
 
 /* A port that nobody has, until somebody does. */
-static void
-ask_nobody(void *arg)
+TEST_ON_BOTH(a_refused_datagram_breaks_nothing)
 {
 	struct sockaddr_storage addr;
 	struct sks_socket *server = sks_socket_new(AF_INET, SOCK_DGRAM, 0);
@@ -416,7 +388,6 @@ ask_nobody(void *arg)
 	char address[100] = "udp:", buf[16];
 	int i;
 
-	(void)arg;
 	ck_assert_int_eq(sks_address_parse("127.0.0.1:0", &addr, &len), 0);
 	ck_assert_int_eq(sks_socket_bind(server, (struct sockaddr *)&addr, len), 0);
 	ck_assert_int_eq(sks_socket_getsockname(server, (struct sockaddr *)&addr, &len), 0);
@@ -452,20 +423,12 @@ ask_nobody(void *arg)
 	sks_socket_free(server);
 }
 
-START_TEST(a_refused_datagram_breaks_nothing)
-{
-	rig_run_on(_i, ask_nobody, NULL);
-}
-END_TEST
-
 /* A flush by a wait has nobody to tell; the read that waits tells. */
-static void
-lose_a_datagram(void *arg)
+TEST_ON_BOTH(a_lost_datagram_is_told_once)
 {
 	struct sks_socket *pair[2];
 	struct sks_client *conn;
 
-	(void)arg;
 	ck_assert_int_eq(sks_socket_pair(SOCK_DGRAM, pair), 0);
 	sks_socket_settimeout(pair[0], 20);
 	conn = sks_socket_makefile(pair[0], "rw");
@@ -485,12 +448,6 @@ lose_a_datagram(void *arg)
 	sks_socket_free(pair[1]);
 }
 
-START_TEST(a_lost_datagram_is_told_once)
-{
-	rig_run_on(_i, lose_a_datagram, NULL);
-}
-END_TEST
-
 static int
 ask_for_next(struct sks_request *req)
 {
@@ -498,7 +455,7 @@ ask_for_next(struct sks_request *req)
 	return errno == EINVAL ? sks_puts(req->wfile, "EINVAL\n") : -1;
 }
 
-START_TEST(only_datagrams_of_clients_have_a_next)
+TEST(only_datagrams_of_clients_have_a_next, TIMES(4))
 {
 	struct acc acc;
 
@@ -507,7 +464,6 @@ START_TEST(only_datagrams_of_clients_have_a_next)
 	acc_ask(&acc, "x\n", "EINVAL\n");
 	acc_free(&acc);
 }
-END_TEST
 
 /* -- handlers that are clients -- */
 
@@ -543,7 +499,7 @@ rest(const struct acc *back)
 	ck_eventually(acc_stats(back).active == 0);
 }
 
-START_TEST(a_handler_is_a_client_in_every_mode)
+TEST(a_handler_is_a_client_in_every_mode, EACH_TRANSPORT)
 {
 	static const struct sks_handler echo = { .handle = rig_echo_lines };
 	static const struct sks_handler relays = { .name = "relay", .handle = relay };
@@ -579,7 +535,6 @@ START_TEST(a_handler_is_a_client_in_every_mode)
 	acc_free(&back);
 	ck_assert_int_eq(log_lines(), 0);
 }
-END_TEST
 
 /* The client is kept between exchanges, and nobody flushes it. */
 static int
@@ -605,7 +560,7 @@ hang_up(struct sks_request *req)
 	sks_client_close(*kept);
 }
 
-START_TEST(what_a_handler_wrote_to_its_client_goes_when_it_returns)
+TEST(what_a_handler_wrote_to_its_client_goes_when_it_returns, EACH_MODE_IN_ONE_MEMORY)
 {
 	static const struct sks_handler passes = {
 		.handle = pass_on,
@@ -644,7 +599,6 @@ START_TEST(what_a_handler_wrote_to_its_client_goes_when_it_returns)
 	sks_socket_free(server);
 	acc_free(&front);
 }
-END_TEST
 
 /* -- nuisances -- */
 
@@ -672,7 +626,7 @@ be_pestered(void *arg)
 	sks_fault_clear();
 }
 
-START_TEST(interruptions_and_short_counts_change_nothing)
+TEST(interruptions_and_short_counts_change_nothing, TIMES(6))
 {
 	static const struct sks_handler echo = { .handle = rig_echo_lines };
 	int which = _i / 2;
@@ -684,7 +638,6 @@ START_TEST(interruptions_and_short_counts_change_nothing)
 	rig_run_on(_i % 2, be_pestered, &which);
 	acc_free(&back);
 }
-END_TEST
 
 /* Each allocation of an exchange in turn. Whatever comes of it, nothing leaks. */
 static void
@@ -733,7 +686,7 @@ echo_plainly(void *arg)
 	return NULL;
 }
 
-START_TEST(without_memory_a_client_fails_and_leaks_nothing)
+TEST(without_memory_a_client_fails_and_leaks_nothing, ON_BOTH)
 {
 	struct sockaddr_storage addr;
 	socklen_t len;
@@ -751,33 +704,4 @@ START_TEST(without_memory_a_client_fails_and_leaks_nothing)
 	shutdown(fd, SHUT_RDWR);
 	pthread_join(thread, NULL);
 	close(fd);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("makefile");
-	TCase *tc = tcase_create("makefile");
-
-	tcase_add_checked_fixture(tc, acc_setup, acc_teardown);
-	tcase_set_timeout(tc, 60);
-	tcase_add_loop_test(tc, streams_and_socket_end_in_any_order, 0, 2);
-	tcase_add_loop_test(tc, a_freed_socket_lives_as_long_as_its_streams, 0, 2);
-	tcase_add_test(tc, modes_and_sockets_that_make_no_files);
-	tcase_add_loop_test(tc, closing_tells_what_lost_output, 0, 2);
-	tcase_add_test(tc, streams_in_use_are_not_closed);
-	tcase_add_loop_test(tc, one_task_writes_while_another_reads, 0, 4);
-	tcase_add_loop_test(tc, a_flush_is_a_datagram_and_a_read_takes_one, 0, 4);
-	tcase_add_loop_test(tc, a_datagram_that_is_too_large_is_emsgsize, 0, 4);
-	tcase_add_loop_test(tc, a_refused_datagram_breaks_nothing, 0, 2);
-	tcase_add_loop_test(tc, a_lost_datagram_is_told_once, 0, 2);
-	tcase_add_loop_test(tc, only_datagrams_of_clients_have_a_next, 0, 4);
-	tcase_add_loop_test(tc, a_handler_is_a_client_in_every_mode, 0, ACC_ALL);
-	tcase_add_loop_test(tc, what_a_handler_wrote_to_its_client_goes_when_it_returns, 0,
-	    ACC_ONE_MEMORY(ACC_MODES));
-	tcase_add_loop_test(tc, interruptions_and_short_counts_change_nothing, 0, 6);
-	tcase_add_loop_test(tc, without_memory_a_client_fails_and_leaks_nothing, 0, 2);
-	suite_add_tcase(s, tc);
-	return run_suite(s);
 }

@@ -234,9 +234,9 @@ stop_dns(void)
 	rmdir(place);
 }
 
-/* Why it can not be done here; NULL: it can. In a child: the namespace is for good. */
+/* In a child: the namespace is for good. */
 static const char *
-no_place(void)
+try_place(void)
 {
 	char address[32];
 	int status = 0, fd;
@@ -260,11 +260,20 @@ no_place(void)
 							       "mount namespaces are not permitted";
 }
 
-static void
-setup(void)
+/* Why there can be no name server of our own here; NULL: there can. */
+static const char *
+no_place(void)
 {
-	acc_setup();
+	static const char *why;
+	static int tried;
+
+	if (!tried)
+		why = try_place();
+	tried = 1;
+	return why;
 }
+
+FIXTURE(acc_setup, acc_teardown);
 
 /* With a resolver that is patient. */
 static void
@@ -292,8 +301,7 @@ teardown_dns(void)
 
 /* -- what needs no name server -- */
 
-static void
-look_up_numeric(void *arg)
+TEST_ON_BOTH(numeric_ones_need_no_thread)
 {
 	static const struct {
 		const char *host, *service;
@@ -307,7 +315,6 @@ look_up_numeric(void *arg)
 	struct addrinfo *list;
 	size_t i;
 
-	(void)arg;
 	for (i = 0; i < SKS_ARRAY_LEN(hosts); i++) {
 		ck_assert_int_eq(sks_getaddrinfo(hosts[i].host, hosts[i].service, NULL, &list, 1000), 0);
 		if (hosts[i].family != AF_UNSPEC)
@@ -324,12 +331,6 @@ look_up_numeric(void *arg)
 	ck_assert_str_eq(host, "0.0.0.0");
 	ck_assert_uint_eq(sks_fault_calls("pthread_create"), threads);
 }
-
-START_TEST(numeric_ones_need_no_thread)
-{
-	rig_run_on(_i, look_up_numeric, NULL);
-}
-END_TEST
 
 static void
 get_errors(void *arg)
@@ -367,19 +368,16 @@ get_errors(void *arg)
 	freeaddrinfo(list);
 }
 
-START_TEST(errno_says_why)
+TEST(errno_says_why, ON_BOTH)
 {
 	rig_run_on(_i, get_errors, NULL);
 }
-END_TEST
 
-static void
-look_up_without_means(void *arg)
+TEST_ON_BOTH(without_means_it_is_an_error)
 {
 	struct addrinfo *list;
 	char text[64];
 
-	(void)arg;
 	ck_assert_int_eq(sks_fault("pthread_create:EAGAIN:1"), 0);
 	errno = 0;
 	ck_assert_int_eq(sks_getaddrinfo("localhost", "80", NULL, &list, PATIENT), -1);
@@ -398,13 +396,7 @@ look_up_without_means(void *arg)
 	freeaddrinfo(list);
 }
 
-START_TEST(without_means_it_is_an_error)
-{
-	rig_run_on(_i, look_up_without_means, NULL);
-}
-END_TEST
-
-START_TEST(buffers_that_are_too_small)
+TEST(buffers_that_are_too_small)
 {
 	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	char text[64];
@@ -428,19 +420,18 @@ START_TEST(buffers_that_are_too_small)
 	ck_assert_int_eq(sks_getnameinfo((struct sockaddr *)&in, 4000, text, 64, NULL, 0, 0, 0), -1);
 	ck_assert_int_eq(errno, EINVAL);
 }
-END_TEST
 
 /* -- with a name server that answers -- */
 
-static void
-look_up_all(void *arg)
+FIXTURE(setup_patient, teardown_dns, .left_out = no_place());
+
+TEST_ON_BOTH(names_are_found)
 {
 	static const struct addrinfo stream = { .ai_family = AF_INET, .ai_socktype = SOCK_STREAM };
 	struct sockaddr_in *in;
 	struct addrinfo *list;
 	char text[64], service[32];
 
-	(void)arg;
 	ck_assert_int_eq(sks_getaddrinfo("good.example.org", "http", &stream, &list, PATIENT), 0);
 	in = (struct sockaddr_in *)(void *)list->ai_addr;
 	ck_assert_uint_eq(ntohl(in->sin_addr.s_addr), 0x0a010203);
@@ -465,12 +456,6 @@ look_up_all(void *arg)
 			     PATIENT), -1);
 	ck_assert_int_eq(errno, ENOENT);
 }
-
-START_TEST(names_are_found)
-{
-	rig_run_on(_i, look_up_all, NULL);
-}
-END_TEST
 
 /*
  * Its client says "<ms> <name>" and gets the address or the error, or "echo"
@@ -505,7 +490,7 @@ look_up_or_echo(struct sks_request *req)
 
 static const struct sks_handler handler = { .name = "names", .handle = look_up_or_echo };
 
-START_TEST(handlers_of_every_mode_find_them)
+TEST(handlers_of_every_mode_find_them, EACH_MODE)
 {
 	struct acc acc;
 	int fd[3], i;
@@ -523,11 +508,10 @@ START_TEST(handlers_of_every_mode_find_them)
 	}
 	acc_free(&acc);
 }
-END_TEST
 
 /* -- with one that does not -- */
 
-START_TEST(a_dead_name_server_stops_nobody_else)
+TEST(a_dead_name_server_stops_nobody_else, EACH_MODE)
 {
 	struct acc acc;
 	int dead, other, i;
@@ -554,7 +538,6 @@ START_TEST(a_dead_name_server_stops_nobody_else)
 	close(dead);
 	acc_free(&acc);
 }
-END_TEST
 
 #define LOOKUPS 64
 
@@ -595,7 +578,7 @@ be_the_65th(void *arg)
 	answer_late_ones();
 }
 
-START_TEST(no_more_than_64_at_once)
+TEST(no_more_than_64_at_once)
 {
 	int error[LOOKUPS], i;
 	struct rig_loop rig;
@@ -609,14 +592,11 @@ START_TEST(no_more_than_64_at_once)
 	for (i = 0; i < LOOKUPS; i++)
 		ck_assert_int_eq(error[i], 0);
 }
-END_TEST
 
-static void
-give_up_then_look_again(void *arg)
+TEST_ON_BOTH(an_answer_that_comes_too_late_is_thrown_away)
 {
 	char text[32];
 
-	(void)arg;
 	errno = 0;
 	ck_assert_int_eq(sks_gethostbyname("late.example.org", text, sizeof(text), 100), -1);
 	ck_assert_int_eq(errno, ETIMEDOUT);
@@ -626,18 +606,10 @@ give_up_then_look_again(void *arg)
 	ck_assert_str_eq(text, "10.1.2.3");
 }
 
-START_TEST(an_answer_that_comes_too_late_is_thrown_away)
-{
-	rig_run_on(_i, give_up_then_look_again, NULL);
-}
-END_TEST
-
-static void
-look_up_with_deadline(void *arg)
+TEST_ON_BOTH(the_deadline_of_the_task_counts)
 {
 	char text[32];
 
-	(void)arg;
 	sks_task_current()->deadline = sks_clock_after(50);
 	errno = 0;
 	ck_assert_int_eq(sks_gethostbyname("dead.example.org", text, sizeof(text), 0), -1);
@@ -648,31 +620,21 @@ look_up_with_deadline(void *arg)
 	sks_task_current()->deadline = SKS_NEVER;
 }
 
-START_TEST(the_deadline_of_the_task_counts)
-{
-	rig_run_on(_i, look_up_with_deadline, NULL);
-}
-END_TEST
+FIXTURE(setup_brief, teardown_dns, .left_out = no_place());
 
-static void
-look_up_rubbish(void *arg)
+TEST_ON_BOTH(rubbish_is_no_answer)
 {
 	char text[32];
 
-	(void)arg;
 	errno = 0;
 	ck_assert_int_eq(sks_gethostbyname("rubbish.example.org", text, sizeof(text), 0), -1);
 	ck_assert_int_eq(errno, EAGAIN);
 	ck_assert_int_eq(sks_gai_error(), EAI_AGAIN);
 }
 
-START_TEST(rubbish_is_no_answer)
-{
-	rig_run_on(_i, look_up_rubbish, NULL);
-}
-END_TEST
+FIXTURE(setup_patient, teardown_dns, .left_out = no_place());
 
-START_TEST(a_shutdown_ends_the_wait)
+TEST(a_shutdown_ends_the_wait, EACH_MODE)
 {
 	struct sks_options options = { .drain_ms = 1 };
 	struct acc acc;
@@ -692,9 +654,8 @@ START_TEST(a_shutdown_ends_the_wait)
 	acc_free(&acc); /* while the look-up goes on: nobody has answered */
 	ck_assert_int_eq(dns.go, 0);
 }
-END_TEST
 
-START_TEST(free_does_not_wait_for_the_resolver)
+TEST(free_does_not_wait_for_the_resolver, EACH_MODE_IN_ONE_MEMORY)
 {
 	struct sks_options options = { .base = event_base_new() };
 	struct acc acc;
@@ -711,43 +672,4 @@ START_TEST(free_does_not_wait_for_the_resolver)
 	ck_assert_int_eq(dns.go, 0);
 	close(fd);
 	event_base_free(options.base);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("resolve");
-	TCase *alone = tcase_create("alone"), *patient = tcase_create("patient");
-	TCase *brief = tcase_create("brief");
-	const char *why = no_place();
-
-	tcase_add_checked_fixture(alone, setup, acc_teardown);
-	tcase_add_loop_test(alone, numeric_ones_need_no_thread, 0, 2);
-	tcase_add_loop_test(alone, errno_says_why, 0, 2);
-	tcase_add_loop_test(alone, without_means_it_is_an_error, 0, 2);
-	tcase_add_test(alone, buffers_that_are_too_small);
-	suite_add_tcase(s, alone);
-
-	tcase_set_timeout(patient, 60);
-	tcase_add_checked_fixture(patient, setup_patient, teardown_dns);
-	tcase_add_loop_test(patient, names_are_found, 0, 2);
-	tcase_add_loop_test(patient, handlers_of_every_mode_find_them, 0, ACC_MODES);
-	tcase_add_test(patient, no_more_than_64_at_once);
-	tcase_add_loop_test(patient, an_answer_that_comes_too_late_is_thrown_away, 0, 2);
-	tcase_add_loop_test(patient, a_shutdown_ends_the_wait, 0, ACC_MODES);
-	tcase_add_loop_test(patient, free_does_not_wait_for_the_resolver, 0, ACC_ONE_MEMORY(ACC_MODES));
-	tcase_add_loop_test(patient, a_dead_name_server_stops_nobody_else, 0, ACC_MODES);
-	tcase_add_loop_test(patient, the_deadline_of_the_task_counts, 0, 2);
-	suite_add_tcase(s, patient);
-
-	tcase_set_timeout(brief, 60);
-	tcase_add_checked_fixture(brief, setup_brief, teardown_dns);
-	tcase_add_loop_test(brief, rubbish_is_no_answer, 0, 2);
-	suite_add_tcase(s, brief);
-	if (why != NULL) {
-		printf("left out, as %s here: all that needs a name server of our own\n", why);
-		setenv("CK_RUN_CASE", "alone", 1);
-	}
-	return run_suite(s);
 }

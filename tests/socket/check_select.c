@@ -13,6 +13,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
+FIXTURE(rig_setup, no_leaks_teardown);
+
 #define ck_fails(call, error)                     \
 	do {                                      \
 		errno = 0;                        \
@@ -101,20 +103,17 @@ look(void *arg)
 	free_pair(pair);
 }
 
-START_TEST(tells_what_is_ready)
+TEST(tells_what_is_ready, ON_BOTH)
 {
 	rig_run_on(_i, look, NULL);
 }
-END_TEST
 
-static void
-wait_long(void *arg)
+TEST_ON_BOTH(waits_for_the_first_or_the_time)
 {
 	struct sks_socket *a[2], *b[2];
 	struct sks_selectable set[4];
 	int64_t before;
 
-	(void)arg;
 	pair_of(a);
 	pair_of(b);
 	set[0] = (struct sks_selectable){ .socket = a[0], .want = SKS_READ };
@@ -141,20 +140,12 @@ wait_long(void *arg)
 	free_pair(b);
 }
 
-START_TEST(waits_for_the_first_or_the_time)
-{
-	rig_run_on(_i, wait_long, NULL);
-}
-END_TEST
-
 /* Urgent data is the exceptional condition. */
-static void
-except(void *arg)
+TEST_ON_BOTH(tells_exceptional_conditions)
 {
 	struct rig_link l;
 	struct sks_selectable set[2];
 
-	(void)arg;
 	rig_link_open_tcp(&l);
 	set[0] = (struct sks_selectable){ .fd = l.fd, .want = SKS_EXCEPT };
 	set[1] = (struct sks_selectable){ .fd = l.fd, .want = SKS_READ };
@@ -165,20 +156,12 @@ except(void *arg)
 	rig_link_close(&l);
 }
 
-START_TEST(tells_exceptional_conditions)
-{
-	rig_run_on(_i, except, NULL);
-}
-END_TEST
-
-static void
-look_at_streams(void *arg)
+TEST_ON_BOTH(buffered_input_is_ready)
 {
 	struct sks_socket *pair[2];
 	struct sks_selectable set[2];
 	struct sks_client *conn;
 
-	(void)arg;
 	pair_of(pair);
 	conn = sks_socket_makefile(pair[0], "rw");
 	set[0] = (struct sks_selectable){ .rfile = conn->rfile, .want = SKS_READ };
@@ -205,20 +188,12 @@ look_at_streams(void *arg)
 	free_pair(pair);
 }
 
-START_TEST(buffered_input_is_ready)
-{
-	rig_run_on(_i, look_at_streams, NULL);
-}
-END_TEST
-
-static void
-look_at_others(void *arg)
+TEST_ON_BOTH(files_are_ready_and_pipes_wait)
 {
 	struct sks_selectable set[2];
 	FILE *file = tmpfile();
 	int ends[2];
 
-	(void)arg;
 	ck_assert_ptr_nonnull(file);
 	ck_assert_int_eq(pipe(ends), 0);
 	set[0] = (struct sks_selectable){ .fd = fileno(file), .want = SKS_READ | SKS_WRITE };
@@ -233,20 +208,12 @@ look_at_others(void *arg)
 	fclose(file);
 }
 
-START_TEST(files_are_ready_and_pipes_wait)
-{
-	rig_run_on(_i, look_at_others, NULL);
-}
-END_TEST
-
-static void
-look_wrongly(void *arg)
+TEST_ON_BOTH(what_is_closed_is_ebadf)
 {
 	struct sks_socket *pair[2];
 	struct sks_selectable set[2];
 	int fd;
 
-	(void)arg;
 	pair_of(pair);
 	fd = sks_socket_fileno(pair[1]);
 	set[0] = (struct sks_selectable){ .socket = pair[0], .want = SKS_WRITE };
@@ -264,12 +231,6 @@ look_wrongly(void *arg)
 	free_pair(pair);
 }
 
-START_TEST(what_is_closed_is_ebadf)
-{
-	rig_run_on(_i, look_wrongly, NULL);
-}
-END_TEST
-
 /* -- many -- */
 
 static size_t
@@ -283,14 +244,12 @@ as_many_as_allowed(size_t most)
 	return limit.rlim_cur < most + 100 ? (size_t)limit.rlim_cur - 100 : most;
 }
 
-static void
-wait_for_many(void *arg)
+TEST_ON_BOTH(there_may_be_many_thousands)
 {
 	size_t n = as_many_as_allowed(is_slow() ? 2000 : 15000), i;
 	struct sks_selectable *set = calloc(n, sizeof(*set));
 	struct sks_socket *pair[2];
 
-	(void)arg;
 	ck_assert_ptr_nonnull(set);
 	ck_assert_uint_gt(n, 1024);
 	pair_of(pair);
@@ -311,12 +270,6 @@ wait_for_many(void *arg)
 	free(set);
 	free_pair(pair);
 }
-
-START_TEST(there_may_be_many_thousands)
-{
-	rig_run_on(_i, wait_for_many, NULL);
-}
-END_TEST
 
 /* Two fibers wait for much the same at once. */
 static int rounds;
@@ -360,11 +313,10 @@ share(void *arg)
 	free_pair(pair);
 }
 
-START_TEST(several_fibers_may_wait_for_the_same)
+TEST(several_fibers_may_wait_for_the_same)
 {
 	rig_run_on(1, share, NULL);
 }
-END_TEST
 
 /* Each has a socket of its own, and one that all wait for. */
 static void
@@ -399,11 +351,10 @@ ring_the_bell(void *arg)
 	free_pair(bell);
 }
 
-START_TEST(more_than_a_thousand_fibers_may_wait_for_one)
+TEST(more_than_a_thousand_fibers_may_wait_for_one)
 {
 	rig_run_on(1, ring_the_bell, NULL);
 }
-END_TEST
 
 /* -- how a wait ends otherwise -- */
 
@@ -440,11 +391,10 @@ cancel(void *arg)
 	free_pair(pair);
 }
 
-START_TEST(a_cancelled_task_and_a_deadline_end_it)
+TEST(a_cancelled_task_and_a_deadline_end_it)
 {
 	rig_run_on(1, cancel, NULL);
 }
-END_TEST
 
 static void
 run_out(void *arg)
@@ -477,31 +427,7 @@ run_out(void *arg)
 	free_pair(pair);
 }
 
-START_TEST(what_runs_out_leaks_nothing)
+TEST(what_runs_out_leaks_nothing, ON_BOTH)
 {
 	rig_run_on(_i, run_out, &_i);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("select");
-	TCase *tc = tcase_create("select");
-
-	tcase_add_checked_fixture(tc, rig_setup, no_leaks_teardown);
-	tcase_set_timeout(tc, 60);
-	tcase_add_loop_test(tc, tells_what_is_ready, 0, 2);
-	tcase_add_loop_test(tc, waits_for_the_first_or_the_time, 0, 2);
-	tcase_add_loop_test(tc, tells_exceptional_conditions, 0, 2);
-	tcase_add_loop_test(tc, buffered_input_is_ready, 0, 2);
-	tcase_add_loop_test(tc, files_are_ready_and_pipes_wait, 0, 2);
-	tcase_add_loop_test(tc, what_is_closed_is_ebadf, 0, 2);
-	tcase_add_loop_test(tc, there_may_be_many_thousands, 0, 2);
-	tcase_add_test(tc, several_fibers_may_wait_for_the_same);
-	tcase_add_test(tc, more_than_a_thousand_fibers_may_wait_for_one);
-	tcase_add_test(tc, a_cancelled_task_and_a_deadline_end_it);
-	tcase_add_loop_test(tc, what_runs_out_leaks_nothing, 0, 2);
-	suite_add_tcase(s, tc);
-	return run_suite(s);
 }

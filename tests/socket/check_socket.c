@@ -17,6 +17,8 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+FIXTURE(rig_setup, no_leaks_teardown);
+
 #define ck_fails(call, error)                    \
 	do {                                     \
 		errno = 0;                       \
@@ -117,13 +119,11 @@ end_aside(struct aside *aside)
 
 /* -- the life of one -- */
 
-static void
-live(void *arg)
+TEST_ON_BOTH(closes_once_and_is_nothing_then)
 {
 	struct sks_socket *s = sks_socket_new(AF_INET, SOCK_STREAM, 0);
 	int fd;
 
-	(void)arg;
 	ck_assert_ptr_nonnull(s);
 	fd = sks_socket_fileno(s);
 	ck_assert_int_ge(fd, 0);
@@ -144,14 +144,7 @@ live(void *arg)
 	ck_assert_int_eq(errno, EINVAL);
 }
 
-START_TEST(closes_once_and_is_nothing_then)
-{
-	rig_run_on(_i, live, NULL);
-}
-END_TEST
-
-static void
-use_closed(void *arg)
+TEST_ON_BOTH(every_call_on_a_closed_one_is_ebadf)
 {
 	struct sks_socket *s = sks_socket_new(AF_INET, SOCK_STREAM, 0);
 	struct sockaddr_storage addr;
@@ -161,7 +154,6 @@ use_closed(void *arg)
 	char buf[8];
 	int value;
 
-	(void)arg;
 	sks_socket_close(s);
 	ck_fails(sks_socket_bind(s, any, len), EBADF);
 	ck_fails(sks_socket_listen(s, 0), EBADF);
@@ -186,19 +178,11 @@ use_closed(void *arg)
 	sks_socket_free(s);
 }
 
-START_TEST(every_call_on_a_closed_one_is_ebadf)
-{
-	rig_run_on(_i, use_closed, NULL);
-}
-END_TEST
-
-static void
-take_and_give(void *arg)
+TEST_ON_BOTH(takes_a_descriptor_and_gives_it_away)
 {
 	int fds[2], pipes[2], fd;
 	struct sks_socket *s;
 
-	(void)arg;
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
 	s = sks_socket_fromfd(fds[0]);
 	ck_assert_ptr_nonnull(s);
@@ -225,12 +209,6 @@ take_and_give(void *arg)
 	ck_assert_ptr_null(sks_socket_fromfd(pipes[0]));
 	ck_assert_int_eq(errno, EBADF);
 }
-
-START_TEST(takes_a_descriptor_and_gives_it_away)
-{
-	rig_run_on(_i, take_and_give, NULL);
-}
-END_TEST
 
 /* -- connections -- */
 
@@ -300,21 +278,18 @@ accept_and_answer(void *arg)
 	sks_socket_free(server);
 }
 
-START_TEST(accepts_and_connects_and_talks)
+TEST(accepts_and_connects_and_talks, TIMES(6))
 {
 	rig_run_on(_i % 2, accept_and_answer, (void *)addresses[_i / 2]);
 }
-END_TEST
 
-static void
-be_refused(void *arg)
+TEST_ON_BOTH(a_refused_connect_says_so)
 {
 	struct sks_socket *server = bound("127.0.0.1:0", SOCK_STREAM);
 	struct sks_socket *s = sks_socket_new(AF_INET, SOCK_STREAM, 0);
 	struct sockaddr_storage addr;
 	socklen_t len;
 
-	(void)arg;
 	ck_fails(connect_to(s, server), ECONNREFUSED);
 	sks_socket_free(s);
 	ck_assert_int_eq(sks_address_parse("unix:/tmp/sks-there-is-none", &addr, &len), 0);
@@ -324,20 +299,12 @@ be_refused(void *arg)
 	sks_socket_free(server);
 }
 
-START_TEST(a_refused_connect_says_so)
-{
-	rig_run_on(_i, be_refused, NULL);
-}
-END_TEST
-
-static void
-never_wait(void *arg)
+TEST_ON_BOTH(with_no_time_it_never_waits)
 {
 	static char block[65536];
 	struct sks_socket *pair[2], *server;
 	char buf[4];
 
-	(void)arg;
 	pair_of(pair, SOCK_STREAM);
 	sks_socket_settimeout(pair[0], 0);
 	ck_fails(sks_socket_recv(pair[0], buf, 4, 0), EAGAIN);
@@ -359,21 +326,13 @@ never_wait(void *arg)
 	free_pair(pair);
 }
 
-START_TEST(with_no_time_it_never_waits)
-{
-	rig_run_on(_i, never_wait, NULL);
-}
-END_TEST
-
-static void
-time_out(void *arg)
+TEST_ON_BOTH(a_call_ends_when_its_time_is_over)
 {
 	static char block[1 << 20];
 	struct sks_socket *pair[2], *server;
 	int64_t before = rig_now();
 	char buf[4];
 
-	(void)arg;
 	pair_of(pair, SOCK_STREAM);
 	sks_socket_settimeout(pair[0], 20);
 	ck_fails(sks_socket_recv(pair[0], buf, 4, 0), ETIMEDOUT);
@@ -389,12 +348,6 @@ time_out(void *arg)
 	sks_socket_free(server);
 }
 
-START_TEST(a_call_ends_when_its_time_is_over)
-{
-	rig_run_on(_i, time_out, NULL);
-}
-END_TEST
-
 /* Takes a little now and then, so that each send alone would be in time. */
 static void
 read_slowly(void *arg)
@@ -406,14 +359,12 @@ read_slowly(void *arg)
 		ck_assert_int_eq(sks_sleep(5), 0);
 }
 
-static void
-send_to_slow(void *arg)
+TEST_ON_BOTH(sendall_has_one_time_limit_for_all)
 {
 	static char block[8 << 20];
 	struct sks_socket *pair[2];
 	struct aside reader;
 
-	(void)arg;
 	pair_of(pair, SOCK_STREAM);
 	ck_assert_int_eq(sks_socket_set_option(pair[0], SOL_SOCKET, SO_SNDBUF, 4608), 0);
 	begin_aside(&reader, read_slowly, pair[1]);
@@ -424,19 +375,11 @@ send_to_slow(void *arg)
 	free_pair(pair);
 }
 
-START_TEST(sendall_has_one_time_limit_for_all)
-{
-	rig_run_on(_i, send_to_slow, NULL);
-}
-END_TEST
-
-static void
-send_to_nobody(void *arg)
+TEST_ON_BOTH(a_peer_that_is_gone_is_epipe_and_no_signal)
 {
 	struct sks_socket *pair[2];
 	char buf[4];
 
-	(void)arg;
 	pair_of(pair, SOCK_STREAM);
 	sks_socket_close(pair[1]);
 	ck_fails(sks_socket_send(pair[0], "x", 1, 0), EPIPE);
@@ -445,12 +388,6 @@ send_to_nobody(void *arg)
 	ck_assert_int_eq(sks_socket_recv(pair[0], buf, 4, 0), 0);
 	free_pair(pair);
 }
-
-START_TEST(a_peer_that_is_gone_is_epipe_and_no_signal)
-{
-	rig_run_on(_i, send_to_nobody, NULL);
-}
-END_TEST
 
 /* -- duplex, and who else uses it -- */
 
@@ -482,14 +419,12 @@ write_much(void *arg)
 	ck_assert_int_eq(sks_socket_shutdown(s, SHUT_WR), 0);
 }
 
-static void
-both_ways(void *arg)
+TEST_ON_BOTH(one_task_reads_while_another_writes)
 {
 	struct sks_socket *pair[2];
 	struct aside tasks[4];
 	int i;
 
-	(void)arg;
 	pair_of(pair, SOCK_STREAM);
 	/* The readers wait first, so that both events are on each descriptor at once. */
 	begin_aside(&tasks[0], read_much, pair[0]);
@@ -500,12 +435,6 @@ both_ways(void *arg)
 		end_aside(&tasks[i]);
 	free_pair(pair);
 }
-
-START_TEST(one_task_reads_while_another_writes)
-{
-	rig_run_on(_i, both_ways, NULL);
-}
-END_TEST
 
 struct attempt {
 	struct sks_socket *s;
@@ -544,11 +473,10 @@ read_twice_at_once(void *arg)
 	free_pair(pair);
 }
 
-START_TEST(a_second_reader_is_ebusy)
+TEST(a_second_reader_is_ebusy)
 {
 	rig_run_on(1, read_twice_at_once, NULL);
 }
-END_TEST
 
 /* 0: close. 1: free. */
 static void
@@ -579,20 +507,17 @@ close_under_a_reader(void *arg)
 	sks_socket_free(pair[1]);
 }
 
-START_TEST(closing_ends_the_wait_of_another_fiber)
+TEST(closing_ends_the_wait_of_another_fiber, TIMES(2))
 {
 	rig_run_on(1, close_under_a_reader, &_i);
 }
-END_TEST
 
-static void
-shut_down_a_reader(void *arg)
+TEST_ON_BOTH(shutdown_ends_the_wait_of_another_task)
 {
 	struct attempt a = { 0 };
 	struct sks_socket *pair[2];
 	struct aside reader;
 
-	(void)arg;
 	pair_of(pair, SOCK_STREAM);
 	a.s = pair[0];
 	a.rc = -2;
@@ -603,12 +528,6 @@ shut_down_a_reader(void *arg)
 	ck_assert_int_eq(a.rc, 0);
 	free_pair(pair);
 }
-
-START_TEST(shutdown_ends_the_wait_of_another_task)
-{
-	rig_run_on(_i, shut_down_a_reader, NULL);
-}
-END_TEST
 
 static void
 cancel_reader(void *arg)
@@ -633,11 +552,10 @@ cancel_reader(void *arg)
 	free_pair(pair);
 }
 
-START_TEST(a_cancelled_task_waits_for_no_socket)
+TEST(a_cancelled_task_waits_for_no_socket)
 {
 	rig_run_on(1, cancel_reader, NULL);
 }
-END_TEST
 
 /* -- datagrams -- */
 
@@ -682,11 +600,10 @@ exchange_datagrams(void *arg)
 	sks_socket_free(b);
 }
 
-START_TEST(datagrams_go_whole_and_tell_when_they_were_cut)
+TEST(datagrams_go_whole_and_tell_when_they_were_cut, TIMES(6))
 {
 	rig_run_on(_i % 2, exchange_datagrams, (void *)addresses[_i / 2]);
 }
-END_TEST
 
 static void
 read_later(void *arg)
@@ -700,8 +617,7 @@ read_later(void *arg)
 		ck_assert_int_eq(sks_socket_recv(s, buf, sizeof(buf), 0), 1);
 }
 
-static void
-fill_a_queue(void *arg)
+TEST_ON_BOTH(a_full_queue_of_a_unix_socket_is_waited_for)
 {
 	struct sks_socket *a = bound("unix:@sks-check-socket", SOCK_DGRAM);
 	struct sks_socket *b = sks_socket_new(AF_UNIX, SOCK_DGRAM, 0);
@@ -710,7 +626,6 @@ fill_a_queue(void *arg)
 	unsigned long calls;
 	socklen_t len;
 
-	(void)arg;
 	name_of(a, &addr, &len);
 	sks_socket_settimeout(b, 0);
 	while (sks_socket_sendto(b, "x", 1, 0, (struct sockaddr *)&addr, len) == 1)
@@ -729,12 +644,6 @@ fill_a_queue(void *arg)
 	sks_socket_free(a);
 }
 
-START_TEST(a_full_queue_of_a_unix_socket_is_waited_for)
-{
-	rig_run_on(_i, fill_a_queue, NULL);
-}
-END_TEST
-
 static void
 accept_later(void *arg)
 {
@@ -746,15 +655,13 @@ accept_later(void *arg)
 	sks_socket_free(s);
 }
 
-static void
-fill_a_backlog(void *arg)
+TEST_ON_BOTH(a_full_backlog_of_a_unix_socket_is_waited_for)
 {
 	struct sks_socket *server = bound("unix:@sks-check-socket", SOCK_STREAM);
 	struct sks_socket *s[10];
 	struct aside accepter;
 	int n = 0;
 
-	(void)arg;
 	ck_assert_int_eq(sks_socket_listen(server, 1), 0);
 	do {
 		ck_assert_int_lt(n, 10);
@@ -772,12 +679,6 @@ fill_a_backlog(void *arg)
 		sks_socket_free(s[--n]);
 	sks_socket_free(server);
 }
-
-START_TEST(a_full_backlog_of_a_unix_socket_is_waited_for)
-{
-	rig_run_on(_i, fill_a_backlog, NULL);
-}
-END_TEST
 
 /* -- descriptors -- */
 
@@ -818,11 +719,10 @@ send_descriptors(void *arg)
 	free_pair(pair);
 }
 
-START_TEST(descriptors_go_through_a_unix_socket)
+TEST(descriptors_go_through_a_unix_socket, ON_BOTH)
 {
 	rig_run_on(_i, send_descriptors, NULL);
 }
-END_TEST
 
 /* By a child, for valgrind would keep a limit of our own itself, and not tell the kernel. */
 static void
@@ -838,8 +738,7 @@ limit_from_outside(const struct rlimit *limit)
 }
 
 /* Room for too few, room for as many with credentials before them, and a full table. */
-static void
-cut_descriptors(void *arg)
+TEST_ON_BOTH(descriptors_without_room_are_closed_and_told)
 {
 	struct sks_socket *pair[2];
 	int fds[5] = { 0, 0, 0, 0, 0 }, got[5], cut, i, before;
@@ -847,7 +746,6 @@ cut_descriptors(void *arg)
 	size_t n;
 	char buf[8];
 
-	(void)arg;
 	pair_of(pair, SOCK_STREAM);
 	before = open_descriptors();
 	for (i = 0; i < 5; i++) {
@@ -888,21 +786,13 @@ cut_descriptors(void *arg)
 	free_pair(pair);
 }
 
-START_TEST(descriptors_without_room_are_closed_and_told)
-{
-	rig_run_on(_i, cut_descriptors, NULL);
-}
-END_TEST
-
 /* -- what runs out, and what the kernel may answer at any time -- */
 
-static void
-run_out_of_descriptors(void *arg)
+TEST_ON_BOTH(what_runs_out_leaks_nothing)
 {
 	struct sks_socket *server = bound("127.0.0.1:0", SOCK_STREAM);
 	struct sks_socket *s = sks_socket_new(AF_INET, SOCK_STREAM, 0), *accepted;
 
-	(void)arg;
 	ck_assert_int_eq(sks_socket_listen(server, 5), 0);
 	ck_assert_int_eq(connect_to(s, server), 0);
 	sks_fault("socket:EMFILE,accept4:EMFILE,malloc:ENOMEM:2,socketpair:EMFILE");
@@ -924,12 +814,6 @@ run_out_of_descriptors(void *arg)
 	sks_fault_clear();
 	sks_socket_free(server);
 }
-
-START_TEST(what_runs_out_leaks_nothing)
-{
-	rig_run_on(_i, run_out_of_descriptors, NULL);
-}
-END_TEST
 
 static const char *const nuisances[] = {
 	"recv:EINTR:%2,send:EINTR:%2,recvmsg:EINTR:%2,sendmsg:EINTR:%2,sendto:EINTR:%2,"
@@ -958,17 +842,16 @@ be_pestered(void *arg)
 	}
 }
 
-START_TEST(interruptions_and_short_counts_change_nothing)
+TEST(interruptions_and_short_counts_change_nothing, TIMES(6))
 {
 	int which = _i / 2;
 
 	rig_run_on(_i % 2, be_pestered, &which);
 }
-END_TEST
 
 /* -- options -- */
 
-START_TEST(options_are_set_and_read)
+TEST(options_are_set_and_read)
 {
 	struct sks_socket *s = sks_socket_new(AF_INET, SOCK_STREAM, 0);
 	struct linger linger = { .l_onoff = 1, .l_linger = 7 }, back = { 0 };
@@ -987,11 +870,10 @@ START_TEST(options_are_set_and_read)
 	ck_fails(sks_socket_set_option(s, SOL_SOCKET, -1, 1), ENOPROTOOPT);
 	sks_socket_free(s);
 }
-END_TEST
 
 /* -- addresses -- */
 
-START_TEST(addresses_are_read_and_written)
+TEST(addresses_are_read_and_written)
 {
 	static const char *const texts[] = {
 		"127.0.0.1:80", "[::1]:8080", "unix:/tmp/x", "unix:@name",
@@ -1015,40 +897,4 @@ START_TEST(addresses_are_read_and_written)
 	memcpy(buf, "unix:/", 6);
 	buf[sizeof(buf) - 1] = '\0';
 	ck_fails(sks_address_parse(buf, &addr, &len), ENAMETOOLONG);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("socket");
-	TCase *tc = tcase_create("socket");
-
-	tcase_add_checked_fixture(tc, rig_setup, no_leaks_teardown);
-	tcase_set_timeout(tc, 60);
-	tcase_add_loop_test(tc, closes_once_and_is_nothing_then, 0, 2);
-	tcase_add_loop_test(tc, every_call_on_a_closed_one_is_ebadf, 0, 2);
-	tcase_add_loop_test(tc, takes_a_descriptor_and_gives_it_away, 0, 2);
-	tcase_add_loop_test(tc, accepts_and_connects_and_talks, 0, 6);
-	tcase_add_loop_test(tc, a_refused_connect_says_so, 0, 2);
-	tcase_add_loop_test(tc, with_no_time_it_never_waits, 0, 2);
-	tcase_add_loop_test(tc, a_call_ends_when_its_time_is_over, 0, 2);
-	tcase_add_loop_test(tc, sendall_has_one_time_limit_for_all, 0, 2);
-	tcase_add_loop_test(tc, a_peer_that_is_gone_is_epipe_and_no_signal, 0, 2);
-	tcase_add_loop_test(tc, one_task_reads_while_another_writes, 0, 2);
-	tcase_add_test(tc, a_second_reader_is_ebusy);
-	tcase_add_loop_test(tc, closing_ends_the_wait_of_another_fiber, 0, 2);
-	tcase_add_loop_test(tc, shutdown_ends_the_wait_of_another_task, 0, 2);
-	tcase_add_test(tc, a_cancelled_task_waits_for_no_socket);
-	tcase_add_loop_test(tc, datagrams_go_whole_and_tell_when_they_were_cut, 0, 6);
-	tcase_add_loop_test(tc, a_full_queue_of_a_unix_socket_is_waited_for, 0, 2);
-	tcase_add_loop_test(tc, a_full_backlog_of_a_unix_socket_is_waited_for, 0, 2);
-	tcase_add_loop_test(tc, descriptors_go_through_a_unix_socket, 0, 2);
-	tcase_add_loop_test(tc, descriptors_without_room_are_closed_and_told, 0, 2);
-	tcase_add_loop_test(tc, what_runs_out_leaks_nothing, 0, 2);
-	tcase_add_loop_test(tc, interruptions_and_short_counts_change_nothing, 0, 6);
-	tcase_add_test(tc, options_are_set_and_read);
-	tcase_add_test(tc, addresses_are_read_and_written);
-	suite_add_tcase(s, tc);
-	return run_suite(s);
 }

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
+FIXTURE(streams_setup, streams_teardown, .timeout_s = 120);
+
 TEST_ON_BOTH(copy_copies_so_many_or_all)
 {
 	struct rig_link from, to;
@@ -116,20 +118,4 @@ TEST_ON_BOTH(pass_tells_what_broke_either_side)
 	ck_assert_int_eq(sks_error(&from.r), 0);
 	rig_link_close(&from);
 	rig_link_close(&to);
-}
-
-int
-main(void)
-{
-	Suite *s = suite_create("copy");
-	TCase *tc = tcase_create("copy");
-
-	tcase_add_checked_fixture(tc, streams_setup, streams_teardown);
-	tcase_set_timeout(tc, 120);
-	add_on_both(tc, copy_copies_so_many_or_all);
-	add_on_both(tc, pass_passes_on_what_there_is);
-	add_on_both(tc, pass_keeps_to_the_bounds_of_what_it_writes_to);
-	add_on_both(tc, pass_tells_what_broke_either_side);
-	suite_add_tcase(s, tc);
-	return run_suite(s);
 }

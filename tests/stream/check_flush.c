@@ -7,6 +7,8 @@
 
 #include <errno.h>
 
+FIXTURE(streams_setup, streams_teardown, .timeout_s = 120);
+
 enum { THEN_READ, THEN_SLEEP, THEN_YIELD, THEN_WAIT_FD, THEN_LOCK, THEN_COPY, THEN_WRITE, THENS };
 
 struct flush {
@@ -84,7 +86,7 @@ see_the_reply(void *arg)
 	}
 }
 
-START_TEST(a_reply_is_seen_before_its_writer_waits)
+TEST(a_reply_is_seen_before_its_writer_waits, TIMES(THENS))
 {
 	struct flush f = { .then = _i, .mutex = sks_mutex_new() };
 	struct rig_loop rig;
@@ -102,9 +104,8 @@ START_TEST(a_reply_is_seen_before_its_writer_waits)
 	rig_loop_close(&rig);
 	sks_mutex_free(f.mutex);
 }
-END_TEST
 
-START_TEST(a_thread_flushes_before_it_waits)
+TEST(a_thread_flushes_before_it_waits, TIMES(4))
 {
 	struct rig_link l;
 	char got[10], *line;
@@ -129,7 +130,6 @@ START_TEST(a_thread_flushes_before_it_waits)
 	ck_assert_uint_eq(rig_hear(&l, got, sizeof(got)), 5);
 	rig_link_close(&l);
 }
-END_TEST
 
 TEST_ON_BOTH(a_pipeline_costs_one_send)
 {
@@ -188,7 +188,7 @@ flush_without_events(void *arg)
 	ck_assert_int_eq(errno, ENOMEM);
 }
 
-START_TEST(a_flush_that_cannot_wait_is_not_passed_over)
+TEST(a_flush_that_cannot_wait_is_not_passed_over)
 {
 	struct rig_loop rig;
 	struct rig_link l;
@@ -200,22 +200,4 @@ START_TEST(a_flush_that_cannot_wait_is_not_passed_over)
 	rig_run(&rig);
 	rig_link_close(&l);
 	rig_loop_close(&rig);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("flush");
-	TCase *tc = tcase_create("flush");
-
-	tcase_add_checked_fixture(tc, streams_setup, streams_teardown);
-	tcase_set_timeout(tc, 120);
-	tcase_add_loop_test(tc, a_reply_is_seen_before_its_writer_waits, 0, THENS);
-	tcase_add_loop_test(tc, a_thread_flushes_before_it_waits, 0, 4);
-	add_on_both(tc, a_pipeline_costs_one_send);
-	add_on_both(tc, a_failed_flush_comes_up_at_the_next_read_that_waits);
-	tcase_add_test(tc, a_flush_that_cannot_wait_is_not_passed_over);
-	suite_add_tcase(s, tc);
-	return run_suite(s);
 }

@@ -22,20 +22,18 @@ static const char *const others[] = {
 	"Hos",
 };
 
-START_TEST(request_lines_and_the_host_header_are_http)
+TEST(request_lines_and_the_host_header_are_http, EACH_OF(http))
 {
 	ck_assert_msg(sks_is_http(http[_i], strlen(http[_i])) == 1, "'%s'", http[_i]);
 }
-END_TEST
 
-START_TEST(other_lines_are_not)
+TEST(other_lines_are_not, EACH_OF(others))
 {
 	ck_assert_msg(sks_is_http(others[_i], strlen(others[_i])) == 0, "'%s'", others[_i]);
 }
-END_TEST
 
 /* A line is counted: what stands behind it in memory is not looked at, and a NUL is a byte. */
-START_TEST(no_more_than_n_bytes_count)
+TEST(no_more_than_n_bytes_count)
 {
 	static const char line[] = "POST / HTTP/1.1";
 	size_t n;
@@ -44,19 +42,4 @@ START_TEST(no_more_than_n_bytes_count)
 		ck_assert_int_eq(sks_is_http(line, n), 0);
 	ck_assert_int_eq(sks_is_http("host:", 4), 0);
 	ck_assert_int_eq(sks_is_http("GET /a\0b HTTP/1.1\n", 18), 1);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *suite = suite_create("http");
-	TCase *tc = tcase_create("http");
-
-	tcase_add_loop_test(tc, request_lines_and_the_host_header_are_http, 0,
-	    (int)(sizeof(http) / sizeof(http[0])));
-	tcase_add_loop_test(tc, other_lines_are_not, 0, (int)(sizeof(others) / sizeof(others[0])));
-	tcase_add_test(tc, no_more_than_n_bytes_count);
-	suite_add_tcase(suite, tc);
-	return run_suite(suite);
 }

@@ -12,6 +12,8 @@
 #include <errno.h>
 #include <semaphore.h>
 
+FIXTURE(rig_setup, no_leaks_teardown);
+
 /* How a flush ends that was posted to. */
 enum { AT_ONCE, FULL, NO_MEMORY, WAYS };
 
@@ -165,7 +167,7 @@ close_talk(void)
 	sem_destroy(&t.heard);
 }
 
-START_TEST(what_comes_amid_a_flush_is_sent)
+TEST(what_comes_amid_a_flush_is_sent, TIMES(2 * WAYS))
 {
 	open_talk(_i % WAYS, _i / WAYS, &posted_to);
 	run();
@@ -179,7 +181,6 @@ START_TEST(what_comes_amid_a_flush_is_sent)
 	expect(t.way == NO_MEMORY ? "own" : "");
 	close_talk();
 }
-END_TEST
 
 static atomic_int enough;
 
@@ -195,7 +196,7 @@ post_on_and_on(void *unused)
  * The moment between "nothing was posted" and the task's own bytes is no call
  * that a test could wait for. So here it comes often.
  */
-START_TEST(a_flush_leaves_nothing_of_its_own_behind)
+TEST(a_flush_leaves_nothing_of_its_own_behind)
 {
 	int round, rounds = is_slow() ? 2000 : 20000;
 	pthread_t threads[2];
@@ -218,10 +219,9 @@ START_TEST(a_flush_leaves_nothing_of_its_own_behind)
 	turn();
 	close_talk();
 }
-END_TEST
 
 /* What comes amid a sending waits for the sender to leave. */
-START_TEST(an_outbox_is_left_to_its_loop)
+TEST(an_outbox_is_left_to_its_loop)
 {
 	struct sks_outbox *box;
 	struct rig_link link;
@@ -249,19 +249,4 @@ START_TEST(an_outbox_is_left_to_its_loop)
 	sks_outbox_free(box);
 	rig_link_close(&link);
 	rig_loop_close(&rig);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("outbox");
-	TCase *tc = tcase_create("outbox");
-
-	tcase_add_checked_fixture(tc, rig_setup, no_leaks_teardown);
-	tcase_add_test(tc, an_outbox_is_left_to_its_loop);
-	tcase_add_loop_test(tc, what_comes_amid_a_flush_is_sent, 0, 2 * WAYS);
-	tcase_add_test(tc, a_flush_leaves_nothing_of_its_own_behind);
-	suite_add_tcase(s, tc);
-	return run_suite(s);
 }

@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
+FIXTURE(streams_setup, streams_teardown, .timeout_s = 120);
+
 static const struct {
 	const char *text;
 	size_t n;
@@ -356,7 +358,7 @@ say_on_thread(void *arg)
 	return NULL;
 }
 
-START_TEST(readn_reads_all_but_stops_at_the_end)
+TEST(readn_reads_all_but_stops_at_the_end, ON_BOTH)
 {
 	struct rig_link l;
 	struct later later = { &l, NULL, BIG, 2 };
@@ -383,7 +385,6 @@ START_TEST(readn_reads_all_but_stops_at_the_end)
 		rig_loop_close(&rig);
 	}
 }
-END_TEST
 
 TEST_ON_BOTH(peek_shows_and_consumes_nothing)
 {
@@ -445,32 +446,4 @@ TEST_ON_BOTH(an_urgent_byte_is_not_in_the_line)
 	expect_end(&l);
 	ck_assert_uint_le(sks_fault_calls("recv"), 8);
 	rig_link_close(&l);
-}
-
-int
-main(void)
-{
-	Suite *s = suite_create("read");
-	TCase *tc = tcase_create("read");
-
-	tcase_add_checked_fixture(tc, streams_setup, streams_teardown);
-	tcase_set_timeout(tc, 120);
-	add_on_both(tc, a_line_is_the_same_for_every_split);
-	add_on_both(tc, a_line_of_single_bytes_is_the_same);
-	add_on_both(tc, a_nul_stands_behind_a_line_and_goes_again);
-	add_on_both(tc, a_line_may_be_changed_in_place);
-	add_on_both(tc, a_line_of_max_line_bytes_is_the_longest);
-	add_on_both(tc, the_default_bound_holds_for_lines_in_pieces);
-	add_on_both(tc, an_endless_line_is_skipped_in_bounded_memory);
-	add_on_both(tc, skipline_tells_the_end);
-	add_on_both(tc, gets_takes_the_line_end_away);
-	add_on_both(tc, an_end_of_input_is_told_from_an_error);
-	add_on_both(tc, readuntil_stops_at_any_byte);
-	add_on_both(tc, read_gives_what_is_there);
-	add_on_both(tc, readn_reads_all_but_stops_at_the_end);
-	add_on_both(tc, peek_shows_and_consumes_nothing);
-	add_on_both(tc, peek_reaches_its_bound);
-	add_on_both(tc, an_urgent_byte_is_not_in_the_line);
-	suite_add_tcase(s, tc);
-	return run_suite(s);
 }

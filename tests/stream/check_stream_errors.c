@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
+FIXTURE(streams_setup, streams_teardown, .timeout_s = 120);
+
 /* The peer breaks off. */
 static void
 reset(struct rig_link *l)
@@ -82,7 +84,7 @@ TEST_ON_BOTH(an_end_before_a_reset_is_one)
 }
 
 /* As if another thread was just told, and has told nobody yet; with a reset, an end, no TCP. */
-START_TEST(a_reset_that_another_thread_is_told_of_is_no_end)
+TEST(a_reset_that_another_thread_is_told_of_is_no_end, TIMES(3))
 {
 	struct rig_link l;
 	char *line;
@@ -107,7 +109,6 @@ START_TEST(a_reset_that_another_thread_is_told_of_is_no_end)
 		expect_end(&l);
 	rig_link_close(&l);
 }
-END_TEST
 
 TEST_ON_BOTH(what_came_before_an_error_is_read_first)
 {
@@ -275,7 +276,7 @@ reader_beside_a_copy(void *arg)
 	ck_assert_int_ge(sks_peek(&b->l.r, 0, &line), 0);
 }
 
-START_TEST(a_second_reader_or_writer_is_refused)
+TEST(a_second_reader_or_writer_is_refused, TIMES(3))
 {
 	static void (*const pairs[][2])(void *) = {
 		{ first_reader, second_reader },
@@ -295,25 +296,4 @@ START_TEST(a_second_reader_or_writer_is_refused)
 	rig_link_close(&b.l);
 	rig_link_close(&b.other);
 	rig_loop_close(&rig);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("stream_errors");
-	TCase *tc = tcase_create("stream_errors");
-
-	tcase_add_checked_fixture(tc, streams_setup, streams_teardown);
-	tcase_set_timeout(tc, 120);
-	add_on_both(tc, a_reset_sticks);
-	add_on_both(tc, a_reset_that_a_write_was_told_of_is_no_end);
-	add_on_both(tc, an_end_before_a_reset_is_one);
-	tcase_add_loop_test(tc, a_reset_that_another_thread_is_told_of_is_no_end, 0, 3);
-	add_on_both(tc, what_came_before_an_error_is_read_first);
-	add_on_both(tc, a_broken_pipe_sticks);
-	add_on_both(tc, no_memory_consumes_nothing_and_does_not_stick);
-	tcase_add_loop_test(tc, a_second_reader_or_writer_is_refused, 0, 3);
-	suite_add_tcase(s, tc);
-	return run_suite(s);
 }

@@ -8,7 +8,9 @@
 #include <errno.h>
 #include <stdio.h>
 
-START_TEST(a_reply_has_a_largest_size)
+FIXTURE(streams_setup, streams_teardown, .timeout_s = 120);
+
+TEST(a_reply_has_a_largest_size)
 {
 	static const struct sks_times times = { -1, -1, -1 };
 	static char text[65507];
@@ -33,7 +35,6 @@ START_TEST(a_reply_has_a_largest_size)
 	ck_assert_mem_eq(w.buf.base + w.buf.start + 65500, "1234567", 7);
 	sks_wfile_close(&w);
 }
-END_TEST
 
 static int
 use_every_call(struct sks_request *req)
@@ -58,7 +59,7 @@ use_every_call(struct sks_request *req)
 	return 0;
 }
 
-START_TEST(bytes_in_memory_have_every_call)
+TEST(bytes_in_memory_have_every_call)
 {
 	static const struct sks_handler handler = { .handle = use_every_call };
 	char *out;
@@ -69,9 +70,8 @@ START_TEST(bytes_in_memory_have_every_call)
 	ck_assert_str_eq(out, "cd");
 	free(out);
 }
-END_TEST
 
-START_TEST(no_memory_for_bytes_leaves_nothing_to_free)
+TEST(no_memory_for_bytes_leaves_nothing_to_free)
 {
 	static const struct sks_handler handler = { .handle = rig_echo_lines };
 	unsigned long k, hits;
@@ -98,20 +98,4 @@ START_TEST(no_memory_for_bytes_leaves_nothing_to_free)
 			break;
 	}
 	ck_assert_uint_ge(k, 4);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("stream_memory");
-	TCase *tc = tcase_create("stream_memory");
-
-	tcase_add_checked_fixture(tc, streams_setup, streams_teardown);
-	tcase_set_timeout(tc, 120);
-	tcase_add_test(tc, a_reply_has_a_largest_size);
-	tcase_add_test(tc, bytes_in_memory_have_every_call);
-	tcase_add_test(tc, no_memory_for_bytes_leaves_nothing_to_free);
-	suite_add_tcase(s, tc);
-	return run_suite(s);
 }

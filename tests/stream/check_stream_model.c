@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+FIXTURE(streams_setup, streams_teardown, .timeout_s = 300);
+
 #define MODEL_SIZE 3000
 
 static struct model {
@@ -215,17 +217,4 @@ TEST_ON_BOTH(any_mix_of_reads_agrees_with_the_model)
 	}
 	sks_wfile_close(&memory);
 	rig_link_close(&l);
-}
-
-int
-main(void)
-{
-	Suite *s = suite_create("stream_model");
-	TCase *tc = tcase_create("stream_model");
-
-	tcase_add_checked_fixture(tc, streams_setup, streams_teardown);
-	tcase_set_timeout(tc, 300);
-	add_on_both(tc, any_mix_of_reads_agrees_with_the_model);
-	suite_add_tcase(s, tc);
-	return run_suite(s);
 }

@@ -9,6 +9,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
+FIXTURE(streams_setup, streams_teardown, .timeout_s = 120);
+
 TEST_ON_BOTH(a_timeout_does_not_stick_and_keeps_what_came)
 {
 	struct rig_link l;
@@ -113,7 +115,7 @@ look_at_limits(void *arg)
 	rig_say(l, TEXT("b\n"));
 }
 
-START_TEST(idle_holds_until_the_first_byte_and_timeout_from_there)
+TEST(idle_holds_until_the_first_byte_and_timeout_from_there)
 {
 	struct rig_loop rig;
 	struct rig_link l;
@@ -128,7 +130,6 @@ START_TEST(idle_holds_until_the_first_byte_and_timeout_from_there)
 	rig_link_close(&l);
 	rig_loop_close(&rig);
 }
-END_TEST
 
 /* Calls that a peer who sends byte after byte must not keep alive. */
 struct slow {
@@ -190,7 +191,7 @@ wait_for_slow(void *arg)
 	sks_wfile_close(&memory);
 }
 
-START_TEST(a_byte_now_and_then_keeps_nothing_alive)
+TEST(a_byte_now_and_then_keeps_nothing_alive, TIMES(SLOW_OPS))
 {
 	struct slow slow = { .op = _i };
 	struct rig_loop rig;
@@ -205,7 +206,6 @@ START_TEST(a_byte_now_and_then_keeps_nothing_alive)
 	rig_link_close(&slow.l);
 	rig_loop_close(&rig);
 }
-END_TEST
 
 static void *
 drip_on_thread(void *arg)
@@ -219,7 +219,7 @@ drip_on_thread(void *arg)
 	return NULL;
 }
 
-START_TEST(a_byte_now_and_then_keeps_no_thread_waiting)
+TEST(a_byte_now_and_then_keeps_no_thread_waiting, TIMES(2))
 {
 	static struct slow slow;
 	pthread_t thread;
@@ -237,24 +237,4 @@ START_TEST(a_byte_now_and_then_keeps_no_thread_waiting)
 	slow.done = 1;
 	pthread_join(thread, NULL);
 	rig_link_close(&slow.l);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("stream_time");
-	TCase *tc = tcase_create("stream_time");
-
-	tcase_add_checked_fixture(tc, streams_setup, streams_teardown);
-	tcase_set_timeout(tc, 120);
-	add_on_both(tc, a_timeout_does_not_stick_and_keeps_what_came);
-	add_on_both(tc, a_block_cut_by_a_timeout_is_told);
-	add_on_both(tc, a_timeout_takes_its_time);
-	add_on_both(tc, limits_go_back_to_their_defaults);
-	tcase_add_test(tc, idle_holds_until_the_first_byte_and_timeout_from_there);
-	tcase_add_loop_test(tc, a_byte_now_and_then_keeps_nothing_alive, 0, SLOW_OPS);
-	tcase_add_loop_test(tc, a_byte_now_and_then_keeps_no_thread_waiting, 0, 2);
-	suite_add_tcase(s, tc);
-	return run_suite(s);
 }

@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <string.h>
 
+FIXTURE(streams_setup, streams_teardown, .timeout_s = 120);
+
 TEST_ON_BOTH(small_writes_gather)
 {
 	struct rig_link l;
@@ -62,7 +64,7 @@ write_big(void *arg)
 	ck_assert_uint_eq(sks_buf_length(&l->w.buf), 0);
 }
 
-START_TEST(many_mib_go_through_a_tiny_socket)
+TEST(many_mib_go_through_a_tiny_socket, TIMES(10))
 {
 	static const size_t pieces[] = { 0, 1000, 16383, 16384, 100000 };
 	struct rig_link l;
@@ -93,7 +95,6 @@ START_TEST(many_mib_go_through_a_tiny_socket)
 		rig_loop_close(&rig);
 	}
 }
-END_TEST
 
 TEST_ON_BOTH(printf_of_more_than_max_output_goes_out)
 {
@@ -150,21 +151,4 @@ TEST_ON_BOTH(small_writes_to_a_peer_that_never_reads_are_bounded)
 	ck_assert_int_eq(errno, ETIMEDOUT);
 	ck_assert_uint_le(l.w.buf.cap, SKS_BUF_LARGE);
 	rig_link_close(&l);
-}
-
-int
-main(void)
-{
-	Suite *s = suite_create("write");
-	TCase *tc = tcase_create("write");
-
-	tcase_add_checked_fixture(tc, streams_setup, streams_teardown);
-	tcase_set_timeout(tc, 120);
-	add_on_both(tc, small_writes_gather);
-	tcase_add_loop_test(tc, many_mib_go_through_a_tiny_socket, 0, 10);
-	add_on_both(tc, printf_of_more_than_max_output_goes_out);
-	add_on_both(tc, a_peer_that_never_reads_ends_the_write);
-	add_on_both(tc, small_writes_to_a_peer_that_never_reads_are_bounded);
-	suite_add_tcase(s, tc);
-	return run_suite(s);
 }

@@ -191,7 +191,7 @@ none "each test of the table is there, and its suite makes the call" \
 	function=$(echo "$call" | grep -o 'sks_[a-z_]*(' | head -n 1)
 	grep -qF "$function" "$source"/tests/*/"$file" || echo "$file: no $function)"
 	for test in $(echo "${tests#*:}" | tr ',' ' '); do
-		grep -q "^[A-Z_]*TEST[A-Z_]*($test)" "$source"/tests/*/"$file" || echo "$file: no $test"
+		grep -q "^[A-Z_]*TEST[A-Z_]*($test[,)]" "$source"/tests/*/"$file" || echo "$file: no $test"
 	done
     done <"$tmp/rows")"
 

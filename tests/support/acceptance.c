@@ -24,6 +24,54 @@ const int acc_nmodes = (int)(sizeof(acc_modes) / sizeof(acc_modes[0]));
 char acc_dir[64];
 struct acc_record *seen;
 
+/* -- names of variants -- */
+
+static const char *
+join(int mode, enum acc_transport transport)
+{
+	static const char *const transports[] = { "tcp", "unix", "udp", "unix-dgram" };
+	static char name[64];
+
+	snprintf(name, sizeof(name), "%s, %s", acc_modes[mode].name, transports[transport]);
+	return name;
+}
+
+static enum acc_transport
+stream_of(int i)
+{
+	return i % 2 == 0 ? ACC_TCP : ACC_UNIX;
+}
+
+static enum acc_transport
+datagram_of(int i)
+{
+	return i % 2 == 0 ? ACC_UDP : ACC_UNIX_DGRAM;
+}
+
+const char *
+acc_name_of_mode(int i)
+{
+	return acc_modes[i].name;
+}
+
+const char *
+acc_name_of_stream(int i)
+{
+	return join(i / 2, stream_of(i));
+}
+
+const char *
+acc_name_of_datagram(int i)
+{
+	return join(i / 2, datagram_of(i));
+}
+
+const char *
+acc_name_of_transport(int i)
+{
+	return join(i / 4, (enum acc_transport)(i % 4));
+}
+
 /* -- the fixture -- */
 
 void
@@ -111,14 +159,14 @@ void
 acc_streams(struct acc *acc, int i, const struct sks_handler *handler,
     const struct sks_options *options)
 {
-	open_rig(acc, i / 2, i % 2 == 0 ? ACC_TCP : ACC_UNIX, handler, options);
+	open_rig(acc, i / 2, stream_of(i), handler, options);
 }
 
 void
 acc_datagrams(struct acc *acc, int i, const struct sks_handler *handler,
     const struct sks_options *options)
 {
-	open_rig(acc, i / 2, i % 2 == 0 ? ACC_UDP : ACC_UNIX_DGRAM, handler, options);
+	open_rig(acc, i / 2, datagram_of(i), handler, options);
 }
 
 void

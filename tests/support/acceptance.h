@@ -33,22 +33,35 @@ extern const int acc_nmodes;
 
 enum acc_transport { ACC_TCP, ACC_UNIX, ACC_UDP, ACC_UNIX_DGRAM };
 
-/* Loop tests: how often, and what the i-th is about. */
-#define ACC_ALL (acc_nmodes * 4)
-#define ACC_STREAMS (acc_nmodes * 2)
-#define ACC_DATAGRAMS (acc_nmodes * 2)
-#define ACC_MODES acc_nmodes
-
-/* Of one mode, for acc_tcp(). */
-#define ACC_TWO_LOOPS (acc_nmodes - 3)
-#define ACC_TWO_LISTENERS (acc_nmodes - 2)
-#define ACC_PROCESSES (acc_nmodes - 1)
+/* For TEST(): _i is a number for acc_tcp(), acc_streams(), acc_datagrams() or acc_all(). */
+#define EACH_MODE      .times = ACC_MODES, .variant = acc_name_of_mode
+#define EACH_STREAM    .times = ACC_STREAMS, .variant = acc_name_of_stream
+#define EACH_DATAGRAM  .times = ACC_DATAGRAMS, .variant = acc_name_of_datagram
+#define EACH_TRANSPORT .times = ACC_ALL, .variant = acc_name_of_transport
 
 /*
- * Of those, without processes: for what handlers, or the host and its handlers,
- * do in one memory. Who leaves processes out says why beside it.
+ * Of those, without processes: for what handlers, or the host and its handlers, do in one memory.
+ * A test that leaves processes out says why beside it.
  */
+#define EACH_MODE_IN_ONE_MEMORY   .times = ACC_ONE_MEMORY(ACC_MODES), .variant = acc_name_of_mode
+#define EACH_STREAM_IN_ONE_MEMORY .times = ACC_ONE_MEMORY(ACC_STREAMS), .variant = acc_name_of_stream
+
+/* How many variants each has. */
+#define ACC_ALL           (acc_nmodes * 4)
+#define ACC_STREAMS       (acc_nmodes * 2)
+#define ACC_DATAGRAMS     (acc_nmodes * 2)
+#define ACC_MODES         acc_nmodes
 #define ACC_ONE_MEMORY(n) ((n) / acc_nmodes * (acc_nmodes - 1))
+
+const char *acc_name_of_mode(int i);
+const char *acc_name_of_stream(int i);
+const char *acc_name_of_datagram(int i);
+const char *acc_name_of_transport(int i);
+
+/* Of one mode, for acc_tcp(). */
+#define ACC_TWO_LOOPS     (acc_nmodes - 3)
+#define ACC_TWO_LISTENERS (acc_nmodes - 2)
+#define ACC_PROCESSES     (acc_nmodes - 1)
 
 struct acc {
 	const struct acc_mode *mode;

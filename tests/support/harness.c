@@ -40,36 +40,6 @@
 #define MOST_SIGNALS 65
 #define MOST_LINES 256
 
-#define FEW_ROUNDS 6
-
-void
-add_loop_test(TCase *tc, const TTest *test, int start, int end)
-{
-	static int tests;
-	const char *text = getenv("SKS_TEST_EVERY");
-	int every = text != NULL && end - start >= FEW_ROUNDS ? atoi(text) : 1;
-	int i;
-
-	if (every <= 1) {
-		_tcase_add_test(tc, test, 0, 0, start, end);
-		return;
-	}
-	for (i = start + tests++ % every; i < end; i += every)
-		_tcase_add_test(tc, test, 0, 0, i, i + 1);
-}
-
-int
-run_suite(Suite *suite)
-{
-	SRunner *runner = srunner_create(suite);
-	int failed;
-
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
-
 int
 is_slow(void)
 {

@@ -1,25 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * harness.h - what the suites share: running one suite, proof that a test
- * left nothing behind, and the log's lines for reading.
+ * harness.h - what the suites share: proof that a test left nothing behind, and the log's lines
+ * for reading.
  */
 #ifndef SKS_TEST_HARNESS_H
 #define SKS_TEST_HARNESS_H
 
-#include <check.h>
-
-/* The whole main() of a suite: EXIT_SUCCESS or EXIT_FAILURE. */
-int run_suite(Suite *suite);
-
-/*
- * Loop tests as of Check, all of them; but with SKS_TEST_EVERY=N in the
- * environment each of 6 rounds and more runs every N-th only, and the next such
- * test begins one round later. So all modes and transports still have their
- * tests where each test is slow and other builds run them all (run.sh says so).
- */
-void add_loop_test(TCase *tc, const TTest *test, int start, int end);
-#undef tcase_add_loop_test
-#define tcase_add_loop_test(tc, test, start, end) add_loop_test(tc, test, start, end)
+#include "suite.h"
 
 /*
  * Checked fixture: setup notes which descriptors are open and counts threads,

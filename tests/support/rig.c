@@ -114,6 +114,12 @@ rig_run_on(int fiber, void (*run)(void *), void *arg)
 	rig_loop_close(&rig);
 }
 
+const char *
+rig_name_of_task(int fiber)
+{
+	return fiber ? "fiber" : "thread";
+}
+
 /* -- a connection's streams -- */
 
 static void

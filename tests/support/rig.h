@@ -6,6 +6,8 @@
 #ifndef SKS_TEST_RIG_H
 #define SKS_TEST_RIG_H
 
+#include "suite.h"
+
 #include "fiber/fiber.h"
 #include "loop/loop.h"
 #include "stream/stream.h"
@@ -39,6 +41,19 @@ void rig_run(struct rig_loop *rig);
 /* Runs it in this thread, or on a fiber of a loop of its own, which it knows as rig_here(). */
 void rig_run_on(int fiber, void (*run)(void *), void *arg);
 struct rig_loop *rig_here(void);
+
+/* For TEST(): _i is an argument for rig_run_on(). */
+#define ON_BOTH .times = 2, .variant = rig_name_of_task
+const char *rig_name_of_task(int fiber);
+
+/* A test whose whole body is run on a thread and on a fiber. */
+#define TEST_ON_BOTH(name)                         \
+	static void name##_body(void *);           \
+	TEST(name, ON_BOTH)                        \
+	{                                          \
+		rig_run_on(_i, name##_body, NULL); \
+	}                                          \
+	static void name##_body(void *unused __attribute__((unused)))
 
 /* -- a connection's streams, and the other end of it -- */
 

@@ -102,9 +102,3 @@ do_nothing(struct sks_transport *tr)
 {
 	(void)tr;
 }
-
-void
-add_on_both(TCase *tc, const TTest *test)
-{
-	tcase_add_loop_test(tc, test, 0, 2);
-}

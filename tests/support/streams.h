@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * streams.h - what the suites of rfile and wfile share: tests that run on a
- * thread and on a fiber, lines to expect, and bytes in number.
+ * streams.h - what the suites of rfile and wfile share: lines to expect, and bytes in number.
  */
 #ifndef SKS_TEST_STREAMS_H
 #define SKS_TEST_STREAMS_H
@@ -10,18 +9,6 @@
 #include "rig.h"
 
 #define TEXT(s) (s), sizeof(s) - 1
-
-/* The body of a test, run on a thread (_i is 0) and on a fiber (_i is 1). */
-#define TEST_ON_BOTH(name)                         \
-	static void name##_body(void *);           \
-	START_TEST(name)                           \
-	{                                          \
-		rig_run_on(_i, name##_body, NULL); \
-	}                                          \
-	END_TEST                                   \
-	static void name##_body(void *unused __attribute__((unused)))
-
-void add_on_both(TCase *tc, const TTest *test);
 
 /* The checked fixture of these suites: leaks, and big. */
 void streams_setup(void);

@@ -29,14 +29,14 @@ teardown(void)
 	acc_teardown();
 }
 
+FIXTURE(setup, teardown);
+
 /* -- without waiting -- */
 
-static void
-fill_and_empty(void *arg)
+TEST_ON_BOTH(items_come_out_as_they_went_in)
 {
 	int i, round, item;
 
-	(void)arg;
 	for (round = 0; round < 3; round++) {
 		for (i = 0; i < 4; i++)
 			ck_assert_int_eq(sks_channel_send(channel, &i), 0);
@@ -62,13 +62,7 @@ fill_and_empty(void *arg)
 	ck_assert_int_eq(sks_channel_recv(channel, &item), 0);
 }
 
-START_TEST(items_come_out_as_they_went_in)
-{
-	rig_run_on(_i, fill_and_empty, NULL);
-}
-END_TEST
-
-START_TEST(new_refuses_what_can_not_be)
+TEST(new_refuses_what_can_not_be)
 {
 	errno = 0;
 	ck_assert_ptr_null(sks_channel_new(0, 1));
@@ -88,17 +82,14 @@ START_TEST(new_refuses_what_can_not_be)
 	ck_assert_int_eq(errno, ENOMEM);
 	sks_channel_free(NULL);
 }
-END_TEST
 
 /* -- waiting, and what ends it -- */
 
-static void
-wait_in_vain(void *arg)
+TEST_ON_BOTH(waits_have_an_end)
 {
 	struct sks_timeout timeout;
 	int item;
 
-	(void)arg;
 	sks_timeout_begin(&timeout, 3);
 	errno = 0;
 	ck_assert_int_eq(sks_channel_recv(channel, &item), -1);
@@ -116,12 +107,6 @@ wait_in_vain(void *arg)
 	ck_assert_int_eq(sks_channel_send(channel, &item), 0);
 }
 
-START_TEST(waits_have_an_end)
-{
-	rig_run_on(_i, wait_in_vain, NULL);
-}
-END_TEST
-
 static int
 recv_one(void *arg)
 {
@@ -137,13 +122,11 @@ send_one(void *arg)
 	return sks_channel_send(channel, arg) == 0 ? 0 : errno;
 }
 
-static void
-end_waits(void *arg)
+TEST_ON_BOTH(receivers_get_an_item_the_close_or_a_cancellation)
 {
 	struct sks_child *child[3];
 	int i, result[3], item = 5;
 
-	(void)arg;
 	for (i = 0; i < 3; i++)
 		ck_assert_ptr_nonnull(child[i] = sks_go(recv_one, NULL));
 	ck_assert_int_eq(sks_sleep(2), 0);
@@ -158,19 +141,11 @@ end_waits(void *arg)
 	ck_assert_int_eq(result[1] + result[2], 5 + 1000);
 }
 
-START_TEST(receivers_get_an_item_the_close_or_a_cancellation)
-{
-	rig_run_on(_i, end_waits, NULL);
-}
-END_TEST
-
-static void
-end_sends(void *arg)
+TEST_ON_BOTH(senders_get_room_the_close_or_a_cancellation)
 {
 	struct sks_child *child[3];
 	int i, result[3], item[3] = { 10, 11, 12 }, got;
 
-	(void)arg;
 	for (i = 0; i < 4; i++)
 		ck_assert_int_eq(sks_channel_send(channel, &i), 0);
 	for (i = 0; i < 3; i++)
@@ -192,13 +167,7 @@ end_sends(void *arg)
 	ck_assert_int_eq(sks_channel_recv(channel, &got), 0);
 }
 
-START_TEST(senders_get_room_the_close_or_a_cancellation)
-{
-	rig_run_on(_i, end_sends, NULL);
-}
-END_TEST
-
-START_TEST(a_thread_needs_a_descriptor_to_wait)
+TEST(a_thread_needs_a_descriptor_to_wait)
 {
 	int item;
 
@@ -207,7 +176,6 @@ START_TEST(a_thread_needs_a_descriptor_to_wait)
 	ck_assert_int_eq(sks_channel_recv(channel, &item), -1);
 	ck_assert_int_eq(errno, EMFILE);
 }
-END_TEST
 
 /* -- many at once -- */
 
@@ -268,13 +236,12 @@ exchange_numbers(void *arg)
 	ck_assert_int_eq(sum, 3L * items * (items + 1) / 2);
 }
 
-START_TEST(nothing_is_lost_or_doubled)
+TEST(nothing_is_lost_or_doubled, ON_BOTH)
 {
 	items = is_slow() ? 200 : 2000;
 	atomic_store(&sum, 0);
 	rig_run_on(_i, exchange_numbers, NULL);
 }
-END_TEST
 
 /* "s": sends numbers; "r": receives until the close. */
 static int
@@ -305,7 +272,7 @@ recv_on_thread(void *arg)
 	return arg;
 }
 
-START_TEST(handlers_loops_and_threads_share_one)
+TEST(handlers_loops_and_threads_share_one, EACH_MODE_IN_ONE_MEMORY)
 {
 	static const struct sks_handler handler = { .handle = send_or_recv };
 	pthread_t sender, receiver;
@@ -340,7 +307,6 @@ START_TEST(handlers_loops_and_threads_share_one)
 	ck_assert_int_eq(sum, 4L * items * (items + 1) / 2);
 	acc_free(&acc);
 }
-END_TEST
 
 static int
 recv_for_ever(struct sks_request *req)
@@ -353,7 +319,7 @@ recv_for_ever(struct sks_request *req)
 	return SKS_DONE;
 }
 
-START_TEST(a_shutdown_ends_the_wait)
+TEST(a_shutdown_ends_the_wait, EACH_MODE)
 {
 	static const struct sks_handler handler = { .handle = recv_for_ever };
 	struct sks_options options = { .drain_ms = 1 };
@@ -370,26 +336,4 @@ START_TEST(a_shutdown_ends_the_wait)
 	ck_assert_int_eq(acc.rc, 0);
 	ck_assert_int_eq(seen->waited, ECANCELED);
 	acc_free(&acc);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("channel");
-	TCase *tc = tcase_create("channel");
-
-	tcase_set_timeout(tc, 60);
-	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_loop_test(tc, items_come_out_as_they_went_in, 0, 2);
-	tcase_add_test(tc, new_refuses_what_can_not_be);
-	tcase_add_loop_test(tc, waits_have_an_end, 0, 2);
-	tcase_add_loop_test(tc, receivers_get_an_item_the_close_or_a_cancellation, 0, 2);
-	tcase_add_loop_test(tc, senders_get_room_the_close_or_a_cancellation, 0, 2);
-	tcase_add_test(tc, a_thread_needs_a_descriptor_to_wait);
-	tcase_add_loop_test(tc, nothing_is_lost_or_doubled, 0, 2);
-	tcase_add_loop_test(tc, handlers_loops_and_threads_share_one, 0, ACC_ONE_MEMORY(ACC_MODES));
-	tcase_add_loop_test(tc, a_shutdown_ends_the_wait, 0, ACC_MODES);
-	suite_add_tcase(s, tc);
-	return run_suite(s);
 }

@@ -32,6 +32,8 @@ teardown(void)
 	acc_teardown();
 }
 
+FIXTURE(setup, teardown);
+
 static void
 note_order(int who)
 {
@@ -40,7 +42,7 @@ note_order(int who)
 
 /* -- on threads -- */
 
-START_TEST(locks_and_unlocks_on_a_thread)
+TEST(locks_and_unlocks_on_a_thread)
 {
 	ck_assert_int_eq(sks_mutex_lock(mutex), 0);
 	errno = 0;
@@ -57,7 +59,6 @@ START_TEST(locks_and_unlocks_on_a_thread)
 	ck_assert_int_eq(sks_mutex_unlock(mutex), 0);
 	sks_mutex_free(NULL);
 }
-END_TEST
 
 static void *
 try_all(void *arg)
@@ -71,7 +72,7 @@ try_all(void *arg)
 	return NULL;
 }
 
-START_TEST(others_find_it_busy_and_cannot_give_it_back)
+TEST(others_find_it_busy_and_cannot_give_it_back)
 {
 	int errors[2] = { 0 };
 	pthread_t thread;
@@ -83,7 +84,6 @@ START_TEST(others_find_it_busy_and_cannot_give_it_back)
 	ck_assert_int_eq(errors[1], EPERM);
 	ck_assert_int_eq(sks_mutex_unlock(mutex), 0);
 }
-END_TEST
 
 static void *
 lock_and_note(void *arg)
@@ -107,7 +107,7 @@ start_waiting(int who)
 	return thread;
 }
 
-START_TEST(threads_get_it_in_the_order_of_asking)
+TEST(threads_get_it_in_the_order_of_asking)
 {
 	pthread_t threads[8];
 	int i;
@@ -122,7 +122,6 @@ START_TEST(threads_get_it_in_the_order_of_asking)
 	for (i = 0; i < 8; i++)
 		ck_assert_int_eq(order[i], i);
 }
-END_TEST
 
 static int counter; /* what the mutex guards */
 
@@ -142,7 +141,7 @@ count(void *arg)
 	return NULL;
 }
 
-START_TEST(threads_exclude_each_other)
+TEST(threads_exclude_each_other)
 {
 	int n = is_slow() ? 300 : 3000, i;
 	pthread_t threads[4];
@@ -153,9 +152,8 @@ START_TEST(threads_exclude_each_other)
 		pthread_join(threads[i], NULL);
 	ck_assert_int_eq(counter, 4 * n);
 }
-END_TEST
 
-START_TEST(lock_fails_without_descriptors)
+TEST(lock_fails_without_descriptors)
 {
 	pthread_t thread;
 
@@ -166,16 +164,14 @@ START_TEST(lock_fails_without_descriptors)
 	ck_assert_int_eq(norder, 0);
 	ck_assert_int_eq(sks_mutex_unlock(mutex), 0);
 }
-END_TEST
 
-START_TEST(new_fails_without_memory)
+TEST(new_fails_without_memory)
 {
 	ck_assert_int_eq(sks_fault("malloc:ENOMEM:1"), 0);
 	errno = 0;
 	ck_assert_ptr_null(sks_mutex_new());
 	ck_assert_int_eq(errno, ENOMEM);
 }
-END_TEST
 
 /* -- between handlers -- */
 
@@ -230,9 +226,10 @@ ask(struct acc *acc, int who)
 
 /*
  * Handlers and threads by turns. A thread is known to wait by its poll, a
- * fiber by the next one's question on the same loop.
+ * fiber by the next one's question on the same loop. A mutex lies in one memory: each process would
+ * have its own.
  */
-START_TEST(handlers_and_threads_get_it_in_the_order_of_asking)
+TEST(handlers_and_threads_get_it_in_the_order_of_asking, EACH_MODE_IN_ONE_MEMORY)
 {
 	pthread_t threads[3];
 	struct acc acc;
@@ -267,9 +264,8 @@ START_TEST(handlers_and_threads_get_it_in_the_order_of_asking)
 	ck_assert_int_eq(seen->note, 3);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(held_across_waits_by_many_handlers)
+TEST(held_across_waits_by_many_handlers, EACH_STREAM_IN_ONE_MEMORY)
 {
 	struct acc acc;
 	int fd[20], i;
@@ -288,9 +284,8 @@ START_TEST(held_across_waits_by_many_handlers)
 	ck_assert_int_eq(seen->note, 20);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(wait_for_it_ends_by_deadline_or_cancellation)
+TEST(wait_for_it_ends_by_deadline_or_cancellation, EACH_MODE_IN_ONE_MEMORY)
 {
 	struct sks_options options = { .drain_ms = 1, .on_error = acc_on_error };
 	struct acc acc;
@@ -320,7 +315,6 @@ START_TEST(wait_for_it_ends_by_deadline_or_cancellation)
 	ck_assert_int_eq(norder, 0);
 	acc_free(&acc);
 }
-END_TEST
 
 static int
 count_here(struct sks_request *req)
@@ -332,7 +326,7 @@ count_here(struct sks_request *req)
 	return sks_puts(req->wfile, "done\n");
 }
 
-START_TEST(handlers_and_threads_exclude_each_other)
+TEST(handlers_and_threads_exclude_each_other, EACH_MODE_IN_ONE_MEMORY)
 {
 	static const struct sks_handler handler = { .handle = count_here };
 	int n = is_slow() ? 200 : 2000, fd[4], i;
@@ -359,7 +353,6 @@ START_TEST(handlers_and_threads_exclude_each_other)
 	acc_free(&acc);
 	ck_assert_int_eq(counter, 6 * n);
 }
-END_TEST
 
 /* Granted by another thread while the server is being freed: its wait ends all the same. */
 static void *
@@ -376,7 +369,7 @@ lock_for_a_while(void *arg)
 	return NULL;
 }
 
-START_TEST(grant_on_its_way_when_the_server_is_freed)
+TEST(grant_on_its_way_when_the_server_is_freed, EACH_MODE_IN_ONE_MEMORY)
 {
 	struct sks_options options = { .base = event_base_new(), .on_error = acc_on_error };
 	struct acc acc;
@@ -405,33 +398,4 @@ START_TEST(grant_on_its_way_when_the_server_is_freed)
 	event_base_free(options.base);
 	sem_destroy(&sems[0]);
 	sem_destroy(&sems[1]);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("mutex");
-	TCase *tc = tcase_create("mutex");
-
-	tcase_set_timeout(tc, 60);
-	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_test(tc, locks_and_unlocks_on_a_thread);
-	tcase_add_test(tc, others_find_it_busy_and_cannot_give_it_back);
-	tcase_add_test(tc, threads_get_it_in_the_order_of_asking);
-	tcase_add_test(tc, threads_exclude_each_other);
-	tcase_add_test(tc, lock_fails_without_descriptors);
-	tcase_add_test(tc, new_fails_without_memory);
-	/* It lies in one memory: of processes each would have its own. */
-	tcase_add_loop_test(tc, handlers_and_threads_get_it_in_the_order_of_asking, 0,
-	    ACC_ONE_MEMORY(ACC_MODES));
-	tcase_add_loop_test(tc, held_across_waits_by_many_handlers, 0, ACC_ONE_MEMORY(ACC_STREAMS));
-	tcase_add_loop_test(tc, wait_for_it_ends_by_deadline_or_cancellation, 0,
-	    ACC_ONE_MEMORY(ACC_MODES));
-	tcase_add_loop_test(tc, handlers_and_threads_exclude_each_other, 0,
-	    ACC_ONE_MEMORY(ACC_MODES));
-	tcase_add_loop_test(tc, grant_on_its_way_when_the_server_is_freed, 0,
-	    ACC_ONE_MEMORY(ACC_MODES));
-	suite_add_tcase(s, tc);
-	return run_suite(s);
 }

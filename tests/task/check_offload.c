@@ -64,24 +64,18 @@ setup(void)
 	open_gate();
 }
 
+FIXTURE(setup, acc_teardown);
+
 /* -- in and out of fibers -- */
 
-static void
-offload_once(void *arg)
+TEST_ON_BOTH(runs_and_returns)
 {
 	atomic_int ran = 0;
 	int rc = sks_offload(count, &ran);
 
 	ck_assert_int_eq(rc, 0);
 	ck_assert_int_eq(ran, 1);
-	(void)arg;
 }
-
-START_TEST(runs_and_returns)
-{
-	rig_run_on(_i, offload_once, NULL);
-}
-END_TEST
 
 static void
 note_thread(void *arg)
@@ -101,11 +95,10 @@ look_where_it_runs(void *arg)
 	ck_assert(pthread_equal(where, again)); /* kept, not made anew */
 }
 
-START_TEST(runs_on_a_thread_of_its_own_only_on_a_fiber)
+TEST(runs_on_a_thread_of_its_own_only_on_a_fiber, ON_BOTH)
 {
 	rig_run_on(_i, look_where_it_runs, &_i);
 }
-END_TEST
 
 static void
 offload_to_gate(void *arg)
@@ -126,7 +119,7 @@ turn_and_open(void *arg)
 	sem_post(&gate.go);
 }
 
-START_TEST(others_go_on_while_it_blocks)
+TEST(others_go_on_while_it_blocks)
 {
 	struct rig_loop rig;
 	int rc = -2;
@@ -139,7 +132,6 @@ START_TEST(others_go_on_while_it_blocks)
 	ck_assert_int_eq(rc, 0);
 	ck_assert_int_eq(gate.ran, 1);
 }
-END_TEST
 
 static void
 look_at_signals(void *arg)
@@ -153,7 +145,7 @@ offload_a_look(void *arg)
 	ck_assert_int_eq(sks_offload(look_at_signals, arg), 0);
 }
 
-START_TEST(signals_are_the_hosts)
+TEST(signals_are_the_hosts)
 {
 	sigset_t mask;
 	int i;
@@ -164,7 +156,6 @@ START_TEST(signals_are_the_hosts)
 		if (i != SIGKILL && i != SIGSTOP)
 			ck_assert_msg(sigismember(&mask, i), "signal %d is let through", i);
 }
-END_TEST
 
 /* -- it runs to its end or not at all -- */
 
@@ -191,7 +182,7 @@ cancel_and_open(void *arg)
 	sem_post(&gate.go);
 }
 
-START_TEST(what_has_begun_is_waited_for_when_cancelled)
+TEST(what_has_begun_is_waited_for_when_cancelled)
 {
 	struct rig_loop rig;
 	int said[4] = { -2 };
@@ -205,7 +196,6 @@ START_TEST(what_has_begun_is_waited_for_when_cancelled)
 	ck_assert_int_eq(said[2], 1);
 	ck_assert_int_eq(said[3], ECANCELED);
 }
-END_TEST
 
 /* All threads of the crew at the gate: who comes next is queued. */
 #define CREW 32
@@ -252,7 +242,7 @@ cancel_queued(void *arg)
 	empty_crew();
 }
 
-START_TEST(what_is_queued_is_taken_back_when_cancelled)
+TEST(what_is_queued_is_taken_back_when_cancelled)
 {
 	int rc[CREW], said[3] = { -2, 0, 0 }, i;
 	struct rig_loop rig;
@@ -270,7 +260,6 @@ START_TEST(what_is_queued_is_taken_back_when_cancelled)
 		ck_assert_int_eq(rc[i], 0);
 	ck_assert_int_eq(gate.ran, CREW);
 }
-END_TEST
 
 static void
 open_late(void *arg)
@@ -289,7 +278,7 @@ offload_with_deadline(void *arg)
 	offload_count(arg);
 }
 
-START_TEST(what_is_queued_is_taken_back_at_the_deadline)
+TEST(what_is_queued_is_taken_back_at_the_deadline)
 {
 	int rc[CREW], said[3] = { -2, 0, 0 };
 	struct rig_loop rig;
@@ -304,7 +293,6 @@ START_TEST(what_is_queued_is_taken_back_at_the_deadline)
 	ck_assert_int_eq(said[1], ETIMEDOUT);
 	ck_assert_int_eq(said[2], 0);
 }
-END_TEST
 
 static void
 open_all(void *arg)
@@ -314,7 +302,7 @@ open_all(void *arg)
 	empty_crew();
 }
 
-START_TEST(the_queue_moves_on)
+TEST(the_queue_moves_on)
 {
 	int rc[CREW], said[40][3], i;
 	struct rig_loop rig;
@@ -329,7 +317,6 @@ START_TEST(the_queue_moves_on)
 	for (i = 0; i < 40; i++)
 		ck_assert(said[i][0] == 0 && said[i][2] == 1);
 }
-END_TEST
 
 #define QUEUE 1024
 
@@ -343,7 +330,7 @@ open_when_refused(void *arg)
 	empty_crew();
 }
 
-START_TEST(the_queue_is_bounded)
+TEST(the_queue_is_bounded)
 {
 	static int said[QUEUE + 1][3];
 	int rc[CREW], i;
@@ -363,7 +350,6 @@ START_TEST(the_queue_is_bounded)
 	for (i = 0; i < QUEUE; i++)
 		ck_assert(said[i][0] == 0 && said[i][2] == 1);
 }
-END_TEST
 
 static void
 offload_with_faults(void *arg)
@@ -381,14 +367,13 @@ offload_with_faults(void *arg)
 	ck_assert(said[0] == 0 && said[2] == 1);
 }
 
-START_TEST(without_a_thread_it_has_not_run)
+TEST(without_a_thread_it_has_not_run)
 {
 	rig_run_on(1, offload_with_faults, NULL);
 }
-END_TEST
 
 /* One thread is there: what finds no second one waits for it. */
-START_TEST(one_thread_serves_all_when_there_are_no_more)
+TEST(one_thread_serves_all_when_there_are_no_more)
 {
 	int rc = -2, said[3][3], i;
 	struct rig_loop rig;
@@ -404,7 +389,6 @@ START_TEST(one_thread_serves_all_when_there_are_no_more)
 	for (i = 0; i < 3; i++)
 		ck_assert(said[i][0] == 0 && said[i][2] == 1);
 }
-END_TEST
 
 /* -- in handlers -- */
 
@@ -427,7 +411,7 @@ offload_a_line(struct sks_request *req)
 
 static const struct sks_handler offloading = { .name = "offloading", .handle = offload_a_line };
 
-START_TEST(serves_in_every_mode)
+TEST(serves_in_every_mode, EACH_MODE)
 {
 	struct acc acc;
 	int fd[8], i;
@@ -442,10 +426,9 @@ START_TEST(serves_in_every_mode)
 	}
 	acc_free(&acc);
 }
-END_TEST
 
 /* A fiber server's helper threads live in the process that forks for each request of another. */
-START_TEST(forks_beside_helper_threads)
+TEST(forks_beside_helper_threads)
 {
 	struct acc fibers, processes;
 	int fd, i;
@@ -464,7 +447,6 @@ START_TEST(forks_beside_helper_threads)
 	acc_free(&processes);
 	acc_free(&fibers);
 }
-END_TEST
 
 static int
 offload_to_the_gate(struct sks_request *req)
@@ -493,7 +475,7 @@ open_the_gate(void *arg)
 }
 
 /* On the host's base: free ends the wait, and cannot return before the function has. */
-START_TEST(free_waits_for_what_has_begun)
+TEST(free_waits_for_what_has_begun)
 {
 	struct sks_options options = { .base = event_base_new() };
 	pthread_t opener;
@@ -515,9 +497,8 @@ START_TEST(free_waits_for_what_has_begun)
 	close(fd);
 	event_base_free(options.base);
 }
-END_TEST
 
-START_TEST(a_shutdown_is_heard_after_it)
+TEST(a_shutdown_is_heard_after_it, EACH_MODE_IN_ONE_MEMORY)
 {
 	struct sks_options options = { .drain_ms = 1 };
 	struct acc acc;
@@ -535,32 +516,4 @@ START_TEST(a_shutdown_is_heard_after_it)
 	ck_assert_int_eq(gate.ran, 1);
 	ck_assert_int_eq(seen->waited, ECANCELED);
 	acc_free(&acc);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("offload");
-	TCase *tc = tcase_create("offload");
-
-	tcase_set_timeout(tc, 60);
-	tcase_add_checked_fixture(tc, setup, acc_teardown);
-	tcase_add_loop_test(tc, runs_and_returns, 0, 2);
-	tcase_add_loop_test(tc, runs_on_a_thread_of_its_own_only_on_a_fiber, 0, 2);
-	tcase_add_test(tc, others_go_on_while_it_blocks);
-	tcase_add_test(tc, signals_are_the_hosts);
-	tcase_add_test(tc, what_has_begun_is_waited_for_when_cancelled);
-	tcase_add_test(tc, what_is_queued_is_taken_back_when_cancelled);
-	tcase_add_test(tc, what_is_queued_is_taken_back_at_the_deadline);
-	tcase_add_test(tc, the_queue_moves_on);
-	tcase_add_test(tc, the_queue_is_bounded);
-	tcase_add_test(tc, without_a_thread_it_has_not_run);
-	tcase_add_test(tc, one_thread_serves_all_when_there_are_no_more);
-	tcase_add_loop_test(tc, serves_in_every_mode, 0, ACC_MODES);
-	tcase_add_test(tc, forks_beside_helper_threads);
-	tcase_add_test(tc, free_waits_for_what_has_begun);
-	tcase_add_loop_test(tc, a_shutdown_is_heard_after_it, 0, ACC_ONE_MEMORY(ACC_MODES));
-	suite_add_tcase(s, tc);
-	return run_suite(s);
 }

@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+FIXTURE(acc_setup, acc_teardown);
+
 #define FOR_EVER (3600 * 1000)
 
 /* -- children of a fiber, and of a thread -- */
@@ -43,13 +45,11 @@ sleep_for_ever(void *arg)
 	return error;
 }
 
-static void
-start_and_join(void *arg)
+TEST_ON_BOTH(join_tells_what_run_returned)
 {
 	int number = 42, result = 0;
 	struct sks_child *child = sks_go(give_back, &number);
 
-	(void)arg;
 	ck_assert_ptr_nonnull(child);
 	ck_assert_int_eq(sks_child_join(child, &result), 0);
 	ck_assert_int_eq(result, 42);
@@ -59,19 +59,11 @@ start_and_join(void *arg)
 	sks_child_cancel(NULL);
 }
 
-START_TEST(join_tells_what_run_returned)
-{
-	rig_run_on(_i, start_and_join, NULL);
-}
-END_TEST
-
-static void
-start_many(void *arg)
+TEST_ON_BOTH(many_are_joined_in_any_order)
 {
 	struct sks_child *child[20];
 	int number[20], result, i;
 
-	(void)arg;
 	for (i = 0; i < 20; i++) {
 		number[i] = i;
 		child[i] = sks_go(sleep_and_give_back, &number[i]);
@@ -85,20 +77,12 @@ start_many(void *arg)
 	}
 }
 
-START_TEST(many_are_joined_in_any_order)
-{
-	rig_run_on(_i, start_many, NULL);
-}
-END_TEST
-
-static void
-start_and_cancel(void *arg)
+TEST_ON_BOTH(cancel_ends_its_waits)
 {
 	atomic_int error = 0;
 	struct sks_child *child = sks_go(sleep_for_ever, &error);
 	int result = 0;
 
-	(void)arg;
 	ck_assert_ptr_nonnull(child);
 	ck_assert_int_eq(sks_sleep(1), 0);
 	sks_child_cancel(child);
@@ -114,20 +98,12 @@ start_and_cancel(void *arg)
 	ck_assert_int_eq(result, ECANCELED);
 }
 
-START_TEST(cancel_ends_its_waits)
-{
-	rig_run_on(_i, start_and_cancel, NULL);
-}
-END_TEST
-
-static void
-join_in_vain(void *arg)
+TEST_ON_BOTH(join_has_an_end_and_may_be_tried_again)
 {
 	struct sks_child *child = sks_go(sleep_for_ever, NULL);
 	struct sks_timeout timeout;
 	int result = 0;
 
-	(void)arg;
 	ck_assert_ptr_nonnull(child);
 	sks_timeout_begin(&timeout, 5);
 	errno = 0;
@@ -138,12 +114,6 @@ join_in_vain(void *arg)
 	ck_assert_int_eq(sks_child_join(child, &result), 0);
 	ck_assert_int_eq(result, ECANCELED);
 }
-
-START_TEST(join_has_an_end_and_may_be_tried_again)
-{
-	rig_run_on(_i, join_in_vain, NULL);
-}
-END_TEST
 
 static int
 start_another(void *arg)
@@ -157,14 +127,12 @@ start_another_and_leave(void *arg)
 	return sks_go(sleep_for_ever, arg) != NULL ? sks_sleep(1) : -1;
 }
 
-static void
-have_grandchildren(void *arg)
+TEST_ON_BOTH(children_of_children_end_with_them)
 {
 	atomic_int error = 0;
 	struct sks_child *child = sks_go(start_another, &error);
 	int result = 0;
 
-	(void)arg;
 	ck_assert_ptr_nonnull(child);
 	ck_assert_int_eq(sks_sleep(2), 0);
 	sks_child_cancel(child);
@@ -179,20 +147,12 @@ have_grandchildren(void *arg)
 	ck_assert_int_eq(error, ECANCELED); /* it was waited for */
 }
 
-START_TEST(children_of_children_end_with_them)
-{
-	rig_run_on(_i, have_grandchildren, NULL);
-}
-END_TEST
-
-static void
-limit_a_child(void *arg)
+TEST_ON_BOTH(limits_hold_for_the_child_too)
 {
 	struct sks_timeout timeout;
 	struct sks_child *child;
 	int result = 0;
 
-	(void)arg;
 	sks_timeout_begin(&timeout, 5);
 	child = sks_go(sleep_for_ever, NULL);
 	(void)sks_timeout_end(&timeout);
@@ -201,20 +161,12 @@ limit_a_child(void *arg)
 	ck_assert_int_eq(result, ETIMEDOUT);
 }
 
-START_TEST(limits_hold_for_the_child_too)
-{
-	rig_run_on(_i, limit_a_child, NULL);
-}
-END_TEST
-
-static void
-cancel_and_join_late(void *arg)
+TEST_ON_BOTH(who_has_no_time_left_can_still_cancel_and_join)
 {
 	struct sks_child *child = sks_go(sleep_for_ever, NULL);
 	struct sks_timeout timeout;
 	int result = 0;
 
-	(void)arg;
 	ck_assert_ptr_nonnull(child);
 	sks_timeout_begin(&timeout, 1);
 	ck_assert_int_eq(sks_sleep(FOR_EVER), -1);
@@ -224,26 +176,18 @@ cancel_and_join_late(void *arg)
 	ck_assert(result == ECANCELED || result == ETIMEDOUT);
 }
 
-START_TEST(who_has_no_time_left_can_still_cancel_and_join)
-{
-	rig_run_on(_i, cancel_and_join_late, NULL);
-}
-END_TEST
-
 static int
 join_my_brother(void *arg)
 {
 	return sks_child_join(arg, NULL) == -1 ? errno : 0;
 }
 
-static void
-join_anothers(void *arg)
+TEST_ON_BOTH(only_its_parent_joins_it)
 {
 	struct sks_child *one = sks_go(sleep_for_ever, NULL);
 	struct sks_child *two = sks_go(join_my_brother, one);
 	int result;
 
-	(void)arg;
 	ck_assert(one != NULL && two != NULL);
 	ck_assert_int_eq(sks_child_join(two, &result), 0);
 	ck_assert_int_eq(result, EINVAL);
@@ -251,20 +195,12 @@ join_anothers(void *arg)
 	ck_assert_int_eq(sks_child_join(one, NULL), 0);
 }
 
-START_TEST(only_its_parent_joins_it)
-{
-	rig_run_on(_i, join_anothers, NULL);
-}
-END_TEST
-
-static void
-start_without_means(void *arg)
+TEST_ON_BOTH(without_means_there_is_no_child)
 {
 	struct sks_timeout timeout;
 	struct sks_child *child;
 	int number = 1;
 
-	(void)arg;
 	ck_assert_int_eq(sks_fault("malloc:ENOMEM:1"), 0);
 	errno = 0;
 	ck_assert_ptr_null(sks_go(give_back, &number));
@@ -291,12 +227,6 @@ start_without_means(void *arg)
 	ck_assert_int_eq(sks_task_current()->shares, 0);
 }
 
-START_TEST(without_means_there_is_no_child)
-{
-	rig_run_on(_i, start_without_means, NULL);
-}
-END_TEST
-
 static int
 descend(void *arg)
 {
@@ -316,11 +246,10 @@ nest_deeply(void *arg)
 	ck_assert_int_eq(descend(&level), *(int *)arg ? 40 : 16);
 }
 
-START_TEST(nesting_is_bounded_on_threads)
+TEST(nesting_is_bounded_on_threads, ON_BOTH)
 {
 	rig_run_on(_i, nest_deeply, &_i);
 }
-END_TEST
 
 /* -- children of handlers -- */
 
@@ -353,7 +282,7 @@ read_beside_a_writer(struct sks_request *req)
 	return sks_printf(req->wfile, "joined %d\n", result);
 }
 
-START_TEST(one_reads_while_the_other_writes)
+TEST(one_reads_while_the_other_writes, EACH_STREAM)
 {
 	static const struct sks_handler handler = { .handle = read_beside_a_writer };
 	struct acc acc;
@@ -368,7 +297,6 @@ START_TEST(one_reads_while_the_other_writes)
 	peer_expect_eof(fd);
 	acc_free(&acc);
 }
-END_TEST
 
 static int
 note_cancel(void *arg)
@@ -410,7 +338,7 @@ static const struct sks_handler leaving = {
 	.name = "leaving", .handle = leave_children, .finish = finish_after_children,
 };
 
-START_TEST(what_is_not_joined_ends_with_handle)
+TEST(what_is_not_joined_ends_with_handle, EACH_MODE_IN_ONE_MEMORY)
 {
 	struct sks_options options = { .on_error = acc_on_error };
 	struct acc acc;
@@ -432,7 +360,6 @@ START_TEST(what_is_not_joined_ends_with_handle)
 	ck_assert_int_eq(seen->last_error, EPROTO);
 	acc_free(&acc);
 }
-END_TEST
 
 static int
 fail_setup(struct sks_request *req)
@@ -443,7 +370,7 @@ fail_setup(struct sks_request *req)
 	return -1;
 }
 
-START_TEST(also_with_a_setup_that_fails)
+TEST(also_with_a_setup_that_fails, EACH_MODE)
 {
 	static const struct sks_handler handler = { .setup = fail_setup, .handle = acc_echo_line };
 	struct sks_options options = { .on_error = acc_on_error };
@@ -459,7 +386,6 @@ START_TEST(also_with_a_setup_that_fails)
 	ck_assert_int_eq(seen->note, 1);
 	acc_free(&acc);
 }
-END_TEST
 
 /* Who is refused says so: only then there is something to read for the other. */
 static int
@@ -493,7 +419,7 @@ read_twice_at_once(struct sks_request *req)
 	return sks_printf(req->wfile, "%d refused\n", refused + result);
 }
 
-START_TEST(a_second_reader_is_refused)
+TEST(a_second_reader_is_refused, EACH_MODE)
 {
 	static const struct sks_handler handler = { .handle = read_twice_at_once };
 	struct acc acc;
@@ -508,7 +434,6 @@ START_TEST(a_second_reader_is_refused)
 	peer_expect_eof(fd);
 	acc_free(&acc);
 }
-END_TEST
 
 #define LINES 200
 
@@ -548,7 +473,7 @@ write_at_once(struct sks_request *req)
 	return result;
 }
 
-START_TEST(two_writers_never_mix_their_writes)
+TEST(two_writers_never_mix_their_writes, EACH_STREAM)
 {
 	static const struct sks_handler handler = { .handle = write_at_once };
 	struct acc acc;
@@ -575,7 +500,6 @@ START_TEST(two_writers_never_mix_their_writes)
 	free(all);
 	acc_free(&acc);
 }
-END_TEST
 
 static int
 wait_with_a_child(struct sks_request *req)
@@ -592,7 +516,7 @@ wait_with_a_child(struct sks_request *req)
 
 static const struct sks_handler waiting = { .name = "waiting", .handle = wait_with_a_child };
 
-START_TEST(a_shutdown_cancels_children_too)
+TEST(a_shutdown_cancels_children_too, EACH_MODE)
 {
 	struct sks_options options = { .drain_ms = 1 };
 	struct acc acc;
@@ -611,9 +535,8 @@ START_TEST(a_shutdown_cancels_children_too)
 	ck_assert(seen->waited == ECANCELED || seen->waited == 0);
 	acc_free(&acc);
 }
-END_TEST
 
-START_TEST(free_ends_children_too)
+TEST(free_ends_children_too, EACH_MODE_IN_ONE_MEMORY)
 {
 	struct sks_options options = { .base = event_base_new() };
 	struct acc acc;
@@ -629,7 +552,6 @@ START_TEST(free_ends_children_too)
 	close(fd);
 	event_base_free(options.base);
 }
-END_TEST
 
 static int
 try_to_extend(void *arg)
@@ -658,7 +580,7 @@ limit_the_exchange(struct sks_request *req)
 	return sks_printf(req->wfile, "%s\n", strerror(result));
 }
 
-START_TEST(the_deadline_of_the_exchange_holds_for_children)
+TEST(the_deadline_of_the_exchange_holds_for_children, EACH_MODE)
 {
 	static const struct sks_handler handler = { .handle = limit_the_exchange };
 	struct acc acc;
@@ -672,7 +594,6 @@ START_TEST(the_deadline_of_the_exchange_holds_for_children)
 	peer_expect_eof(fd);
 	acc_free(&acc);
 }
-END_TEST
 
 /* A handler run by a handler has children of its own, and leaves the outer one's alone. */
 static int
@@ -699,7 +620,7 @@ handle_inside(struct sks_request *req)
 	return sks_printf(req->wfile, "%d ended\n", (int)seen->note);
 }
 
-START_TEST(a_handler_inside_of_another_ends_its_own)
+TEST(a_handler_inside_of_another_ends_its_own, EACH_MODE)
 {
 	static const struct sks_handler handler = { .handle = handle_inside };
 	struct acc acc;
@@ -711,36 +632,4 @@ START_TEST(a_handler_inside_of_another_ends_its_own)
 	peer_expect(fd, "inner, 1 ended\n2 ended\n");
 	peer_expect_eof(fd);
 	acc_free(&acc);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("tasks");
-	TCase *tc = tcase_create("tasks");
-
-	tcase_set_timeout(tc, 60);
-	tcase_add_checked_fixture(tc, acc_setup, acc_teardown);
-	tcase_add_loop_test(tc, join_tells_what_run_returned, 0, 2);
-	tcase_add_loop_test(tc, many_are_joined_in_any_order, 0, 2);
-	tcase_add_loop_test(tc, cancel_ends_its_waits, 0, 2);
-	tcase_add_loop_test(tc, join_has_an_end_and_may_be_tried_again, 0, 2);
-	tcase_add_loop_test(tc, children_of_children_end_with_them, 0, 2);
-	tcase_add_loop_test(tc, limits_hold_for_the_child_too, 0, 2);
-	tcase_add_loop_test(tc, who_has_no_time_left_can_still_cancel_and_join, 0, 2);
-	tcase_add_loop_test(tc, only_its_parent_joins_it, 0, 2);
-	tcase_add_loop_test(tc, without_means_there_is_no_child, 0, 2);
-	tcase_add_loop_test(tc, nesting_is_bounded_on_threads, 0, 2);
-	tcase_add_loop_test(tc, one_reads_while_the_other_writes, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, what_is_not_joined_ends_with_handle, 0, ACC_ONE_MEMORY(ACC_MODES));
-	tcase_add_loop_test(tc, also_with_a_setup_that_fails, 0, ACC_MODES);
-	tcase_add_loop_test(tc, a_second_reader_is_refused, 0, ACC_MODES);
-	tcase_add_loop_test(tc, two_writers_never_mix_their_writes, 0, ACC_STREAMS);
-	tcase_add_loop_test(tc, a_shutdown_cancels_children_too, 0, ACC_MODES);
-	tcase_add_loop_test(tc, free_ends_children_too, 0, ACC_ONE_MEMORY(ACC_MODES));
-	tcase_add_loop_test(tc, the_deadline_of_the_exchange_holds_for_children, 0, ACC_MODES);
-	tcase_add_loop_test(tc, a_handler_inside_of_another_ends_its_own, 0, ACC_MODES);
-	suite_add_tcase(s, tc);
-	return run_suite(s);
 }

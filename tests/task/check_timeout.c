@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <string.h>
 
+FIXTURE(acc_setup, acc_teardown);
+
 #define FOR_EVER (3600 * 1000)
 
 /* It must answer ETIMEDOUT. */
@@ -23,8 +25,7 @@ expires(int rc)
 	ck_assert_int_eq(error, ETIMEDOUT);
 }
 
-static void
-wait_in_all_ways(void *arg)
+TEST_ON_BOTH(every_wait_in_it_ends)
 {
 	struct sks_mutex *mutex = sks_mutex_new();
 	struct sks_timeout timeout;
@@ -32,7 +33,6 @@ wait_in_all_ways(void *arg)
 	char *line;
 	int i;
 
-	(void)arg;
 	rig_link_open(&link);
 	ck_assert_int_eq(sks_mutex_lock(mutex), 0);
 	sks_timeout_begin(&timeout, 5);
@@ -53,18 +53,10 @@ wait_in_all_ways(void *arg)
 	rig_link_close(&link);
 }
 
-START_TEST(every_wait_in_it_ends)
-{
-	rig_run_on(_i, wait_in_all_ways, NULL);
-}
-END_TEST
-
-static void
-be_in_time(void *arg)
+TEST_ON_BOTH(who_is_in_time_notices_nothing)
 {
 	struct sks_timeout timeout, none;
 
-	(void)arg;
 	sks_timeout_begin(&timeout, FOR_EVER);
 	ck_assert_int_eq(sks_sleep(1), 0);
 	ck_assert_int_eq(sks_timeout_end(&timeout), 0);
@@ -77,18 +69,10 @@ be_in_time(void *arg)
 	ck_assert_int_eq(sks_task_current()->deadline, SKS_NEVER);
 }
 
-START_TEST(who_is_in_time_notices_nothing)
-{
-	rig_run_on(_i, be_in_time, NULL);
-}
-END_TEST
-
-static void
-nest(void *arg)
+TEST_ON_BOTH(an_inner_one_never_extends_an_outer_one)
 {
 	struct sks_timeout outer, inner;
 
-	(void)arg;
 	sks_timeout_begin(&outer, FOR_EVER);
 	sks_timeout_begin(&inner, 3);
 	expires(sks_sleep(FOR_EVER));
@@ -104,12 +88,6 @@ nest(void *arg)
 	ck_assert_int_eq(sks_timeout_end(&outer), 1);
 	ck_assert_int_eq(sks_sleep(1), 0);
 }
-
-START_TEST(an_inner_one_never_extends_an_outer_one)
-{
-	rig_run_on(_i, nest, NULL);
-}
-END_TEST
 
 /* Its client says which of the two comes first. */
 static int
@@ -147,7 +125,7 @@ limit_both(struct sks_request *req)
 	    after == ETIMEDOUT ? "limit" : "none") == -1 ? -1 : SKS_KEEP;
 }
 
-START_TEST(it_holds_beside_the_deadline_of_the_exchange)
+TEST(it_holds_beside_the_deadline_of_the_exchange, EACH_MODE)
 {
 	static const struct sks_handler handler = { .handle = limit_both };
 	struct acc acc;
@@ -166,21 +144,4 @@ START_TEST(it_holds_beside_the_deadline_of_the_exchange)
 	peer_expect(fd, "limit 0 limit\n");
 	close(fd);
 	acc_free(&acc);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *s = suite_create("timeout");
-	TCase *tc = tcase_create("timeout");
-
-	tcase_set_timeout(tc, 60);
-	tcase_add_checked_fixture(tc, acc_setup, acc_teardown);
-	tcase_add_loop_test(tc, every_wait_in_it_ends, 0, 2);
-	tcase_add_loop_test(tc, who_is_in_time_notices_nothing, 0, 2);
-	tcase_add_loop_test(tc, an_inner_one_never_extends_an_outer_one, 0, 2);
-	tcase_add_loop_test(tc, it_holds_beside_the_deadline_of_the_exchange, 0, ACC_MODES);
-	suite_add_tcase(s, tc);
-	return run_suite(s);
 }
