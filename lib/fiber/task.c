@@ -4,7 +4,6 @@
 #include <stddef.h>
 
 _Thread_local struct sks_task *sks_task_now;
-_Thread_local int *sks_errno_place;
 static _Thread_local struct sks_task thread_task;
 
 void

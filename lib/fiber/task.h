@@ -12,7 +12,6 @@
 
 #include "base/list.h"
 
-#include <errno.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -23,7 +22,6 @@ struct sks_loop;
 struct sks_cancel {
 	atomic_int on;
 	int fd; /* an eventfd, readable from then on */
-	int lent; /* other processes have it, too: see sks_cancel_own() */
 	const struct sks_cancel *up; /* which ends them too; NULL: none */
 };
 
@@ -58,21 +56,6 @@ extern _Thread_local struct sks_task *sks_task_now
     __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 struct sks_task *sks_task_adopt_thread(void);
-
-/*
- * Where this thread's errno is, once somebody has asked for that. A child that
- * is forked then need not call libc for it, whose code it would have to map.
- */
-extern _Thread_local int *sks_errno_place
-    __attribute__((tls_model("initial-exec"), visibility("hidden")));
-
-static inline int *
-sks_errno_at(void)
-{
-	if (sks_errno_place == NULL)
-		sks_errno_place = &errno;
-	return sks_errno_place;
-}
 
 /* The task that runs now; never NULL. */
 static inline struct sks_task *

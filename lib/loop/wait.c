@@ -145,41 +145,21 @@ sks_cancel_init(struct sks_cancel *cancel)
 {
 	atomic_init(&cancel->on, 0);
 	cancel->up = NULL;
-	cancel->lent = 0;
 	cancel->fd = sks_sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return cancel->fd == -1 ? -1 : 0;
 }
 
-int
-sks_cancel_own(struct sks_cancel *cancel, unsigned int count)
-{
-	int fd = sks_sys_eventfd(count, EFD_CLOEXEC | EFD_NONBLOCK);
-	int rc;
-
-	if (fd == -1)
-		return -1;
-	rc = dup3(fd, cancel->fd, O_CLOEXEC);
-	sks_sys_close(fd);
-	if (rc == -1)
-		return -1;
-	cancel->lent = 0;
-	return 0;
-}
-
-int
+void
 sks_cancel_set(struct sks_cancel *cancel, int on)
 {
 	static const uint64_t one = 1;
 	uint64_t count;
-	int error = errno, rc = 0;
+	int error = errno;
 
 	atomic_store(&cancel->on, on);
-	if (on && cancel->lent)
-		rc = sks_cancel_own(cancel, 1);
-	else if (on)
+	if (on)
 		(void)!write(cancel->fd, &one, sizeof(one));
 	else
 		(void)!read(cancel->fd, &count, sizeof(count));
 	errno = error;
-	return rc;
 }

@@ -82,19 +82,10 @@ void sks_wait_cancel(struct sks_task *task);
 
 /*
  * The same for all threads and children whose tasks share it. init: -1 and
- * EMFILE, ENFILE or ENOMEM. set is safe in a signal handler, and keeps errno; -1:
- * it was lent, and own failed.
+ * EMFILE, ENFILE or ENOMEM. set is safe in a signal handler, and keeps errno.
  */
 int sks_cancel_init(struct sks_cancel *cancel);
-int sks_cancel_set(struct sks_cancel *cancel, int on);
-
-/*
- * A lent one is for one process of several that have its descriptor, so that
- * none of them has to make one. This puts another in its place, for this process
- * alone: when it is set, where a wait that has begun must end by the signal; and
- * before a second thread waits. -1: EMFILE, ENFILE, ENOMEM.
- */
-int sks_cancel_own(struct sks_cancel *cancel, unsigned int count);
+void sks_cancel_set(struct sks_cancel *cancel, int on);
 
 /* The two kinds; wait.c and wait_many.c pick one. */
 int sks_wait_fiber_readable(struct sks_task *task, struct sks_watch *watch, struct sks_ahead *ahead,

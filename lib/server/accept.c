@@ -106,14 +106,8 @@ find_worker(struct sks_listener *l)
 {
 	const struct sks_service *service = l->worker->service;
 	int needs_task = l->type == SOCK_DGRAM || !service->handler.client_first;
-	struct sks_worker *worker;
 
-	if (l->admission->is_open)
-		sks_executor_tidy(l->worker->executor);
-	worker = sks_admission_find_worker(l->admission, l->keeps ? l->worker : NULL, needs_task);
-	if (worker == NULL)
-		sks_executor_hurry(l->worker->executor);
-	return worker;
+	return sks_admission_find_worker(l->admission, l->keeps ? l->worker : NULL, needs_task);
 }
 
 /* 1: one more was taken or passed over; 0: no more now. */
@@ -194,10 +188,7 @@ on_input(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (l->worker->service->options.verify == NULL)
-		sks_executor_begin_batch(l->worker->executor);
 	take_some(l);
-	sks_executor_end_batch(l->worker->executor);
 }
 
 static void

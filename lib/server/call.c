@@ -78,7 +78,7 @@ sks_call_exchange(struct sks_call *call)
 	int rc;
 
 	if (!call->set_up) {
-		*sks_errno_at() = 0;
+		errno = 0;
 		if (h->setup != NULL && h->setup(&call->req) == -1) {
 			sks_children_end(task);
 			sks_call_report(call, errno);
@@ -86,7 +86,7 @@ sks_call_exchange(struct sks_call *call)
 		}
 		call->set_up = 1;
 	}
-	*sks_errno_at() = 0;
+	errno = 0;
 	rc = h->handle(&call->req);
 	sks_children_end(task);
 	if (rc == -1)

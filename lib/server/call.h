@@ -14,9 +14,9 @@
 
 #define SKS_CALL_IDLE_MOST 2 /* the first one may not have looked at its input */
 
-struct sks_executor;
-
 struct sks_call;
+struct sks_executor;
+struct sks_process;
 
 struct sks_call_ops {
 	void (*run)(struct sks_call *);   /* on the task */
@@ -36,8 +36,7 @@ struct sks_call {
 	union { /* what carries the end to the loop's own stack, or from another thread */
 		struct sks_job job;
 		struct sks_message message;
-		void *room;                /* or it runs in a child process: what the executor notes, */
-		struct sks_buf_pool *bufs; /* and there has memory for its rfile and its wfile */
+		struct sks_process *process; /* or the child process that it runs in */
 	};
 	struct sks_list link;             /* in the executor's queue or among its running; else its owner's */
 	struct sks_task *task;            /* while it runs */

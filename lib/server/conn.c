@@ -30,12 +30,11 @@ attach(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w)
 {
 	struct sks_service *service = c->worker->service;
 	struct sks_buf_pool *pool = sks_task_current()->fiber != NULL ? &c->worker->loop->bufs : NULL;
-	int in_child = c->call.executor->is_resident && !c->call.hurried;
 
 	sks_rfile_init(r, &c->transport, &c->times, &service->times, service->options.max_line);
 	sks_wfile_init(w, &c->transport, &c->times, &service->times, service->options.max_output);
-	r->pool = in_child ? &c->call.bufs[0] : pool;
-	w->pool = in_child ? &c->call.bufs[1] : pool;
+	r->pool = pool;
+	w->pool = pool;
 	r->twin = w;
 	r->watch = &c->watch;
 	r->buf = sks_connection_take_input(c);
@@ -231,10 +230,9 @@ ended(struct sks_call *call)
 			c->refused = 1;
 		c->broken = 1;
 		sks_connection_close(c);
-	} else if (call->executor->is_resident) {
-		c->transport.fd = -1; /* closed when it was handed over */
+	} else if (call->executor->is_resident)
 		sks_connection_close(c);
-	} else if (!c->kept)
+	else if (!c->kept)
 		sks_connection_linger(c);
 	else if (c->in.end > c->in.start && !c->hungry)
 		sks_connection_submit(c);
@@ -273,14 +271,12 @@ static struct sks_connection *
 new_conn(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen_t len)
 {
 	struct sks_service *service = worker->service;
-	size_t room_at = sks_connection_room_offset(worker, len);
-	struct sks_executor *executor = worker->executor;
-	struct sks_connection *c = sks_spare_get(&executor->conns, room_at + executor->room);
+	size_t state_at = sks_connection_state_offset(service, len);
+	struct sks_connection *c = sks_sys_calloc(1, state_at + service->handler.state_size);
 	struct sks_request *req;
 
 	if (c == NULL)
 		return NULL;
-	memset(c, 0, room_at);
 	c->worker = worker;
 	sks_list_init(&c->call.link);
 	c->transport = (struct sks_transport){
@@ -293,10 +289,9 @@ new_conn(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen
 	c->ahead.run = read_ahead;
 	c->call.service = service;
 	c->call.ops = &conn_ops;
-	c->call.room = (char *)c + room_at;
 	memcpy(c + 1, peer, len);
 	req = &c->call.req;
-	req->state = (char *)c + sks_connection_state_offset(service, len);
+	req->state = (char *)c + state_at;
 	req->data = service->options.data;
 	req->server = service->server;
 	req->peer = (struct sockaddr *)(c + 1);

@@ -18,11 +18,8 @@
 void
 sks_connection_free(struct sks_connection *c)
 {
-	struct sks_worker *worker = c->worker;
-
 	sks_outbox_free(c->outbox);
-	sks_spare_put(&worker->executor->conns, c,
-	    sks_connection_room_offset(worker, c->call.req.peer_len) + worker->executor->room);
+	sks_sys_free(c);
 }
 
 void
@@ -54,15 +51,14 @@ let_go(struct sks_connection *c)
 	c->transport.fd = -1;
 }
 
-/* Writes nothing that can wait: it would be a page to copy, which the child now shares. */
 void
 sks_connection_hand_over(struct sks_call *call)
 {
 	struct sks_connection *c = sks_connection_of(call);
 
-	if (c->watch.armed)
-		sks_watch_close(&c->watch);
+	sks_watch_close(&c->watch);
 	sks_sys_close(c->transport.fd);
+	c->transport.fd = -1;
 }
 
 void

@@ -54,15 +54,6 @@ sks_connection_state_offset(const struct sks_service *service, size_t peer_len)
 	return (sizeof(struct sks_connection) + peer_len + align - 1) / align * align;
 }
 
-/* Where the executor's room is, behind that. */
-static inline size_t
-sks_connection_room_offset(const struct sks_worker *worker, size_t peer_len)
-{
-	return sks_executor_room_at(worker->executor,
-	    sks_connection_state_offset(worker->service, peer_len) +
-		worker->service->handler.state_size);
-}
-
 static inline void
 sks_connection_move(struct sks_connection *c, struct sks_list *state)
 {
@@ -119,7 +110,7 @@ void sks_connection_linger(struct sks_connection *c);
 /* At once. It is gone after this, and so its memory, but for what others still hold of it. */
 void sks_connection_close(struct sks_connection *c);
 
-/* A child process has it: closes the descriptor here. Its number stays until the child's end. */
+/* A child process has the connection: closes the descriptor in this process. */
 void sks_connection_hand_over(struct sks_call *call);
 
 /* One that was not opened, or one that is gone. */

@@ -187,8 +187,7 @@ new_datagram(struct sks_worker *worker, const void *bytes, size_t n, const union
 	struct sks_service *service = worker->service;
 	size_t align = _Alignof(max_align_t);
 	size_t state_at = (sizeof(struct datagram) + align - 1) / align * align;
-	size_t room_at = sks_executor_room_at(worker->executor, state_at + service->handler.state_size);
-	size_t bytes_at = room_at + worker->executor->room;
+	size_t bytes_at = state_at + service->handler.state_size;
 	struct datagram *d = sks_sys_malloc(bytes_at + n + 1);
 
 	if (d == NULL)
@@ -202,7 +201,6 @@ new_datagram(struct sks_worker *worker, const void *bytes, size_t n, const union
 	d->peer_len = peer_len;
 	d->call.service = service;
 	d->call.ops = &datagram_ops;
-	d->call.room = (char *)d + room_at;
 	d->call.datagram = 1;
 	d->call.req = (struct sks_request){
 		.state = (char *)d + state_at,

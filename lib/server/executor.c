@@ -37,7 +37,6 @@ sks_executor_free(struct sks_executor *executor)
 		return;
 	event_del(&executor->retry);
 	sks_list_remove(&executor->give_up.link);
-	sks_spare_drain(&executor->conns);
 	executor->ops->free(executor);
 }
 
@@ -69,10 +68,7 @@ sks_executor_is_full(const struct sks_executor *executor)
 static int
 start(struct sks_executor *executor, struct sks_call *call, int now)
 {
-	if (executor->is_resident)
-		sks_list_init(&call->link);
-	else
-		sks_list_append(&executor->active, &call->link);
+	sks_list_append(&executor->active, &call->link);
 	call->start_error = 0;
 	sks_count_alone(&executor->running, 1);
 	if (executor->ops->start(executor, call, now) == 0) {
@@ -82,21 +78,6 @@ start(struct sks_executor *executor, struct sks_call *call, int now)
 	sks_count_alone(&executor->running, -1);
 	sks_list_remove(&call->link);
 	return -1;
-}
-
-void
-sks_executor_tidy(struct sks_executor *executor)
-{
-	if (executor->ops->tidy != NULL)
-		executor->ops->tidy(executor);
-}
-
-void
-sks_executor_hurry(struct sks_executor *executor)
-{
-	executor->hasty = 1;
-	if (executor->ops->hurry != NULL)
-		executor->ops->hurry(executor);
 }
 
 static void
@@ -142,7 +123,6 @@ sks_executor_submit(struct sks_executor *executor, struct sks_call *call)
 	    start(executor, call, !executor->loop->running_jobs) == 0)
 		return;
 	enqueue(executor, call);
-	sks_executor_hurry(executor);
 	wait_for_means(executor);
 }
 
@@ -161,8 +141,6 @@ start_waiting(struct sks_executor *executor)
 		wait_for_means(executor);
 		break;
 	}
-	if (sks_executor_is_contended(executor))
-		sks_executor_hurry(executor);
 }
 
 /* The one at the head goes without. */
@@ -219,7 +197,6 @@ sks_executor_done(struct sks_call *call)
 		atomic_fetch_sub(&executor->running, 1); /* before on_room looks who waits for it */
 	else
 		sks_count_alone(&executor->running, -1);
-	executor->hasty = 0; /* whoever still waits says so again */
 	sks_list_remove(&call->link);
 	call->task = NULL;
 	call->ops->ended(call); /* may free it, or submit it again behind the others */

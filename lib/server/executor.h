@@ -10,7 +10,6 @@
 #define SKS_SERVER_EXECUTOR_H
 
 #include "server/call.h"
-#include "server/spare.h"
 
 #include <stddef.h>
 
@@ -21,13 +20,6 @@ struct sks_executor_ops {
 	 * any job. 0, or -1: no means for one more task.
 	 */
 	int (*start)(struct sks_executor *, struct sks_call *, int now);
-	/*
-	 * Whose end was not told yet is told now, if that costs little; and from now
-	 * on the end of each call that runs is told at once. Both NULL where each
-	 * always is.
-	 */
-	void (*tidy)(struct sks_executor *);
-	void (*hurry)(struct sks_executor *);
 	/* Calls that rest need not: the server is leaving. May be NULL. */
 	void (*drain)(struct sks_executor *);
 	/* Every wait of the calls that run answers ECANCELED, except in finish. */
@@ -53,16 +45,12 @@ struct sks_executor {
 	const struct sks_executor_ops *ops;
 	struct sks_loop *loop;
 	int is_resident;        /* a call keeps its task to the end of the connection, and closes it */
-	size_t room;            /* bytes that it wants beside each call, at call->room */
-	int hasty;              /* somebody waits for the end of a call: until the next one */
-	uint64_t batches, batch; /* between two starts of one batch nothing of others ran; 0: who knows */
 	atomic_int open;        /* its owner's requests of all kinds, on their way to it too */
-	struct sks_spares conns; /* memory for the owner's connections; none where no process forks */
 	atomic_int running;     /* calls; changed on the loop's thread only */
 	int max_running;
 	struct sks_list queue;
 	atomic_int waiting;     /* calls in the queue */
-	struct sks_list active; /* the calls that run; those that are resident it knows by itself */
+	struct sks_list active; /* the calls that run */
 	struct event retry;     /* there was no means to run even one */
 	struct sks_job give_up; /* nor for that timer */
 	int tries;
@@ -95,34 +83,6 @@ int sks_executor_is_full(const struct sks_executor *executor);
 
 /* 1 when others wait for the place of a call that runs. */
 int sks_executor_is_contended(const struct sks_executor *executor);
-
-/* Lets the executor look for ends that it was not told of. */
-void sks_executor_tidy(struct sks_executor *executor);
-
-/* Somebody waits for the end of a call, so it must not be found late. */
-void sks_executor_hurry(struct sks_executor *executor);
-
-/* Requests that come one after the other, while no hook of the host is called. */
-static inline void
-sks_executor_begin_batch(struct sks_executor *executor)
-{
-	executor->batch = ++executor->batches;
-}
-
-static inline void
-sks_executor_end_batch(struct sks_executor *executor)
-{
-	executor->batch = 0;
-}
-
-/* Where an executor's room is in a request's memory, behind `size` bytes of other things. */
-static inline size_t
-sks_executor_room_at(const struct sks_executor *executor, size_t size)
-{
-	size_t align = executor->room > 0 ? _Alignof(max_align_t) : 1;
-
-	return (size + align - 1) / align * align;
-}
 
 /* On the task: runs the call, and sends what it has written to clients of its own. */
 void sks_executor_run(struct sks_call *call);

@@ -166,15 +166,6 @@ create_thread(struct sks_child *child)
 	return -1;
 }
 
-/* The signal that cancels a child process interrupts the wait of one of its threads only. */
-static int
-own_cancels(const struct sks_task *task)
-{
-	struct sks_cancel *cancel = task->cancel;
-
-	return cancel != NULL && cancel->lent ? sks_cancel_own(cancel, 0) : 0;
-}
-
 static int
 start_thread(struct sks_child *child)
 {
@@ -185,7 +176,7 @@ start_thread(struct sks_child *child)
 		errno = EAGAIN;
 		return -1;
 	}
-	if (own_cancels(parent) == -1 || sks_cancel_init(&child->cancel) == -1)
+	if (sks_cancel_init(&child->cancel) == -1)
 		return -1;
 	child->cancel.up = parent->cancel;
 	sks_task_init(&child->own);

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The child's side of processes mode.
+ *
+ * A child is a copy of the whole process, and most of it is not its own. It must not touch the
+ * loop: parent and child have one epoll set, so an event that the child added or deleted would
+ * be added or deleted in the parent, too. The child waits by poll(2), as a thread does.
+ *
+ * Signals that the host catches get their defaults: the host's signal handlers know nothing of
+ * a child. SIGINT, SIGTERM and SIGHUP cancel the task instead: the signal handler makes an
+ * eventfd readable that every wait of the task polls.
+ *
+ * The child leaves by _exit(2), also when the handler calls exit(3): the host's atexit(3)
+ * functions and the text in the host's stdio buffers are the host's.
+ */
+#include "server/process_child.h"
+
+#include "base/clock.h"
+#include "base/sys.h"
+#include "loop/wait.h"
+
+#include <stdio.h>
+#include <stdio_ext.h>
+
+/* Cancels the one task of this process. */
+static struct sks_cancel stop;
+
+static void
+on_stop_signal(int signo)
+{
+	(void)signo;
+	sks_cancel_set(&stop, 1);
+}
+
+/* Without a descriptor to end the waits by, a signal to stop ends the process. */
+static void
+set_stop_signals(int has_stop)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction action = { .sa_handler = has_stop ? on_stop_signal : SIG_DFL };
+	size_t i;
+
+	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		sigaction(signals[i], &action, NULL);
+}
+
+static void
+reset_signals(int has_stop, const sigset_t *mask)
+{
+	struct sigaction action;
+	int signo;
+
+	for (signo = 1; signo < NSIG; signo++)
+		if (sigaction(signo, NULL, &action) == 0 && action.sa_handler != SIG_DFL &&
+		    action.sa_handler != SIG_IGN)
+			signal(signo, SIG_DFL);
+	set_stop_signals(has_stop);
+	pthread_sigmask(SIG_SETMASK, mask, NULL);
+}
+
+void
+sks_process_child_leave(int status)
+{
+	fflush(stdout);
+	_exit(status);
+}
+
+/* on_exit(3) has it run before the atexit(3) functions of the host, and it does not return. */
+static void
+on_leave(int status, void *arg)
+{
+	(void)arg;
+	sks_process_child_leave(status);
+}
+
+void
+sks_process_child_begin(struct sks_task *task, const struct sks_cancel *cancel_all,
+    const sigset_t *mask)
+{
+	int has_stop = sks_cancel_init(&stop) == 0;
+
+	__fpurge(stdout); /* the host writes its text itself */
+	on_exit(on_leave, NULL);
+	stop.up = cancel_all;
+	sks_task_init(task);
+	task->cancel = &stop;
+	sks_task_now = task;
+	reset_signals(has_stop, mask);
+}
+
+int
+sks_process_child_rest(int fd, int drain_fd, int64_t deadline)
+{
+	struct pollfd p[2 + SKS_CANCEL_MOST] = {
+		{ .fd = fd, .events = POLLIN },
+		{ .fd = drain_fd, .events = POLLIN },
+	};
+
+	return sks_wait_thread_set(p, 2, deadline) > 0 && p[1].revents == 0;
+}
