@@ -1,22 +1,32 @@
 # bash completion for socketserverd(8)                     -*- shell-script -*-
 #
-# What handlers there are, and their options, socketserverd itself is asked.
+# What options and handlers there are, and what options these have, socketserverd
+# itself is asked.
 #
 # The line is taken apart at blanks, not by COMP_WORDS: bash takes apart words
 # with = and : in them as well, and how depends on COMP_WORDBREAKS. A reply is
 # what follows the last of those, as bash expects it.
 
-_socketserverd_with_value=' -o --option --listen --mode --workers --max-connections
-    --timeout --idle --describe '
+# PROGRAM: its options, one a line: "--idle TIME", "-o, --option NAME=VALUE"
+_socketserverd_options() {
+	"$1" --help 2>/dev/null | sed -n 's/^  \(-.*\)/\1/p' | sed 's/  .*//'
+}
 
-# The handler that these words name, if they do
+# PROGRAM: those that take a value, with a blank around each
+_socketserverd_with_value() {
+	printf ' %s ' $(_socketserverd_options "$1" | sed -n 's/ [A-Z].*//; t p; d; :p s/,//; p')
+}
+
+# PROGRAM WORD...: the handler that these words name, if they do
 _socketserverd_handler() {
-	local word skip=
+	local word skip= with_value
 
+	with_value=$(_socketserverd_with_value "$1")
+	shift
 	for word; do
 		if [[ $skip ]]; then
 			skip=
-		elif [[ $_socketserverd_with_value == *" $word "* ]]; then
+		elif [[ $with_value == *" $word "* ]]; then
 			skip=1
 		elif [[ $word != -* ]]; then
 			printf '%s\n' "$word"
@@ -54,7 +64,7 @@ _socketserverd() {
 	case $before in
 	-o|--option)
 		[[ $word == *=* ]] || mapfile -t COMPREPLY < <(compgen -W \
-		    "$(_socketserverd_keys "$program" "$(_socketserverd_handler "${all[@]:1}")")" -- "$word")
+		    "$(_socketserverd_keys "$program" "$(_socketserverd_handler "$program" "${all[@]:1}")")" -- "$word")
 		compopt -o nospace 2>/dev/null ;;
 	--listen)
 		case $word in
@@ -66,15 +76,15 @@ _socketserverd() {
 		compopt -o nospace 2>/dev/null ;;
 	--mode)
 		mapfile -t COMPREPLY < <(compgen -W "fibers serial threads processes" -- "$word") ;;
-	--workers|--max-connections|--timeout|--idle) ;;
 	--describe)
 		mapfile -t COMPREPLY < <(_socketserverd_handlers "$program" "$word") ;;
 	*)
-		if [[ $word == -* ]]; then
-			mapfile -t COMPREPLY < <(compgen -W "-o --check --describe --help --idle \
-			    --list-handlers --listen --max-connections --mode --option --timeout \
-			    --version --workers" -- "$word")
-		elif [[ -z $(_socketserverd_handler "${words[@]:1:${#words[@]} - 2}") ]]; then
+		if [[ -n $before && $(_socketserverd_with_value "$program") == *" $before "* ]]; then
+			: # a number, or a time
+		elif [[ $word == -* ]]; then
+			mapfile -t COMPREPLY < <(compgen -W \
+			    "$(_socketserverd_options "$program" | tr ', ' '\n\n' | grep '^-')" -- "$word")
+		elif [[ -z $(_socketserverd_handler "$program" "${words[@]:1:${#words[@]} - 2}") ]]; then
 			mapfile -t COMPREPLY < <(_socketserverd_handlers "$program" "$word")
 			[[ ${COMPREPLY[0]-} != */ ]] || compopt -o nospace 2>/dev/null
 		fi ;;

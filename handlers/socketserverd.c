@@ -29,42 +29,17 @@ struct settings {
 	struct sks_options server;
 };
 
-static const char *const modes[] = {
-	[SKS_FIBERS] = "fibers",
-	[SKS_SERIAL] = "serial",
-	[SKS_THREADS] = "threads",
-	[SKS_PROCESSES] = "processes",
-};
+enum { CHECK = 1, DESCRIBE, HELP, LIST, LISTEN, VERSION,
+	SERVER = 256 /* and those after it: the options of a server, by their number */ };
 
-/* The options that are numbers, read as those of plugins are. */
-static const struct sks_plugin_option numbers[] = {
-	{ .name = "workers", .type = SKS_OPTION_INTEGER, .max = 1024,
-	    SKS_OPTION_AT(struct sks_options, workers) },
-	{ .name = "max-connections", .type = SKS_OPTION_INTEGER, .min = 1, .max = 10000000,
-	    SKS_OPTION_AT(struct sks_options, max_connections) },
-	{ .name = "timeout", .type = SKS_OPTION_DURATION,
-	    SKS_OPTION_AT(struct sks_options, timeout_ms) },
-	{ .name = "idle", .type = SKS_OPTION_DURATION,
-	    SKS_OPTION_AT(struct sks_options, idle_ms) },
-};
-
-enum { WORKERS, MAX_CONNECTIONS, TIMEOUT, IDLE, /* as in numbers */
-	CHECK, DESCRIBE, HELP, LIST, LISTEN, MODE, VERSION };
-
-static const struct option table[] = {
+static const struct option own[] = {
 	{ "check", no_argument, NULL, CHECK },
 	{ "describe", required_argument, NULL, DESCRIBE },
 	{ "help", no_argument, NULL, HELP },
-	{ "idle", required_argument, NULL, IDLE },
 	{ "list-handlers", no_argument, NULL, LIST },
 	{ "listen", required_argument, NULL, LISTEN },
-	{ "max-connections", required_argument, NULL, MAX_CONNECTIONS },
-	{ "mode", required_argument, NULL, MODE },
 	{ "option", required_argument, NULL, 'o' },
-	{ "timeout", required_argument, NULL, TIMEOUT },
 	{ "version", no_argument, NULL, VERSION },
-	{ "workers", required_argument, NULL, WORKERS },
-	{ 0 },
 };
 
 /* -- what only tells something -- */
@@ -72,6 +47,10 @@ static const struct option table[] = {
 static void
 help(void)
 {
+	char *options = sks_options_describe();
+
+	if (options == NULL)
+		err(EXIT_FAILURE, "help");
 	fputs("usage: socketserverd [OPTIONS] HANDLER\n\n"
 	    "Serves a handler: a name (see --list-handlers), or the path of its file with a\n"
 	    "slash. Names are looked for in the folders of $SOCKETSERVER_HANDLERS, then where\n"
@@ -82,18 +61,17 @@ help(void)
 	    "                       of LISTEN_FDS (the handler's own port, localhost only)\n"
 	    "  -o, --option NAME=VALUE\n"
 	    "                       an option of the handler (see --describe)\n"
-	    "  --mode MODE          fibers, serial, threads, processes (the handler's own)\n"
-	    "  --workers N          event loops, each on a thread (1); 0: one for each core\n"
-	    "  --max-connections N  open at once; more wait (10000, or half the open files)\n"
-	    "  --timeout TIME       of a slow client, as 500ms, 30s, 5m (30s); 0: none\n"
-	    "  --idle TIME          of a silent client (60s); 0: none\n"
 	    "  --check              loads, reads all options, binds, and ends\n"
 	    "  --list-handlers      the handlers that are found, and what they do\n"
 	    "  --describe HANDLER   what it serves, its modes and options\n"
 	    "  --version, --help\n\n"
-	    "SIGINT or SIGTERM ends it: running requests may go on for 10 seconds, a second\n"
+	    "Options of the server, with their defaults; the mode is the handler's own. A TIME\n"
+	    "is 500ms, 30s or 5m, a SIZE 100, 64k or 1G.\n\n", stdout);
+	fputs(options, stdout);
+	fputs("\nSIGINT or SIGTERM ends it: running requests may go on for 10 seconds, a second\n"
 	    "signal ends them at once. SIGHUP is reserved. Exit codes: 0, 1 for an error, 2\n"
 	    "for a wrong use.\n", stdout);
+	free(options);
 }
 
 static const int crashes[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
@@ -189,51 +167,26 @@ append(const char **to, const char *text)
 	*to = text;
 }
 
-static int
-mode(const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < COUNT(modes); i++)
-		if (strcmp(modes[i], name) == 0)
-			return (int)i;
-	errx(USAGE, "--mode: %s: not a mode (fibers, serial, threads, processes)", name);
-}
-
 static void
-number(struct sks_options *o, int which, const char *text)
+take_for_server(struct settings *s, const char *name, const char *value)
 {
-	char why[160], *kept;
+	char why[160];
 
-	if (sks_option_parse(&numbers[which], text, o, &kept, why, sizeof(why)) == -1)
-		errx(USAGE, "--%s: %s", numbers[which].name, why);
-	if (which == WORKERS && o->workers == 0)
-		o->workers = SKS_AUTO;
-	if (which == TIMEOUT && o->timeout_ms == 0)
-		o->timeout_ms = SKS_OFF;
-	if (which == IDLE && o->idle_ms == 0)
-		o->idle_ms = SKS_OFF;
+	if (sks_options_set(&s->server, name, value, why, sizeof(why)) == -1)
+		errx(USAGE, "--%s: %s", name, why);
+	if (strcmp(name, "mode") == 0)
+		s->mode_given = 1;
 }
 
 static void
 take(struct settings *s, int option, const char *value)
 {
 	switch (option) {
-	case WORKERS:
-	case MAX_CONNECTIONS:
-	case TIMEOUT:
-	case IDLE:
-		number(&s->server, option, value);
-		break;
 	case CHECK:
 		s->check = 1;
 		break;
 	case LISTEN:
 		append(s->addresses, value);
-		break;
-	case MODE:
-		s->server.mode = mode(value);
-		s->mode_given = 1;
 		break;
 	case 'o':
 		append(s->options, value);
@@ -249,13 +202,35 @@ take(struct settings *s, int option, const char *value)
 		printf("socketserverd %s\n", sks_version());
 		leave(EXIT_SUCCESS);
 	default:
-		exit(USAGE); /* getopt_long has said why */
+		if (option < SERVER)
+			exit(USAGE); /* getopt_long has said why */
+		take_for_server(s, sks_options_name((unsigned int)(option - SERVER)), value);
 	}
+}
+
+/* Our own and those of a server, up to one without a name. */
+static struct option *
+all_options(void)
+{
+	struct option *all;
+	unsigned int n = 0, i;
+
+	while (sks_options_name(n) != NULL)
+		n++;
+	all = calloc(COUNT(own) + n + 1, sizeof(*all));
+	if (all == NULL)
+		err(EXIT_FAILURE, "command line");
+	memcpy(all, own, sizeof(own));
+	for (i = 0; i < n; i++)
+		all[COUNT(own) + i] = (struct option){ sks_options_name(i), required_argument, NULL,
+			SERVER + (int)i };
+	return all;
 }
 
 static void
 parse(struct settings *s, int argc, char **argv)
 {
+	struct option *known = all_options();
 	int option;
 
 	/* Room for the default, and for NULL. */
@@ -263,8 +238,9 @@ parse(struct settings *s, int argc, char **argv)
 	s->options = calloc((size_t)argc + 1, sizeof(*s->options));
 	if (s->addresses == NULL || s->options == NULL)
 		err(EXIT_FAILURE, "command line");
-	while ((option = getopt_long(argc, argv, "o:", table, NULL)) != -1)
+	while ((option = getopt_long(argc, argv, "o:", known, NULL)) != -1)
 		take(s, option, optarg);
+	free(known);
 	if (optind == argc)
 		errx(USAGE, "which handler? (see --help and --list-handlers)");
 	if (optind + 1 < argc)

@@ -117,6 +117,23 @@ SKS_API int sks_option_parse(const struct sks_plugin_option *option, const char 
     char **kept, char *why, size_t size);
 
 /*
+ * The options of a server that a program may take from its command line, by the
+ * names that they have there: "timeout" for timeout_ms. Of the i-th (0, 1, ...) the
+ * name; NULL: there are no more.
+ */
+SKS_API const char *sks_options_name(unsigned int i);
+
+/*
+ * A line for each of them with its help and its default: "  --idle TIME ...". The
+ * caller frees it with free(3). NULL: ENOMEM.
+ */
+SKS_API char *sks_options_describe(void);
+
+/* See sks_options_set(). */
+SKS_API int sks_options_set_abi(struct sks_options *options, size_t options_size,
+    const char *name, const char *text, char *why, size_t size);
+
+/*
  * Sockets that a service manager opened (LISTEN_FDS, LISTEN_PID and
  * LISTEN_FDNAMES, see sd_listen_fds(3)): the server listens on those of that
  * name, or on all when name is "" or NULL. It owns them from here on; none is
@@ -148,6 +165,18 @@ SKS_API void sks_server_log_addresses(const struct sks_server *server);
 
 /* A line in the log: what the server has done since it was made. */
 SKS_API void sks_server_log_statistics(const struct sks_server *server);
+
+/*
+ * Sets the option of that name from its text: a mode by its name, a time as "30s",
+ * a size as "64k", yes or no; 0 of a time is SKS_OFF, of "workers" SKS_AUTO. 0, or
+ * -1: EINVAL, and why in the `size` bytes at why ("5x: not a number"). Logs nothing.
+ */
+static inline int
+sks_options_set(struct sks_options *options, const char *name, const char *text, char *why,
+    size_t size)
+{
+	return sks_options_set_abi(options, sizeof(*options), name, text, why, size);
+}
 
 #ifndef __cplusplus
 /*

@@ -23,12 +23,12 @@
 #define OPTIONS(X) \
 	X(mode, MODE, 0, SKS_FIBERS, SKS_PROCESSES, "mode", \
 	    "where the handler runs") \
-	X(workers, COUNT, 1, 1, 1024, "workers", \
+	X(workers, COUNT, 1, SKS_AUTO, 1024, "workers", \
 	    "event loops, each on a thread; 0: one for each core") \
 	X(backlog, COUNT, SOMAXCONN, 1, INT_MAX, "backlog", \
 	    "clients that wait to be accepted") \
 	X(max_connections, COUNT, CONNECTIONS_DEFAULT, 1, INT_MAX, "max-connections", \
-	    "open at once; more wait") \
+	    "open at once, or half the open files; more wait") \
 	X(max_running, COUNT, 0, 1, INT_MAX, "max-running", \
 	    "in their handler at once; threads: 256, processes: 64") \
 	X(idle_ms, TIME, 60000, SKS_OFF, INT_MAX, "idle", \

@@ -346,7 +346,7 @@ refused "an unknown option" 2 "unrecognized option '--nonsense'" echo --nonsense
 refused "a mode that is none" 2 "--mode: fibres: not a mode" echo --mode fibres
 refused "workers that are none" 2 "--workers: x: not a number" echo --workers x
 refused "too many workers" 2 "--workers: 1025: must be 0 to 1024" echo --workers 1025
-refused "no connections" 2 "--max-connections: 0: must be 1 to 10000000" echo --max-connections 0
+refused "no connections" 2 "--max-connections: 0: must be 1 to 2147483647" echo --max-connections 0
 refused "a time without a unit" 2 "--timeout: 5: not a time (as 500ms, 30s, 5m, 1h)" echo --timeout 5
 refused "a mode and workers that do not go together" 1 "not with processes" \
     echo --mode processes --workers 2 --listen 127.0.0.1:0

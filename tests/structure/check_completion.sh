@@ -48,7 +48,7 @@ if ! command -v bash >/dev/null; then
 else
 	names=$(cd handlers && printf '%s\n' *.so | sed 's/\.so$//' | sort | tr '\n' ' ')
 	options=$("$daemon" --help | sed -n 's/^  \(-.*\)/\1/p' |
-	    grep -o -E '(^|[ ,])--?[a-z][a-z-]*' | tr -d ' ,' | LC_ALL=C sort -u | tr '\n' ' ')
+	    grep -o -E '(^|[ ,])--?[a-z][a-z0-9-]*' | tr -d ' ,' | LC_ALL=C sort -u | tr '\n' ' ')
 	export LC_ALL=C
 	offers "-" "${options% }"
 	offers "--mo" "--mode"
