@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The short forms: a server for one address, and a whole server program.
+ * The short forms: a server for one address (Python's TCPServer and UDPServer), and
+ * a whole server program.
  */
-#include "server/simple.h"
-
 #include "base/addr.h"
 #include "base/log.h"
 #include "server/server.h"
@@ -12,9 +11,13 @@
 #include <stdio.h>
 #include <string.h>
 
-struct sks_server *
-sks_simple_server_new(const char *address, int type, const struct sks_handler *handler,
-    size_t handler_size, const struct sks_options *options, size_t options_size)
+/*
+ * An address without a scheme is taken as tcp: or udp: by type. NULL: EINVAL also for
+ * an address of the other type.
+ */
+static struct sks_server *
+new_server(const char *address, int type, const struct sks_handler *handler, size_t handler_size,
+    const struct sks_options *options, size_t options_size)
 {
 	const struct sks_scheme *scheme = sks_scheme_of(address);
 	struct sks_server *server;
@@ -38,6 +41,20 @@ sks_simple_server_new(const char *address, int type, const struct sks_handler *h
 	sks_server_free(server);
 	errno = error;
 	return NULL;
+}
+
+struct sks_server *
+sks_tcp_server_new_abi(const char *address, const struct sks_handler *handler,
+    size_t handler_size, const struct sks_options *options, size_t options_size)
+{
+	return new_server(address, SOCK_STREAM, handler, handler_size, options, options_size);
+}
+
+struct sks_server *
+sks_udp_server_new_abi(const char *address, const struct sks_handler *handler,
+    size_t handler_size, const struct sks_options *options, size_t options_size)
+{
+	return new_server(address, SOCK_DGRAM, handler, handler_size, options, options_size);
 }
 
 int
