@@ -89,7 +89,7 @@ on_error(struct sks_listener *l, int error)
 {
 	switch (judge(error)) {
 	case PASS_OVER:
-		sks_count(&l->worker->service->refused, 1);
+		sks_count(l->worker->service, refused, 1);
 		break;
 	case PAUSE:
 		back_off(l, error);

@@ -19,7 +19,7 @@ log_error(struct sks_call *call, int error)
 {
 	char peer[SKS_ADDR_TEXT];
 
-	sks_log_limited(&call->service->errors, SKS_LOG_LINES, "%s: %s: %s",
+	sks_log_limited(&call->service->shared->errors, SKS_LOG_LINES, "%s: %s: %s",
 	    call->service->handler.name, sks_peer(&call->req, peer, sizeof(peer)),
 	    error != 0 ? strerror(error) : "failed without errno");
 }
@@ -28,7 +28,7 @@ static void
 count_failure(struct sks_call *call)
 {
 	if (!call->failed)
-		sks_count(&call->service->failed, 1);
+		sks_count(call->service, failed, 1);
 	call->failed = 1;
 }
 

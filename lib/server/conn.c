@@ -220,7 +220,7 @@ ended(struct sks_call *call)
 	struct sks_connection *c = sks_connection_of(call);
 
 	if (call->start_error != 0) {
-		sks_log_limited(&call->service->errors, SKS_LOG_LINES, "%s: cannot run the handler: %s",
+		sks_log_limited(&call->service->shared->errors, SKS_LOG_LINES, "%s: cannot run the handler: %s",
 		    call->service->handler.name, strerror(call->start_error));
 		if (call->set_up) { /* finish is owed; here, where it cannot wait */
 			c->only_finish = 1;
@@ -304,8 +304,8 @@ new_conn(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen
 static void
 refuse(struct sks_worker *worker, int fd)
 {
-	sks_count(&worker->service->refused, 1);
-	sks_log_limited(&worker->service->errors, SKS_LOG_LINES, "%s: no memory for a connection",
+	sks_count(worker->service, refused, 1);
+	sks_log_limited(&worker->service->shared->errors, SKS_LOG_LINES, "%s: no memory for a connection",
 	    worker->service->handler.name);
 	sks_sys_close(fd);
 	sks_worker_release(worker);
@@ -321,7 +321,7 @@ open_here(struct sks_worker *worker, int fd, const struct sockaddr *peer, sockle
 		sks_connection_free(c);
 		c = NULL;
 	}
-	sks_count(&service->shared->accepted, 1);
+	sks_count_shared(service, accepted, 1);
 	if (c == NULL) {
 		refuse(worker, fd);
 		return;

@@ -69,11 +69,14 @@ sks_connection_close(struct sks_connection *c)
 	if (c->parked)
 		sks_connection_unpark(c);
 	if (c->lingering)
-		sks_count(&worker->service->lingering, -1);
+		sks_count_alone(&worker->lingering_count, -1);
 	let_go(c);
 	sks_list_remove(&c->call.link);
 	c->closed = 1;
-	sks_count(c->refused ? &worker->service->refused : &worker->service->shared->finished, 1);
+	if (c->refused)
+		sks_count(worker->service, refused, 1);
+	else
+		sks_count_shared(worker->service, finished, 1);
 	if (!sks_outbox_is_told(c->outbox))
 		sks_connection_free(c);
 	sks_worker_release(worker);
@@ -198,7 +201,7 @@ sks_connection_linger(struct sks_connection *c)
 {
 	sks_connection_move(c, &c->worker->lingering);
 	c->lingering = 1;
-	sks_count(&c->worker->service->lingering, 1);
+	sks_count_alone(&c->worker->lingering_count, 1);
 	drop_input(c);
 	if (c->broken || sks_outbox_is_empty(c->outbox)) {
 		shut_down(c);

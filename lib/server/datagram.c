@@ -158,18 +158,18 @@ ended(struct sks_call *call)
 	struct datagram *d = sks_container_of(call, struct datagram, call);
 
 	if (call->start_error != 0) {
-		sks_log_limited(&call->service->errors, SKS_LOG_LINES, "%s: cannot run the handler: %s",
+		sks_log_limited(&call->service->shared->errors, SKS_LOG_LINES, "%s: cannot run the handler: %s",
 		    call->service->handler.name, strerror(call->start_error));
-		sks_count(&call->service->dropped, 1);
+		sks_count(call->service, dropped, 1);
 	} else
-		sks_count(&call->service->shared->finished, 1);
+		sks_count_shared(call->service, finished, 1);
 	release(d);
 }
 
 static void
 drop(struct sks_call *call)
 {
-	sks_count(&call->service->dropped, 1);
+	sks_count(call->service, dropped, 1);
 	release(sks_container_of(call, struct datagram, call));
 }
 
@@ -234,7 +234,7 @@ read_control(struct datagram *d, struct msghdr *msg, unsigned int *lost)
 			unsigned int total;
 
 			memcpy(&total, CMSG_DATA(c), sizeof(total));
-			sks_count(&d->worker->service->dropped, (int)(total - *lost));
+			sks_count(d->worker->service, dropped, (int)(total - *lost));
 			*lost = total;
 		}
 	}
@@ -275,18 +275,18 @@ serve(struct sks_worker *worker, int fd, struct msghdr *msg, size_t n, unsigned 
 	struct sks_service *service = worker->service;
 	struct datagram *d;
 
-	sks_count(&service->datagrams, 1);
+	sks_count(service, datagrams, 1);
 	if (msg->msg_flags & MSG_TRUNC) {
-		sks_count(&service->truncated, 1);
+		sks_count(service, truncated, 1);
 		if (!service->options.keep_truncated) {
-			sks_count(&service->dropped, 1);
+			sks_count(service, dropped, 1);
 			return 2;
 		}
 	}
 	d = new_datagram(worker, msg->msg_iov->iov_base, n, msg->msg_name, msg->msg_namelen);
 	if (d == NULL) {
-		sks_count(&service->dropped, 1);
-		sks_log_limited(&service->errors, SKS_LOG_LINES, "%s: no memory for a datagram",
+		sks_count(service, dropped, 1);
+		sks_log_limited(&service->shared->errors, SKS_LOG_LINES, "%s: no memory for a datagram",
 		    service->handler.name);
 		return 2;
 	}
@@ -296,8 +296,8 @@ serve(struct sks_worker *worker, int fd, struct msghdr *msg, size_t n, unsigned 
 	read_control(d, msg, lost);
 	atomic_fetch_add_explicit(&service->shared->traffic.in, n, memory_order_relaxed);
 	if (service->options.verify != NULL && !service->options.verify(&d->call.req)) {
-		sks_count(&service->refused, 1);
-		sks_count(&service->dropped, 1);
+		sks_count(service, refused, 1);
+		sks_count(service, dropped, 1);
 		release(d);
 		return 1;
 	}

@@ -57,7 +57,7 @@ report_crash(const struct sks_call *call, int signo)
 {
 	char peer[SKS_ADDR_TEXT];
 
-	sks_log_limited(&call->service->errors, SKS_LOG_LINES, "%s: %s: killed by signal %d (%s)",
+	sks_log_limited(&call->service->shared->errors, SKS_LOG_LINES, "%s: %s: killed by signal %d (%s)",
 	    call->service->handler.name, sks_peer(&call->req, peer, sizeof(peer)), signo,
 	    strsignal(signo));
 }
@@ -83,7 +83,7 @@ process_ended(struct sks_process *process, const siginfo_t *info)
 		report_crash(call, info->si_status);
 	if (info->si_code != CLD_EXITED || info->si_status != 0) {
 		call->failed = 1;
-		sks_count(&call->service->failed, 1);
+		sks_count(call->service, failed, 1);
 	}
 	sks_executor_done(call);
 }

@@ -46,27 +46,17 @@ int
 sks_server_stats_abi(const struct sks_server *server, struct sks_stats *stats, size_t size)
 {
 	const struct sks_service *s = &server->service;
-	struct sks_stats now = {
-		.accepted = atomic_load(&s->shared->accepted),
-		.lingering = atomic_load(&s->lingering),
-		.finished = atomic_load(&s->shared->finished),
-		.failed = atomic_load(&s->failed),
-		.refused = atomic_load(&s->refused),
-		.datagrams = atomic_load(&s->datagrams),
-		.truncated = atomic_load(&s->truncated),
-		.dropped = atomic_load(&s->dropped),
-		.blocked = atomic_load(&s->blocked),
-		.bytes_in = atomic_load(&s->shared->traffic.in),
-		.bytes_out = atomic_load(&s->shared->traffic.out),
-	};
+	struct sks_stats now;
 	int i;
 
+	sks_counters_read(&s->counters, s->shared, &now);
 	for (i = 0; i < s->options.workers; i++) {
 		const struct sks_worker *worker = &server->workers[i];
 
 		now.active += (uint64_t)(atomic_load(&worker->executor->running) +
 		    atomic_load(&worker->executor->waiting));
 		now.parked += (uint64_t)atomic_load(&worker->parked_count);
+		now.lingering += (uint64_t)atomic_load(&worker->lingering_count);
 	}
 	/* A newer caller's further counters are zero: this library does not count them. */
 	memset(stats, 0, size);

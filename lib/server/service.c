@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/service.h"
 
-#include "base/sys.h"
+#include "base/log.h"
 #include "server/options.h"
 
 #include <assert.h>
@@ -39,13 +39,9 @@ sks_service_init(struct sks_service *service, const struct sks_handler *handler,
 		return -1;
 	if (h->stack_size != 0)
 		o->stack_size = h->stack_size;
-	service->shared = sks_sys_mmap(NULL, sizeof(*service->shared), PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (service->shared == MAP_FAILED) {
-		service->shared = NULL;
-		errno = ENOMEM;
+	service->shared = sks_shared_new();
+	if (service->shared == NULL)
 		return -1;
-	}
 	service->times = (struct sks_times){
 		.idle_ms = o->idle_ms,
 		.read_ms = o->timeout_ms,
@@ -57,7 +53,6 @@ sks_service_init(struct sks_service *service, const struct sks_handler *handler,
 void
 sks_service_end(struct sks_service *service)
 {
-	if (service->shared != NULL)
-		(void)sks_sys_munmap(service->shared, sizeof(*service->shared));
+	sks_shared_free(service->shared);
 	service->shared = NULL;
 }

@@ -135,12 +135,12 @@ on_stuck(void *arg, const struct sks_stuck *stuck)
 	struct sks_service *service = ((struct sks_worker *)arg)->service;
 
 	if (!stuck->again)
-		sks_count(&service->blocked, 1);
+		sks_count(service, blocked, 1);
 	if (stuck->still)
 		sks_logf("handler %s serving %s has kept its loop for %lld ms and still does",
 		    stuck->name, stuck->peer, (long long)stuck->ms);
 	else
-		sks_log_limited(&service->blocks, 1, "handler %s serving %s kept its loop for %lld ms",
+		sks_log_limited(&service->shared->blocks, 1, "handler %s serving %s kept its loop for %lld ms",
 		    stuck->name, stuck->peer, (long long)stuck->ms);
 }
 

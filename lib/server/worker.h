@@ -33,7 +33,8 @@ struct sks_worker {
 	struct sks_list lingering; /* connections being flushed and closed */
 	struct sks_list listeners; /* on its loop */
 	atomic_int accepts;        /* it may take something from them; 0 is its own word only */
-	atomic_int parked_count;   /* changed by its own thread only */
+	atomic_int parked_count;   /* these two are changed by its own thread only */
+	atomic_int lingering_count;
 	atomic_int order;
 	int obeyed;                /* the last order acted upon */
 	int has_thread;

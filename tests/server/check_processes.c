@@ -5,6 +5,8 @@
  */
 #include "acceptance.h"
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "base/sys.h"
 #include "fiber/context.h"
 
@@ -862,6 +864,34 @@ TEST(there_is_one_loop)
 }
 
 /* -- what it shares with the server -- */
+
+static void
+count_line(const char *line, void *arg)
+{
+	(void)line;
+	(void)arg;
+	atomic_fetch_add(&seen->note, 1);
+}
+
+#define FAILURES 40
+
+/* A child is a copy, and a limit that is copied with it would be new in each. */
+TEST(children_share_the_limit_of_log_lines)
+{
+	int64_t second = sks_clock_ms() / 1000;
+	struct acc acc;
+	int i;
+
+	serve(&acc, &acc_script, NULL);
+	sks_set_log(count_line, NULL);
+	for (i = 0; i < FAILURES; i++)
+		acc_ask(&acc, "f\n", "");
+	ck_eventually(acc_stats(&acc).failed == FAILURES);
+	second = sks_clock_ms() / 1000 - second;
+	ck_assert_int_ge(seen->note, 1);
+	ck_assert_int_le(seen->note, (int)(second + 1) * SKS_LOG_LINES);
+	acc_free(&acc);
+}
 
 static int
 tell_accepted(struct sks_request *req)

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * counters.h - what a server counts, and the page that it shares with its children.
+ *
+ * A counter is a member of struct sks_stats: sks_count(service, failed, 1) is all
+ * there is to counting it. Those that are counted with sks_count_shared() go on in
+ * child processes, as sks_server_stats() says; a child has a copy of the others.
+ */
+#ifndef SKS_SERVER_COUNTERS_H
+#define SKS_SERVER_COUNTERS_H
+
+#include "base/log.h"
+#include "stream/transport.h"
+
+#include <socketserver/server.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+/* One for each member of struct sks_stats, in its order. Any thread may add to them. */
+struct sks_counters {
+	_Atomic uint64_t n[sizeof(struct sks_stats) / sizeof(uint64_t)];
+};
+
+#define SKS_COUNTER(counters, member) \
+	(&(counters)->n[offsetof(struct sks_stats, member) / sizeof(uint64_t)])
+
+#define sks_count(service, member, change) \
+	sks_counter_add(SKS_COUNTER(&(service)->counters, member), change)
+#define sks_count_shared(service, member, change) \
+	sks_counter_add(SKS_COUNTER(&(service)->shared->counters, member), change)
+
+static inline void
+sks_counter_add(_Atomic uint64_t *counter, int change)
+{
+	atomic_fetch_add_explicit(counter, (uint64_t)(int64_t)change, memory_order_relaxed);
+}
+
+/* For a number that only one thread changes, while others read it: no lock is needed. */
+static inline void
+sks_count_alone(atomic_int *number, int change)
+{
+	atomic_store_explicit(number,
+	    atomic_load_explicit(number, memory_order_relaxed) + change, memory_order_relaxed);
+}
+
+/* In memory that child processes share. */
+struct sks_shared {
+	struct sks_counters counters;
+	struct sks_traffic traffic;  /* bytes_in and bytes_out */
+	struct sks_log_limit errors; /* of lines about requests that failed */
+	struct sks_log_limit blocks; /* of lines about handlers that keep their loop */
+	atomic_int draining;
+	atomic_int stop;   /* shutdowns that were asked for: 1, or 2 for at once */
+	atomic_int places; /* of max_connections that are taken: by the requests of all workers,
+	                      and by what they are just accepting */
+};
+
+/* NULL: ENOMEM. */
+struct sks_shared *sks_shared_new(void);
+
+/* NULL is fine. */
+void sks_shared_free(struct sks_shared *shared);
+
+/* Fills in the counters; what is not counted but looked up is 0. Any thread may call it. */
+void sks_counters_read(const struct sks_counters *own, const struct sks_shared *shared,
+    struct sks_stats *stats);
+
+#endif
