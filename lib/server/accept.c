@@ -13,7 +13,7 @@
 
 #include "base/log.h"
 #include "base/sys.h"
-#include "server/conn.h"
+#include "server/connection.h"
 #include "server/datagram.h"
 
 #include <errno.h>
@@ -137,7 +137,7 @@ take_connection(struct sks_listener *l, struct sks_worker *worker)
 	if (l->backoff_ms != 0)
 		l->backoff_ms = 0;
 	sks_worker_take(worker);
-	sks_conn_open(worker, fd, &peer.any, (socklen_t)sks_min(len, sizeof(peer)));
+	sks_connection_open(worker, fd, &peer.any, (socklen_t)sks_min(len, sizeof(peer)));
 	return 1;
 }
 

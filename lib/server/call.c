@@ -57,6 +57,21 @@ sks_call_log_lost(struct sks_call *call, int error)
 }
 
 void
+sks_call_log_unsent(struct sks_call *call, int error)
+{
+	if (!call->failed && !call->aborted)
+		sks_call_log_lost(call, error);
+}
+
+void
+sks_call_log_not_run(struct sks_call *call)
+{
+	sks_log_limited(&call->service->shared->errors, SKS_LOG_LINES,
+	    "%s: cannot run the handler: %s", call->service->handler.name,
+	    strerror(call->start_error));
+}
+
+void
 sks_call_report(struct sks_call *call, int error)
 {
 	if (is_silent_reset(call, error))
@@ -77,14 +92,14 @@ sks_call_exchange(struct sks_call *call)
 	uint64_t taken = r->taken;
 	int rc;
 
-	if (!call->set_up) {
+	if (call->state == SKS_CALL_NEW) {
 		errno = 0;
 		if (h->setup != NULL && h->setup(&call->req) == -1) {
 			sks_children_end(task);
 			sks_call_report(call, errno);
 			return -1;
 		}
-		call->set_up = 1;
+		call->state = SKS_CALL_SET_UP;
 	}
 	errno = 0;
 	rc = h->handle(&call->req);
@@ -100,7 +115,7 @@ sks_call_exchange(struct sks_call *call)
 }
 
 int
-sks_call_gets_more(struct sks_call *call)
+sks_call_get_more(struct sks_call *call)
 {
 	struct sks_rfile *r = call->req.rfile;
 	size_t have = sks_buf_length(&r->buf);
@@ -115,17 +130,15 @@ sks_call_finish(struct sks_call *call)
 {
 	const struct sks_handler *h = &call->service->handler;
 	struct sks_task *task = sks_task_current();
+	int is_due = call->state == SKS_CALL_SET_UP && h->finish != NULL;
 
 	/* A cancellation ends with handle: what finish writes should still go out. */
-	call->finishing = 1;
+	call->state = SKS_CALL_FINISHING;
 	atomic_store(&task->cancelled, 0);
 	task->cancel = NULL;
-	if (!call->set_up)
+	if (!is_due)
 		return;
-	call->set_up = 0;
-	if (h->finish == NULL)
-		return;
-	sks_task_limit(task, sks_clock_after(call->hurried || call->service->hurry ?
+	sks_task_limit(task, sks_clock_after(call->must_not_wait || call->service->freeing ?
 		0 : call->service->options.linger_ms), SKS_NEVER);
 	h->finish(&call->req);
 	sks_children_end(task);
@@ -143,7 +156,7 @@ sks_deadline(struct sks_request *req, int ms)
 {
 	struct sks_task *task = sks_task_current();
 
-	if (!sks_call_of(req)->finishing)
+	if (sks_call_of(req)->state != SKS_CALL_FINISHING)
 		sks_task_limit(task, sks_clock_after(ms > 0 ? ms : -1), task->scope);
 }
 

@@ -20,12 +20,21 @@ struct sks_process;
 
 struct sks_call_ops {
 	void (*run)(struct sks_call *);   /* on the task */
+	void (*run_resident)(struct sks_call *); /* instead of it, on the one task of a child process,
+	                                     which serves it to its end */
 	void (*ended)(struct sks_call *); /* on the loop, after run, or instead of it (start_error) */
 	void (*handed_over)(struct sks_call *); /* on the loop: a child process has it; may be NULL */
 	void (*end)(struct sks_call *);   /* on the loop, while it does not run: brings the request
 	                                     to its end; a handler that was set up still finishes */
 	void (*close)(struct sks_call *); /* on the loop, while it does not run: frees the request
 	                                     as it is */
+};
+
+/* How far its handler is. */
+enum sks_call_state {
+	SKS_CALL_NEW,
+	SKS_CALL_SET_UP,   /* setup held, so finish is due */
+	SKS_CALL_FINISHING /* in finish, or through: it is not cancelled any more, but has linger_ms */
 };
 
 struct sks_call {
@@ -41,14 +50,13 @@ struct sks_call {
 	struct sks_list link;             /* in the executor's queue or among its running; else its owner's */
 	struct sks_task *task;            /* while it runs */
 	int start_error;                  /* why it could not be run at all */
-	unsigned char set_up;             /* setup held */
-	unsigned char finishing;          /* in finish, with its own time limit */
+	enum sks_call_state state;
 	unsigned char datagram;
 	unsigned char truncated;
 	unsigned char failed;
 	unsigned char aborted;            /* by the handler: what is unsent is dropped */
 	unsigned char idle;               /* so many exchanges, the last ones, left all their input */
-	unsigned char hurried;            /* finish runs where it must not wait */
+	unsigned char must_not_wait;      /* finish runs on the loop's own stack */
 	unsigned char heard;              /* in an exchange before: the peer has sent something */
 };
 
@@ -77,10 +85,13 @@ sks_call_is_fed(const struct sks_call *call)
 	    (call->idle == 0 || (call->idle < SKS_CALL_IDLE_MOST && !r->eof));
 }
 
-/* Waits for more input than is left. 1, or 0: none comes, or that would be too much. */
-int sks_call_gets_more(struct sks_call *call);
+/*
+ * On the task: waits for more input than is left. 1, or 0: none comes, or that would
+ * be too much.
+ */
+int sks_call_get_more(struct sks_call *call);
 
-/* On the task: finish, if it is due, within linger_ms. Afterwards set_up is 0. */
+/* On the task: calls finish, if it is due, which has linger_ms. Afterwards it is FINISHING. */
 void sks_call_finish(struct sks_call *call);
 
 /* Has the peer sent a byte yet? With streams attached, or from the loop while no task runs. */
@@ -92,7 +103,13 @@ int sks_call_has_heard(const struct sks_call *call);
  */
 void sks_call_report(struct sks_call *call, int error);
 
-/* After finish: output that could not be delivered is counted and logged, with that exception. */
+/* Output could not be delivered: that is counted and logged, with the same exception. */
 void sks_call_log_lost(struct sks_call *call, int error);
+
+/* The same of the output that finish has left, unless the handler has failed or aborted before. */
+void sks_call_log_unsent(struct sks_call *call, int error);
+
+/* The executor could not run it: that is logged. */
+void sks_call_log_not_run(struct sks_call *call);
 
 #endif

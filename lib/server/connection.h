@@ -1,119 +1,175 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * connection.h - the inside of a connection. conn.c has its life; conn_end.c
- * its end, and the output that its loop sends.
+ * connection.h - a connection, from accept(2) to close(2).
+ *
+ *     OPENING ──> PARKED <──> RUNNING ──> FLUSHING ──> DRAINING ──> CLOSED
+ *                                └──────> AWAY ───────────────────────^
+ *
+ * The loop owns the connection except while it is RUNNING: then the executor has
+ * its call, which waits for its turn or runs on a task. Only the loop changes the
+ * state. These are the transitions:
+ *
+ *     OPENING   to RUNNING, or to PARKED where the client speaks first
+ *     PARKED    to RUNNING when input has come, or when a finish hook is due: the
+ *               peer has closed or was silent for too long, or the server stops
+ *     RUNNING   to PARKED when the handler has returned SKS_KEEP, and to RUNNING
+ *               again when it has left input for which it is called at once;
+ *               to FLUSHING when the handler is through and output is left, or to
+ *               DRAINING when none is; to AWAY when a child process has the connection
+ *     FLUSHING  to DRAINING when all was sent and our half is shut down
+ *     DRAINING  to CLOSED when the peer has closed its half, or linger_ms are over
+ *     AWAY      to CLOSED when the child has ended
+ *     each      to CLOSED when it is refused, when nothing can be delivered, or when
+ *               the server is freed
+ *
+ * connection_open.c makes a connection, connection.c has its life on the loop,
+ * connection_run.c its exchanges on a task, connection_resident.c those in a child
+ * process, connection_output.c what the loop sends, connection_close.c its end.
+ *
+ * The functions run on the loop's thread, except where they say otherwise.
  */
 #ifndef SKS_SERVER_CONNECTION_H
 #define SKS_SERVER_CONNECTION_H
 
-#include "stream/outbox.h"
-#include "stream/stream.h"
 #include "server/call.h"
 #include "server/worker.h"
+#include "stream/outbox.h"
+#include "stream/stream.h"
 
-/* What each message touches first, first. */
+enum sks_connection_state {
+	SKS_CONNECTION_OPENING,
+	SKS_CONNECTION_PARKED,   /* in worker->parked: no task, no stack, no buffer */
+	SKS_CONNECTION_RUNNING,  /* the executor has its call */
+	SKS_CONNECTION_AWAY,     /* a child process has it, and its descriptor is closed here */
+	SKS_CONNECTION_FLUSHING, /* in worker->lingering: the loop sends what is left */
+	SKS_CONNECTION_DRAINING, /* in worker->lingering: the peer's rest is read and dropped */
+	SKS_CONNECTION_CLOSED    /* its memory stays until a post that is on its way has come */
+};
+
+/* What its next task has to do. Set by the task that ends, or by the loop between two tasks. */
+enum sks_connection_next {
+	SKS_NEXT_HANDLE, /* call handle */
+	SKS_NEXT_READ,   /* read more than what handle has left, then call it */
+	SKS_NEXT_FINISH, /* call finish only */
+	SKS_NEXT_NOTHING /* there is no next task: finish was called */
+};
+
+/* How much of the socket is left. It only ever gets worse. */
+enum sks_connection_wire {
+	SKS_WIRE_OPEN,
+	SKS_WIRE_INPUT_ENDED, /* all input was read: there is no need to wait for the peer's end */
+	SKS_WIRE_BROKEN       /* nothing can be delivered any more */
+};
+
+/* What each message touches first stands first. */
 struct sks_connection {
 	struct sks_watch watch;
 	struct sks_transport transport;
 	struct sks_outbox *_Atomic outbox; /* made when the loop first has bytes to send */
-	struct sks_ahead ahead;            /* while it is parked */
+	struct sks_ahead ahead;            /* reads for it while it is parked */
 	struct sks_worker *worker;
-	struct {                           /* unread input between exchanges: a packed buffer */
-		unsigned char *base;
-		uint32_t start, end, cap;
-	} in;
-	int drained;                       /* bytes thrown away while lingering */
-	/* Bytes, not bits: the task and the loop may be two threads, each writing its own. */
-	unsigned char parked;
-	unsigned char lingering;
-	unsigned char flushing;    /* lingering, with output left */
-	unsigned char kept;        /* the last exchange ended with SKS_KEEP */
-	unsigned char hungry;      /* handle is not called before more input has come */
-	unsigned char only_finish;
-	unsigned char eof;         /* all input was read: no need to wait for the peer's end */
-	unsigned char broken;      /* nothing can be delivered */
-	unsigned char refused;
-	unsigned char closed;      /* waits for its outbox's word only, then it is freed */
+	struct sks_buf in;                 /* unread input between two exchanges */
+	enum sks_connection_state state;
+	enum sks_connection_next next;
+	enum sks_connection_wire wire;
+	int dropped;                       /* bytes of the peer's rest, while it is DRAINING */
 	struct sks_times times;
 	struct sks_call call;
-	/* the peer's address and the handler's state follow */
+	/* The peer's address and the handler's state follow. */
 };
 
 static inline struct sks_connection *
-sks_connection_of(struct sks_call *call)
+sks_connection_of(const struct sks_call *call)
 {
 	return sks_container_of(call, struct sks_connection, call);
 }
 
-/* Where the handler's state is, behind the peer's address. */
-static inline size_t
-sks_connection_state_offset(const struct sks_service *service, size_t peer_len)
-{
-	size_t align = service->handler.state_size > 0 ? _Alignof(max_align_t) : 1;
-
-	return (sizeof(struct sks_connection) + peer_len + align - 1) / align * align;
-}
-
 static inline void
-sks_connection_move(struct sks_connection *c, struct sks_list *state)
+sks_connection_lose_wire(struct sks_connection *c, enum sks_connection_wire wire)
 {
-	sks_list_remove(&c->call.link);
-	sks_list_append(state, &c->call.link);
+	if (c->wire < wire)
+		c->wire = wire;
 }
 
-/* A line is never longer than 1 GiB, so 32 bits hold what was not read of one. */
-static inline void
-sks_connection_keep_input(struct sks_connection *c, struct sks_buf *buf)
-{
-	c->in.base = buf->base;
-	c->in.start = (uint32_t)buf->start;
-	c->in.end = (uint32_t)buf->end;
-	c->in.cap = (uint32_t)buf->cap;
-	*buf = (struct sks_buf){ 0 };
-}
+/* -- connection_open.c -- */
 
-static inline struct sks_buf
-sks_connection_take_input(struct sks_connection *c)
-{
-	struct sks_buf buf = { c->in.base, c->in.start, c->in.end, c->in.cap };
+/*
+ * Takes over an accepted descriptor, also when there is no memory for a connection:
+ * then it is closed. On the accepting loop's thread; the worker, which
+ * sks_worker_take() has told, may be another one.
+ */
+void sks_connection_open(struct sks_worker *worker, int fd, const struct sockaddr *peer,
+    socklen_t len);
 
-	c->in.base = NULL;
-	c->in.start = c->in.end = c->in.cap = 0;
-	return buf;
-}
+/* -- connection.c -- */
 
-/* Do tasks run beside the loop? Then an outbox is there from the beginning. */
-static inline int
-sks_connection_is_threaded(const struct sks_connection *c)
-{
-	return c->worker->service->options.mode == SKS_THREADS;
-}
+/* The operations of its call. */
+extern const struct sks_call_ops sks_connection_call_ops;
 
-/* From any thread: made at its first use. NULL: ENOMEM. */
-struct sks_outbox *sks_connection_need_outbox(struct sks_connection *c);
-
-/* Sends what it can at once and leaves the rest to the loop. 0, or -1: some is lost. */
-int sks_connection_leave_output(struct sks_connection *c, struct sks_wfile *w);
-
-/* No longer parked. */
-void sks_connection_unpark(struct sks_connection *c);
-
-/* A parked one: its peer is gone (eof, broken), or silent for too long, or the server stops. */
-void sks_connection_end(struct sks_connection *c);
-
-/* To the executor. The connection may be gone after this. */
+/* Hands it to the executor, which may run it at once: it may be gone afterwards. */
 void sks_connection_submit(struct sks_connection *c);
 
-/* The handler is through: from here on the loop brings the connection to its end. */
-void sks_connection_linger(struct sks_connection *c);
+/* Waits for input, or for the end of idle_ms. It may be gone afterwards. */
+void sks_connection_park(struct sks_connection *c);
 
-/* At once. It is gone after this, and so its memory, but for what others still hold of it. */
-void sks_connection_close(struct sks_connection *c);
+/* Ends one that does not run: finish is called where it is due. It may be gone afterwards. */
+void sks_connection_end(struct sks_connection *c);
 
-/* A child process has the connection: closes the descriptor in this process. */
+/* -- connection_run.c -- */
+
+/* An operation of its call, on the task: exchanges until the handler is through or has to wait. */
+void sks_connection_run(struct sks_call *call);
+
+/* On the task: ties streams, which are on the task's stack, to the connection, and unties them. */
+void sks_connection_attach(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w);
+void sks_connection_detach(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w);
+
+/* -- connection_resident.c -- */
+
+/* An operation of its call, on the one task of a child process: serves it to its end. */
+void sks_connection_run_resident(struct sks_call *call);
+
+/* An operation of its call: a child process has it, so the descriptor is closed here. */
 void sks_connection_hand_over(struct sks_call *call);
 
-/* One that was not opened, or one that is gone. */
+/* In the child: closes its copies of the descriptors of all connections but the call's own. */
+void sks_connection_close_others(struct sks_worker *worker, const struct sks_call *call);
+
+/* -- connection_output.c -- */
+
+/*
+ * Returns its outbox, which is made at its first use. NULL: ENOMEM. From any thread
+ * while the request is alive.
+ */
+struct sks_outbox *sks_connection_need_outbox(struct sks_connection *c);
+
+/* On the task: sends what it can at once and leaves the rest to the loop. 0, or -1: some is lost. */
+int sks_connection_leave_output(struct sks_connection *c, struct sks_wfile *w);
+
+/* -- connection_state.c -- */
+
+/* Changes the state, and with it the worker's list that it is in and the numbers that count it. */
+void sks_connection_set_state(struct sks_connection *c, enum sks_connection_state state);
+
+/* -- connection_close.c -- */
+
+/* The handler is through: sends what is left, drains the peer's rest, and closes. */
+void sks_connection_linger(struct sks_connection *c);
+
+/* All output of one that is FLUSHING was sent, or error says why it cannot be. */
+void sks_connection_flushed(struct sks_connection *c, int error);
+
+/* Closes it as it is. Its memory is gone afterwards, unless a post is on its way. */
+void sks_connection_close(struct sks_connection *c);
+
+/* Frees one that is CLOSED, or that was never opened. */
 void sks_connection_free(struct sks_connection *c);
+
+/*
+ * On a task that owns a connection: shuts down our half and drops the peer's rest, for
+ * at most linger_ms. So close(2) does not answer unread input with a reset, which could
+ * overtake the reply.
+ */
+void sks_linger(struct sks_transport *tr, int linger_ms);
 
 #endif

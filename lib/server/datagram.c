@@ -158,8 +158,7 @@ ended(struct sks_call *call)
 	struct datagram *d = sks_container_of(call, struct datagram, call);
 
 	if (call->start_error != 0) {
-		sks_log_limited(&call->service->shared->errors, SKS_LOG_LINES, "%s: cannot run the handler: %s",
-		    call->service->handler.name, strerror(call->start_error));
+		sks_call_log_not_run(call);
 		sks_count(call->service, dropped, 1);
 	} else
 		sks_count_shared(call->service, finished, 1);
@@ -175,6 +174,7 @@ drop(struct sks_call *call)
 
 static const struct sks_call_ops datagram_ops = {
 	.run = run,
+	.run_resident = run,
 	.ended = ended,
 	.end = drop,
 	.close = drop,

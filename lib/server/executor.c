@@ -41,11 +41,11 @@ sks_executor_free(struct sks_executor *executor)
 }
 
 void
-sks_executor_run(struct sks_call *call)
+sks_executor_run(struct sks_call *call, void (*run)(struct sks_call *))
 {
 	struct sks_task *task = sks_task_current();
 
-	call->ops->run(call);
+	run(call);
 	if (sks_list_empty(&task->dirty))
 		return;
 	task->deadline = sks_clock_after(call->service->options.linger_ms);
@@ -118,7 +118,6 @@ void
 sks_executor_submit(struct sks_executor *executor, struct sks_call *call)
 {
 	call->executor = executor;
-	call->finishing = 0;
 	if (!sks_executor_is_full(executor) &&
 	    start(executor, call, !executor->loop->running_jobs) == 0)
 		return;

@@ -34,7 +34,7 @@ struct sks_executor_ops {
 	void (*await)(struct sks_executor *);
 	/*
 	 * On the task of a resident call, between two exchanges: waits until fd can
-	 * be read. 1, or 0: that was in vain. NULL unless is_resident.
+	 * be read. 1, or 0: that was in vain. NULL where no call is resident.
 	 */
 	int (*rest)(struct sks_executor *, int fd, int64_t deadline);
 	/* NULL is never passed. No call runs. */
@@ -44,7 +44,7 @@ struct sks_executor_ops {
 struct sks_executor {
 	const struct sks_executor_ops *ops;
 	struct sks_loop *loop;
-	int is_resident;        /* a call keeps its task to the end of the connection, and closes it */
+	int beside_loop;        /* calls run on other threads than the loop's */
 	atomic_int open;        /* its owner's requests of all kinds, on their way to it too */
 	atomic_int running;     /* calls; changed on the loop's thread only */
 	int max_running;
@@ -84,8 +84,8 @@ int sks_executor_is_full(const struct sks_executor *executor);
 /* 1 when others wait for the place of a call that runs. */
 int sks_executor_is_contended(const struct sks_executor *executor);
 
-/* On the task: runs the call, and sends what it has written to clients of its own. */
-void sks_executor_run(struct sks_call *call);
+/* On the task: `run` is an operation of the call; then what it wrote as a client is flushed. */
+void sks_executor_run(struct sks_call *call, void (*run)(struct sks_call *));
 
 /* A call was run: on the loop's own stack. */
 void sks_executor_done(struct sks_call *call);

@@ -28,7 +28,7 @@ run(void *arg)
 {
 	struct sks_call *call = arg;
 
-	sks_executor_run(call);
+	sks_executor_run(call, call->ops->run);
 	/* On the loop's stack, once this fiber is back in its pool. */
 	call->job.run = run_done;
 	sks_loop_defer(call->executor->loop, &call->job);
@@ -62,7 +62,7 @@ cancel(struct sks_executor *executor)
 	sks_list_each (link, after, &executor->active) {
 		struct sks_call *call = sks_list_entry(link, struct sks_call, link);
 
-		if (!call->finishing) {
+		if (call->state != SKS_CALL_FINISHING) {
 			sks_wait_cancel(call->task);
 			sks_children_cancel(call->task);
 		}
@@ -78,7 +78,7 @@ abort_calls(struct sks_executor *executor)
 	sks_list_each (link, after, &executor->active) {
 		struct sks_call *call = sks_list_entry(link, struct sks_call, link);
 
-		if (call->finishing) {
+		if (call->state == SKS_CALL_FINISHING) {
 			sks_task_limit(call->task, 0, call->task->scope);
 			sks_wait_end(call->task, ETIMEDOUT);
 			sks_children_cancel(call->task);

@@ -180,7 +180,7 @@ run_child(struct process_executor *pool, struct sks_call *call, const sigset_t *
 	task.name = call->service->handler.name;
 	task.peer = call->req.peer;
 	task.peer_len = call->req.peer_len;
-	sks_executor_run(call);
+	sks_executor_run(call, call->ops->run_resident);
 	sks_process_child_leave(call->failed ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
@@ -319,7 +319,6 @@ sks_process_executor_new(struct sks_loop *loop, const struct sks_service *servic
 	if (pool == NULL)
 		return NULL;
 	sks_executor_init(&pool->base, &process_ops, loop, service);
-	pool->base.is_resident = 1;
 	event_assign(&pool->ask, loop->base, -1, EV_PERSIST, on_ask, pool);
 	pool->drain_fd = sks_sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (sks_cancel_init(&pool->cancel) == 0 && pool->drain_fd != -1)

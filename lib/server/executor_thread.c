@@ -53,7 +53,7 @@ run_call(struct thread_executor *pool, struct sks_call *call)
 	task->name = call->service->handler.name;
 	task->peer = call->req.peer;
 	task->peer_len = call->req.peer_len;
-	sks_executor_run(call);
+	sks_executor_run(call, call->ops->run);
 	call->message.run = end_call;
 }
 
@@ -245,6 +245,7 @@ sks_thread_executor_new(struct sks_loop *loop, const struct sks_service *service
 	if (pool == NULL)
 		return NULL;
 	sks_executor_init(&pool->base, &thread_ops, loop, service);
+	pool->base.beside_loop = 1;
 	pthread_mutex_init(&pool->lock, NULL);
 	init_cond(&pool->quiet);
 	sks_list_init(&pool->idle);

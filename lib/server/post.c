@@ -7,7 +7,7 @@
  * a message with a copy of the bytes could find neither room nor memory at its
  * end, where nobody is left to be told.
  */
-#include "server/conn.h"
+#include "server/connection.h"
 
 #include <errno.h>
 
@@ -22,7 +22,7 @@ sks_post(struct sks_request *req, const void *buf, size_t n)
 		errno = ENOTSUP;
 		return -1;
 	}
-	box = sks_conn_outbox(call);
+	box = sks_connection_need_outbox(sks_connection_of(call));
 	if (box == NULL)
 		return -1;
 	return sks_outbox_put(box, buf, n, call->service->options.max_output);

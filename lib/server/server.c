@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "server/accept.h"
-#include "server/conn.h"
+#include "server/connection.h"
 #include "server/stop_signals.h"
 
 #include <errno.h>
@@ -413,7 +413,7 @@ in_child(void *arg, struct sks_call *call)
 	struct sks_worker *worker = arg;
 
 	sks_accept_leave(worker, call->datagram);
-	sks_conn_close_others(worker, call);
+	sks_connection_close_others(worker, call);
 }
 
 /* Threads and processes may block: their handlers keep no loop. */
@@ -496,7 +496,7 @@ abandon(struct sks_server *server)
 	int i;
 
 	server->service.options.on_stop = NULL;
-	atomic_store(&server->service.hurry, 1);
+	atomic_store(&server->service.freeing, 1);
 	sks_loop_enter(sks_server_first(server)->loop);
 	atomic_store(&server->service.shared->draining, 1);
 	if (server->state != SKS_IDLE)

@@ -15,7 +15,7 @@ struct sks_service {
 	struct sks_options options; /* no zero stands for a default any more */
 	struct sks_times times;
 	struct sks_server *server;  /* NULL: served without one */
-	atomic_int hurry;            /* being freed: finish has no time */
+	atomic_int freeing;         /* finish has no time */
 	struct sks_counters counters; /* those that a child process has a copy of */
 	struct sks_shared *shared;
 };

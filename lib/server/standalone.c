@@ -7,7 +7,7 @@
 #include "base/sys.h"
 #include "stream/stream.h"
 #include "server/call.h"
-#include "server/linger.h"
+#include "server/connection.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -167,7 +167,7 @@ serve(struct sks_call *call, struct sks_transport *tr)
 		do {
 			rc = sks_call_exchange(call);
 			error = errno;
-		} while (rc == SKS_KEEP && (sks_call_is_fed(call) || sks_call_gets_more(call)));
+		} while (rc == SKS_KEEP && (sks_call_is_fed(call) || sks_call_get_more(call)));
 	}
 	sks_call_finish(call);
 	if (sks_flush(&w) == -1 && rc != -1 && !call->aborted) {

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The life of a connection on its loop: parked, and run again.
+ *
+ * A parked connection has no task. The loop reads its first bytes itself and only
+ * then asks for a task; an end of input, an error or a time-out of a parked
+ * connection never starts a handler, only finish, where there is one. Parked ones
+ * take part in the groups of loop/watch.c, as fibers that wait do: the loop reads
+ * for all of a group before it runs any of them.
+ */
+#include "server/connection.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <string.h>
+
+void
+sks_connection_submit(struct sks_connection *c)
+{
+	sks_connection_set_state(c, SKS_CONNECTION_RUNNING);
+	sks_executor_submit(c->worker->executor, &c->call);
+}
+
+void
+sks_connection_end(struct sks_connection *c)
+{
+	if (sks_outbox_error(c->outbox) != 0)
+		sks_connection_lose_wire(c, SKS_WIRE_BROKEN);
+	if (c->call.state == SKS_CALL_SET_UP && c->call.service->handler.finish != NULL) {
+		c->next = SKS_NEXT_FINISH;
+		sks_connection_submit(c);
+	} else if (c->wire == SKS_WIRE_BROKEN || sks_outbox_is_empty(c->outbox))
+		sks_connection_close(c);
+	else
+		sks_connection_linger(c);
+}
+
+/* -- parked -- */
+
+static int
+has_input(const struct sks_connection *c)
+{
+	return sks_buf_length(&c->in) > 0;
+}
+
+/* Reads what has come, if anything has. */
+static void
+receive(struct sks_connection *c)
+{
+	struct sks_buf_pool *pool = &c->worker->loop->bufs;
+	ssize_t n = -1;
+
+	if (sks_buf_reserve(&c->in, pool, SKS_BUF_LARGE) == 0)
+		n = c->transport.ops->read(&c->transport, c->in.base, SKS_BUF_LARGE);
+	if (n > 0) {
+		c->in.end = (size_t)n;
+		return;
+	}
+	if (n == 0)
+		sks_connection_lose_wire(c, SKS_WIRE_INPUT_ENDED);
+	else if (errno != EAGAIN)
+		sks_connection_lose_wire(c, SKS_WIRE_BROKEN);
+	sks_buf_release(&c->in, pool);
+}
+
+/* For each of a group, before on_parked() is called for the first of them. */
+static void
+read_ahead(struct sks_ahead *ahead)
+{
+	struct sks_connection *c = sks_container_of(ahead, struct sks_connection, ahead);
+
+	sks_fetch(&c->call, 3);
+	receive(c);
+}
+
+static void on_parked(struct sks_watch *watch, int error);
+
+/* Waits for input until deadline. Where that is impossible it ends. */
+static void
+expect_input(struct sks_connection *c, int64_t deadline)
+{
+	if (sks_watch_expect(&c->watch, on_parked, deadline) == -1)
+		sks_connection_end(c);
+}
+
+static void
+on_parked(struct sks_watch *watch, int error)
+{
+	struct sks_connection *c = sks_container_of(watch, struct sks_connection, watch);
+
+	if (error == 0 && c->wire == SKS_WIRE_OPEN && !has_input(c))
+		receive(c); /* it was not read ahead, or in vain */
+	if (error != 0 || c->wire != SKS_WIRE_OPEN)
+		sks_connection_end(c);
+	else if (has_input(c))
+		sks_connection_submit(c);
+	else
+		expect_input(c, watch->deadline);
+}
+
+void
+sks_connection_park(struct sks_connection *c)
+{
+	sks_connection_set_state(c, SKS_CONNECTION_PARKED);
+	if (!has_input(c)) { /* where handle has left some its task reads on */
+		c->ahead.run = read_ahead;
+		c->watch.ahead = &c->ahead;
+	}
+	expect_input(c, sks_clock_after(c->times.idle_ms));
+}
+
+/* -- a task has ended -- */
+
+/* The executor could not run it. If finish is due it runs here, where it must not wait. */
+static void
+end_without_task(struct sks_connection *c)
+{
+	struct sks_call *call = &c->call;
+
+	sks_call_log_not_run(call);
+	if (call->state == SKS_CALL_SET_UP) {
+		c->next = SKS_NEXT_FINISH;
+		call->must_not_wait = 1;
+		sks_connection_run(call);
+	}
+	sks_connection_lose_wire(c, SKS_WIRE_BROKEN);
+	sks_connection_close(c);
+}
+
+static void
+wait_for_next_exchange(struct sks_connection *c)
+{
+	if (c->call.service->shared->draining) {
+		sks_connection_end(c);
+		return;
+	}
+	if (!sks_outbox_is_empty(c->outbox))
+		sks_outbox_send(c->outbox);
+	sks_connection_park(c);
+}
+
+static void
+ended(struct sks_call *call)
+{
+	struct sks_connection *c = sks_connection_of(call);
+
+	if (call->start_error != 0)
+		end_without_task(c);
+	else if (c->state == SKS_CONNECTION_AWAY)
+		sks_connection_close(c);
+	else if (c->next == SKS_NEXT_NOTHING)
+		sks_connection_linger(c);
+	else if (c->next == SKS_NEXT_HANDLE && has_input(c))
+		sks_connection_submit(c);
+	else
+		wait_for_next_exchange(c);
+}
+
+static void
+end(struct sks_call *call)
+{
+	sks_connection_end(sks_connection_of(call));
+}
+
+static void
+close_as_it_is(struct sks_call *call)
+{
+	sks_connection_close(sks_connection_of(call));
+}
+
+const struct sks_call_ops sks_connection_call_ops = {
+	.run = sks_connection_run,
+	.run_resident = sks_connection_run_resident,
+	.ended = ended,
+	.handed_over = sks_connection_hand_over,
+	.end = end,
+	.close = close_as_it_is,
+};

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The end of a connection.
+ *
+ * The loop sends what its task has left, shuts down our half, reads the peer's rest
+ * for a while and closes. To close at once would make the kernel answer unread input
+ * with a reset, which can overtake the reply.
+ */
+#include "base/clock.h"
+#include "base/sys.h"
+#include "loop/wait.h"
+#include "server/connection.h"
+
+#include <errno.h>
+
+#define DROPPED_MOST 65536 /* bytes of the peer's rest */
+
+void
+sks_connection_free(struct sks_connection *c)
+{
+	sks_outbox_free(c->outbox);
+	sks_sys_free(c);
+}
+
+static void
+drop_input(struct sks_connection *c)
+{
+	sks_buf_release(&c->in, &c->worker->loop->bufs);
+}
+
+void
+sks_connection_close(struct sks_connection *c)
+{
+	struct sks_worker *worker = c->worker;
+	int was_served = c->call.state != SKS_CALL_NEW || c->state == SKS_CONNECTION_AWAY;
+
+	sks_connection_set_state(c, SKS_CONNECTION_CLOSED);
+	sks_watch_close(&c->watch);
+	sks_outbox_end(c->outbox);
+	drop_input(c);
+	if (c->transport.fd != -1)
+		sks_sys_close(c->transport.fd);
+	c->transport.fd = -1;
+	if (was_served)
+		sks_count_shared(worker->service, finished, 1);
+	else
+		sks_count(worker->service, refused, 1);
+	if (!sks_outbox_is_told(c->outbox))
+		sks_connection_free(c);
+	sks_worker_release(worker);
+}
+
+static void
+on_drain(struct sks_watch *watch, int error)
+{
+	struct sks_connection *c = sks_container_of(watch, struct sks_connection, watch);
+	unsigned char *scratch = sks_loop_scratch(c->worker->loop);
+
+	while (error == 0 && scratch != NULL && c->dropped < DROPPED_MOST) {
+		ssize_t n = sks_sys_recv(c->transport.fd, scratch, SKS_LOOP_SCRATCH, MSG_DONTWAIT);
+
+		if (n > 0) {
+			c->dropped += (int)n;
+			continue;
+		}
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1 && errno == EAGAIN &&
+		    sks_watch_expect(watch, on_drain, watch->deadline) == 0)
+			return;
+		break;
+	}
+	sks_connection_close(c);
+}
+
+static void
+drain(struct sks_connection *c)
+{
+	int64_t deadline = sks_clock_after(c->call.service->options.linger_ms);
+
+	if (c->wire == SKS_WIRE_OPEN) {
+		sks_connection_set_state(c, SKS_CONNECTION_DRAINING);
+		c->transport.ops->shutdown(&c->transport);
+		if (sks_watch_expect(&c->watch, on_drain, deadline) == 0)
+			return;
+	}
+	sks_connection_close(c);
+}
+
+void
+sks_connection_flushed(struct sks_connection *c, int error)
+{
+	if (error != 0) {
+		sks_call_log_lost(&c->call, error);
+		sks_connection_lose_wire(c, SKS_WIRE_BROKEN);
+	}
+	drain(c);
+}
+
+void
+sks_connection_linger(struct sks_connection *c)
+{
+	drop_input(c);
+	if (c->wire == SKS_WIRE_BROKEN || sks_outbox_is_empty(c->outbox)) {
+		drain(c);
+		return;
+	}
+	sks_connection_set_state(c, SKS_CONNECTION_FLUSHING);
+	sks_outbox_release(c->outbox);
+	sks_outbox_send(c->outbox);
+}
+
+void
+sks_linger(struct sks_transport *tr, int linger_ms)
+{
+	int64_t deadline = sks_clock_after(linger_ms);
+	unsigned char drop[1024];
+	ssize_t dropped = 0;
+
+	tr->ops->shutdown(tr);
+	while (dropped < DROPPED_MOST) {
+		ssize_t n = tr->ops->read(tr, drop, sizeof(drop));
+
+		if (n == 0 || (n == -1 && errno != EAGAIN))
+			return;
+		if (n == -1 && sks_wait_readable(tr->fd, NULL, NULL, deadline) == -1)
+			return;
+		if (n > 0)
+			dropped += n;
+	}
+}

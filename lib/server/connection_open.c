@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How a connection is made of an accepted descriptor, on the loop of its worker.
+ */
+#include "base/log.h"
+#include "base/sys.h"
+#include "server/connection.h"
+
+#include <stddef.h>
+#include <string.h>
+
+/* Where the handler's state is, behind the peer's address. */
+static size_t
+state_offset(const struct sks_service *service, size_t peer_len)
+{
+	size_t align = service->handler.state_size > 0 ? _Alignof(max_align_t) : 1;
+
+	return (sizeof(struct sks_connection) + peer_len + align - 1) / align * align;
+}
+
+static struct sks_connection *
+new_connection(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen_t len)
+{
+	struct sks_service *service = worker->service;
+	size_t state_at = state_offset(service, len);
+	struct sks_connection *c = sks_sys_calloc(1, state_at + service->handler.state_size);
+	struct sks_request *req;
+
+	if (c == NULL)
+		return NULL;
+	c->worker = worker;
+	c->transport.ops = &sks_plain_transport;
+	c->transport.traffic = &service->shared->traffic;
+	c->transport.fd = fd;
+	c->times = service->times;
+	sks_watch_init(&c->watch, &worker->loop->watches, fd);
+	sks_list_init(&c->call.link);
+	c->call.service = service;
+	c->call.ops = &sks_connection_call_ops;
+	memcpy(c + 1, peer, len);
+	req = &c->call.req;
+	req->state = (char *)c + state_at;
+	req->data = service->options.data;
+	req->server = service->server;
+	req->peer = (struct sockaddr *)(c + 1);
+	req->peer_len = len;
+	req->fd = fd;
+	return c;
+}
+
+/* Tasks on other threads flush without a lock only where there is an outbox from the beginning. */
+static int
+lacks_outbox(struct sks_connection *c)
+{
+	return c->worker->executor->beside_loop && sks_connection_need_outbox(c) == NULL;
+}
+
+/* There is no memory for a connection. */
+static void
+refuse(struct sks_worker *worker, int fd)
+{
+	sks_count(worker->service, refused, 1);
+	sks_log_limited(&worker->service->shared->errors, SKS_LOG_LINES,
+	    "%s: no memory for a connection", worker->service->handler.name);
+	sks_sys_close(fd);
+	sks_worker_release(worker);
+}
+
+static int
+is_verified(struct sks_connection *c)
+{
+	int (*verify)(struct sks_request *) = c->call.service->options.verify;
+
+	return verify == NULL || verify(&c->call.req);
+}
+
+static void
+begin(struct sks_connection *c)
+{
+	const struct sks_service *service = c->call.service;
+
+	if (!is_verified(c)) {
+		if (!c->call.aborted)
+			c->transport.ops->shutdown(&c->transport);
+		sks_connection_close(c);
+	} else if (!service->handler.client_first)
+		sks_connection_submit(c);
+	else if (service->shared->draining)
+		sks_connection_end(c);
+	else
+		sks_connection_park(c);
+}
+
+static void
+open_here(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen_t len)
+{
+	struct sks_connection *c = new_connection(worker, fd, peer, len);
+
+	sks_count_shared(worker->service, accepted, 1);
+	if (c == NULL) {
+		refuse(worker, fd);
+	} else if (lacks_outbox(c)) {
+		sks_connection_free(c);
+		refuse(worker, fd);
+	} else
+		begin(c);
+}
+
+/* A connection on its way to the loop of another worker. */
+struct arrival {
+	struct sks_message message;
+	struct sks_worker *worker;
+	int fd;
+	socklen_t len;
+	struct sockaddr_storage peer;
+};
+
+static void
+arrive(struct sks_message *message)
+{
+	struct arrival *a = sks_container_of(message, struct arrival, message);
+
+	open_here(a->worker, a->fd, (struct sockaddr *)&a->peer, a->len);
+	sks_sys_free(a);
+}
+
+void
+sks_connection_open(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen_t len)
+{
+	struct arrival *a;
+
+	if (sks_loop_is_here(worker->loop)) {
+		open_here(worker, fd, peer, len);
+		return;
+	}
+	a = sks_sys_malloc(sizeof(*a));
+	if (a == NULL) {
+		refuse(worker, fd);
+		return;
+	}
+	a->message.run = arrive;
+	a->worker = worker;
+	a->fd = fd;
+	a->len = (socklen_t)sks_min(len, sizeof(a->peer));
+	memcpy(&a->peer, peer, a->len);
+	sks_loop_post(worker->loop, &a->message);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A connection in a child process: its one task keeps it until it is closed, and
+ * waits between two exchanges, as the loop belongs to the parent.
+ */
+#include "base/clock.h"
+#include "base/sys.h"
+#include "server/connection.h"
+
+/* Waits, between two exchanges, for more input. 0: none comes, or the server stops. */
+static int
+wait_for_input(struct sks_call *call, const struct sks_rfile *r, struct sks_wfile *w)
+{
+	struct sks_executor *executor = call->executor;
+
+	return !r->eof && sks_flush(w) == 0 &&
+	    executor->ops->rest(executor, call->req.fd, sks_clock_after(r->idle_ms)) &&
+	    sks_call_get_more(call);
+}
+
+void
+sks_connection_run_resident(struct sks_call *call)
+{
+	struct sks_connection *c = sks_connection_of(call);
+	struct sks_rfile r;
+	struct sks_wfile w;
+	int rc;
+
+	sks_connection_attach(c, &r, &w);
+	do {
+		rc = sks_call_exchange(call);
+	} while (rc == SKS_KEEP && (sks_call_is_fed(call) || wait_for_input(call, &r, &w)));
+	sks_call_finish(call);
+	if (sks_flush(&w) == -1)
+		sks_call_log_unsent(call, w.error);
+	if (r.error == 0 && w.error == 0 && !sks_eof(&r))
+		sks_linger(&c->transport, call->service->options.linger_ms);
+	sks_connection_detach(c, &r, &w);
+}
+
+void
+sks_connection_hand_over(struct sks_call *call)
+{
+	struct sks_connection *c = sks_connection_of(call);
+
+	sks_connection_set_state(c, SKS_CONNECTION_AWAY);
+	sks_watch_close(&c->watch);
+	sks_sys_close(c->transport.fd);
+	c->transport.fd = -1;
+}
+
+static void
+close_others(struct sks_list *calls, const struct sks_call *mine)
+{
+	struct sks_list *link, *after;
+
+	sks_list_each (link, after, calls) {
+		const struct sks_call *call = sks_list_entry(link, struct sks_call, link);
+
+		if (call != mine && !call->datagram)
+			sks_sys_close(call->req.fd);
+	}
+}
+
+void
+sks_connection_close_others(struct sks_worker *worker, const struct sks_call *call)
+{
+	close_others(&worker->parked, call);
+	close_others(&worker->executor->queue, call);
+	close_others(&worker->lingering, call);
+}

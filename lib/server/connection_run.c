@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The exchanges of a connection, on a task.
+ *
+ * Streams and their buffers are on the task's stack and exist during an exchange;
+ * between two exchanges only unread input is kept.
+ */
+#include "server/connection.h"
+
+#include "loop/wait.h"
+
+void
+sks_connection_attach(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w)
+{
+	const struct sks_service *service = c->call.service;
+	struct sks_buf_pool *pool = sks_loop_bufs(sks_task_current());
+
+	sks_rfile_init(r, &c->transport, &c->times, &service->times, service->options.max_line);
+	sks_wfile_init(w, &c->transport, &c->times, &service->times, service->options.max_output);
+	r->pool = pool;
+	w->pool = pool;
+	r->twin = w;
+	r->watch = &c->watch;
+	r->buf = c->in;
+	c->in = (struct sks_buf){ 0 };
+	r->drained = sks_buf_length(&r->buf) > 0; /* the loop has just emptied the socket */
+	w->keeps = pool == NULL;
+	w->outbox = &c->outbox;
+	c->call.req.rfile = r;
+	c->call.req.wfile = w;
+}
+
+void
+sks_connection_detach(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w)
+{
+	sks_rfile_restore(r);
+	c->call.heard = sks_call_has_heard(&c->call) != 0;
+	c->times = (struct sks_times){ r->idle_ms, r->read_ms, w->write_ms };
+	if (r->eof && sks_buf_length(&r->buf) == 0)
+		sks_connection_lose_wire(c, SKS_WIRE_INPUT_ENDED);
+	if (r->error != 0 || w->error != 0)
+		sks_connection_lose_wire(c, SKS_WIRE_BROKEN);
+	sks_buf_shrink(&r->buf, r->pool);
+	c->in = r->buf;
+	sks_wfile_close(w);
+	c->call.req.rfile = NULL;
+	c->call.req.wfile = NULL;
+}
+
+/* May handle be called again on this task? Others may wait for it. */
+static int
+may_go_on(const struct sks_connection *c, const struct sks_rfile *r, const struct sks_wfile *w)
+{
+	return sks_call_is_fed(&c->call) && r->error == 0 && w->error == 0 &&
+	    !sks_task_is_cancelled(sks_task_current()) && !sks_executor_is_contended(c->call.executor);
+}
+
+/* What the last call of handle said; SKS_DONE where it is not called at all. */
+static int
+exchange(struct sks_connection *c, const struct sks_rfile *r, const struct sks_wfile *w)
+{
+	int rc;
+
+	if (c->next == SKS_NEXT_FINISH ||
+	    (c->next == SKS_NEXT_READ && !sks_call_get_more(&c->call)))
+		return SKS_DONE;
+	do {
+		rc = sks_call_exchange(&c->call);
+	} while (rc == SKS_KEEP && may_go_on(c, r, w));
+	return rc;
+}
+
+/* May there be another exchange, on another task? */
+static int
+may_stay(const struct sks_connection *c, const struct sks_rfile *r)
+{
+	if (r->error != 0 || sks_task_is_cancelled(sks_task_current()))
+		return 0;
+	return sks_call_is_fed(&c->call) || (!r->eof && !c->call.service->shared->draining);
+}
+
+static void
+finish(struct sks_connection *c, struct sks_wfile *w)
+{
+	sks_call_finish(&c->call);
+	if (c->wire != SKS_WIRE_BROKEN && sks_connection_leave_output(c, w) == -1)
+		sks_call_log_unsent(&c->call, w->error);
+}
+
+void
+sks_connection_run(struct sks_call *call)
+{
+	struct sks_connection *c = sks_connection_of(call);
+	_Alignas(64) struct sks_rfile r;
+	_Alignas(64) struct sks_wfile w;
+	int rc;
+
+	sks_connection_attach(c, &r, &w);
+	rc = exchange(c, &r, &w);
+	if (rc == SKS_KEEP && may_stay(c, &r) && sks_connection_leave_output(c, &w) == 0) {
+		int is_unfed = sks_buf_length(&r.buf) > 0 && !sks_call_is_fed(call);
+
+		c->next = is_unfed ? SKS_NEXT_READ : SKS_NEXT_HANDLE;
+	} else {
+		finish(c, &w);
+		c->next = SKS_NEXT_NOTHING;
+	}
+	sks_connection_detach(c, &r, &w);
+}

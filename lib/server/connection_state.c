@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a state means to the worker: which list a connection is in, and which of
+ * its numbers counts it.
+ */
+#include "server/connection.h"
+
+static int
+is_lingering(enum sks_connection_state state)
+{
+	return state == SKS_CONNECTION_FLUSHING || state == SKS_CONNECTION_DRAINING;
+}
+
+static void
+count(struct sks_worker *worker, enum sks_connection_state state, int change)
+{
+	if (state == SKS_CONNECTION_PARKED)
+		sks_count_alone(&worker->parked_count, change);
+	else if (is_lingering(state))
+		sks_count_alone(&worker->lingering_count, change);
+}
+
+void
+sks_connection_set_state(struct sks_connection *c, enum sks_connection_state state)
+{
+	struct sks_worker *worker = c->worker;
+
+	count(worker, c->state, -1);
+	count(worker, state, 1);
+	if (c->state == SKS_CONNECTION_PARKED || is_lingering(c->state))
+		sks_list_remove(&c->call.link);
+	if (state == SKS_CONNECTION_PARKED)
+		sks_list_append(&worker->parked, &c->call.link);
+	else if (is_lingering(state))
+		sks_list_append(&worker->lingering, &c->call.link);
+	if (c->state == SKS_CONNECTION_PARKED) {
+		sks_watch_forget(&c->watch);
+		c->watch.ahead = NULL;
+	}
+	c->state = state;
+}
