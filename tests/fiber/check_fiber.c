@@ -2,10 +2,12 @@
 /*
  * check_fiber.c - fibers, their stacks and what is told when one is too small.
  */
-#include "suite.h"
+#include "child.h"
+#include "harness.h"
+#include "tools.h"
+
 #include "base/sys.h"
 #include "base/util.h"
-#include "fiber/context.h"
 #include "fiber/fiber.h"
 #include "fiber/overflow.h"
 #include "fiber/stack.h"
@@ -21,45 +23,17 @@
 #include <sys/resource.h>
 #include <sys/un.h>
 
-#if defined(__has_include)
-#if __has_include(<valgrind/valgrind.h>)
-#include <valgrind/valgrind.h>
-#endif
-#endif
-#ifndef RUNNING_ON_VALGRIND
-#define RUNNING_ON_VALGRIND 0
-#define VALGRIND_DISABLE_ERROR_REPORTING ((void)0)
-#endif
-
 #if SKS_ASAN
 #include <sanitizer/lsan_interface.h>
 #endif
 
-#define SANITIZED (SKS_ASAN || SKS_TSAN)
-
 /* Sanitizers and valgrind make frames larger, and run code of their own on the stack. */
 #define PLAIN_BUILD \
-	.left_out = SANITIZED || RUNNING_ON_VALGRIND ? "stacks are not as in a plain build" : NULL
+	.left_out = is_slow() ? "stacks are not as in a plain build" : NULL
 
 #define NOINLINE __attribute__((noinline))
 
-/* Deaths by SIGSEGV are tested: the sanitizers' own handlers would turn them into exits. */
-#if SKS_ASAN
-const char *__asan_default_options(void);
-const char *
-__asan_default_options(void)
-{
-	return "handle_segv=0:handle_sigbus=0:use_sigaltstack=0";
-}
-#endif
-#if SKS_TSAN
-const char *__tsan_default_options(void);
-const char *
-__tsan_default_options(void)
-{
-	return "handle_segv=0:handle_sigbus=0:use_sigaltstack=0";
-}
-#endif
+SIGNALS_KILL;
 
 static volatile int always = 1; /* the compiler does not know */
 
@@ -106,53 +80,6 @@ suspend_once(void *arg)
 {
 	(void)arg;
 	sks_fiber_suspend();
-}
-
-/* What a child does, and what it said and how it died. */
-struct child {
-	void (*act)(void *);
-	void *arg;
-	char text[1024];
-	int status;
-};
-
-static void
-run_child(struct child *child)
-{
-	size_t len = 0;
-	ssize_t n;
-	int fds[2];
-	pid_t pid;
-
-	ck_assert_int_eq(pipe(fds), 0);
-	pid = fork();
-	ck_assert_int_ne(pid, -1);
-	if (pid == 0) {
-		VALGRIND_DISABLE_ERROR_REPORTING; /* what it does is wrong on purpose */
-		(void)setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
-		dup2(fds[1], STDERR_FILENO);
-		close(fds[0]);
-		close(fds[1]);
-		child->act(child->arg);
-		_exit(0);
-	}
-	close(fds[1]);
-	while ((n = read(fds[0], child->text + len, sizeof(child->text) - 1 - len)) > 0)
-		len += (size_t)n;
-	child->text[len] = '\0';
-	close(fds[0]);
-	ck_assert_int_eq(waitpid(pid, &child->status, 0), pid);
-}
-
-/* Without what AddressSanitizer says about swapcontext(3), in a line of its own. */
-static const char *
-said(const struct child *child)
-{
-	const char *end = strchr(child->text, '\n');
-
-	if (SKS_ASAN && SKS_CONTEXT_UCONTEXT && strncmp(child->text, "==", 2) == 0 && end != NULL)
-		return end + 1;
-	return child->text;
 }
 
 /* Running, stopping, going on. */
@@ -487,7 +414,7 @@ TEST(frees_idle_fibers_with_the_pool)
 	for (i = 0; i < 20; i++)
 		use_pool(200);
 	/* They map memory of their own, for new stacks and addresses. */
-	if (!SANITIZED && !RUNNING_ON_VALGRIND)
+	if (!is_slow())
 		ck_assert_uint_le(address_space(), before + 64);
 }
 
@@ -745,9 +672,9 @@ TEST(may_longjmp_without_a_word_from_sanitizers)
 {
 	struct child child = { .act = jump_in_fibers };
 
-	run_child(&child);
-	ck_assert_str_eq(said(&child), "");
-	ck_assert(WIFEXITED(child.status) && WEXITSTATUS(child.status) == 17);
+	child_run(&child);
+	ck_assert_str_eq(child_said(&child), "");
+	ck_assert(child_exited_with(&child, 17));
 }
 
 static void
@@ -890,12 +817,6 @@ overflow_by_a_large_frame(void *arg)
 	*(int *)arg = frame[0];
 }
 
-static int
-died_of(const struct child *child, int sig)
-{
-	return WIFSIGNALED(child->status) && WTERMSIG(child->status) == sig;
-}
-
 struct overflow {
 	void (*run)(void *);
 	const char *name;
@@ -937,12 +858,12 @@ check_overflow(struct overflow how, const char *want)
 {
 	struct child child = { .act = overflow, .arg = &how };
 
-	run_child(&child);
-	if (how.lock_memory && WIFEXITED(child.status) && WEXITSTATUS(child.status) == 99)
+	child_run(&child);
+	if (how.lock_memory && child_exited_with(&child, 99))
 		return; /* the system lets us lock too little memory to try */
-	ck_assert_msg(died_of(&child, SIGSEGV), "status %#x, said: %s", (unsigned int)child.status,
-	    said(&child));
-	ck_assert_str_eq(said(&child), want);
+	ck_assert_msg(child_died_of(&child, SIGSEGV), "status %#x, said: %s", (unsigned int)child.status,
+	    child_said(&child));
+	ck_assert_str_eq(child_said(&child), want);
 }
 
 static void (*const ways[])(void *) = { overflow_by_recursion, overflow_by_a_large_frame };
@@ -1061,17 +982,17 @@ TEST(other_faults_go_where_they_went_before)
 	struct sigaction informed = { .sa_sigaction = exit_43, .sa_flags = SA_SIGINFO };
 	struct child child = { .act = fault_elsewhere };
 
-	run_child(&child);
-	ck_assert(died_of(&child, SIGSEGV));
-	ck_assert_str_eq(said(&child), "");
+	child_run(&child);
+	ck_assert(child_died_of(&child, SIGSEGV));
+	ck_assert_str_eq(child_said(&child), "");
 
 	child.arg = &plain;
-	run_child(&child);
-	ck_assert(WIFEXITED(child.status) && WEXITSTATUS(child.status) == 42);
+	child_run(&child);
+	ck_assert(child_exited_with(&child, 42));
 	child.arg = &informed;
-	run_child(&child);
-	ck_assert(WIFEXITED(child.status) && WEXITSTATUS(child.status) == 43);
-	ck_assert_str_eq(said(&child), "");
+	child_run(&child);
+	ck_assert(child_exited_with(&child, 43));
+	ck_assert_str_eq(child_said(&child), "");
 }
 
 static void
@@ -1086,9 +1007,9 @@ TEST(a_sent_signal_still_kills, TIMES(2))
 	int sigs[] = { SIGSEGV, SIGBUS };
 	struct child child = { .act = be_sent_sigsegv, .arg = &sigs[_i] };
 
-	run_child(&child);
-	ck_assert(died_of(&child, sigs[_i]));
-	ck_assert_str_eq(said(&child), "");
+	child_run(&child);
+	ck_assert(child_died_of(&child, sigs[_i]));
+	ck_assert_str_eq(child_said(&child), "");
 }
 
 static void *

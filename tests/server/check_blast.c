@@ -10,9 +10,9 @@
  */
 #include "base/clock.h"
 #include "base/sys.h"
-#include "fiber/context.h"
 #include "harness.h"
 #include "peer.h"
+#include "tools.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -27,18 +27,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#if defined(__has_include)
-#if __has_include(<valgrind/valgrind.h>)
-#include <valgrind/valgrind.h>
-#endif
-#endif
-
 FIXTURE(no_leaks_setup, no_leaks_teardown);
-#ifndef RUNNING_ON_VALGRIND
-#define VALGRIND_DISABLE_ERROR_REPORTING ((void)0)
-#endif
 
-/* Deaths by a signal are tested: the sanitizers' own handlers would turn them into exits. */
+SIGNALS_KILL;
+
 #if SKS_ASAN
 /* At an exit(3) on a fiber LeakSanitizer does not search the stack of its thread. */
 static int is_host;
@@ -47,21 +39,6 @@ int
 __lsan_is_turned_off(void)
 {
 	return is_host;
-}
-
-const char *__asan_default_options(void);
-const char *
-__asan_default_options(void)
-{
-	return "handle_segv=0:handle_sigbus=0:handle_abort=0:use_sigaltstack=0";
-}
-#endif
-#if SKS_TSAN
-const char *__tsan_default_options(void);
-const char *
-__tsan_default_options(void)
-{
-	return "handle_segv=0:handle_sigbus=0:handle_abort=0:use_sigaltstack=0";
 }
 #endif
 

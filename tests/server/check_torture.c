@@ -7,14 +7,13 @@
  *
  * Leaks are found by LeakSanitizer where there is one, otherwise by counting
  * malloc and free of this program, below. By default every third or
- * seventh use is tried; SKS_TORTURE=full tries all, =verbose tells how many;
- * SKS_SCENARIO plays the one of that name.
+ * seventh use is tried; SKS_TORTURE=full tries all, =verbose tells how many.
  */
 #include "base/sys.h"
 #include "base/util.h"
-#include "fiber/context.h"
 #include "harness.h"
 #include "rig.h"
+#include "tools.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -26,16 +25,7 @@
 #include <sanitizer/lsan_interface.h>
 #endif
 
-#if defined(__has_include)
-#if __has_include(<valgrind/valgrind.h>)
-#include <valgrind/valgrind.h>
-#endif
-#endif
-
 FIXTURE(no_leaks_setup, no_leaks_teardown, .timeout_s = 3600);
-#ifndef RUNNING_ON_VALGRIND
-#define RUNNING_ON_VALGRIND 0
-#endif
 
 #define HANG_SECONDS (is_slow() ? 150 : 60)
 #define BEYOND 77 /* a child's exit: there is no k-th use */
@@ -989,15 +979,12 @@ torture_with(const struct scenario *scenario, const char *format, int most, cons
 	return points;
 }
 
-TEST(whatever_fails_the_next_client_is_served, TIMES((int)SKS_ARRAY_LEN(scenarios)))
+TEST(whatever_fails_the_next_client_is_served, EACH_OF(scenarios))
 {
 	const struct scenario *scenario = &scenarios[_i];
-	const char *how = getenv("SKS_TORTURE"), *only = getenv("SKS_SCENARIO");
+	const char *how = getenv("SKS_TORTURE");
 	int points = 0;
 	size_t f;
-
-	if (only != NULL && strcmp(only, scenario->name) != 0)
-		return;
 
 	snprintf(unix_address, sizeof(unix_address), "unix:/tmp/sks-torture.%d", (int)getpid());
 	snprintf(unix_dgram_address, sizeof(unix_dgram_address), "unix-dgram:/tmp/sks-torture.%dd",

@@ -15,13 +15,6 @@
 
 FIXTURE(acc_setup, acc_teardown);
 
-#define ck_fails(call, error)                     \
-	do {                                      \
-		errno = 0;                        \
-		ck_assert_int_eq((call), -1);     \
-		ck_assert_int_eq(errno, (error)); \
-	} while (0)
-
 static struct sks_client *
 connected(const char *address)
 {

@@ -15,13 +15,6 @@
 
 FIXTURE(rig_setup, no_leaks_teardown);
 
-#define ck_fails(call, error)                     \
-	do {                                      \
-		errno = 0;                        \
-		ck_assert_int_eq((call), -1);     \
-		ck_assert_int_eq(errno, (error)); \
-	} while (0)
-
 static void
 pair_of(struct sks_socket *pair[2])
 {

@@ -2,6 +2,7 @@
 #include "harness.h"
 
 #include "base/sys.h"
+#include "tools.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,26 +17,6 @@
 
 #include <socketserver/server.h>
 
-#if defined(__has_include)
-#if __has_include(<valgrind/valgrind.h>)
-#include <valgrind/valgrind.h>
-#endif
-#endif
-#ifndef RUNNING_ON_VALGRIND
-#define RUNNING_ON_VALGRIND 0
-#endif
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 #define MOST_FDS 1024
 #define MOST_SIGNALS 65
 #define MOST_LINES 256
@@ -43,7 +24,7 @@
 int
 is_slow(void)
 {
-	return SANITIZED || RUNNING_ON_VALGRIND;
+	return SKS_ASAN || SKS_TSAN || RUNNING_ON_VALGRIND;
 }
 
 void

@@ -8,6 +8,8 @@
 
 #include "suite.h"
 
+#include <errno.h>
+
 /*
  * Checked fixture: setup notes which descriptors are open and counts threads,
  * teardown fails the test when there are others, when a child is left (a
@@ -22,6 +24,14 @@ int count_entries(const char *path);
 
 /* How many descriptors this process has. */
 int open_descriptors(void);
+
+/* The call returns -1 with this errno. */
+#define ck_fails(call, error)                     \
+	do {                                      \
+		errno = 0;                        \
+		ck_assert_int_eq((call), -1);     \
+		ck_assert_int_eq(errno, (error)); \
+	} while (0)
 
 /* 1 when valgrind, or a sanitizer, makes everything many times slower. */
 int is_slow(void);
