@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_fairness.c - nobody who has much to do keeps others from their turn. What must not happen
+ * is told by a test that never ends.
+ */
+#include "harness.h"
+#include "rig.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+FIXTURE(rig_setup, no_leaks_teardown);
+
+static struct rig_link busy_link;
+static struct rig_link other_link;
+static int stop_busy;
+
+static ssize_t
+endless_input(struct sks_transport *tr, void *buf, size_t n)
+{
+	(void)tr;
+	if (stop_busy)
+		return 0;
+	memset(buf, '\n', n);
+	return (ssize_t)n;
+}
+
+static ssize_t
+endless_line(struct sks_transport *tr, void *buf, size_t n)
+{
+	(void)tr;
+	if (stop_busy)
+		return 0;
+	memset(buf, 'x', n);
+	return (ssize_t)n;
+}
+
+static ssize_t
+endless_output(struct sks_transport *tr, const struct iovec *iov, int n)
+{
+	size_t total = 0;
+
+	(void)tr;
+	if (stop_busy) {
+		errno = EPIPE;
+		return -1;
+	}
+	while (n-- > 0)
+		total += (iov++)->iov_len;
+	return (ssize_t)sks_min(total, 65536);
+}
+
+static void
+no_shutdown(struct sks_transport *tr)
+{
+	(void)tr;
+}
+
+static const struct sks_transport_ops lines_for_ever = { endless_input, endless_output, no_shutdown };
+static const struct sks_transport_ops line_for_ever = { endless_line, endless_output, no_shutdown };
+
+enum {
+	BUSY_LINES, BUSY_SKIP, BUSY_ENDLESS_SKIP, BUSY_READ, BUSY_LARGE_READ, BUSY_READN, BUSY_COPY,
+	BUSY_ECHO, BUSY_WRITE, BUSY_LARGE_WRITE, BUSY_HUGE_WRITE, BUSY_PRINTF, BUSY_FLUSH, BUSIES
+};
+
+static char *huge;
+static size_t huge_size;
+
+static void
+be_busy(void *arg)
+{
+	struct sks_rfile *r = &busy_link.r;
+	struct sks_wfile *w = &busy_link.w;
+	char *line;
+	ssize_t n = 1;
+
+	while (n > 0) {
+		switch (*(int *)arg) {
+		case BUSY_LINES:
+			n = sks_readline(r, &line);
+			break;
+		case BUSY_SKIP:
+		case BUSY_ENDLESS_SKIP:
+			n = sks_skipline(r);
+			break;
+		case BUSY_READ:
+			n = sks_read(r, huge, 100);
+			break;
+		case BUSY_LARGE_READ:
+			n = sks_read(r, huge, 65536);
+			break;
+		case BUSY_READN:
+			n = sks_readn(r, huge, huge_size);
+			break;
+		case BUSY_COPY:
+			n = sks_copy(r, w, -1);
+			break;
+		case BUSY_ECHO:
+			n = sks_readline(r, &line);
+			if (n > 0 && sks_write(w, line, (size_t)n) == -1)
+				n = -1;
+			break;
+		case BUSY_WRITE:
+			n = sks_write(w, huge, 1000) == 0;
+			break;
+		case BUSY_LARGE_WRITE:
+			n = sks_write(w, huge, 20000) == 0;
+			break;
+		case BUSY_HUGE_WRITE:
+			n = sks_write(w, huge, huge_size) == 0;
+			break;
+		case BUSY_PRINTF:
+			n = sks_printf(w, "%d%s", 1, "text") == 0;
+			break;
+		case BUSY_FLUSH:
+			n = sks_puts(w, "x") == 0 && sks_flush(w) == 0;
+			break;
+		}
+	}
+	ck_assert_int_eq(stop_busy, 1);
+}
+
+/* A client that is served by events: a timer, then input, then a yield. */
+static void
+be_served(void *arg)
+{
+	char *line;
+
+	(void)arg;
+	ck_assert_int_eq(sks_sleep(1), 0);
+	rig_say(&other_link, "line\n", 5);
+	ck_assert_int_eq(sks_readline(&other_link.r, &line), 5);
+	sks_yield();
+	stop_busy = 1;
+}
+
+TEST(nobody_keeps_the_loop_to_himself, TIMES(BUSIES))
+{
+	struct rig_loop rig;
+
+	huge_size = _i == BUSY_HUGE_WRITE || _i == BUSY_READN ? (size_t)256 << 20 : 65536;
+	huge = calloc(1, huge_size);
+	ck_assert_ptr_nonnull(huge);
+	rig_loop_open(&rig);
+	rig_link_open_on(&busy_link,
+	    _i == BUSY_ENDLESS_SKIP || _i == BUSY_COPY ? &line_for_ever : &lines_for_ever);
+	rig_link_open(&other_link);
+	rig_go(&rig, be_served, NULL);
+	rig_go(&rig, be_busy, &_i);
+	rig_run(&rig);
+	rig_link_close(&busy_link);
+	rig_link_close(&other_link);
+	rig_loop_close(&rig);
+	free(huge);
+}
+
+/* In one call, as it cannot end before the other was served. */
+TEST(one_huge_write_lets_others_in)
+{
+	struct rig_loop rig;
+	static int what = BUSY_HUGE_WRITE;
+
+	huge_size = (size_t)1 << 40; /* never touched: the transport only counts */
+	huge = mmap(NULL, huge_size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (huge == MAP_FAILED)
+		return; /* a sanitizer or a limit says no */
+	rig_loop_open(&rig);
+	rig_link_open_on(&busy_link, &lines_for_ever);
+	rig_link_open(&other_link);
+	rig_go(&rig, be_served, NULL);
+	rig_go(&rig, be_busy, &what);
+	rig_run(&rig);
+	rig_link_close(&busy_link);
+	rig_link_close(&other_link);
+	rig_loop_close(&rig);
+	munmap(huge, huge_size);
+}
+
+/* The same with real clients: one pipelines without end and reads all of it. */
+static atomic_int second_was_served;
+
+static void *
+pipeline(void *arg)
+{
+	static const char lines[] = "1\n2\n3\n4\n5\n6\n7\n8\n1\n2\n3\n4\n5\n6\n7\n8\n";
+	int fd = *(int *)arg;
+	char drop[65536];
+
+	while (!second_was_served) {
+		(void)!send(fd, lines, sizeof(lines) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+		(void)!recv(fd, drop, sizeof(drop), MSG_DONTWAIT);
+	}
+	return NULL;
+}
+
+TEST(a_second_client_is_served_beside_a_pipeline, TIMES(2))
+{
+	struct rig_server rig = { .listen = { "127.0.0.1:0" }, .handler = { .handle = rig_echo_lines } };
+	pthread_t thread;
+	int fd, i;
+
+	if (_i == 1)
+		rig.handler.handle = rig_echo_keep;
+	ck_assert_int_eq(rig_server_start(&rig), 0);
+	fd = rig_dial(rig.address[0]);
+	ck_assert_int_eq(pthread_create(&thread, NULL, pipeline, &fd), 0);
+	for (i = 0; i < 10; i++)
+		ck_assert_int_eq(rig_echoes(rig.address[0]), 1);
+	second_was_served = 1;
+	pthread_join(thread, NULL);
+	close(fd);
+	rig_server_stop(&rig);
+}

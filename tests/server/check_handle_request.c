@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_handle_request.c - sks_handle_request(): one request at a time.
+ */
+#include "acceptance.h"
+
+#include "base/sys.h"
+
+#include <errno.h>
+#include <event2/event.h>
+
+FIXTURE(acc_setup, acc_teardown);
+
+TEST(handles_one_request_and_leaves_the_next, EACH_TRANSPORT)
+{
+	struct acc acc;
+	int one, two;
+
+	acc_all(&acc, _i, &acc_script, NULL);
+	if (acc.mode->reuse_port) { /* two queues: either may be the first */
+		acc_free(&acc);
+		return;
+	}
+	one = acc_client(&acc);
+	two = acc_client(&acc);
+	peer_puts(one, "echo 1\nd\n");
+	peer_puts(two, "echo 2\nd\n");
+	peer_half_close(one);
+	peer_half_close(two);
+	ck_assert_int_eq(sks_handle_request(acc.server, 0), 0);
+	peer_expect(one, "echo 1\n");
+	ck_assert_int_eq(seen->finishes, 1);
+	ck_assert(peer_is_silent(two));
+	ck_assert_int_eq(sks_server_is_running(acc.server), 0);
+	ck_assert_int_eq(sks_handle_request(acc.server, 60000), 0);
+	peer_expect(two, "echo 2\n");
+	ck_assert_int_eq(seen->finishes, 2);
+	close(one);
+	close(two);
+	acc_free(&acc);
+}
+
+TEST(handle_request_waits_no_longer_than_asked, EACH_TRANSPORT)
+{
+	struct acc acc;
+	int fd;
+
+	acc_all(&acc, _i, &acc_script, NULL);
+	errno = 0;
+	ck_assert_int_eq(sks_handle_request(acc.server, 1), -1);
+	ck_assert_int_eq(errno, ETIMEDOUT);
+	fd = acc_client(&acc);
+	peer_puts(fd, "echo\nd\n");
+	peer_half_close(fd);
+	ck_assert_int_eq(sks_handle_request(acc.server, 60000), 0);
+	peer_expect(fd, "echo\n");
+	close(fd);
+	acc_free(&acc);
+}
+
+TEST(handle_request_ends_with_a_shutdown, EACH_TRANSPORT)
+{
+	struct acc acc;
+	int fd;
+
+	acc_all(&acc, _i, &acc_script, NULL);
+	sks_server_shutdown(acc.server);
+	errno = 0;
+	ck_assert_int_eq(sks_handle_request(acc.server, 60000), -1);
+	ck_assert_int_eq(errno, ECANCELED);
+	/* What the handler itself asks for comes after its request. */
+	fd = acc_client(&acc);
+	peer_puts(fd, "echo\ns\nd\n");
+	peer_half_close(fd);
+	ck_assert_int_eq(sks_handle_request(acc.server, 0), 0);
+	peer_expect(fd, "echo\n");
+	close(fd);
+	acc_free(&acc);
+}
+
+/* A limit that was set for a run that never was must not outlive it. */
+TEST(handle_request_leaves_no_timer_behind, EACH_MODE)
+{
+	struct sks_options options = { .base = event_base_new() };
+	struct acc acc;
+
+	acc_tcp(&acc, _i, &acc_script, &options);
+	sks_server_shutdown(acc.server);
+	ck_assert_int_eq(sks_handle_request(acc.server, 60000), -1);
+	ck_assert_int_eq(errno, ECANCELED);
+	ck_assert_int_eq(event_base_loop(options.base, EVLOOP_NONBLOCK), 1); /* no events */
+	acc_free(&acc);
+	event_base_free(options.base);
+}
+
+TEST(handle_request_counts_a_refused_one, EACH_TRANSPORT)
+{
+	struct sks_options options = { .verify = acc_refuse };
+	struct acc acc;
+	int fd;
+
+	acc_all(&acc, _i, &acc_script, &options);
+	fd = acc_client(&acc);
+	peer_puts(fd, "echo\n");
+	ck_assert_int_eq(sks_handle_request(acc.server, 0), 0);
+	ck_assert_int_eq(seen->verified, 1);
+	ck_assert_int_eq(seen->handles, 0);
+	close(fd);
+	acc_free(&acc);
+}
+
+/* A connection for which there is no memory is gone; the call must not wait for it. */
+TEST(handle_request_survives_a_lack_of_memory, EACH_STREAM)
+{
+	struct acc acc;
+	int fd;
+
+	acc_streams(&acc, _i, &acc_script, NULL);
+	fd = acc_client(&acc);
+	ck_assert_int_eq(sks_fault("malloc:ENOMEM:1"), 0);
+	ck_assert_int_eq(sks_handle_request(acc.server, 0), 0);
+	ck_assert_uint_eq(acc_stats(&acc).refused, 1);
+	peer_expect_gone(fd);
+	acc_free(&acc);
+}

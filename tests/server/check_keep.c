@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_keep.c - SKS_KEEP: handle is called again for more input, and nothing of it is lost.
+ */
+#include "acceptance.h"
+
+#include <stdio.h>
+#include <string.h>
+
+FIXTURE(acc_setup, acc_teardown);
+
+TEST(keep_calls_handle_again_for_more_input, EACH_STREAM)
+{
+	struct acc acc;
+	int fd, i;
+
+	acc_streams(&acc, _i, &acc_script, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	for (i = 1; i <= 5; i++) {
+		char text[32];
+
+		peer_puts(fd, "c\nk\n");
+		snprintf(text, sizeof(text), "call %d\n", i);
+		peer_expect(fd, text);
+		ck_eventually(acc_has_parked(&acc, 1));
+		ck_assert_uint_eq(acc_stats(&acc).active, !acc.mode->one_memory);
+	}
+	peer_puts(fd, "d\n");
+	peer_expect_eof(fd);
+	acc_free(&acc);
+	ck_assert_int_eq(seen->setups, 1);
+	ck_assert_int_eq(seen->handles, 6);
+	ck_assert_int_eq(seen->finishes, 1);
+}
+
+TEST(keep_loses_no_pipelined_input, EACH_STREAM)
+{
+	struct acc acc;
+	int fd;
+
+	acc_streams(&acc, _i, &acc_script, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "c\nk\nc\nk\nc\nk\nc\nd\nlost\n");
+	peer_expect(fd, "call 1\ncall 2\ncall 3\ncall 4\n");
+	peer_expect_eof(fd);
+	acc_free(&acc);
+	ck_assert_int_eq(seen->handles, 4);
+	ck_assert_int_eq(seen->finishes, 1);
+}
+
+/* A line in pieces over an exchange's end. */
+TEST(keep_loses_no_half_of_a_line, EACH_STREAM)
+{
+	struct acc acc;
+	int fd;
+
+	acc_streams(&acc, _i, &acc_script, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "c\nk\nec");
+	peer_expect(fd, "call 1\n");
+	peer_puts(fd, "ho\nd\n");
+	peer_expect(fd, "echo\n");
+	peer_expect_eof(fd);
+	acc_free(&acc);
+	ck_assert_int_eq(seen->handles, 2);
+}
+
+/* A client that pipelines takes turns with the others, also where only one may run. A
+ * process belongs to its connection from beginning to end: it has no turns. */
+TEST(keep_lets_others_have_their_turn, EACH_STREAM_IN_ONE_MEMORY)
+{
+	struct sks_options options = { .max_running = 1 };
+	struct acc acc;
+	int one, two;
+
+	acc_streams(&acc, _i, &acc_script, &options);
+	if (acc.mode->workers > 1) { /* each loop has a place: there is nobody to wait for */
+		acc_free(&acc);
+		return;
+	}
+	acc_start(&acc);
+	one = acc_client(&acc);
+	peer_puts(one, "k\n");
+	ck_eventually(acc_has_parked(&acc, 1));
+	two = acc_client(&acc);
+	peer_puts(two, "k\n");
+	ck_eventually(acc_has_parked(&acc, 2));
+	peer_puts(one, "echo 1\n");
+	peer_expect(one, "echo 1\n"); /* it has the only place */
+	peer_puts(two, "echo 2\nd\n");
+	ck_eventually(acc_stats(&acc).active == 2);
+	peer_puts(one, "k\necho 3\n");
+	peer_expect(two, "echo 2\n");
+	peer_expect_eof(two);
+	peer_expect(one, "echo 3\n");
+	peer_puts(one, "d\n");
+	peer_expect_eof(one);
+	acc_free(&acc);
+}
+
+TEST(keep_after_the_end_of_input_is_done, EACH_STREAM)
+{
+	struct sks_handler handler = acc_script;
+	struct acc acc;
+	int fd;
+
+	handler.finish = acc_finish_bye;
+	acc_streams(&acc, _i, &handler, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "c\nk\n");
+	peer_half_close(fd);
+	peer_expect(fd, "call 1\nbye\n");
+	peer_expect_eof(fd);
+	acc_free(&acc);
+	ck_assert_int_eq(seen->handles, 1);
+	ck_assert_int_eq(seen->finishes, 1);
+	ck_assert_int_eq(log_lines(), 0);
+}
+
+/* Looks at its input, and takes only a whole line of it: it does not wait for one. */
+static int
+take_whole_lines(struct sks_request *req)
+{
+	char *bytes, *line;
+	ssize_t n = sks_peek(req->rfile, 1, &bytes);
+
+	atomic_fetch_add(&seen->handles, 1);
+	if (n <= 0)
+		return (int)n;
+	if (memchr(bytes, '\n', (size_t)n) == NULL)
+		return SKS_KEEP;
+	n = sks_readline(req->rfile, &line);
+	return n > 0 && sks_write(req->wfile, line, (size_t)n) == 0 ? SKS_KEEP : -1;
+}
+
+static const struct sks_handler looking = { .handle = take_whole_lines, .finish = acc_finish_bye };
+
+TEST(keep_of_all_input_waits_for_more, EACH_STREAM)
+{
+	struct acc acc;
+	int fd;
+
+	acc_streams(&acc, _i, &looking, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "a");
+	ck_eventually(atomic_load(&seen->handles) == 2);
+	if (acc.mode->one_memory)
+		ck_eventually(acc_has_parked(&acc, 1));
+	peer_puts(fd, "b");
+	ck_eventually(atomic_load(&seen->handles) == 4);
+	if (acc.mode->one_memory)
+		ck_eventually(acc_has_parked(&acc, 1));
+	peer_puts(fd, "c\nd\n");
+	peer_expect(fd, "abc\nd\n");
+	peer_half_close(fd);
+	peer_expect(fd, "bye\n");
+	peer_expect_eof(fd);
+	acc_free(&acc);
+	ck_assert_int_eq(seen->handles, 6);
+	ck_assert_int_eq(seen->finishes, 1);
+	ck_assert_int_eq(log_lines(), 0);
+}
+
+TEST(keep_of_input_that_has_ended_is_done, EACH_STREAM)
+{
+	struct acc acc;
+	int fd;
+
+	acc_streams(&acc, _i, &looking, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "whole\na");
+	peer_half_close(fd);
+	peer_expect(fd, "whole\nbye\n");
+	peer_expect_eof(fd);
+	acc_free(&acc);
+	ck_assert_int_le(seen->handles, 3);
+	ck_assert_int_eq(seen->finishes, 1);
+}
+
+/* Has seen the end itself, so there is nothing to be called for once more. */
+static int
+look_to_the_end(struct sks_request *req)
+{
+	char *bytes;
+
+	atomic_fetch_add(&seen->handles, 1);
+	return sks_peek(req->rfile, 100, &bytes) == -1 ? -1 : SKS_KEEP;
+}
+
+TEST(keep_after_a_look_at_the_end_is_done, EACH_STREAM)
+{
+	static const struct sks_handler handler = {
+		.handle = look_to_the_end, .finish = acc_finish_bye };
+	struct acc acc;
+	int fd;
+
+	acc_streams(&acc, _i, &handler, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "left");
+	peer_half_close(fd);
+	peer_expect(fd, "bye\n");
+	peer_expect_eof(fd);
+	acc_free(&acc);
+	ck_assert_int_eq(seen->handles, 1);
+	ck_assert_int_eq(seen->finishes, 1);
+}
+
+/* Left unread it is held in memory, so there must be an end to it. */
+TEST(keep_of_too_much_input_ends_the_connection, EACH_STREAM)
+{
+	static char much[70000];
+	struct acc acc;
+	int fd;
+
+	memset(much, 'x', sizeof(much));
+	acc_streams(&acc, _i, &looking, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_send(fd, much, sizeof(much));
+	peer_expect(fd, "bye\n");
+	peer_expect_gone(fd);
+	acc_free(&acc);
+	ck_assert_int_eq(seen->finishes, 1);
+}
+
+/* Whoever waits for the rest of a line has nothing to drain. */
+TEST(keep_of_all_input_does_not_delay_the_end, EACH_STREAM)
+{
+	struct acc acc;
+	int fd;
+
+	acc_streams(&acc, _i, &looking, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "a");
+	ck_eventually(atomic_load(&seen->handles) == 2);
+	sks_server_shutdown(acc.server);
+	peer_expect(fd, "bye\n");
+	peer_expect_eof(fd);
+	acc_join(&acc);
+	acc_free(&acc);
+	ck_assert_int_eq(seen->handles, 2);
+	ck_assert_int_eq(seen->finishes, 1);
+}
+
+TEST(keep_of_a_datagram_is_done, EACH_DATAGRAM)
+{
+	struct acc acc;
+
+	acc_datagrams(&acc, _i, &acc_script, NULL);
+	acc_start(&acc);
+	acc_ask(&acc, "c\nk\nc\n", "call 1\n");
+	acc_stop(&acc);
+	ck_assert_int_eq(seen->handles, 1);
+	ck_assert_int_eq(seen->finishes, 1);
+	acc_free(&acc);
+}
+
+TEST(parked_connection_ends_after_idle_ms, EACH_STREAM)
+{
+	struct sks_options options = { .idle_ms = 1 };
+	struct sks_handler handler = acc_script;
+	struct acc acc;
+	int fd;
+
+	handler.finish = acc_finish_bye;
+	handler.client_first = 1;
+	acc_streams(&acc, _i, &handler, &options);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_expect_eof(fd); /* said nothing at all: nothing was run */
+	ck_assert_int_eq(seen->setups + seen->finishes, 0);
+	acc_free(&acc);
+}

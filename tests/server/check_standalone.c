@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_standalone.c - handlers without a server: sks_handle_bytes() and sks_serve_fd().
+ */
+#include "acceptance.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+FIXTURE(acc_setup, acc_teardown);
+
+static int
+fail_setup(struct sks_request *req)
+{
+	acc_setup_counted(req);
+	sks_puts(req->wfile, "no\n");
+	errno = EACCES;
+	return -1;
+}
+
+/* Looks at its input, and takes only a whole line of it: it does not wait for one. */
+static int
+take_whole_lines(struct sks_request *req)
+{
+	char *bytes, *line;
+	ssize_t n = sks_peek(req->rfile, 1, &bytes);
+
+	atomic_fetch_add(&seen->handles, 1);
+	if (n <= 0)
+		return (int)n;
+	if (memchr(bytes, '\n', (size_t)n) == NULL)
+		return SKS_KEEP;
+	n = sks_readline(req->rfile, &line);
+	return n > 0 && sks_write(req->wfile, line, (size_t)n) == 0 ? SKS_KEEP : -1;
+}
+
+static const struct sks_handler looking = { .handle = take_whole_lines, .finish = acc_finish_bye };
+
+static int
+echo_and_keep(struct sks_request *req)
+{
+	char *line;
+	ssize_t n = sks_readline(req->rfile, &line);
+
+	atomic_fetch_add(&seen->handles, 1);
+	if (n <= 0)
+		return (int)n;
+	if (req->server == NULL)
+		atomic_fetch_add(&seen->note, 1);
+	sks_write(req->wfile, line, (size_t)n);
+	return SKS_KEEP;
+}
+
+static const struct sks_handler keeping = {
+	.setup = acc_setup_counted, .handle = echo_and_keep, .finish = acc_finish_bye };
+
+static void
+assert_handles(const struct sks_handler *handler, const char *in, const char *expected)
+{
+	size_t n = 12345;
+	char *out = NULL;
+
+	ck_assert_int_eq(sks_handle_bytes(handler, in, strlen(in), &out, &n), 0);
+	ck_assert_str_eq(out, expected);
+	ck_assert_uint_eq(n, strlen(expected));
+	free(out);
+}
+
+TEST(handles_bytes)
+{
+	assert_handles(&keeping, "a\nb\nc", "a\nb\ncbye\n");
+	ck_assert_int_eq(seen->note, 3);
+	ck_assert_int_eq(seen->setups, 1);
+	ck_assert_int_eq(seen->handles, 3);
+	ck_assert_int_eq(seen->finishes, 1);
+	assert_handles(&acc_script, "c\ne\n", "call 1\ne\n");
+	ck_assert_int_eq(log_lines(), 0);
+}
+
+/* "again after SKS_KEEP while input is left", and not once more. */
+TEST(handles_bytes_while_there_are_some)
+{
+	assert_handles(&keeping, "a\nb\n", "a\nb\nbye\n");
+	ck_assert_int_eq(seen->handles, 2);
+}
+
+TEST(handles_bytes_until_they_are_left)
+{
+	assert_handles(&looking, "a\nb\nc", "a\nb\nbye\n");
+	ck_assert_int_eq(seen->handles, 4);
+	ck_assert_int_eq(seen->finishes, 1);
+}
+
+TEST(handles_no_bytes)
+{
+	ck_assert_int_eq(sks_handle_bytes(&keeping, NULL, 0, NULL, NULL), 0);
+	ck_assert_int_eq(seen->setups, 1);
+	ck_assert_int_eq(seen->finishes, 1);
+}
+
+TEST(handle_bytes_returns_the_handlers_error)
+{
+	struct sks_handler handler = acc_script;
+	char *out = NULL;
+	size_t n;
+
+	errno = 0;
+	ck_assert_int_eq(sks_handle_bytes(&acc_script, "echo\nf\n", 7, &out, &n), -1);
+	ck_assert_int_eq(errno, EPROTO);
+	ck_assert_str_eq(out, "echo\n");
+	free(out);
+	handler.setup = fail_setup;
+	errno = 0;
+	ck_assert_int_eq(sks_handle_bytes(&handler, "", 0, NULL, NULL), -1);
+	ck_assert_int_eq(errno, EACCES);
+	handler.handle = NULL;
+	errno = 0;
+	ck_assert_int_eq(sks_handle_bytes(&handler, "", 0, NULL, NULL), -1);
+	ck_assert_int_eq(errno, EINVAL);
+}
+
+struct fd_server {
+	int fd;
+	const struct sks_handler *handler;
+	struct sks_options options;
+	pthread_t thread;
+	int rc, error;
+};
+
+static void *
+serve_fd(void *arg)
+{
+	struct fd_server *s = arg;
+
+	errno = 0;
+	s->rc = sks_serve_fd(s->fd, s->handler, &s->options);
+	s->error = errno;
+	return NULL;
+}
+
+/* The client's end of a connection that is being served in a thread. */
+static int
+serve_pair(struct fd_server *s, const struct sks_handler *handler)
+{
+	int fds[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	s->fd = fds[0];
+	s->handler = handler;
+	ck_assert_int_eq(pthread_create(&s->thread, NULL, serve_fd, s), 0);
+	return fds[1];
+}
+
+TEST(serves_a_connection_that_somebody_else_accepted)
+{
+	struct fd_server s = { 0 };
+	int fd = serve_pair(&s, &keeping);
+
+	peer_puts(fd, "one\n");
+	peer_expect(fd, "one\n");
+	peer_puts(fd, "two\nthree\n");
+	peer_expect(fd, "two\nthree\n");
+	peer_half_close(fd);
+	peer_expect(fd, "bye\n");
+	peer_expect_eof(fd);
+	pthread_join(s.thread, NULL);
+	ck_assert_int_eq(s.rc, 0);
+	ck_assert_int_eq(seen->setups, 1);
+	ck_assert_int_eq(seen->handles, 3);
+	ck_assert_int_eq(seen->finishes, 1);
+	ck_assert_int_eq(fcntl(s.fd, F_GETFD), -1); /* it closed it */
+}
+
+TEST(serve_fd_waits_for_more_than_what_is_left)
+{
+	struct fd_server s = { 0 };
+	int fd = serve_pair(&s, &looking);
+
+	peer_puts(fd, "a");
+	ck_eventually(atomic_load(&seen->handles) == 2);
+	peer_puts(fd, "b\nc");
+	peer_expect(fd, "ab\n");
+	peer_half_close(fd);
+	peer_expect(fd, "bye\n");
+	peer_expect_eof(fd);
+	pthread_join(s.thread, NULL);
+	ck_assert_int_eq(s.rc, 0);
+	ck_assert_int_le(seen->handles, 5);
+}
+
+TEST(serve_fd_returns_the_handlers_error)
+{
+	struct fd_server s = { .options = { .on_error = acc_on_error } };
+	int fd = serve_pair(&s, &acc_script);
+
+	peer_puts(fd, "f\n");
+	peer_expect_gone(fd);
+	pthread_join(s.thread, NULL);
+	ck_assert_int_eq(s.rc, -1);
+	ck_assert_int_eq(s.error, EPROTO);
+	ck_assert_int_eq(seen->errors, 1);
+	/* The same where the error is logged. */
+	s.options.on_error = NULL;
+	fd = serve_pair(&s, &acc_script);
+	peer_puts(fd, "f\n");
+	peer_expect_gone(fd);
+	pthread_join(s.thread, NULL);
+	ck_assert_int_eq(s.rc, -1);
+	ck_assert_int_eq(s.error, EPROTO);
+	ck_assert_int_eq(log_lines(), 1);
+}
+
+TEST(serve_fd_closes_what_is_no_socket)
+{
+	int fds[2];
+
+	ck_assert_int_eq(pipe(fds), 0);
+	errno = 0;
+	ck_assert_int_eq(sks_serve_fd(fds[0], &acc_script, NULL), -1);
+	ck_assert_int_eq(errno, ENOTSOCK);
+	ck_assert_int_eq(fcntl(fds[0], F_GETFD), -1);
+	close(fds[1]);
+}
+
+TEST(serve_fd_never_runs_for_a_silent_client_first)
+{
+	struct sks_handler handler = acc_script;
+	struct fd_server s = { .options = { .idle_ms = 1 } };
+	int fd;
+
+	handler.client_first = 1;
+	fd = serve_pair(&s, &handler);
+	peer_expect_eof(fd);
+	pthread_join(s.thread, NULL);
+	ck_assert_int_eq(seen->setups + seen->handles + seen->finishes, 0);
+}
