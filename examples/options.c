@@ -4,7 +4,6 @@
 #include <err.h>
 #include <errno.h>
 #include <getopt.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,32 +13,18 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define USAGE 2 /* the exit code of a wrong use */
 
-static const struct {
-	const char *name;
-	int mode;
-} modes[] = {
-	{ "fibers", SKS_FIBERS },
-	{ "serial", SKS_SERIAL },
-	{ "threads", SKS_THREADS },
-	{ "processes", SKS_PROCESSES },
-};
+enum { HELP = 1, KEEP,
+	SERVER = 256 /* and those after it: the options of a server, by their number */ };
 
-enum { HELP = 1, KEEP, MAX_CONNECTIONS, MODE, TIMEOUT, WORKERS };
-
-static const struct option table[] = {
+static const struct option own[] = {
 	{ "help", no_argument, NULL, HELP },
-	{ "max-connections", required_argument, NULL, MAX_CONNECTIONS },
-	{ "mode", required_argument, NULL, MODE },
-	{ "timeout", required_argument, NULL, TIMEOUT },
-	{ "workers", required_argument, NULL, WORKERS },
 	{ "keep", no_argument, NULL, KEEP }, /* the last: left out where there is none */
-	{ 0 },
 };
 
 static void
 help(const struct options *o)
 {
-	size_t i;
+	char *options = sks_options_describe();
 
 	if (o->others != NULL)
 		printf("usage: %s [OPTIONS] ADDRESS %s\n\n%s\n\n"
@@ -53,72 +38,54 @@ help(const struct options *o)
 		    program_invocation_short_name, o->about, o->address);
 	if (o->keep != NULL)
 		printf("  --keep               each line is an exchange; parked in between\n");
-	printf("  --mode MODE          ");
-	for (i = 0; i < COUNT(modes); i++)
-		printf("%s%s", modes[i].name, i + 1 < COUNT(modes) ? ", " : " (fibers)\n");
-	printf("  --workers N          event loops, each on a thread (1); 0: one for each core\n");
-	printf("  --max-connections N  open at once; more wait (10000, or half the open files)\n"
-	       "  --timeout SECONDS    of a silent or slow client (60 silent, 30 slow); 0: none\n"
-	       "  --help               this text\n\n"
+	printf("  --help               this text\n%s\n"
 	       "SIGINT or SIGTERM ends it: running requests may go on for 10 seconds, a\n"
-	       "second signal ends them at once.\n");
+	       "second signal ends them at once.\n", options != NULL ? options : "");
+	free(options);
 }
 
-static int
-number(const char *option, const char *text, int least, int most)
+static void
+take_for_server(struct options *o, const char *name, const char *value)
 {
-	char *end;
-	long n;
+	char why[160];
 
-	errno = 0;
-	n = strtol(text, &end, 10);
-	if (end == text || *end != '\0' || errno != 0 || n < least || n > most)
-		errx(USAGE, "--%s: '%s' is not a number from %d to %d", option, text, least, most);
-	return (int)n;
-}
-
-static int
-mode(const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < COUNT(modes); i++)
-		if (strcmp(modes[i].name, name) == 0)
-			return modes[i].mode;
-	errx(USAGE, "--mode: '%s' is not a mode (see --help)", name);
+	if (sks_options_set(&o->server, name, value, why, sizeof(why)) == -1)
+		errx(USAGE, "--%s: %s", name, why);
 }
 
 static void
 take(struct options *o, int option, const char *value)
 {
-	int seconds;
-
-	switch (option) {
-	case HELP:
+	if (option == HELP) {
 		help(o);
 		exit(0);
-	case KEEP:
+	} else if (option == KEEP) {
 		*o->keep = 1;
-		break;
-	case MODE:
-		o->server.mode = mode(value);
-		break;
-	case WORKERS:
-		o->server.workers = number("workers", value, 0, 1024);
-		if (o->server.workers == 0)
-			o->server.workers = SKS_AUTO;
-		break;
-	case MAX_CONNECTIONS:
-		o->server.max_connections = number("max-connections", value, 1, 10000000);
-		break;
-	case TIMEOUT:
-		seconds = number("timeout", value, 0, INT_MAX / 1000);
-		o->server.idle_ms = seconds == 0 ? SKS_OFF : seconds * 1000;
-		o->server.timeout_ms = o->server.idle_ms;
-		break;
-	default:
+	} else if (option >= SERVER) {
+		take_for_server(o, sks_options_name((unsigned int)(option - SERVER)), value);
+	} else {
 		exit(USAGE); /* getopt_long has said why */
 	}
+}
+
+/* Our own and those of a server, up to one without a name. */
+static struct option *
+all_options(const struct options *o)
+{
+	size_t used = o->keep != NULL ? COUNT(own) : COUNT(own) - 1;
+	struct option *all;
+	unsigned int n = 0, i;
+
+	while (sks_options_name(n) != NULL)
+		n++;
+	all = calloc(used + n + 1, sizeof(*all));
+	if (all == NULL)
+		err(1, "command line");
+	memcpy(all, own, used * sizeof(*own));
+	for (i = 0; i < n; i++)
+		all[used + i] = (struct option){ sks_options_name(i), required_argument, NULL,
+			SERVER + (int)i };
+	return all;
 }
 
 static void
@@ -140,16 +107,14 @@ take_addresses(struct options *o, int n, char **address)
 void
 parse_options(int argc, char **argv, struct options *o)
 {
-	struct option known[COUNT(table)];
+	struct option *known = all_options(o);
 	int option, files = o->files > 0 ? o->files : 1;
 
 	if (sks_process_fill_standard_files() == -1)
 		err(1, "/dev/null");
-	memcpy(known, table, sizeof(known));
-	if (o->keep == NULL)
-		known[COUNT(table) - 2] = (struct option){ 0 };
 	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1)
 		take(o, option, optarg);
+	free(known);
 	take_addresses(o, argc - optind, argv + optind);
 	if (o->server.max_connections > 0)
 		o->server.max_connections =

@@ -175,7 +175,7 @@ add_server() {
 # hold TITLE OUR_ARGUMENTS: $held connections that have each said one line and stay
 hold() {
 	case "connections $1" in *"$only"*) ;; *) return ;; esac
-	start "ours, $2 --max-connections $((held + 100)) --timeout 0"
+	start "ours, $2 --max-connections $((held + 100)) --timeout 0 --idle 0"
 	taskset -c "$load_cpus" "$bench/load" 127.0.0.1 "$port" --pid "$pid" --hold "$held" \
 	    --speak >"$tmp/out" || server_failed "ours failed while connections were held"
 	stop "$pid"

@@ -202,8 +202,8 @@ END
 stop 3 TERM
 stopped "--max-connections 1, SIGTERM"
 
-must_start 3 echo_server --timeout 1 tcp:127.0.0.1:0
-python "--timeout 1: a silent client is gone after a second" "$address" <<'END'
+must_start 3 echo_server --idle 1s tcp:127.0.0.1:0
+python "--idle 1s: a silent client is gone after a second" "$address" <<'END'
 import time
 s = connect(sys.argv[1])
 began = time.monotonic()
@@ -211,7 +211,7 @@ assert s.recv(1) == b""
 assert 0.9 < time.monotonic() - began < 10
 END
 stop 3 TERM
-stopped "--timeout 1, SIGTERM"
+stopped "--idle 1s, SIGTERM"
 
 # The soft limit of open files is raised, and it is said when that does not suffice
 if [ -r /proc/self/limits ]; then
@@ -266,10 +266,10 @@ for program in hello_server echo_server counter chat embed echo_client; do
 	same "$program --help" "0 1 0" \
 	    "$code $(grep -c "^usage: $program " "$tmp/out") $(wc -l <"$tmp/err" | tr -d ' ')"
 done
-refused "--mode: unknown" 2 "'nonsense' is not a mode" hello_server --mode nonsense
-refused "--max-connections 0" 2 "'0' is not a number" hello_server --max-connections 0
-refused "--timeout -1" 2 "'-1' is not a number" hello_server --timeout -1
-refused "--timeout 1s" 2 "'1s' is not a number" hello_server --timeout 1s
+refused "--mode: unknown" 2 "nonsense: not a mode" hello_server --mode nonsense
+refused "--max-connections 0" 2 "0: must be 1 to" hello_server --max-connections 0
+refused "--timeout -1s" 2 "-1s: must be 0" hello_server --timeout -1s
+refused "--timeout 1" 2 "1: not a time" hello_server --timeout 1
 refused "--timeout without a value" 2 "requires an argument" hello_server --timeout
 refused "hello_server --keep" 2 "unrecognized option '--keep'" hello_server --keep
 refused "a foreign address" 1 "bind 192.0.2.1:80: Cannot assign" hello_server 192.0.2.1:80

@@ -155,8 +155,8 @@ END
 	    "$(echo "$error" | grep -c 'Connection reset by peer')"
 done
 
-must_start 3 proxy --timeout 1 127.0.0.1:0 "unix:$tmp/up"
-python "proxy --timeout 1: two that are silent are parted" "$address" "$tmp/up" <<'END'
+must_start 3 proxy --idle 1s 127.0.0.1:0 "unix:$tmp/up"
+python "proxy --idle 1s: two that are silent are parted" "$address" "$tmp/up" <<'END'
 up = upstream(sys.argv[2])
 c, s = pair(sys.argv[1], up)
 assert gone(c)
@@ -164,7 +164,7 @@ assert gone(s)
 END
 rm -f "$tmp/up"
 stop 3 TERM
-same "proxy --timeout 1 says so" "0 1" "$code $(echo "$error" | grep -c 'Connection timed out')"
+same "proxy --idle 1s says so" "0 1" "$code $(echo "$error" | grep -c 'Connection timed out')"
 
 # nobody NAME UPSTREAM WORDS: one line, and the client's end
 nobody() {
