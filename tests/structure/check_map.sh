@@ -16,19 +16,25 @@ cd "$1" || exit 2
 . tests/support/scratch.sh
 map=docs/architecture.md
 
-# The names in the first column of the tables below "### lib/FOLDER", as FOLDER/NAME.
-awk '
+# Of the tables below "### lib/FOLDER", as FOLDER/NAME: names in the first column (rooms), and all
+# that is quoted in a row (named), where parts of a room are told apart.
+awk -v tmp="$tmp" '
 /^#/ { folder = $1 == "###" && $2 ~ /^lib\// ? substr($2, 5) : "" }
 folder != "" && /^\| `/ {
 	split($0, cell, "|")
 	n = split(cell[2], name, "`")
 	for (i = 2; i <= n; i += 2)
-		print folder "/" name[i]
-}' "$map" | sort >"$tmp/named"
-find lib -name '*.[chS]' | sed 's,^lib/,,; s/\.[chS]$//' | sort -u >"$tmp/rooms"
-[ -s "$tmp/rooms" ] || not_ok "there are rooms"
-none "each room of lib/ has a line in $map" "$(comm -13 "$tmp/named" "$tmp/rooms")"
-none "each room that has a line is there, and has one" "$(comm -23 "$tmp/named" "$tmp/rooms")"
+		print folder "/" name[i] >(tmp "/rooms")
+	n = split($0, name, "`")
+	for (i = 2; i <= n; i += 2)
+		print folder "/" name[i] >(tmp "/named")
+}' "$map"
+find lib -name '*.[chS]' | sed 's,^lib/,,; s/\.[chS]$//' | sort -u >"$tmp/files"
+[ -s "$tmp/files" ] || not_ok "there are rooms"
+sort -u "$tmp/named" >"$tmp/sorted"
+none "each room of lib/ has its place in $map" "$(comm -13 "$tmp/sorted" "$tmp/files")"
+sort "$tmp/rooms" >"$tmp/sorted"
+none "each room that has a line is there, and has one" "$(comm -23 "$tmp/sorted" "$tmp/files")"
 
 # All that stands between backquotes, on one line each.
 # shellcheck disable=SC2016
