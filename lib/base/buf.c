@@ -22,37 +22,18 @@
 #include "base/buf.h"
 
 #include "base/sys.h"
+#include "base/tools.h"
 #include "base/util.h"
 
 #include <errno.h>
 #include <string.h>
-
-#if defined(__SANITIZE_ADDRESS__)
-#define WITHOUT_POOL 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define WITHOUT_POOL 1
-#endif
-#endif
-#ifndef WITHOUT_POOL
-#define WITHOUT_POOL 0
-#endif
-
-#if !defined(SKS_NO_VALGRIND) && defined(__has_include)
-#if __has_include(<valgrind/valgrind.h>)
-#include <valgrind/valgrind.h>
-#endif
-#endif
-#ifndef RUNNING_ON_VALGRIND
-#define RUNNING_ON_VALGRIND 0
-#endif
 
 size_t sks_buf_idle_most = SKS_BUF_IDLE_MAX;
 
 __attribute__((constructor)) static void
 look_for_watchers(void)
 {
-	if (WITHOUT_POOL || RUNNING_ON_VALGRIND)
+	if (sks_has_asan() || RUNNING_ON_VALGRIND)
 		sks_buf_idle_most = 0;
 }
 

@@ -25,28 +25,6 @@
 
 #ifndef __ASSEMBLER__
 
-/* Which sanitizer this is compiled with; gcc and clang tell it in ways of their own. */
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SKS_ASAN 1
-#endif
-#if __has_feature(thread_sanitizer)
-#define SKS_TSAN 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) && !defined(SKS_ASAN)
-#define SKS_ASAN 1
-#endif
-#if defined(__SANITIZE_THREAD__) && !defined(SKS_TSAN)
-#define SKS_TSAN 1
-#endif
-#ifndef SKS_ASAN
-#define SKS_ASAN 0
-#endif
-#ifndef SKS_TSAN
-#define SKS_TSAN 0
-#endif
-
 /*
  * Stops here: the context that can be gone on with is stored in *save_sp
  * before to_sp, a context stopped or made earlier, goes on. Returns when

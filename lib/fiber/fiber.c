@@ -31,6 +31,7 @@
 #include "fiber/fiber.h"
 
 #include "base/sys.h"
+#include "base/tools.h"
 #include "base/util.h"
 #include "fiber/context.h"
 #include "fiber/stack.h"
@@ -39,29 +40,15 @@
 #include <errno.h>
 #include <string.h>
 
-#if SKS_ASAN
-#include <sanitizer/common_interface_defs.h>
-#endif
-#if SKS_TSAN
-#include <sanitizer/tsan_interface.h>
-#endif
-
-/* In release builds too: outside valgrind it is a few instructions for each new stack. */
-#if !defined(SKS_NO_VALGRIND) && defined(__has_include)
-#if __has_include(<valgrind/valgrind.h>)
-#include <valgrind/valgrind.h>
-#endif
-#endif
-#ifndef VALGRIND_STACK_REGISTER
-#define VALGRIND_STACK_REGISTER(low, high) 0U
-#define VALGRIND_STACK_DEREGISTER(id) ((void)(id))
-#endif
-
 #define STACK_DEFAULT (128 * 1024)
 #define STACK_LEAST (16 * 1024)
 #define WARM_LEAST 64
 #define COLOURS (SKS_CONTEXT_ROOM > 512 ? 1 : 32) /* a page must be enough */
 #define OVERHEAD (768 + SKS_CONTEXT_ROOM + COLOURS * SKS_CACHE_LINE) /* struct, context, colour */
+
+#define TSAN_MOST 8000 /* fibers in one process */
+
+static atomic_int tsan_fibers;
 
 struct sks_fiber_pool {
 	struct sks_stacks stacks;
@@ -70,13 +57,40 @@ struct sks_fiber_pool {
 	size_t warm_count;
 	struct sks_fiber *warm;
 	struct sks_fiber *cold;
-	void *thread_sp; /* who resumed the fiber that runs; one at a time */
-	/* the same for the sanitizers: */
+	int watched;     /* a sanitizer has to be told of each switch */
+	void *thread_sp; /* where the thread goes on that resumed the fiber which runs */
+	/* the same for sanitizers: */
 	const void *thread_stack;
 	size_t thread_stack_size;
 	void *thread_fake_stack;
 	void *thread_tsan;
 };
+
+/*
+ * At an exit(3) on a fiber AddressSanitizer takes the fiber's stack for the
+ * thread's, and would call what only the thread's own stack points to a leak.
+ */
+static void
+show_thread_stack(void)
+{
+	struct sks_fiber *fiber = sks_task_now != NULL ? sks_task_now->fiber : NULL;
+	const char *low, *stack;
+
+	if (fiber == NULL)
+		return;
+	low = fiber->pool->thread_sp;
+	stack = fiber->pool->thread_stack;
+	__lsan_register_root_region(low, (size_t)(stack + fiber->pool->thread_stack_size - low));
+}
+
+static void
+prepare_for_exit(void)
+{
+	static atomic_flag done = ATOMIC_FLAG_INIT;
+
+	if (!atomic_flag_test_and_set(&done))
+		(void)atexit(show_thread_stack);
+}
 
 struct sks_fiber_pool *
 sks_fiber_pool_new(size_t stack_size)
@@ -96,6 +110,9 @@ sks_fiber_pool_new(size_t stack_size)
 		return NULL;
 	}
 	pool->stack_size = stack_size;
+	pool->watched = sks_has_asan() || sks_has_tsan();
+	if (sks_has_asan() && sks_has_lsan())
+		prepare_for_exit();
 	sks_cxx_look();
 	return pool;
 }
@@ -106,94 +123,143 @@ sks_fiber_pool_live(const struct sks_fiber_pool *pool)
 	return pool->live;
 }
 
+/*
+ * The next four tell sanitizers. ThreadSanitizer must find no call or return in
+ * instrumented code between its switch and ours, so what calls it is inlined.
+ */
+
+static SKS_ALWAYS_INLINE void
+tell_going_in(struct sks_fiber *fiber)
+{
+	struct sks_fiber_pool *pool = fiber->pool;
+
+	if (sks_has_asan())
+		__sanitizer_start_switch_fiber(&pool->thread_fake_stack, fiber->stack,
+		    pool->stacks.size);
+	if (sks_has_tsan()) {
+		pool->thread_tsan = __tsan_get_current_fiber();
+		__tsan_switch_to_fiber(fiber->tsan_fiber, 0);
+	}
+}
+
+static SKS_ALWAYS_INLINE void
+tell_is_in(struct sks_fiber *fiber)
+{
+	struct sks_fiber_pool *pool = fiber->pool;
+
+	if (sks_has_asan())
+		__sanitizer_finish_switch_fiber(fiber->asan_fake_stack, &pool->thread_stack,
+		    &pool->thread_stack_size);
+}
+
+static SKS_ALWAYS_INLINE void
+tell_going_out(struct sks_fiber *fiber, void **fake_stack)
+{
+	struct sks_fiber_pool *pool = fiber->pool;
+
+	if (sks_has_asan())
+		__sanitizer_start_switch_fiber(fake_stack, pool->thread_stack,
+		    pool->thread_stack_size);
+	if (sks_has_tsan())
+		__tsan_switch_to_fiber(pool->thread_tsan, 0);
+}
+
+static SKS_ALWAYS_INLINE void
+tell_is_out(struct sks_fiber *fiber)
+{
+	if (sks_has_asan())
+		__sanitizer_finish_switch_fiber(fiber->pool->thread_fake_stack, NULL, NULL);
+}
+
 /* From the thread to the fiber, until it switches back. */
 static void
 switch_in(struct sks_fiber *fiber)
 {
 	struct sks_fiber_pool *pool = fiber->pool;
+	int watched = pool->watched;
 
-#if SKS_ASAN
-	__sanitizer_start_switch_fiber(&pool->thread_fake_stack, fiber->stack, pool->stacks.size);
-#endif
-#if SKS_TSAN
-	pool->thread_tsan = __tsan_get_current_fiber();
-	__tsan_switch_to_fiber(fiber->tsan_fiber, 0);
-#endif
+	if (watched)
+		tell_going_in(fiber);
 	sks_context_switch(&pool->thread_sp, fiber->sp);
-#if SKS_ASAN
-	__sanitizer_finish_switch_fiber(pool->thread_fake_stack, NULL, NULL);
-#endif
-}
-
-/* The other side of switch_in: what is to be done first on the fiber's stack. */
-static void
-switched_in(struct sks_fiber *fiber)
-{
-#if SKS_ASAN
-	struct sks_fiber_pool *pool = fiber->pool;
-
-	__sanitizer_finish_switch_fiber(fiber->asan_fake_stack, &pool->thread_stack,
-	    &pool->thread_stack_size);
-#else
-	(void)fiber;
-#endif
+	if (watched)
+		tell_is_out(fiber);
 }
 
 /* From the fiber to the thread that resumed it, until it is resumed again. */
 static void
 switch_out(struct sks_fiber *fiber)
 {
-	struct sks_fiber_pool *pool = fiber->pool;
+	int watched = fiber->pool->watched;
 
-#if SKS_ASAN
-	__sanitizer_start_switch_fiber(&fiber->asan_fake_stack, pool->thread_stack,
-	    pool->thread_stack_size);
-#endif
-#if SKS_TSAN
-	__tsan_switch_to_fiber(pool->thread_tsan, 0);
-#endif
-	sks_context_switch(&fiber->sp, pool->thread_sp);
-	switched_in(fiber);
+	if (watched)
+		tell_going_out(fiber, &fiber->asan_fake_stack);
+	sks_context_switch(&fiber->sp, fiber->pool->thread_sp);
+	if (watched)
+		tell_is_in(fiber);
 }
 
-#if SKS_ASAN
-/* As switch_out, but the fake stack is freed and nobody comes back. */
+/* With NULL for a fake stack it is freed, and nobody comes back. */
 static void
 switch_out_for_good(struct sks_fiber *fiber)
 {
-	struct sks_fiber_pool *pool = fiber->pool;
-
-	__sanitizer_start_switch_fiber(NULL, pool->thread_stack, pool->thread_stack_size);
-	sks_context_switch(&fiber->sp, pool->thread_sp);
+	tell_going_out(fiber, NULL);
+	sks_context_switch(&fiber->sp, fiber->pool->thread_sp);
+	abort();
 }
-#endif
 
 static void
 fiber_loop(void *arg)
 {
 	struct sks_fiber *fiber = arg;
 
-	switched_in(fiber);
+	if (fiber->pool->watched)
+		tell_is_in(fiber);
 	while (fiber->run != NULL) {
 		fiber->run(fiber->arg);
 		fiber->run = NULL;
 		switch_out(fiber);
 	}
-#if SKS_ASAN
-	switch_out_for_good(fiber);
-#endif
-	abort(); /* the pool resumes an ended fiber only to free a fake stack */
+	switch_out_for_good(fiber); /* the pool resumes an ended fiber only to free a fake stack */
+}
+
+/*
+ * gcc's ThreadSanitizer ends the process that has more than 8,128 threads and
+ * fibers. With a limit below that the rest waits, as for memory. -1: ENOMEM.
+ */
+static int
+tsan_fiber_new(void **tsan_fiber)
+{
+	if (atomic_fetch_add(&tsan_fibers, 1) >= TSAN_MOST) {
+		atomic_fetch_sub(&tsan_fibers, 1);
+		errno = ENOMEM;
+		return -1;
+	}
+	*tsan_fiber = __tsan_create_fiber(0);
+	return 0;
+}
+
+static void
+tsan_fiber_free(void *tsan_fiber)
+{
+	__tsan_destroy_fiber(tsan_fiber);
+	atomic_fetch_sub(&tsan_fibers, 1);
 }
 
 static struct sks_fiber *
 fiber_new(struct sks_fiber_pool *pool)
 {
 	struct sks_fiber *fiber;
+	void *tsan_fiber = NULL;
 	char *low, *top;
 
-	low = sks_stack_new(&pool->stacks);
-	if (low == NULL)
+	if (sks_has_tsan() && tsan_fiber_new(&tsan_fiber) == -1)
 		return NULL;
+	low = sks_stack_new(&pool->stacks);
+	if (low == NULL) {
+		if (tsan_fiber != NULL)
+			tsan_fiber_free(tsan_fiber);
+		return NULL;
+	}
 	top = low + pool->stacks.size;
 	/*
 	 * Stacks are alike, so their hot lines would all lie at the same offset of a
@@ -209,9 +275,7 @@ fiber_new(struct sks_fiber_pool *pool)
 	fiber->stack_size = pool->stack_size;
 	fiber->sp = sks_context_make(low, top, fiber_loop, fiber);
 	fiber->valgrind_id = VALGRIND_STACK_REGISTER(low, low + pool->stacks.size - 1);
-#if SKS_TSAN
-	fiber->tsan_fiber = __tsan_create_fiber(0);
-#endif
+	fiber->tsan_fiber = tsan_fiber;
 	return fiber;
 }
 
@@ -219,12 +283,10 @@ fiber_new(struct sks_fiber_pool *pool)
 static void
 fiber_retire(struct sks_fiber *fiber)
 {
-#if SKS_ASAN
-	switch_in(fiber);
-#endif
-#if SKS_TSAN
-	__tsan_destroy_fiber(fiber->tsan_fiber);
-#endif
+	if (sks_has_asan())
+		switch_in(fiber);
+	if (sks_has_tsan())
+		tsan_fiber_free(fiber->tsan_fiber);
 	VALGRIND_STACK_DEREGISTER(fiber->valgrind_id);
 }
 

@@ -20,14 +20,10 @@
 #include "fiber/stack.h"
 
 #include "base/sys.h"
-#include "fiber/context.h"
+#include "base/tools.h"
 
 #include <errno.h>
 #include <stdint.h>
-#if SKS_ASAN
-#include <sanitizer/asan_interface.h>
-#include <sanitizer/lsan_interface.h>
-#endif
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102 /* Linux 6.13; missing from older headers */
@@ -70,24 +66,17 @@ slot_size(const struct sks_stacks *stacks)
 static void
 announce_stack(char *low, size_t size)
 {
-#if SKS_ASAN
-	__lsan_register_root_region(low, size);
-#else
-	(void)low;
-	(void)size;
-#endif
+	if (sks_has_lsan())
+		__lsan_register_root_region(low, size);
 }
 
 static void
 renounce_stack(char *low, size_t size)
 {
-#if SKS_ASAN
-	__lsan_unregister_root_region(low, size);
-	__asan_unpoison_memory_region(low, size);
-#else
-	(void)low;
-	(void)size;
-#endif
+	if (sks_has_lsan())
+		__lsan_unregister_root_region(low, size);
+	if (sks_has_asan())
+		__asan_unpoison_memory_region(low, size);
 }
 
 int

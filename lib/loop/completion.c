@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/sys.h"
+#include "base/tools.h"
 #include "fiber/fiber.h"
 #include "loop/wait.h"
 
@@ -37,6 +38,7 @@ await_last_look(struct sks_completion *w)
 {
 	while (!atomic_load(&w->completed))
 		sched_yield();
+	sks_tell_acquire(w);
 }
 
 int
@@ -76,12 +78,10 @@ sks_completion_wait_certain(struct sks_completion *w)
 {
 	int error = errno;
 
-	if (!atomic_load(&w->completed)) {
-		if (w->fd != -1)
-			hold_thread(w);
-		else
-			hold_fiber(w);
-	}
+	if (w->fd != -1)
+		hold_thread(w);
+	else if (!atomic_load(&w->completed))
+		hold_fiber(w);
 	errno = error;
 }
 
@@ -105,6 +105,7 @@ sks_complete(struct sks_completion *w)
 
 	if (w->fd != -1) {
 		(void)!write(w->fd, &one, sizeof(one));
+		sks_tell_release(w);
 		atomic_store(&w->completed, 1);
 		return;
 	}

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/sys.h"
+#include "base/tools.h"
 #include "stream/stream.h"
 #include "loop/wait.h"
 
@@ -104,8 +105,10 @@ drop(struct sks_socket *s)
 {
 	int fd = s->fd, orphan = s->orphan, saved = errno, rc = 0;
 
+	sks_tell_release(s);
 	if (atomic_fetch_sub(&s->holds, 1) != 1)
 		return 0;
+	sks_tell_acquire(s);
 	s->fd = -1;
 	sks_guest_leave(&s->guest, sks_loop_guests(sks_task_current()));
 	if (orphan)

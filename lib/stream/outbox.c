@@ -12,6 +12,7 @@
 #include "stream/outbox.h"
 
 #include "base/sys.h"
+#include "base/tools.h"
 
 #include <errno.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 static void
 lock(struct sks_outbox *box)
 {
+	sks_tell_acquire(box); /* it may come from another thread by an atomic pointer */
 	pthread_mutex_lock(&box->lock);
 }
 
@@ -103,6 +105,7 @@ sks_outbox_new(struct sks_loop *loop, struct sks_buf_pool *pool, const struct sk
 	box->job.run = run_job;
 	sks_list_init(&box->job.link);
 	event_assign(&box->ev, loop->base, tr->fd, EV_WRITE, on_writable, box);
+	sks_tell_release(box);
 	return box;
 }
 

@@ -31,17 +31,6 @@ FIXTURE(no_leaks_setup, no_leaks_teardown);
 
 SIGNALS_KILL;
 
-#if SKS_ASAN
-/* At an exit(3) on a fiber LeakSanitizer does not search the stack of its thread. */
-static int is_host;
-int __lsan_is_turned_off(void);
-int
-__lsan_is_turned_off(void)
-{
-	return is_host;
-}
-#endif
-
 static const struct mode {
 	const char *name;
 	int mode;
@@ -295,9 +284,6 @@ start_host(struct host *host, int mode, void (*prepare)(void))
 	ck_assert_int_ne(host->pid, -1);
 	if (host->pid == 0) {
 		VALGRIND_DISABLE_ERROR_REPORTING; /* what it does is wrong on purpose */
-#if SKS_ASAN
-		is_host = 1;
-#endif
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		(void)setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
 		dup2(out[1], STDERR_FILENO);

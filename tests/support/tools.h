@@ -5,17 +5,7 @@
 #ifndef SKS_TEST_TOOLS_H
 #define SKS_TEST_TOOLS_H
 
-#include "fiber/context.h" /* SKS_ASAN, SKS_TSAN */
-
-#if defined(__has_include)
-#if __has_include(<valgrind/valgrind.h>)
-#include <valgrind/valgrind.h>
-#endif
-#endif
-#ifndef RUNNING_ON_VALGRIND
-#define RUNNING_ON_VALGRIND 0
-#define VALGRIND_DISABLE_ERROR_REPORTING ((void)0)
-#endif
+#include "base/tools.h" /* SKS_ASAN, SKS_TSAN, valgrind.h */
 
 /* Stands once in a program whose children die of signals: a sanitizer would make exits of those. */
 #if SKS_ASAN
