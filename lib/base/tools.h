@@ -35,10 +35,10 @@
 #endif
 
 /* AddressSanitizer. Stacks are told by their lowest byte and their size. */
-__attribute__((weak)) void __sanitizer_start_switch_fiber(void **fake_stack, const void *low,
-    size_t size);
-__attribute__((weak)) void __sanitizer_finish_switch_fiber(void *fake_stack, const void **old_low,
-    size_t *old_size);
+__attribute__((weak)) void __sanitizer_start_switch_fiber(
+    void **fake_stack, const void *low, size_t size);
+__attribute__((weak)) void __sanitizer_finish_switch_fiber(
+    void *fake_stack, const void **old_low, size_t *old_size);
 __attribute__((weak)) void __asan_unpoison_memory_region(const volatile void *at, size_t size);
 
 /* LeakSanitizer, which AddressSanitizer includes. */

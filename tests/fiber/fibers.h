@@ -9,6 +9,7 @@
 #include "harness.h"
 #include "tools.h"
 
+#include "fiber/context.h"
 #include "fiber/fiber.h"
 
 /* Sanitizers and valgrind make frames larger, and run code of their own on the stack. */

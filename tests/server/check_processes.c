@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/sys.h"
-#include "fiber/context.h"
+#include "base/tools.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "child.h"
 
+#include "fiber/context.h"
 #include "tools.h"
 
 #include <check.h>

@@ -4,7 +4,7 @@
 #include "base/addr.h"
 #include "base/sys.h"
 #include "base/util.h"
-#include "fiber/context.h"
+#include "base/tools.h"
 #include "harness.h"
 
 #include <errno.h>
