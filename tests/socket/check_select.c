@@ -5,8 +5,7 @@
  */
 #include "base/sys.h"
 #include "base/util.h"
-#include "harness.h"
-#include "rig.h"
+#include "sockets.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -14,19 +13,6 @@
 #include <sys/resource.h>
 
 FIXTURE(rig_setup, no_leaks_teardown);
-
-static void
-pair_of(struct sks_socket *pair[2])
-{
-	ck_assert_int_eq(sks_socket_pair(SOCK_STREAM, pair), 0);
-}
-
-static void
-free_pair(struct sks_socket *pair[2])
-{
-	sks_socket_free(pair[0]);
-	sks_socket_free(pair[1]);
-}
 
 /* Writes to a socket after a moment. */
 static void
@@ -71,7 +57,7 @@ look(void *arg)
 	char byte;
 
 	(void)arg;
-	pair_of(pair);
+	pair_of(pair, SOCK_STREAM);
 	set[0] = (struct sks_selectable){ .socket = pair[0], .want = SKS_READ, .ready = -1 };
 	set[1] = (struct sks_selectable){ .socket = pair[0], .want = SKS_WRITE, .ready = -1 };
 	set[2] = (struct sks_selectable){ .socket = pair[1], .want = 0, .ready = -1 };
@@ -107,8 +93,8 @@ TEST_ON_BOTH(waits_for_the_first_or_the_time)
 	struct sks_selectable set[4];
 	int64_t before;
 
-	pair_of(a);
-	pair_of(b);
+	pair_of(a, SOCK_STREAM);
+	pair_of(b, SOCK_STREAM);
 	set[0] = (struct sks_selectable){ .socket = a[0], .want = SKS_READ };
 	set[1] = (struct sks_selectable){ .socket = b[0], .want = SKS_READ };
 	set[2] = (struct sks_selectable){ .socket = b[0], .want = SKS_READ | SKS_EXCEPT };
@@ -155,7 +141,7 @@ TEST_ON_BOTH(buffered_input_is_ready)
 	struct sks_selectable set[2];
 	struct sks_client *conn;
 
-	pair_of(pair);
+	pair_of(pair, SOCK_STREAM);
 	conn = sks_socket_makefile(pair[0], "rw");
 	set[0] = (struct sks_selectable){ .rfile = conn->rfile, .want = SKS_READ };
 	set[1] = (struct sks_selectable){ .socket = pair[0], .want = SKS_READ };
@@ -207,7 +193,7 @@ TEST_ON_BOTH(what_is_closed_is_ebadf)
 	struct sks_selectable set[2];
 	int fd;
 
-	pair_of(pair);
+	pair_of(pair, SOCK_STREAM);
 	fd = sks_socket_fileno(pair[1]);
 	set[0] = (struct sks_selectable){ .socket = pair[0], .want = SKS_WRITE };
 	set[1] = (struct sks_selectable){ .socket = pair[1], .want = SKS_READ };
@@ -245,7 +231,7 @@ TEST_ON_BOTH(there_may_be_many_thousands)
 
 	ck_assert_ptr_nonnull(set);
 	ck_assert_uint_gt(n, 1024);
-	pair_of(pair);
+	pair_of(pair, SOCK_STREAM);
 	for (i = 0; i < n; i++) {
 		set[i].fd = fcntl(sks_socket_fileno(pair[0]), F_DUPFD_CLOEXEC, 0);
 		ck_assert_int_ne(set[i].fd, -1);
@@ -297,7 +283,7 @@ share(void *arg)
 	int i;
 
 	(void)arg;
-	pair_of(pair);
+	pair_of(pair, SOCK_STREAM);
 	for (i = 0; i < 3; i++)
 		rig_go(rig_here(), take_turns, pair);
 	ck_assert_int_eq(sks_socket_send(pair[1], "x", 1, 0), 1);
@@ -318,7 +304,7 @@ wait_for_the_bell(void *arg)
 	struct sks_socket **bell = arg, *own[2];
 	struct sks_selectable set[2];
 
-	pair_of(own);
+	pair_of(own, SOCK_STREAM);
 	set[0] = (struct sks_selectable){ .socket = own[0], .want = SKS_READ };
 	set[1] = (struct sks_selectable){ .socket = bell[0], .want = SKS_READ };
 	ck_assert_int_eq(sks_select(set, 2, SKS_OFF), 1);
@@ -334,7 +320,7 @@ ring_the_bell(void *arg)
 
 	(void)arg;
 	(void)as_many_as_allowed(5000);
-	pair_of(bell);
+	pair_of(bell, SOCK_STREAM);
 	for (i = 0; i < 1200; i++)
 		rig_go(rig_here(), wait_for_the_bell, bell);
 	sks_yield();
@@ -372,7 +358,7 @@ cancel(void *arg)
 	struct sks_task *task;
 
 	(void)arg;
-	pair_of(pair);
+	pair_of(pair, SOCK_STREAM);
 	task = rig_go(rig_here(), select_in_vain, pair);
 	sks_yield();
 	sks_wait_cancel(task);
@@ -401,7 +387,7 @@ run_out(void *arg)
 	struct sks_socket *pair[2];
 	size_t i;
 
-	pair_of(pair);
+	pair_of(pair, SOCK_STREAM);
 	for (i = 0; i < 20; i++)
 		set[i] = (struct sks_selectable){ .socket = pair[i % 2],
 			.want = SKS_READ | SKS_EXCEPT };
