@@ -1,6 +1,6 @@
 #!/bin/sh
 # The pages keep their word. README.md is short. Of README.md and docs/: programs compile, servers
-# give the right answer and end, clients run. Of these, examples/README.md and tests/: commands
+# give the right answer and end, clients run. Of these and all others: commands
 # exist, links lead somewhere. Of tests/PROMISES.md: each test that a promise names is there.
 #
 # usage: check_readme.sh SOURCE_DIR BUILD_DIR
@@ -152,7 +152,7 @@ done)"
 
 # ---- commands ----
 
-pages="README.md docs/*.md examples/README.md tests/*.md"
+pages="README.md CHANGELOG.md docs/*.md examples/README.md tests/*.md"
 
 # commands PAGE: of indented lines and ```sh blocks that begin with a word, LINE COMMAND ARGUMENT
 commands() {
