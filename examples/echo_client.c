@@ -206,7 +206,7 @@ main(int argc, char **argv)
 		snprintf(with_udp, sizeof(with_udp), "udp:%s", address);
 		address = with_udp;
 	}
-	client = sks_connect(address, 0);
+	client = sks_connect(address, SKS_DEFAULT);
 	if (client == NULL)
 		return 1; /* the library has said why */
 	if (is_datagram(client->socket))

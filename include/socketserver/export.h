@@ -24,8 +24,18 @@
 #define SKS_VERSION_MINOR 2
 #define SKS_VERSION_PATCH 0
 
-/* For every time in milliseconds: no limit. 0 is always the default. */
+/*
+ * Times and time limits are milliseconds, by one rule:
+ *
+ * In a call, SKS_OFF is no limit, 0 does not wait, and a positive number waits
+ * no longer than that. SKS_DEFAULT is the default, in the calls that have one.
+ * Any other negative number is EINVAL.
+ *
+ * In struct sks_options, where members that are not mentioned are 0, 0 is the
+ * default, and SKS_OFF is no limit. Any other negative number is EINVAL.
+ */
 #define SKS_OFF (-1)
+#define SKS_DEFAULT (-2)
 
 SKS_BEGIN_DECLS
 

@@ -17,7 +17,11 @@
 
 SKS_BEGIN_DECLS
 
-/* Sleeps; 0 yields. 0, or -1: ECANCELED, ETIMEDOUT when sks_deadline() came first, EINVAL. */
+/*
+ * Sleeps for ms milliseconds; 0 yields, SKS_OFF sleeps until it is cancelled.
+ * 0, or -1: ECANCELED, ETIMEDOUT when sks_deadline() or another limit came
+ * first, EINVAL for another negative number.
+ */
 SKS_API int sks_sleep(int ms);
 
 /* Lets every other ready fiber of the loop, and its events, go first. */
@@ -28,8 +32,8 @@ SKS_API void sks_yield(void);
 
 /*
  * Waits until fd can be read or written without blocking, or has an error, or
- * its peer is gone. timeout_ms: 0 or SKS_OFF waits without limit. Returns the
- * events that hold, or -1: ETIMEDOUT, ECANCELED, EBADF, EINVAL, ENOMEM; EPERM
+ * its peer is gone. timeout_ms: SKS_OFF waits without limit, 0 only looks.
+ * Returns the events that hold, or -1: ETIMEDOUT, ECANCELED, EBADF, EINVAL, ENOMEM; EPERM
  * for a regular file, which is always ready, on a fiber. One fiber at a time
  * may wait for an fd, and none for the fd of a request's own streams.
  */

@@ -91,10 +91,12 @@ SKS_API char *sks_peer(const struct sks_request *req, char *buf, size_t size);
 
 /*
  * From now on all waits of this exchange together may take ms milliseconds;
- * then they answer ETIMEDOUT. 0 or SKS_OFF: no such limit. finish has its own
- * limit, linger_ms.
+ * then they answer ETIMEDOUT. SKS_OFF: no such limit; 0: what would wait answers
+ * ETIMEDOUT at once. In finish it does nothing: that has its own limit,
+ * linger_ms. 0, or -1 and EINVAL for another negative number; then the limit
+ * stays as it was.
  */
-SKS_API void sks_deadline(struct sks_request *req, int ms);
+SKS_API int sks_deadline(struct sks_request *req, int ms);
 
 /* 1 once the server is stopping: a handler that serves for long should end. */
 SKS_API int sks_draining(const struct sks_request *req);

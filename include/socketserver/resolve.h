@@ -10,8 +10,9 @@
  * task's deadline, a server that may cancel it), else the thread asks itself.
  * Addresses that are numeric already need neither.
  *
- * timeout_ms: 0 or SKS_OFF waits as long as the resolver does (resolv.conf(5);
- * 10 s for a name server that does not answer, as a rule). When the caller
+ * timeout_ms: SKS_OFF waits as long as the resolver does (resolv.conf(5); 10 s
+ * for a name server that does not answer, as a rule); with 0 only numeric
+ * addresses are answered, and anything else is ETIMEDOUT. When the caller
  * goes on by ETIMEDOUT or ECANCELED the C library can not be told: the look-up
  * goes on without it, counts as one in flight until it ends, and what it finds
  * is thrown away. 64 may be in flight in the process; the helper threads are
@@ -25,7 +26,8 @@
  *               or 64 look-ups are in flight; or no thread can be had
  *   EIO         the name server refuses to say
  *   ETIMEDOUT, ECANCELED   as every wait
- *   EINVAL      flags that do not exist, or an address of the wrong length
+ *   EINVAL      flags that do not exist, an address of the wrong length, or a time
+ *               limit that is none
  *   EAFNOSUPPORT, ESOCKTNOSUPPORT   hints of a kind that the system does not have
  *   ENOMEM, EMFILE, ...    what the system said
  * sks_gai_error() tells more exactly.

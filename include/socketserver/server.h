@@ -169,8 +169,9 @@ SKS_API int sks_serve_forever(struct sks_server *server);
 
 /*
  * Serves one connection or datagram, to its end. 0, or -1: ETIMEDOUT when
- * none came within timeout_ms (0 or SKS_OFF: waits without limit), ECANCELED
- * when a shutdown came first, and as sks_serve_forever().
+ * none came within timeout_ms (SKS_OFF: no limit; 0: none is there), EINVAL for
+ * another negative number, ECANCELED when a shutdown came first, and as
+ * sks_serve_forever().
  */
 SKS_API int sks_handle_request(struct sks_server *server, int timeout_ms);
 

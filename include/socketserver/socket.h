@@ -56,7 +56,8 @@ struct sks_client {
  *
  * timeout_ms is for all of it together, names included, and stays as the time
  * limit of the socket and its streams, which have it for the first byte as
- * well; 0: 30 s, SKS_OFF: none.
+ * well. SKS_DEFAULT: 30 s; SKS_OFF: no limit; 0 connects only where nothing has
+ * to be waited for, and the streams do not wait either. Else EINVAL.
  *
  * A host with several addresses is tried as RFC 8305 says: families in turn,
  * the next one when the last has failed or 250 ms have passed, and who answers
@@ -136,9 +137,10 @@ SKS_API int sks_socket_fileno(const struct sks_socket *socket);
 /*
  * The time limit of each call in milliseconds: SKS_OFF, as at first, waits as
  * long as it takes; 0 never waits: EAGAIN (EINPROGRESS from connect) instead.
+ * 0, or -1 and EINVAL for another negative number.
  * Python: settimeout(), setblocking(), gettimeout().
  */
-SKS_API void sks_socket_settimeout(struct sks_socket *socket, int timeout_ms);
+SKS_API int sks_socket_settimeout(struct sks_socket *socket, int timeout_ms);
 SKS_API int sks_socket_gettimeout(const struct sks_socket *socket);
 
 SKS_API int sks_socket_bind(struct sks_socket *socket, const struct sockaddr *addr, socklen_t len);
@@ -222,8 +224,8 @@ SKS_API int sks_socket_set_option(struct sks_socket *socket, int level, int name
  * Streams on a connected socket (stream or datagram), as sks_connect() makes
  * them: mode "r", "w" or "rw". Their time limit is what the socket's is now.
  * sks_client_close() ends them; the socket stays the caller's, and open until
- * he closes it as well. NULL: EINVAL for another mode, or a time limit of 0;
- * EBADF, ENOMEM. Python: socket.makefile().
+ * he closes it as well. NULL: EINVAL for another mode, EBADF,
+ * ENOMEM. Python: socket.makefile().
  */
 SKS_API struct sks_client *sks_socket_makefile(struct sks_socket *socket, const char *mode)
     SKS_MUST_CHECK;

@@ -171,14 +171,17 @@ SKS_API int sks_rfile_error(const struct sks_rfile *rfile);
 SKS_API int sks_wfile_error(const struct sks_wfile *wfile);
 
 /*
- * Time limits of one stream in milliseconds, to the end of the connection; 0
- * is the server's default again, SKS_OFF none. timeout: until a line or block
- * is complete, or a write is taken. idle: until the first byte of a read.
+ * Time limits of one stream in milliseconds, to the end of the connection.
+ * SKS_DEFAULT is the server's default again, or what sks_connect() was given;
+ * SKS_OFF is no limit; with 0 a read takes what is there, and a write that the
+ * kernel does not take at once fails. timeout: until a line or block is complete,
+ * or a write is taken. idle: until the first byte of a read. 0, or -1 and EINVAL
+ * for another negative number.
  * Python: StreamRequestHandler.timeout, settimeout().
  */
-SKS_API void sks_rfile_set_timeout(struct sks_rfile *rfile, int timeout_ms);
-SKS_API void sks_rfile_set_idle(struct sks_rfile *rfile, int idle_ms);
-SKS_API void sks_wfile_set_timeout(struct sks_wfile *wfile, int timeout_ms);
+SKS_API int sks_rfile_set_timeout(struct sks_rfile *rfile, int timeout_ms);
+SKS_API int sks_rfile_set_idle(struct sks_rfile *rfile, int idle_ms);
+SKS_API int sks_wfile_set_timeout(struct sks_wfile *wfile, int timeout_ms);
 
 #if !defined(__cplusplus) && defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
 /* One name for both directions. */

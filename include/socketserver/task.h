@@ -73,8 +73,11 @@ struct sks_timeout {
 	int64_t reserved[2]; /* 0 */
 };
 
-/* 0 or SKS_OFF: no limit. */
-SKS_API void sks_timeout_begin(struct sks_timeout *timeout, int ms);
+/*
+ * SKS_OFF: no limit; 0: what would wait answers ETIMEDOUT at once. 0, or -1 and
+ * EINVAL for another negative number; then there is no limit.
+ */
+SKS_API int sks_timeout_begin(struct sks_timeout *timeout, int ms);
 
 /* Returns 1 when its time had passed, else 0. */
 SKS_API int sks_timeout_end(struct sks_timeout *timeout);

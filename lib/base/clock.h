@@ -8,6 +8,8 @@
 
 #include "base/sys.h"
 
+#include <errno.h>
+#include <socketserver/export.h>
 #include <stdint.h>
 
 #define SKS_NEVER INT64_MAX
@@ -46,6 +48,36 @@ sks_clock_after(int64_t ms)
 	if (ms >= SKS_CLOCK_LONG_MS)
 		return sks_clock_coarse_ms() + SKS_CLOCK_TICK_MS + ms;
 	return sks_clock_ms() + ms;
+}
+
+/* Is ms a time limit that a public call takes? 0, or -1 and EINVAL. */
+static inline int
+sks_limit_check(int ms)
+{
+	if (ms >= SKS_OFF)
+		return 0;
+	errno = EINVAL;
+	return -1;
+}
+
+/* The moment at which a time limit has passed: SKS_OFF never, 0 now. 0, or -1 and EINVAL. */
+static inline int
+sks_limit_begin(int ms, int64_t *deadline)
+{
+	*deadline = sks_clock_after(ms);
+	return sks_limit_check(ms);
+}
+
+/* Sets a time limit that is kept, where SKS_DEFAULT is fallback. 0, or -1 and EINVAL. */
+static inline int
+sks_limit_set(int *limit, int ms, int fallback)
+{
+	if (ms == SKS_DEFAULT)
+		ms = fallback;
+	else if (sks_limit_check(ms) == -1)
+		return -1;
+	*limit = ms;
+	return 0;
 }
 
 /* What poll(2) takes for a deadline: -1 for never, 0 when it has passed. */

@@ -53,6 +53,16 @@ sks_wait_any(int fd, int events, int64_t deadline)
 }
 
 int
+sks_wait_look(int fd, int events)
+{
+	struct sks_task *task = sks_task_current();
+
+	task->calls++; /* a handler that only looks, again and again, must let others run */
+	sks_wait_fair(task);
+	return refused(task) ? -1 : sks_wait_thread_any(fd, events, 0);
+}
+
+int
 sks_wait_writable(int fd, int64_t deadline)
 {
 	return sks_wait_any(fd, SKS_WRITE, deadline) == -1 ? -1 : 0;

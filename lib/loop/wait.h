@@ -33,6 +33,9 @@ int sks_wait_writable(int fd, int64_t deadline);
 int sks_wait_any(int fd, int events, int64_t deadline);
 int sks_wait_until(int64_t moment); /* 0 when the moment came */
 
+/* As sks_wait_any(), but looks only once, without parking: ETIMEDOUT when there is none of them. */
+int sks_wait_look(int fd, int events);
+
 /*
  * Where the kernel has no event for what is missing: sleeps for a moment, each
  * time for a longer one. *pause_ms begins with 0. 0: look again; -1 as above,

@@ -151,13 +151,17 @@ sks_peer(const struct sks_request *req, char *buf, size_t size)
 	return sks_addr_format(req->peer, req->peer_len, buf, size);
 }
 
-void
+int
 sks_deadline(struct sks_request *req, int ms)
 {
 	struct sks_task *task = sks_task_current();
+	int64_t deadline;
 
+	if (sks_limit_begin(ms, &deadline) == -1)
+		return -1;
 	if (sks_call_of(req)->state != SKS_CALL_FINISHING)
-		sks_task_limit(task, sks_clock_after(ms > 0 ? ms : -1), task->scope);
+		sks_task_limit(task, deadline, task->scope);
+	return 0;
 }
 
 int

@@ -364,10 +364,9 @@ sks_serve_forever(struct sks_server *server)
 int
 sks_handle_request(struct sks_server *server, int timeout_ms)
 {
-	if (begin(server, 1) == -1)
+	if (sks_limit_check(timeout_ms) == -1 || begin(server, 1) == -1)
 		return -1;
-	if (server->state == SKS_SERVING &&
-	    set_limit(server, timeout_ms > 0 ? timeout_ms : -1) == -1) {
+	if (server->state == SKS_SERVING && set_limit(server, timeout_ms) == -1) {
 		int error = errno;
 
 		server->admission.quota = 0; /* before one is taken */

@@ -86,10 +86,6 @@ sks_socket_makefile(struct sks_socket *s, const char *mode)
 
 	if (parse_mode(mode, &reads, &writes) == -1 || (largest = datagram_size(s)) == -1)
 		return NULL;
-	if (s->timeout_ms == 0) {
-		errno = EINVAL;
-		return NULL;
-	}
 	c = sks_sys_calloc(1, sizeof(*c));
 	if (c == NULL)
 		return NULL;

@@ -275,15 +275,14 @@ why_not_found(void)
 	return code != 0 && code != EAI_SYSTEM ? gai_strerror(code) : NULL;
 }
 
-/* The names' part of the time; 0 would be none at all. */
+/* The names' part of the time. */
 static int
 look_up(const struct sks_endpoint *ep, struct addrinfo **list, int64_t deadline)
 {
 	struct addrinfo hints = { .ai_socktype = ep->scheme->type };
-	int left = sks_clock_left(deadline);
 
 	return sks_getaddrinfo(ep->host[0] != '\0' ? ep->host : NULL, ep->port, &hints, list,
-	    left != 0 ? left : 1);
+	    sks_clock_left(deadline));
 }
 
 static struct sks_addr *
@@ -322,8 +321,11 @@ connect_unix(const char *address, const struct sks_endpoint *ep, int timeout_ms)
 		    sks_socket_connect(s, &ep->path.u.any, ep->path.len) == 0)
 			fd = sks_socket_detach(s);
 	}
-	if (fd == -1)
+	if (fd == -1) {
+		if (errno == EAGAIN) /* with a limit of 0: the backlog is full */
+			errno = ETIMEDOUT;
 		fail(address, NULL, NULL);
+	}
 	error = errno;
 	sks_socket_free(s);
 	errno = error;
@@ -376,8 +378,8 @@ sks_connect(const char *address, int timeout_ms)
 	const char *why;
 	int fd;
 
-	if (timeout_ms == 0)
-		timeout_ms = DEFAULT_MS;
+	if (sks_limit_set(&timeout_ms, timeout_ms, DEFAULT_MS) == -1)
+		return fail(address, NULL, "no such time limit");
 	if (sks_endpoint_parse(&ep, address, &why) == -1)
 		return fail(address, NULL, why);
 	if (ep.scheme->kind == SKS_DESCRIPTOR) {

@@ -203,6 +203,11 @@ look_up(struct lookup *l, int64_t deadline)
 	struct sks_task *task = sks_task_current();
 	int rc;
 
+	if (sks_clock_left(deadline) == 0) {
+		free_lookup(l);
+		errno = ETIMEDOUT;
+		return -1;
+	}
 	if (task->fiber != NULL) /* whose loop holds the crew */
 		return ask_helper(l, deadline);
 	if (deadline == SKS_NEVER && task->deadline == SKS_NEVER && task->cancel == NULL) {
@@ -258,8 +263,9 @@ static int
 begin(int timeout_ms, int64_t *deadline)
 {
 	sks_task_current()->gai_error = 0;
+	if (sks_limit_begin(timeout_ms, deadline) == -1)
+		return -1;
 	sks_flush_dirty();
-	*deadline = sks_clock_after(timeout_ms > 0 ? timeout_ms : -1);
 	return sks_wait_may();
 }
 

@@ -127,6 +127,8 @@ sks_select(struct sks_selectable *set, size_t n, int timeout_ms)
 	struct pollfd few[FEW + SKS_CANCEL_MOST], *fds = few;
 	int rc, error;
 
+	if (sks_limit_check(timeout_ms) == -1)
+		return -1;
 	task->calls++;
 	sks_wait_fair(task);
 	if (n > FEW && (fds = sks_sys_calloc(n + SKS_CANCEL_MOST, sizeof(*fds))) == NULL)

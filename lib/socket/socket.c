@@ -200,10 +200,13 @@ sks_socket_fileno(const struct sks_socket *s)
 
 /* ---- waiting ---- */
 
-void
+int
 sks_socket_settimeout(struct sks_socket *s, int timeout_ms)
 {
-	s->timeout_ms = timeout_ms < 0 ? SKS_OFF : timeout_ms;
+	if (sks_limit_check(timeout_ms) == -1)
+		return -1;
+	s->timeout_ms = timeout_ms;
+	return 0;
 }
 
 int

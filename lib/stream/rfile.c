@@ -8,6 +8,7 @@
  */
 #include "stream/stream.h"
 
+#include "base/clock.h"
 #include "base/util.h"
 #include "stream/fill.h"
 #include "loop/wait.h"
@@ -503,14 +504,14 @@ sks_rfile_error(const struct sks_rfile *r)
 	return r->error;
 }
 
-void
+int
 sks_rfile_set_timeout(struct sks_rfile *r, int timeout_ms)
 {
-	r->read_ms = timeout_ms != 0 ? timeout_ms : r->defaults->read_ms;
+	return sks_limit_set(&r->read_ms, timeout_ms, r->defaults->read_ms);
 }
 
-void
+int
 sks_rfile_set_idle(struct sks_rfile *r, int idle_ms)
 {
-	r->idle_ms = idle_ms != 0 ? idle_ms : r->defaults->idle_ms;
+	return sks_limit_set(&r->idle_ms, idle_ms, r->defaults->idle_ms);
 }

@@ -18,7 +18,7 @@ struct sks_watch;
 
 /* Limits of a connection's streams, kept while no streams are attached. */
 struct sks_times {
-	int idle_ms;  /* SKS_OFF, or more than 0 */
+	int idle_ms;  /* as all time limits of calls: SKS_OFF is none, 0 does not wait */
 	int read_ms;
 	int write_ms;
 };

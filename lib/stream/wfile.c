@@ -552,8 +552,8 @@ sks_wfile_error(const struct sks_wfile *w)
 	return w->error;
 }
 
-void
+int
 sks_wfile_set_timeout(struct sks_wfile *w, int timeout_ms)
 {
-	w->write_ms = timeout_ms != 0 ? timeout_ms : w->defaults->write_ms;
+	return sks_limit_set(&w->write_ms, timeout_ms, w->defaults->write_ms);
 }

@@ -12,11 +12,11 @@
 int
 sks_sleep(int ms)
 {
-	if (ms < 0) {
-		errno = EINVAL;
+	if (sks_limit_check(ms) == -1)
 		return -1;
-	}
 	sks_flush_dirty();
+	if (ms == SKS_OFF)
+		return sks_wait_until(SKS_NEVER);
 	if (ms > 0) /* one more: the clock's present millisecond is partly over */
 		return sks_wait_until(sks_clock_after((int64_t)ms + 1));
 	sks_wait_turn();
@@ -37,6 +37,8 @@ sks_yield(void)
 int
 sks_wait_fd(int fd, int events, int timeout_ms)
 {
+	int64_t deadline;
+
 	if (events == 0 || (events & ~(SKS_READ | SKS_WRITE)) != 0) {
 		errno = EINVAL;
 		return -1;
@@ -45,6 +47,10 @@ sks_wait_fd(int fd, int events, int timeout_ms)
 		errno = EBADF;
 		return -1;
 	}
+	if (sks_limit_begin(timeout_ms, &deadline) == -1)
+		return -1;
+	if (timeout_ms == 0)
+		return sks_wait_look(fd, events);
 	sks_flush_dirty();
-	return sks_wait_any(fd, events, sks_clock_after(timeout_ms > 0 ? timeout_ms : -1));
+	return sks_wait_any(fd, events, deadline);
 }

@@ -9,16 +9,16 @@
 
 #include <socketserver/task.h>
 
-void
+int
 sks_timeout_begin(struct sks_timeout *timeout, int ms)
 {
 	struct sks_task *task = sks_task_current();
+	int64_t moment;
+	int rc = sks_limit_begin(ms, &moment);
 
-	*timeout = (struct sks_timeout){
-		.moment = sks_clock_after(ms > 0 ? ms : -1),
-		.outer = task->scope,
-	};
-	sks_task_limit(task, task->limit, sks_min64(task->scope, timeout->moment));
+	*timeout = (struct sks_timeout){ .moment = moment, .outer = task->scope };
+	sks_task_limit(task, task->limit, sks_min64(task->scope, moment));
+	return rc;
 }
 
 int

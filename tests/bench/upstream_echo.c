@@ -36,7 +36,7 @@ handle(struct sks_request *req)
 
 	while (rc == 0 && (n = sks_readline(req->rfile, &line)) > 0) {
 		if (client->server == NULL)
-			client->server = sks_connect(upstream, 0);
+			client->server = sks_connect(upstream, SKS_DEFAULT);
 		if (client->server == NULL)
 			return -1;
 		rc = ask(client->server, req, line, (size_t)n);

@@ -157,7 +157,7 @@ TEST(handle_request_does_not_count_a_dropped_datagram, EACH_DATAGRAM)
 	fd = acc_client(&acc);
 	peer_puts(fd, "0123456789abcdef+");
 	peer_puts(fd, "hello");
-	ck_assert_int_eq(sks_handle_request(acc.server, 0), 0);
+	ck_assert_int_eq(sks_handle_request(acc.server, SKS_OFF), 0);
 	peer_expect(fd, "5\n");
 	close(fd);
 	acc_free(&acc);

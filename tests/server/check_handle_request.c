@@ -27,7 +27,7 @@ TEST(handles_one_request_and_leaves_the_next, EACH_TRANSPORT)
 	peer_puts(two, "echo 2\nd\n");
 	peer_half_close(one);
 	peer_half_close(two);
-	ck_assert_int_eq(sks_handle_request(acc.server, 0), 0);
+	ck_assert_int_eq(sks_handle_request(acc.server, SKS_OFF), 0);
 	peer_expect(one, "echo 1\n");
 	ck_assert_int_eq(seen->finishes, 1);
 	ck_assert(peer_is_silent(two));
@@ -72,7 +72,7 @@ TEST(handle_request_ends_with_a_shutdown, EACH_TRANSPORT)
 	fd = acc_client(&acc);
 	peer_puts(fd, "echo\ns\nd\n");
 	peer_half_close(fd);
-	ck_assert_int_eq(sks_handle_request(acc.server, 0), 0);
+	ck_assert_int_eq(sks_handle_request(acc.server, SKS_OFF), 0);
 	peer_expect(fd, "echo\n");
 	close(fd);
 	acc_free(&acc);
@@ -102,7 +102,7 @@ TEST(handle_request_counts_a_refused_one, EACH_TRANSPORT)
 	acc_all(&acc, _i, &acc_script, &options);
 	fd = acc_client(&acc);
 	peer_puts(fd, "echo\n");
-	ck_assert_int_eq(sks_handle_request(acc.server, 0), 0);
+	ck_assert_int_eq(sks_handle_request(acc.server, SKS_OFF), 0);
 	ck_assert_int_eq(seen->verified, 1);
 	ck_assert_int_eq(seen->handles, 0);
 	close(fd);
@@ -118,7 +118,7 @@ TEST(handle_request_survives_a_lack_of_memory, EACH_STREAM)
 	acc_streams(&acc, _i, &acc_script, NULL);
 	fd = acc_client(&acc);
 	ck_assert_int_eq(sks_fault("malloc:ENOMEM:1"), 0);
-	ck_assert_int_eq(sks_handle_request(acc.server, 0), 0);
+	ck_assert_int_eq(sks_handle_request(acc.server, SKS_OFF), 0);
 	ck_assert_uint_eq(acc_stats(&acc).refused, 1);
 	peer_expect_gone(fd);
 	acc_free(&acc);

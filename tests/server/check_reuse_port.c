@@ -151,7 +151,7 @@ TEST(one_request_is_one_on_any_loop, TIMES(4))
 			peer_half_close(fd[i]);
 	}
 	for (i = 1; i <= 8; i++) {
-		ck_assert_int_eq(sks_handle_request(acc.server, 0), 0);
+		ck_assert_int_eq(sks_handle_request(acc.server, SKS_OFF), 0);
 		ck_assert_int_eq(seen->finishes, i);
 	}
 	for (i = 0; i < 8; i++) {

@@ -15,7 +15,7 @@ FIXTURE(acc_setup, acc_teardown);
 static struct sks_client *
 connected(const char *address)
 {
-	struct sks_client *conn = sks_connect(address, 0);
+	struct sks_client *conn = sks_connect(address, SKS_DEFAULT);
 
 	ck_assert_msg(conn != NULL, "%s: %s", address, strerror(errno));
 	return conn;

@@ -24,7 +24,7 @@ connect_to_one(void *arg)
 	int on = 0, fd;
 
 	open_listener(&l, arg, 5);
-	conn = sks_connect(l.address, 0);
+	conn = sks_connect(l.address, SKS_DEFAULT);
 	ck_assert_ptr_nonnull(conn);
 	fd = sks_socket_fileno(conn->socket);
 	ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
@@ -66,23 +66,23 @@ static void
 connect_wrongly(void *arg)
 {
 	(void)arg;
-	ck_no_connection("localhost", 0, EINVAL);
+	ck_no_connection("localhost", SKS_DEFAULT, EINVAL);
 	ck_assert_int_eq(log_count("connect localhost: the port is missing"), 1);
-	ck_no_connection("fd:0", 0, EINVAL);
-	ck_no_connection("[::1", 0, EINVAL);
-	ck_no_connection("unix:relative", 0, EINVAL);
-	ck_no_connection("unix:/tmp/there/is/none", 0, ENOENT);
+	ck_no_connection("fd:0", SKS_DEFAULT, EINVAL);
+	ck_no_connection("[::1", SKS_DEFAULT, EINVAL);
+	ck_no_connection("unix:relative", SKS_DEFAULT, EINVAL);
+	ck_no_connection("unix:/tmp/there/is/none", SKS_DEFAULT, ENOENT);
 	ck_assert_int_eq(log_count("connect unix:/tmp/there/is/none: No such file"), 1);
-	ck_no_connection("unix-dgram:/tmp/there/is/none", 0, ENOENT);
+	ck_no_connection("unix-dgram:/tmp/there/is/none", SKS_DEFAULT, ENOENT);
 	ck_assert_int_eq(log_lines(), 6);
 	log_forget();
 	names.code = EAI_NONAME;
-	ck_no_connection("nobody.test:80", 0, ENOENT);
+	ck_no_connection("nobody.test:80", SKS_DEFAULT, ENOENT);
 	ck_assert_int_eq(log_count("connect nobody.test:80: Name or service not known"), 1);
 	names.code = EAI_AGAIN;
-	ck_no_connection("nobody.test:80", 0, EAGAIN);
+	ck_no_connection("nobody.test:80", SKS_DEFAULT, EAGAIN);
 	names.code = EAI_MEMORY;
-	ck_no_connection("nobody.test:80", 0, ENOMEM);
+	ck_no_connection("nobody.test:80", SKS_DEFAULT, ENOMEM);
 	names.code = 0;
 }
 
@@ -101,12 +101,12 @@ be_refused(void *arg)
 
 	(void)arg;
 	open_listener(&l, "127.0.0.1:0", -1); /* has the port, but does not listen */
-	ck_no_connection(l.address, 0, ECONNREFUSED);
+	ck_no_connection(l.address, SKS_DEFAULT, ECONNREFUSED);
 	snprintf(line, sizeof(line), "connect %s: Connection refused", l.address);
 	ck_assert_int_eq(log_count(line), 1);
 	found[0] = l.address;
 	resolves_to(found, 1);
-	ck_no_connection("some.test:80", 0, ECONNREFUSED);
+	ck_no_connection("some.test:80", SKS_DEFAULT, ECONNREFUSED);
 	snprintf(line, sizeof(line), "connect some.test:80 (%s): Connection refused", l.address);
 	ck_assert_int_eq(log_count(line), 1);
 	ck_assert_int_eq(log_lines(), 2);

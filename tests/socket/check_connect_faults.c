@@ -36,7 +36,7 @@ run_out(void *arg)
 	open_listener(&l, "127.0.0.1:0", 5);
 	for (i = 0; i < SKS_ARRAY_LEN(cases); i++) {
 		sks_fault(cases[i].rule);
-		ck_no_connection(l.address, 0, cases[i].error);
+		ck_no_connection(l.address, SKS_DEFAULT, cases[i].error);
 		sks_fault_clear();
 		ck_assert_int_eq(log_lines(), (int)i + 1);
 	}
@@ -111,7 +111,7 @@ TEST(the_log_is_not_flooded)
 
 	log_keep();
 	for (i = 0; i < 200; i++)
-		ck_no_connection("192.0.2.111:1", 0, ECONNREFUSED);
+		ck_no_connection("192.0.2.111:1", SKS_DEFAULT, ECONNREFUSED);
 	ck_assert_int_lt(log_lines(), 150);
 }
 
@@ -159,7 +159,7 @@ use_all_ports(void *arg)
 
 	(void)arg;
 	open_listener(&l, "127.0.0.1:50000", 20);
-	while (n < 8 && (conns[n] = sks_connect(l.address, 0)) != NULL)
+	while (n < 8 && (conns[n] = sks_connect(l.address, SKS_DEFAULT)) != NULL)
 		n++;
 	ck_assert_int_eq(errno, EADDRNOTAVAIL);
 	ck_assert_int_eq(n, 4);

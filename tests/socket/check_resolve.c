@@ -125,22 +125,23 @@ TEST(buffers_that_are_too_small)
 	char text[64];
 
 	errno = 0;
-	ck_assert_int_eq(sks_gethostbyname("127.0.0.1", text, 9, 0), -1);
+	ck_assert_int_eq(sks_gethostbyname("127.0.0.1", text, 9, SKS_OFF), -1);
 	ck_assert_int_eq(errno, EOVERFLOW);
-	ck_assert_int_eq(sks_gethostbyname("127.0.0.1", text, 10, 0), 0);
+	ck_assert_int_eq(sks_gethostbyname("127.0.0.1", text, 10, SKS_OFF), 0);
 	errno = 0;
-	ck_assert_int_eq(sks_getfqdn("", text, 1, 0), -1);
+	ck_assert_int_eq(sks_getfqdn("", text, 1, SKS_OFF), -1);
 	ck_assert_int_eq(errno, EOVERFLOW);
 	errno = 0;
 	ck_assert_int_eq(sks_getnameinfo((struct sockaddr *)&in, sizeof(in), text, 2, NULL, 0,
 			     NI_NUMERICHOST, 0), -1);
 	ck_assert_int_eq(errno, EOVERFLOW);
 	errno = 0;
-	ck_assert_int_eq(sks_getnameinfo((struct sockaddr *)&in, sizeof(in), text, 2, NULL, 0, 0, 0),
-	    -1);
+	ck_assert_int_eq(sks_getnameinfo((struct sockaddr *)&in, sizeof(in), text, 2, NULL, 0, 0,
+	    SKS_OFF), -1);
 	ck_assert_int_eq(errno, EOVERFLOW);
 	errno = 0;
-	ck_assert_int_eq(sks_getnameinfo((struct sockaddr *)&in, 4000, text, 64, NULL, 0, 0, 0), -1);
+	ck_assert_int_eq(sks_getnameinfo((struct sockaddr *)&in, 4000, text, 64, NULL, 0, 0,
+	    SKS_OFF), -1);
 	ck_assert_int_eq(errno, EINVAL);
 }
 
@@ -335,10 +336,10 @@ TEST_ON_BOTH(the_deadline_of_the_task_counts)
 
 	sks_task_current()->deadline = sks_clock_after(50);
 	errno = 0;
-	ck_assert_int_eq(sks_gethostbyname("dead.example.org", text, sizeof(text), 0), -1);
+	ck_assert_int_eq(sks_gethostbyname("dead.example.org", text, sizeof(text), SKS_OFF), -1);
 	ck_assert_int_eq(errno, ETIMEDOUT);
 	errno = 0; /* nor does one begin any more */
-	ck_assert_int_eq(sks_gethostbyname("127.0.0.1", text, sizeof(text), 0), -1);
+	ck_assert_int_eq(sks_gethostbyname("127.0.0.1", text, sizeof(text), SKS_OFF), -1);
 	ck_assert_int_eq(errno, ETIMEDOUT);
 	sks_task_current()->deadline = SKS_NEVER;
 }
@@ -350,7 +351,7 @@ TEST_ON_BOTH(rubbish_is_no_answer)
 	char text[32];
 
 	errno = 0;
-	ck_assert_int_eq(sks_gethostbyname("rubbish.example.org", text, sizeof(text), 0), -1);
+	ck_assert_int_eq(sks_gethostbyname("rubbish.example.org", text, sizeof(text), SKS_OFF), -1);
 	ck_assert_int_eq(errno, EAGAIN);
 	ck_assert_int_eq(sks_gai_error(), EAI_AGAIN);
 }

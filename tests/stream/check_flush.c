@@ -38,7 +38,7 @@ write_then_wait(void *arg)
 			sks_yield();
 		break;
 	case THEN_WAIT_FD:
-		ck_assert_int_eq(sks_wait_fd(f->l.fd, SKS_READ, 0), SKS_READ);
+		ck_assert_int_eq(sks_wait_fd(f->l.fd, SKS_READ, SKS_OFF), SKS_READ);
 		break;
 	case THEN_LOCK:
 		ck_assert_int_eq(sks_mutex_lock(f->mutex), 0);
@@ -65,7 +65,7 @@ see_the_reply(void *arg)
 		ck_assert_int_eq(sks_mutex_lock(f->mutex), 0);
 	sks_yield(); /* the writer runs now for the first time */
 	if (f->then == THEN_WRITE)
-		ck_assert_int_eq(sks_wait_fd(f->l.peer, SKS_READ, 0), SKS_READ);
+		ck_assert_int_eq(sks_wait_fd(f->l.peer, SKS_READ, SKS_OFF), SKS_READ);
 	ck_assert_uint_eq(rig_hear(&f->l, got, sizeof(got)), 5);
 	f->over = 1;
 	switch (f->then) {

@@ -322,7 +322,7 @@ say_later(void *arg)
 		if (sent > 0) {
 			later->bytes += sent;
 			later->n -= (size_t)sent;
-		} else if (errno != EAGAIN || sks_wait_fd(later->l->peer, SKS_WRITE, 0) == -1)
+		} else if (errno != EAGAIN || sks_wait_fd(later->l->peer, SKS_WRITE, SKS_OFF) == -1)
 			ck_abort_msg("say_later: %s", strerror(errno));
 	}
 	shutdown(later->l->peer, SHUT_WR);

@@ -76,9 +76,9 @@ TEST_ON_BOTH(limits_go_back_to_their_defaults)
 	sks_set_timeout(&l.r, 60000);
 	sks_rfile_set_idle(&l.r, 60000);
 	sks_set_timeout(&l.w, 60000);
-	sks_set_timeout(&l.r, 0);
-	sks_rfile_set_idle(&l.r, 0);
-	sks_set_timeout(&l.w, 0);
+	sks_set_timeout(&l.r, SKS_DEFAULT);
+	sks_rfile_set_idle(&l.r, SKS_DEFAULT);
+	sks_set_timeout(&l.w, SKS_DEFAULT);
 	ck_assert_int_eq(sks_readline(&l.r, &line), -1);
 	ck_assert_int_eq(errno, ETIMEDOUT);
 	rig_say(&l, TEXT("x"));

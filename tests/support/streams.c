@@ -71,7 +71,7 @@ read_and_compare(void *arg)
 		} else {
 			ck_assert_int_eq(n, -1);
 			ck_assert_int_eq(errno, EAGAIN);
-			ck_assert_int_eq(sks_wait_fd(reader->l->peer, SKS_READ, 0), SKS_READ);
+			ck_assert_int_eq(sks_wait_fd(reader->l->peer, SKS_READ, SKS_OFF), SKS_READ);
 		}
 	}
 }
