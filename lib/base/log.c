@@ -37,7 +37,24 @@ static atomic_uint version;
 static _Atomic(write_line_fn *) user_write;
 static _Atomic(void *) user_arg;
 
-static atomic_ulong dropped;
+static struct sks_log_counts own_counts;
+struct sks_log_counts *_Atomic sks_log_counts = &own_counts;
+
+void
+sks_log_share(void)
+{
+	struct sks_log_counts *shared, *own = &own_counts;
+
+	if (atomic_load(&sks_log_counts) != own)
+		return;
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED)
+		return;
+	if (atomic_compare_exchange_strong(&sks_log_counts, &own, shared))
+		atomic_fetch_add(&shared->dropped, atomic_exchange(&own_counts.dropped, 0));
+	else
+		munmap(shared, sizeof(*shared));
+}
 
 void
 sks_log_set(void (*write_line)(const char *line, void *arg), void *arg)
@@ -112,7 +129,8 @@ write_stderr(const char *line, size_t n)
 static int
 tell_dropped(void)
 {
-	unsigned long missing = atomic_exchange(&dropped, 0);
+	struct sks_log_counts *counts = atomic_load(&sks_log_counts);
+	unsigned long missing = atomic_exchange(&counts->dropped, 0);
 	char line[80];
 	int n;
 
@@ -121,7 +139,7 @@ tell_dropped(void)
 	n = snprintf(line, sizeof(line), "%s%lu lines dropped\n", prefix, missing);
 	if (write_stderr(line, (size_t)n) == 0)
 		return 0;
-	atomic_fetch_add(&dropped, missing);
+	atomic_fetch_add(&counts->dropped, missing);
 	return -1;
 }
 
@@ -171,7 +189,7 @@ emit(const char *text)
 	n = PREFIX_LEN + escape(line + PREFIX_LEN, LINE_SIZE - PREFIX_LEN, text);
 	line[n++] = '\n';
 	if (tell_dropped() == -1 || write_stderr(line, n) == -1)
-		atomic_fetch_add(&dropped, 1);
+		atomic_fetch_add(&atomic_load(&sks_log_counts)->dropped, 1);
 }
 
 void

@@ -44,6 +44,19 @@ int sks_log_limit_allows(struct sks_log_limit *limit, unsigned int most, unsigne
 void sks_log_with_dropped(unsigned int n, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* What this process and its forked children count together, once sks_log_share() was called. */
+struct sks_log_counts {
+	atomic_ulong dropped;          /* lines that standard error did not take */
+	struct sks_log_limit connects; /* lines on clients that could not connect */
+};
+extern struct sks_log_counts *_Atomic sks_log_counts;
+
+/*
+ * Any thread, before a fork. The shared memory stays to the end of the process: other threads may
+ * be using it. Where there is none, each child goes on counting with a copy.
+ */
+void sks_log_share(void);
+
 /* As sks_set_log (socketserver/server.h): NULL is standard error again. */
 void sks_log_set(void (*write_line)(const char *line, void *arg), void *arg);
 

@@ -318,6 +318,7 @@ sks_process_executor_new(struct sks_loop *loop, const struct sks_service *servic
 
 	if (pool == NULL)
 		return NULL;
+	sks_log_share();
 	sks_executor_init(&pool->base, &process_ops, loop, service);
 	event_assign(&pool->ask, loop->base, -1, EV_PERSIST, on_ask, pool);
 	pool->drain_fd = sks_sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -44,12 +44,11 @@ struct race {
 
 /* ---- what goes wrong ---- */
 
-static struct sks_log_limit lines;
-
 /* Always NULL. addr is NULL where it did not come to an attempt; why is NULL for errno. */
 static void *
 fail(const char *address, const struct sks_addr *addr, const char *why)
 {
+	struct sks_log_limit *limit = &atomic_load(&sks_log_counts)->connects;
 	char text[SKS_ADDR_TEXT] = "";
 	int error = errno;
 
@@ -60,9 +59,9 @@ fail(const char *address, const struct sks_addr *addr, const char *why)
 	if (addr != NULL)
 		sks_addr_format(&addr->u.any, addr->len, text, sizeof(text));
 	if (text[0] == '\0' || strcmp(text, address) == 0)
-		sks_log_limited(&lines, SKS_LOG_LINES, "connect %s: %s", address, why);
+		sks_log_limited(limit, SKS_LOG_LINES, "connect %s: %s", address, why);
 	else
-		sks_log_limited(&lines, SKS_LOG_LINES, "connect %s (%s): %s", address, text, why);
+		sks_log_limited(limit, SKS_LOG_LINES, "connect %s (%s): %s", address, text, why);
 	errno = error;
 	return NULL;
 }
