@@ -15,6 +15,7 @@
 #include "base/sys.h"
 #include "fiber/fiber.h"
 #include "fiber/overflow.h"
+#include "loop/batch.h"
 #include "loop/helpers.h"
 
 #include <errno.h>
@@ -27,7 +28,7 @@
  * While much comes in, the watches are looked at again at once, as a look costs
  * less than a turn of libevent's; but its other events get their turn.
  */
-#define INPUT_ROUNDS 4
+#define INPUT_ROUNDS 16
 #define INPUT_MANY 4
 
 void
@@ -127,7 +128,8 @@ on_input(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	sks_guests_reap(&loop->guests);
-	while (sks_watch_set_serve(&loop->watches) >= INPUT_MANY && --rounds > 0 && !loop->turn_set)
+	while (sks_batch_serve(&loop->watches) >= INPUT_MANY && --rounds > 0 && !loop->turn_set &&
+	    !event_base_got_break(loop->base))
 		;
 }
 
@@ -304,7 +306,6 @@ sks_loop_run(struct sks_loop *loop)
 void
 sks_loop_stop(struct sks_loop *loop)
 {
-	sks_watch_set_interrupt(&loop->watches);
 	event_base_loopbreak(loop->base);
 }
 

@@ -72,7 +72,7 @@ static void
 settle(struct sks_guest *guest, struct sks_guests *home, int fd)
 {
 	sks_watch_init(&guest->watch, home->watches, fd);
-	guest->watch.strays = 1;
+	guest->watch.shared = 1;
 	pthread_mutex_lock(&lock);
 	sks_list_append(&home->here, &guest->link);
 	atomic_store(&guest->home, home);
@@ -94,7 +94,7 @@ sks_guest_watch(struct sks_guest **at, int fd, struct sks_guests *mine)
 	home = atomic_load_explicit(&(*at)->home, memory_order_relaxed);
 	if (home == NULL)
 		settle(*at, mine, fd);
-	else if (home != mine || (*at)->watch.ready != NULL)
+	else if (home != mine || (*at)->watch.wake != NULL)
 		return NULL;
 	return &(*at)->watch;
 }
@@ -115,7 +115,7 @@ sks_guest_leave(struct sks_guest **at, const struct sks_guests *mine)
 		if (home == mine)
 			sks_watch_close(&guest->watch);
 		else {
-			sks_watch_withdraw(&guest->watch);
+			sks_watch_remove_threadsafe(&guest->watch);
 			sks_list_append(&home->gone, &guest->link);
 			atomic_store_explicit(&home->some_gone, 1, memory_order_relaxed);
 			guest = NULL;

@@ -28,7 +28,8 @@ refused(const struct sks_task *task)
 
 /* Its last call is in the place of this one: what a parked fiber keeps is fetched at each wake-up. */
 int
-sks_wait_readable(int fd, struct sks_watch *watch, struct sks_ahead *ahead, int64_t deadline)
+sks_wait_readable(int fd, struct sks_watch *watch, struct sks_preread *preread,
+    int64_t deadline)
 {
 	struct sks_task *task = sks_task_current();
 
@@ -36,7 +37,7 @@ sks_wait_readable(int fd, struct sks_watch *watch, struct sks_ahead *ahead, int6
 		return sks_wait_any(fd, SKS_READ, deadline) == -1 ? -1 : 0;
 	if (refused(task))
 		return -1;
-	return sks_wait_fiber_readable(task, watch, ahead, sks_min64(deadline, task->deadline));
+	return sks_wait_fiber_readable(task, watch, preread, sks_min64(deadline, task->deadline));
 }
 
 int

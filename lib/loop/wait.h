@@ -28,7 +28,8 @@
  * ETIMEDOUT, ECANCELED, ENOMEM or what epoll_ctl(2) or poll(2) said. They do
  * not flush: that is the stream's business.
  */
-int sks_wait_readable(int fd, struct sks_watch *watch, struct sks_ahead *ahead, int64_t deadline);
+int sks_wait_readable(int fd, struct sks_watch *watch, struct sks_preread *preread,
+    int64_t deadline);
 int sks_wait_writable(int fd, int64_t deadline);
 int sks_wait_any(int fd, int events, int64_t deadline);
 int sks_wait_until(int64_t moment); /* 0 when the moment came */
@@ -91,8 +92,8 @@ int sks_cancel_init(struct sks_cancel *cancel);
 void sks_cancel_set(struct sks_cancel *cancel, int on);
 
 /* The two kinds; wait.c and wait_many.c pick one. */
-int sks_wait_fiber_readable(struct sks_task *task, struct sks_watch *watch, struct sks_ahead *ahead,
-    int64_t deadline);
+int sks_wait_fiber_readable(struct sks_task *task, struct sks_watch *watch,
+    struct sks_preread *preread, int64_t deadline);
 int sks_wait_fiber_any(int fd, int events, int64_t deadline);
 int sks_wait_thread_any(int fd, int events, int64_t deadline);
 int sks_wait_thread_set(struct pollfd *fds, size_t n, int64_t deadline);

@@ -63,23 +63,23 @@ sks_wait_end(struct sks_task *task, int error)
 }
 
 static void
-wake_reader(struct sks_watch *watch, int error)
+wake_reader(struct sks_watch *watch, enum sks_watch_event event)
 {
-	wake_now(watch->reader, error);
+	wake_now(watch->reader, event == SKS_WATCH_EXPIRED ? ETIMEDOUT : 0);
 }
 
 int
-sks_wait_fiber_readable(struct sks_task *task, struct sks_watch *watch, struct sks_ahead *ahead,
-    int64_t deadline)
+sks_wait_fiber_readable(struct sks_task *task, struct sks_watch *watch,
+    struct sks_preread *preread, int64_t deadline)
 {
 	int rc;
 
 	if (sks_watch_expect(watch, wake_reader, deadline) == -1)
 		return -1;
 	watch->reader = task;
-	watch->ahead = ahead;
+	watch->preread = preread;
 	rc = park(task);
-	watch->ahead = NULL;
+	watch->preread = NULL;
 	watch->reader = NULL;
 	sks_watch_forget(watch);
 	return rc;

@@ -2,19 +2,19 @@
 /*
  * watch.h - the standing interest of a loop's connections in their input.
  *
- * A watch stays in place between waits, and is taken away only when there is
- * input and nobody waits for it: adding and deleting it for each wait costs a
- * third of the throughput. Its time limit is lazy too: see wheel.h.
+ * A watch stays in the epoll set between waits. It is taken out only when there is
+ * input and nobody waits for it: to add and to delete it for each wait would cost a
+ * third of the throughput. Its time limit is lazy too (wheel.h). Watches are
+ * level-triggered, so nothing is lost whatever a reader leaves in the socket. (To
+ * be edge-triggered, where a short read tells that the socket is drained, gained
+ * less than one percent.)
  *
- * It is level-triggered, so that nothing is lost by those who read in other
- * ways, or not at all. To be edge-triggered, where a short read says that a
- * socket is empty, gained less than one percent.
+ * The watches of a loop are an epoll set of their own, which libevent sees as one
+ * descriptor. An event of libevent's for each connection took a third more
+ * instructions for each message, and hid the list of those that are ready, which
+ * batch.c wants to see whole.
  *
- * The watches of a loop are an epoll set of their own, which is one descriptor
- * to libevent. With an event of libevent's for each connection a message cost
- * a third more instructions, and five more lines of memory that no cache held;
- * and who has the whole set of what is ready can ask for the memory of the
- * next connection while the present one is served.
+ * All calls are for the loop's thread, but for sks_watch_remove_threadsafe().
  */
 #ifndef SKS_LOOP_WATCH_H
 #define SKS_LOOP_WATCH_H
@@ -24,73 +24,71 @@
 
 #include <sys/epoll.h>
 
-/* The kernel has looked at each of a batch: when it is served that should be in a cache still. */
-#define SKS_WATCH_BATCH 64
-#define SKS_WATCH_GROUP 16 /* served together */
+#define SKS_WATCH_READY 16 /* watches that are reported at once, at most */
 
-/* Those of one loop. */
+struct sks_preread;
+
+/* The watches of one loop. */
 struct sks_watch_set {
-	int fd;             /* an epoll set; readable when a watch is */
-	int armed;          /* watches in it */
-	int count;          /* of the batch that is being served, */
-	int next;           /* and the first that was not; */
-	int last;           /* its group ends here; 0: none is served */
-	int64_t now;        /* when the batch came: no later than the clock */
-	struct epoll_event batch[SKS_WATCH_BATCH];
+	int fd;        /* an epoll set: readable when one of its watches has input */
+	int count;     /* how many were reported, */
+	int next;      /* and the first of them that was not woken yet */
+	int64_t now;   /* when they were reported: never later than the clock */
+	struct epoll_event ready[SKS_WATCH_READY];
 	struct sks_wheel wheel; /* the last: its slots are many pages */
 };
 
-/* Done on the loop's stack for all of a group, before the first of them goes on. */
-struct sks_ahead {
-	void (*run)(struct sks_ahead *);
-};
+enum sks_watch_event { SKS_WATCH_INPUT, SKS_WATCH_EXPIRED };
 
 struct sks_watch {
-	void (*ready)(struct sks_watch *, int error); /* 0: input; ETIMEDOUT. NULL: nobody waits */
-	struct sks_ahead *ahead; /* what comes before it when there is input, or NULL */
-	struct sks_task *reader; /* the fiber in sks_wait_readable(), else NULL */
+	void (*wake)(struct sks_watch *, enum sks_watch_event); /* NULL: nobody waits */
+	struct sks_preread *preread; /* how the loop reads before it wakes; NULL: not at all */
+	struct sks_task *reader;     /* the fiber that waits; NULL: a callback does, or nobody */
 	int64_t deadline;
 	struct sks_watch_set *set;
 	int fd;
-	unsigned char armed;
-	unsigned char strays;    /* it may be withdrawn on another thread */
-	struct sks_due due;      /* its place in the wheel */
+	unsigned char armed;         /* it is in the epoll set */
+	unsigned char shared;        /* another thread may take it out of the set */
+	struct sks_due due;          /* its place in the wheel */
 };
 
-/* -1: EMFILE, ENFILE, ENOMEM. Fine to end after a failed init. */
+/* 0, or -1: EMFILE, ENFILE, ENOMEM. A set whose init has failed can be ended as well. */
 int sks_watch_set_init(struct sks_watch_set *set, struct event_base *base);
 void sks_watch_set_end(struct sks_watch_set *set);
 
-/* Serves what has input now, each watch once. Returns how many there were. */
-int sks_watch_set_serve(struct sks_watch_set *set);
+/* Asks the kernel which watches have input, without waiting. How many; they are in set->ready. */
+int sks_watch_set_poll(struct sks_watch_set *set);
 
-/* From a watch's ready: what comes after its group is served later. */
-void sks_watch_set_interrupt(struct sks_watch_set *set);
+/*
+ * The next of those that were reported is taken off the list; whoever waits for its
+ * input is woken. 0: none was left.
+ */
+int sks_watch_set_wake_next(struct sks_watch_set *set);
 
 void sks_watch_init(struct sks_watch *watch, struct sks_watch_set *set, int fd);
 
 /*
- * ready will be called once for input or when the deadline has passed: until
- * then, or until sks_watch_forget(). 0, or -1: ETIMEDOUT when it passed
- * before, ENOMEM, or what epoll_ctl(2) said.
+ * wake will be called once, when there is input or when the deadline has passed,
+ * unless sks_watch_forget() comes before. 0, or -1: ETIMEDOUT when the deadline has
+ * passed already, ENOMEM, or what epoll_ctl(2) says.
  */
-int sks_watch_expect(struct sks_watch *watch, void (*ready)(struct sks_watch *, int error),
-    int64_t deadline);
+int sks_watch_expect(struct sks_watch *watch,
+    void (*wake)(struct sks_watch *, enum sks_watch_event), int64_t deadline);
 
 static inline void
 sks_watch_forget(struct sks_watch *watch)
 {
-	watch->ready = NULL;
+	watch->wake = NULL;
 }
 
-/* Before its fd is closed, always: an epoll set outlives a descriptor. */
+/* Always before the descriptor is closed: an epoll set outlives a descriptor. */
 void sks_watch_close(struct sks_watch *watch);
 
 /*
- * From any thread, of a watch that strays and that nobody waits for: its fd may
- * be closed then. Closing it is still due, on the loop's thread, and so long its
- * memory stays.
+ * Thread-safe, for a shared watch that nobody waits with. Takes it out of the epoll
+ * set, so that the caller may close the descriptor. sks_watch_close() is still due on
+ * the loop's thread; the watch must not be freed before.
  */
-void sks_watch_withdraw(struct sks_watch *watch);
+void sks_watch_remove_threadsafe(struct sks_watch *watch);
 
 #endif

@@ -65,17 +65,14 @@ receive(struct sks_connection *c)
 	sks_buf_release(&c->in, pool);
 }
 
-/* For each of a group, before on_parked() is called for the first of them. */
+/* Before on_parked(), as loop/batch.h says. */
 static void
-read_ahead(struct sks_ahead *ahead)
+preread(struct sks_preread *preread)
 {
-	struct sks_connection *c = sks_container_of(ahead, struct sks_connection, ahead);
-
-	sks_fetch(&c->call, 3);
-	receive(c);
+	receive(sks_container_of(preread, struct sks_connection, preread));
 }
 
-static void on_parked(struct sks_watch *watch, int error);
+static void on_parked(struct sks_watch *watch, enum sks_watch_event event);
 
 /* Waits for input until deadline. Where that is impossible it ends. */
 static void
@@ -86,13 +83,13 @@ expect_input(struct sks_connection *c, int64_t deadline)
 }
 
 static void
-on_parked(struct sks_watch *watch, int error)
+on_parked(struct sks_watch *watch, enum sks_watch_event event)
 {
 	struct sks_connection *c = sks_container_of(watch, struct sks_connection, watch);
 
-	if (error == 0 && c->wire == SKS_WIRE_OPEN && !has_input(c))
-		receive(c); /* it was not read ahead, or in vain */
-	if (error != 0 || c->wire != SKS_WIRE_OPEN)
+	if (event == SKS_WATCH_INPUT && c->wire == SKS_WIRE_OPEN && !has_input(c))
+		receive(c); /* there was no preread, or it has found nothing */
+	if (event == SKS_WATCH_EXPIRED || c->wire != SKS_WIRE_OPEN)
 		sks_connection_end(c);
 	else if (has_input(c))
 		sks_connection_submit(c);
@@ -105,8 +102,8 @@ sks_connection_park(struct sks_connection *c)
 {
 	sks_connection_set_state(c, SKS_CONNECTION_PARKED);
 	if (!has_input(c)) { /* where handle has left some its task reads on */
-		c->ahead.run = read_ahead;
-		c->watch.ahead = &c->ahead;
+		c->preread.read = preread;
+		c->watch.preread = &c->preread;
 	}
 	expect_input(c, sks_clock_after(c->times.idle_ms));
 }

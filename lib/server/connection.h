@@ -66,7 +66,7 @@ struct sks_connection {
 	struct sks_watch watch;
 	struct sks_transport transport;
 	struct sks_outbox *_Atomic outbox; /* made when the loop first has bytes to send */
-	struct sks_ahead ahead;            /* reads for it while it is parked */
+	struct sks_preread preread;        /* while it is parked */
 	struct sks_worker *worker;
 	struct sks_buf in;                 /* unread input between two exchanges */
 	enum sks_connection_state state;

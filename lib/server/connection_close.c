@@ -51,12 +51,12 @@ sks_connection_close(struct sks_connection *c)
 }
 
 static void
-on_drain(struct sks_watch *watch, int error)
+on_drain(struct sks_watch *watch, enum sks_watch_event event)
 {
 	struct sks_connection *c = sks_container_of(watch, struct sks_connection, watch);
 	unsigned char *scratch = sks_loop_scratch(c->worker->loop);
 
-	while (error == 0 && scratch != NULL && c->dropped < DROPPED_MOST) {
+	while (event == SKS_WATCH_INPUT && scratch != NULL && c->dropped < DROPPED_MOST) {
 		ssize_t n = sks_sys_recv(c->transport.fd, scratch, SKS_LOOP_SCRATCH, MSG_DONTWAIT);
 
 		if (n > 0) {

@@ -35,7 +35,7 @@ sks_connection_set_state(struct sks_connection *c, enum sks_connection_state sta
 		sks_list_append(&worker->lingering, &c->call.link);
 	if (c->state == SKS_CONNECTION_PARKED) {
 		sks_watch_forget(&c->watch);
-		c->watch.ahead = NULL;
+		c->watch.preread = NULL;
 	}
 	c->state = state;
 }

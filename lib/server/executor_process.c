@@ -112,11 +112,11 @@ reap(struct sks_process *process, int options)
 /* -- how the parent learns of it -- */
 
 static void
-on_readable(struct sks_watch *watch, int error)
+on_readable(struct sks_watch *watch, enum sks_watch_event event)
 {
 	struct sks_process *process = sks_container_of(watch, struct sks_process, watch);
 
-	(void)error;
+	(void)event;
 	if (!reap(process, WNOHANG))
 		(void)sks_watch_expect(watch, on_readable, SKS_NEVER); /* armed, so it cannot fail */
 }

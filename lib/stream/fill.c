@@ -7,7 +7,7 @@
  * has emptied the socket: the next one waits before it reads, which saves the
  * call that would only say EAGAIN. A wait for input ends also when there was some
  * before it, so nothing is lost by that. For a fiber that waits its loop reads, before it is
- * resumed: sks_fill_ahead().
+ * resumed: sks_fill_preread().
  */
 #include "stream/fill.h"
 
@@ -61,11 +61,13 @@ pull_more(struct sks_rfile *r)
 }
 
 void
-sks_fill_ahead(struct sks_ahead *ahead)
+sks_fill_preread(struct sks_preread *preread)
 {
-	struct sks_rfile *r = sks_container_of(ahead, struct sks_rfile, ahead);
+	struct sks_rfile *r = sks_container_of(preread, struct sks_rfile, preread);
+	ssize_t got = pull_more(r);
 
-	(void)pull_more(r);
+	if (got > 0)
+		r->preread_bytes = (size_t)got;
 }
 
 /*
@@ -96,7 +98,7 @@ is_broken(struct sks_rfile *r, const struct sks_task *task)
 }
 
 static int
-wait_for(struct sks_rfile *r, struct sks_patience *p, int want, int ahead)
+wait_for(struct sks_rfile *r, struct sks_patience *p, int want, struct sks_preread *preread)
 {
 	int begun = p->begun || sks_buf_length(&r->buf) > 0;
 	enum sks_patience_phase phase = begun ? SKS_PATIENCE_REST : SKS_PATIENCE_FIRST;
@@ -107,19 +109,21 @@ wait_for(struct sks_rfile *r, struct sks_patience *p, int want, int ahead)
 	}
 	if (want == SKS_WRITE)
 		return sks_wait_writable(r->tr->fd, p->deadline);
-	return sks_wait_readable(r->tr->fd, watch_of(r), ahead ? &r->ahead : NULL, p->deadline);
+	return sks_wait_readable(r->tr->fd, watch_of(r), preread, p->deadline);
 }
 
 /* Waits for input, having flushed. 0, or -1; ETIMEDOUT is worth one more try. */
 static int
-await(struct sks_rfile *r, struct sks_task *task, struct sks_patience *p, int want, int ahead)
+await(struct sks_rfile *r, struct sks_task *task, struct sks_patience *p, int want,
+    struct sks_preread *preread)
 {
 	int rc = -1;
 
 	r->busy = 1;
+	r->preread_bytes = 0;
 	sks_flush_dirty();
 	if (!is_broken(r, task))
-		rc = wait_for(r, p, want, ahead);
+		rc = wait_for(r, p, want, preread);
 	r->busy = 0;
 	if (is_broken(r, task)) {
 		(void)sks_wfile_failed(r->twin);
@@ -151,7 +155,7 @@ __attribute__((flatten)) ssize_t
 sks_fill(struct sks_rfile *r, struct sks_patience *p, void *into, size_t n)
 {
 	struct sks_task *task = sks_task_current();
-	size_t had = sks_buf_length(&r->buf);
+	struct sks_preread *preread = into == NULL && r->preread.read != NULL ? &r->preread : NULL;
 	int expired = 0;
 
 	for (;;) {
@@ -182,18 +186,17 @@ sks_fill(struct sks_rfile *r, struct sks_patience *p, void *into, size_t n)
 		r->drained = 0;
 		if (into == NULL)
 			sks_buf_shrink(&r->buf, r->pool);
-		if (await(r, task, p, want, into == NULL && r->ahead.run != NULL) == -1) {
+		if (await(r, task, p, want, preread) == -1) {
 			if (errno != ETIMEDOUT) {
 				r->drained = 1; /* what ended the wait may look like an end of input */
 				return -1;
 			}
 			expired = 1;
 		}
-		got = (ssize_t)(sks_buf_length(&r->buf) - had);
-		if (got > 0) { /* it was read for us */
+		if (r->preread_bytes > 0) {
 			p->begun = 1;
-			count(task, got);
-			return got;
+			count(task, (ssize_t)r->preread_bytes);
+			return (ssize_t)r->preread_bytes;
 		}
 	}
 }

@@ -31,7 +31,10 @@ sks_patience_renew(struct sks_patience *p)
  */
 ssize_t sks_fill(struct sks_rfile *r, struct sks_patience *p, void *into, size_t n);
 
-/* Reads on the loop's stack, for a fiber in sks_fill(), which finds in r what came of it. */
-void sks_fill_ahead(struct sks_ahead *ahead);
+/*
+ * Of an rfile: reads once into the buffer, on the loop's stack, for a fiber that waits in
+ * sks_fill(). That finds the number of bytes in preread_bytes, an end or an error in r.
+ */
+void sks_fill_preread(struct sks_preread *preread);
 
 #endif

@@ -26,7 +26,7 @@ sks_rfile_init(struct sks_rfile *r, struct sks_transport *tr, const struct sks_t
     const struct sks_times *defaults, size_t max_line)
 {
 	*r = (struct sks_rfile){
-		.ahead.run = sks_transport_is_datagram(tr) ? NULL : sks_fill_ahead,
+		.preread.read = sks_transport_is_datagram(tr) ? NULL : sks_fill_preread,
 		.tr = tr,
 		.idle_ms = times->idle_ms,
 		.read_ms = times->read_ms,

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "fiber/task.h"
+#include "loop/batch.h"
 #include "stream/outbox.h"
 #include "stream/transport.h"
 
@@ -25,7 +26,8 @@ struct sks_times {
 
 /* In both, what each message touches stands first: two lines of cache. */
 struct sks_rfile {
-	struct sks_ahead ahead;     /* for a fiber that waits: the loop reads */
+	struct sks_preread preread; /* by the loop, for a fiber that waits; read NULL: not at all */
+	size_t preread_bytes;       /* what it has put into buf since the wait began */
 	struct sks_transport *tr;   /* NULL: memory, and buf holds all there is */
 	struct sks_watch *watch;    /* of tr's input, on a loop; may be NULL */
 	struct sks_guest **guest;   /* of a client's socket, instead of a watch; may be NULL.

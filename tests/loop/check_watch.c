@@ -6,6 +6,7 @@
  */
 #include "acceptance.h"
 #include "base/util.h"
+#include "loop/batch.h"
 #include "rig.h"
 
 #include <poll.h>
@@ -14,7 +15,7 @@
 
 FIXTURE(rig_setup, no_leaks_teardown);
 
-#define MANY (2 * SKS_WATCH_GROUP + 8)
+#define MANY (2 * SKS_WATCH_READY + 8)
 #define LINE 4000
 #define BURST (10 * LINE) /* more than one read takes */
 
@@ -26,17 +27,19 @@ struct probe {
 
 static struct rig_loop rig;
 static struct probe probes[MANY];
-static int interrupts;
+static int close_others; /* whoever is woken does so */
 
 static void
-on_told(struct sks_watch *watch, int error)
+on_told(struct sks_watch *watch, enum sks_watch_event event)
 {
 	struct probe *probe = sks_container_of(watch, struct probe, watch);
+	int i;
 
-	ck_assert_int_eq(error, 0);
+	ck_assert_int_eq(event, SKS_WATCH_INPUT);
 	probe->told++;
-	if (interrupts)
-		sks_watch_set_interrupt(&rig.loop->watches);
+	for (i = 0; close_others && i < SKS_WATCH_READY; i++)
+		if (&probes[i] != probe)
+			sks_watch_close(&probes[i].watch);
 }
 
 static void
@@ -50,7 +53,7 @@ open_probes(int n)
 {
 	int i;
 
-	interrupts = 0;
+	close_others = 0;
 	rig_loop_open(&rig);
 	for (i = 0; i < n; i++) {
 		rig_link_open_tcp(&probes[i].link);
@@ -93,8 +96,8 @@ static int
 told(struct probe *probe)
 {
 	probe->told = 0;
-	sks_watch_set_serve(&rig.loop->watches);
-	sks_watch_set_serve(&rig.loop->watches);
+	sks_batch_serve(&rig.loop->watches);
+	sks_batch_serve(&rig.loop->watches);
 	return probe->told;
 }
 
@@ -188,22 +191,31 @@ TEST(what_is_behind_urgent_data_is_told)
 	close_probes(1);
 }
 
-TEST(an_interrupt_loses_nothing)
+/* The first one to be woken closes all others, which were reported with it. */
+TEST(one_that_is_closed_is_not_woken)
 {
-	int i, n;
+	int i, n = 0;
+
+	open_probes(SKS_WATCH_READY);
+	for (i = 0; i < SKS_WATCH_READY; i++)
+		say(&probes[i], "all");
+	close_others = 1;
+	ck_assert_int_eq(sks_batch_serve(&rig.loop->watches), SKS_WATCH_READY);
+	for (i = 0; i < SKS_WATCH_READY; i++)
+		n += probes[i].told;
+	ck_assert_int_eq(n, 1);
+	close_probes(SKS_WATCH_READY);
+}
+
+TEST(all_of_many_are_woken_once)
+{
+	int i;
 
 	open_probes(MANY);
 	for (i = 0; i < MANY; i++)
 		say(&probes[i], "all");
-	interrupts = 1;
-	n = sks_watch_set_serve(&rig.loop->watches);
-	ck_assert_int_eq(n, MANY);
-	for (n = i = 0; i < MANY; i++)
-		n += probes[i].told;
-	ck_assert_int_eq(n, SKS_WATCH_GROUP);
-	interrupts = 0;
-	for (i = 0; i < MANY; i++)
-		sks_watch_set_serve(&rig.loop->watches);
+	while (sks_batch_serve(&rig.loop->watches) > 0)
+		;
 	for (i = 0; i < MANY; i++)
 		ck_assert_int_eq(probes[i].told, 1);
 	close_probes(MANY);

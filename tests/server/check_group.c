@@ -15,7 +15,7 @@
 
 FIXTURE(rig_setup, no_leaks_teardown);
 
-#define CROWD (3 * SKS_WATCH_GROUP + 1)
+#define CROWD (3 * SKS_WATCH_READY + 1)
 #define LONG 12000 /* bytes that a wfile keeps for its flush, and a small socket does not take */
 
 static char line_text[] = "line\n", again_text[] = "again\n";
@@ -170,7 +170,7 @@ TEST(reads_come_before_sends)
 	rig_go(&rig, hang_up_when_answered, NULL);
 	run_crowd(answer_until_the_end);
 	for (left = CROWD; left > 0; left -= n) {
-		n = sks_min(left, SKS_WATCH_GROUP);
+		n = sks_min(left, SKS_WATCH_READY);
 		ck_assert_uint_eq(strspn(at, "r"), n);
 		at += n;
 		ck_assert_uint_eq(strspn(at, "s"), n);

@@ -17,7 +17,7 @@
 
 FIXTURE(acc_setup, acc_teardown, .timeout_s = 120);
 
-#define CROWD (3 * SKS_WATCH_GROUP + 1)
+#define CROWD (3 * SKS_WATCH_READY + 1)
 #define LONG 12000 /* bytes that a wfile keeps for its flush, and a small socket does not take */
 
 /* On one loop, and at most on one, where handlers' order is told. */
@@ -53,8 +53,8 @@ unread(const int *fd, int n)
 static void
 look_at_order(void)
 {
-	int k = atomic_load(&seen->note), group = k / SKS_WATCH_GROUP;
-	int left = CROWD - (group + 1) * SKS_WATCH_GROUP;
+	int k = atomic_load(&seen->note), group = k / SKS_WATCH_READY;
+	int left = CROWD - (group + 1) * SKS_WATCH_READY;
 
 	if (unread(client, CROWD) != k ||
 	    unread(served, CROWD) != (left > 0 ? left : 0))

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * batch.h - connections that have input at the same time are read as a group.
+ *
+ * epoll_wait(2) reports up to 16 watches at once. The loop reads for all of them
+ * (the preread) before it wakes the first. So the kernel's code for receiving, which
+ * does not fit into the first cache beside its code for sending and ours, is
+ * fetched once for each group, and not once for each message. Before that, the
+ * memory of all 16 is asked for (prefetched): with many connections each lies on a
+ * page of its own that is in no cache, and the processor fetches several at a time.
+ *
+ * CPU time for each message as a multiple of that of a bare epoll loop, at 64
+ * connections, at 16 lines in one send and at 1000 connections:
+ *
+ *     as it is            1.07   1.13   1.05
+ *     without prefetch    1.13   1.17   1.04
+ *     without groups      1.22   1.22   1.15
+ *
+ * `sh tests/bench/run.sh BUILD_DIR` shows the first row, and with --beside
+ * OTHER_BUILD_DIR another build beside it. This room alone knows of groups: a watch
+ * whose preread is NULL is woken as if there were none.
+ */
+#ifndef SKS_LOOP_BATCH_H
+#define SKS_LOOP_BATCH_H
+
+#include "loop/watch.h"
+
+/* How the loop reads for whoever waits with a watch; that tells the reader what has come of it. */
+struct sks_preread {
+	void (*read)(struct sks_preread *); /* on the loop's stack; wakes nobody */
+};
+
+/*
+ * Looks once which watches have input, reads for them, and wakes whoever waits.
+ * How many there were. On the loop's thread, from its own stack.
+ */
+int sks_batch_serve(struct sks_watch_set *set);
+
+#endif
