@@ -122,7 +122,7 @@ report() {
 		for (i = 2; i <= n; i++) {
 			printf "  %-28s %5.2f times (%.2f to %.2f; %.0f ns)", name[i], ratio[i], low[i], high[i], cost[i]
 			if (limit[i] ~ /^[0-9.]+$/)
-				printf ", limit %s%s", limit[i], ratio[i] > limit[i] + 0.005 ? ": MISSED" : ""
+				printf ", limit %s%s", limit[i], (ratio[i] > limit[i] + 0.005 ? ": MISSED" : "")
 			if (name[i] !~ /ours/ && ours)
 				printf ", %.2f times ours", ratio[i] / ours
 			if (name[i] == "ours" || (name[i] ~ /^ours/ && !ours))
