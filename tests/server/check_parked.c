@@ -290,7 +290,7 @@ TEST(ends_and_errors_are_told, EACH_STREAM_IN_ONE_MEMORY)
 	}
 	ck_eventually(acc_stats(&acc).parked == CROWD / 4 + 1 + 1);
 	ck_assert_int_eq(atomic_load(&seen->handles), CROWD / 2 + 1 + 1);
-	ck_assert_int_eq(atomic_load(&seen->finishes), CROWD - CROWD / 4 - 1);
+	ck_eventually(atomic_load(&seen->finishes) == CROWD - CROWD / 4 - 1); /* threads: later */
 	ck_assert_uint_eq(acc_stats(&acc).failed, 0);
 	close_crowd();
 }
