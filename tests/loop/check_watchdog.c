@@ -290,7 +290,7 @@ static const struct sks_handler waiter = { .name = "waiter", .handle = wait_to_b
 /* Fibers, serial, two loops: the modes whose handlers run on loops. */
 TEST(names_a_handler_that_still_keeps_its_loop, TIMES(3))
 {
-	static const int with_loops[] = { 0, 1, 3 };
+	static const int with_loops[] = { ACC_FIBERS, ACC_SERIAL, ACC_TWO_LOOPS };
 	struct sks_options options = { .block_warn_ms = 10 };
 	struct acc acc;
 

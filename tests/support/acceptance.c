@@ -10,16 +10,14 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Processes are the last: see ACC_ONE_MEMORY and what follows it. */
 const struct acc_mode acc_modes[] = {
-	{ "fibers", SKS_FIBERS, 0, 0, 1 },
-	{ "serial", SKS_SERIAL, 0, 1, 1 },
-	{ "threads", SKS_THREADS, 0, 0, 1 },
-	{ "fibers on 2 loops", SKS_FIBERS, 2, 0, 1 },
-	{ "fibers on 2 loops that listen", SKS_FIBERS, 2, 0, 1, 1 },
-	{ "processes", SKS_PROCESSES, 0, 0, 0 },
+	[ACC_FIBERS] = { "fibers", SKS_FIBERS, 0, 0, 1 },
+	[ACC_SERIAL] = { "serial", SKS_SERIAL, 0, 1, 1 },
+	[ACC_THREADS] = { "threads", SKS_THREADS, 0, 0, 1 },
+	[ACC_TWO_LOOPS] = { "fibers on 2 loops", SKS_FIBERS, 2, 0, 1 },
+	[ACC_TWO_LISTENERS] = { "fibers on 2 loops that listen", SKS_FIBERS, 2, 0, 1, 1 },
+	[ACC_PROCESSES] = { "processes", SKS_PROCESSES, 0, 0, 0 },
 };
-const int acc_nmodes = (int)(sizeof(acc_modes) / sizeof(acc_modes[0]));
 
 char acc_dir[64];
 struct acc_record *seen;

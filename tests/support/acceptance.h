@@ -28,8 +28,17 @@ struct acc_mode {
 	int reuse_port;    /* each loop has a listener of its own, for TCP and UDP */
 };
 
-extern const struct acc_mode acc_modes[];
-extern const int acc_nmodes;
+/* In acc_modes. Processes are the last: see EACH_MODE_IN_ONE_MEMORY. */
+enum {
+	ACC_FIBERS,
+	ACC_SERIAL,
+	ACC_THREADS,
+	ACC_TWO_LOOPS,
+	ACC_TWO_LISTENERS,
+	ACC_PROCESSES,
+	ACC_MODES
+};
+extern const struct acc_mode acc_modes[ACC_MODES];
 
 enum acc_transport { ACC_TCP, ACC_UNIX, ACC_UDP, ACC_UNIX_DGRAM };
 
@@ -47,21 +56,15 @@ enum acc_transport { ACC_TCP, ACC_UNIX, ACC_UDP, ACC_UNIX_DGRAM };
 #define EACH_STREAM_IN_ONE_MEMORY .times = ACC_ONE_MEMORY(ACC_STREAMS), .variant = acc_name_of_stream
 
 /* How many variants each has. */
-#define ACC_ALL           (acc_nmodes * 4)
-#define ACC_STREAMS       (acc_nmodes * 2)
-#define ACC_DATAGRAMS     (acc_nmodes * 2)
-#define ACC_MODES         acc_nmodes
-#define ACC_ONE_MEMORY(n) ((n) / acc_nmodes * (acc_nmodes - 1))
+#define ACC_ALL           (ACC_MODES * 4)
+#define ACC_STREAMS       (ACC_MODES * 2)
+#define ACC_DATAGRAMS     (ACC_MODES * 2)
+#define ACC_ONE_MEMORY(n) ((n) / ACC_MODES * (ACC_MODES - 1))
 
 const char *acc_name_of_mode(int i);
 const char *acc_name_of_stream(int i);
 const char *acc_name_of_datagram(int i);
 const char *acc_name_of_transport(int i);
-
-/* Of one mode, for acc_tcp(). */
-#define ACC_TWO_LOOPS     (acc_nmodes - 3)
-#define ACC_TWO_LISTENERS (acc_nmodes - 2)
-#define ACC_PROCESSES     (acc_nmodes - 1)
 
 struct acc {
 	const struct acc_mode *mode;
