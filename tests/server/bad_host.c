@@ -91,7 +91,7 @@ misbehave(struct sks_request *req)
 		errno = EPROTO;
 		return -1;
 	} else if (strcmp(word, "wait") == 0) {
-		return wait_for_more(req, 0);
+		return wait_for_more(req, SKS_OFF);
 	} else if (strcmp(word, "time-out") == 0) {
 		return wait_for_more(req, 1);
 	} else if (strcmp(word, "block") == 0) {
