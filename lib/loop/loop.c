@@ -217,9 +217,9 @@ sks_loop_new(struct event_base *base)
 		goto fail;
 	if (sks_watch_set_init(&loop->watches, loop->base) == -1)
 		goto fail;
-	event_assign(&loop->input, loop->base, loop->watches.fd, EV_READ | EV_PERSIST, on_input, loop);
-	event_assign(&loop->turn, loop->base, -1, 0, on_turn, loop);
-	event_assign(&loop->wake, loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake, loop);
+	sks_event_assign(&loop->input, loop->base, loop->watches.fd, EV_READ | EV_PERSIST, on_input, loop);
+	sks_event_assign(&loop->turn, loop->base, -1, 0, on_turn, loop);
+	sks_event_assign(&loop->wake, loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake, loop);
 	return loop;
 
 fail:
@@ -237,8 +237,9 @@ sks_loop_free(struct sks_loop *loop)
 	sks_loop_take_inbox(loop); /* whoever posted too late: their messages, and what those hold */
 	if (loop->base != NULL) {
 		if (event_initialized(&loop->turn)) {
-			sks_loop_shut(loop);
-			event_del(&loop->turn);
+			sks_event_end(&loop->input);
+			sks_event_end(&loop->wake);
+			sks_event_end(&loop->turn);
 		}
 		sks_guests_end(&loop->guests);
 		sks_watch_set_end(&loop->watches);

@@ -12,12 +12,11 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "fiber/task.h"
+#include "loop/event.h"
 #include "loop/shared_watch.h"
 #include "loop/watch.h"
 #include "loop/watchdog.h"
 
-#include <event2/event.h>
-#include <event2/event_struct.h>
 #include <pthread.h>
 
 #define SKS_LOOP_SCRATCH 65536

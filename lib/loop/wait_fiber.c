@@ -116,12 +116,13 @@ park_for(struct one_shot *shot, int fd, short events)
 {
 	int rc;
 
-	event_assign(&shot->ev, shot->task->loop->base, fd, events, on_one_shot, shot);
+	sks_event_assign(&shot->ev, shot->task->loop->base, fd, events, on_one_shot, shot);
 	if ((events != 0 || shot->deadline != SKS_NEVER) &&
 	    sks_loop_add(&shot->ev, ms_until(shot->deadline)) == -1)
-		return -1;
-	rc = park(shot->task);
-	event_del(&shot->ev);
+		rc = -1;
+	else
+		rc = park(shot->task);
+	sks_event_end(&shot->ev);
 	return rc;
 }
 

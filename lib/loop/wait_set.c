@@ -69,7 +69,7 @@ add(struct event *ev, int fd, short events)
 
 	if (fd < 0 || what == 0)
 		return 0;
-	event_assign(ev, task->loop->base, fd, what, on_event, task);
+	sks_event_assign(ev, task->loop->base, fd, what, on_event, task);
 	return sks_loop_add(ev, -1);
 }
 
@@ -86,8 +86,7 @@ park(struct event *evs, const struct pollfd *fds, size_t n, int set, int64_t dea
 		rc = sks_wait_parked(deadline);
 	error = errno;
 	for (i = 0; i <= n; i++)
-		if (event_initialized(&evs[i]))
-			event_del(&evs[i]);
+		sks_event_end(&evs[i]);
 	errno = error;
 	return rc;
 }

@@ -87,14 +87,13 @@ sks_wheel_init(struct sks_wheel *wheel, struct event_base *base,
 	wheel->look = look;
 	for (i = 0; i < SKS_WHEEL_SLOTS; i++)
 		sks_list_init(&wheel->slots[i]);
-	event_assign(&wheel->timer, base, -1, 0, on_timer, wheel);
+	sks_event_assign(&wheel->timer, base, -1, 0, on_timer, wheel);
 }
 
 void
 sks_wheel_end(struct sks_wheel *wheel)
 {
-	if (event_initialized(&wheel->timer))
-		event_del(&wheel->timer);
+	sks_event_end(&wheel->timer);
 }
 
 void

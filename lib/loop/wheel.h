@@ -13,9 +13,8 @@
 #define SKS_LOOP_WHEEL_H
 
 #include "base/list.h"
+#include "loop/event.h"
 
-#include <event2/event.h>
-#include <event2/event_struct.h>
 #include <stdint.h>
 
 #define SKS_WHEEL_SLOTS 1024

@@ -213,8 +213,8 @@ sks_accept_attach(struct sks_listener *l, struct sks_worker *worker,
 	l->worker = worker;
 	l->admission = admission;
 	l->keeps = l->shares_port && worker->service->options.workers > 1;
-	event_assign(&l->ev, worker->loop->base, l->fd, EV_READ | EV_PERSIST, on_input, l);
-	event_assign(&l->retry, worker->loop->base, -1, 0, on_retry, l);
+	sks_event_assign(&l->ev, worker->loop->base, l->fd, EV_READ | EV_PERSIST, on_input, l);
+	sks_event_assign(&l->retry, worker->loop->base, -1, 0, on_retry, l);
 	atomic_fetch_add(&admission->alive, 1);
 }
 

@@ -326,6 +326,8 @@ sks_listener_close(struct sks_listener *l)
 	struct stat st;
 
 	sks_list_remove(&l->link);
+	sks_event_end(&l->ev);
+	sks_event_end(&l->retry);
 	if (l->path != NULL && sks_sys_lstat(l->path, &st) == 0 && st.st_dev == l->dev &&
 	    st.st_ino == l->ino)
 		sks_sys_unlink(l->path);

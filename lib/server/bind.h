@@ -9,7 +9,6 @@
 #include "base/log.h"
 #include "loop/loop.h"
 
-#include <event2/event_struct.h>
 #include <socketserver/server.h>
 #include <stdatomic.h>
 #include <stdint.h>

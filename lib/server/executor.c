@@ -25,7 +25,7 @@ sks_executor_init(struct sks_executor *executor, const struct sks_executor_ops *
 	    (service->options.max_running % workers != 0);
 	sks_list_init(&executor->queue);
 	sks_list_init(&executor->active);
-	event_assign(&executor->retry, loop->base, -1, 0, on_retry, executor);
+	sks_event_assign(&executor->retry, loop->base, -1, 0, on_retry, executor);
 	sks_list_init(&executor->give_up.link);
 	executor->give_up.run = give_up;
 }
@@ -35,7 +35,7 @@ sks_executor_free(struct sks_executor *executor)
 {
 	if (executor == NULL)
 		return;
-	event_del(&executor->retry);
+	sks_event_end(&executor->retry);
 	sks_list_remove(&executor->give_up.link);
 	executor->ops->free(executor);
 }

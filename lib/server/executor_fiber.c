@@ -125,7 +125,7 @@ sks_fiber_executor_new(struct sks_loop *loop, const struct sks_service *service)
 	sks_executor_init(&fe->base, &fiber_ops, loop, service);
 	fe->pool = sks_fiber_pool_new(service->options.stack_size);
 	if (fe->pool == NULL) {
-		sks_sys_free(fe);
+		sks_executor_free(&fe->base);
 		errno = ENOMEM;
 		return NULL;
 	}

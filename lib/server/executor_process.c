@@ -292,7 +292,7 @@ free_executor(struct sks_executor *executor)
 {
 	struct process_executor *pool = pool_of(executor);
 
-	event_del(&pool->ask);
+	sks_event_end(&pool->ask);
 	close_fd(pool->drain_fd);
 	close_fd(pool->cancel.fd);
 	sks_sys_free(pool);
@@ -320,12 +320,12 @@ sks_process_executor_new(struct sks_loop *loop, const struct sks_service *servic
 		return NULL;
 	sks_log_share();
 	sks_executor_init(&pool->base, &process_ops, loop, service);
-	event_assign(&pool->ask, loop->base, -1, EV_PERSIST, on_ask, pool);
+	sks_event_assign(&pool->ask, loop->base, -1, EV_PERSIST, on_ask, pool);
 	pool->drain_fd = sks_sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (sks_cancel_init(&pool->cancel) == 0 && pool->drain_fd != -1)
 		return &pool->base;
 	error = errno;
-	free_executor(&pool->base);
+	sks_executor_free(&pool->base);
 	errno = error;
 	return NULL;
 }

@@ -253,7 +253,7 @@ sks_thread_executor_new(struct sks_loop *loop, const struct sks_service *service
 	if (sks_cancel_init(&pool->cancel) == -1) {
 		int error = errno;
 
-		free_executor(&pool->base);
+		sks_executor_free(&pool->base);
 		errno = error;
 		return NULL;
 	}

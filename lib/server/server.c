@@ -455,8 +455,8 @@ init_workers(struct sks_server *server)
 	}
 	watch_loops(server);
 	base = sks_server_first(server)->loop->base;
-	event_assign(&server->limit, base, -1, 0, on_limit, server);
-	event_assign(&server->tick, base, -1, EV_PERSIST, on_tick, server);
+	sks_event_assign(&server->limit, base, -1, 0, on_limit, server);
+	sks_event_assign(&server->tick, base, -1, EV_PERSIST, on_tick, server);
 	server->is_ready = 1;
 	return 0;
 }
@@ -517,6 +517,8 @@ sks_server_free(struct sks_server *server)
 	if (server->is_ready)
 		abandon(server);
 	sks_watchdog_end(&server->watchdog);
+	sks_event_end(&server->limit);
+	sks_event_end(&server->tick);
 	for (i = 0; server->is_ready && i < server->service.options.workers; i++) {
 		sks_loop_take_inbox(server->workers[i].loop); /* a listener on its way */
 		sks_accept_end(&server->workers[i]);

@@ -104,7 +104,7 @@ sks_outbox_new(struct sks_loop *loop, struct sks_buf_pool *pool, const struct sk
 	box->arg = arg;
 	box->job.run = run_job;
 	sks_list_init(&box->job.link);
-	event_assign(&box->ev, loop->base, tr->fd, EV_WRITE, on_writable, box);
+	sks_event_assign(&box->ev, loop->base, tr->fd, EV_WRITE, on_writable, box);
 	sks_tell_release(box);
 	return box;
 }
@@ -114,7 +114,7 @@ sks_outbox_end(struct sks_outbox *box)
 {
 	if (box == NULL)
 		return;
-	event_del(&box->ev);
+	sks_event_end(&box->ev);
 	sks_list_remove(&box->job.link);
 	sks_buf_release(&box->buf, box->pool);
 }

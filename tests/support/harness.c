@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <event2/event_struct.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -117,12 +118,34 @@ free_of_libevent(void *block)
 	free(block);
 }
 
+static void
+on_nothing(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+}
+
+/* With SKS_TEST_LIBEVENT_DEBUG in the environment libevent looks for misuse. Its table stays. */
+static void
+watch_libevent(void)
+{
+	struct event ev;
+
+	if (getenv("SKS_TEST_LIBEVENT_DEBUG") == NULL)
+		return;
+	event_enable_debug_mode();
+	event_assign(&ev, NULL, -1, 0, on_nothing, NULL);
+	event_debug_unassign(&ev);
+}
+
 void
 no_leaks_setup(void)
 {
 	int i;
 
 	event_set_mem_functions(get_for_libevent, resize_for_libevent, free_of_libevent);
+	watch_libevent();
 	held = sks_sys_held() + atomic_load(&held_by_libevent);
 	have_first_thread();
 	sks_fault_clear();
