@@ -85,9 +85,19 @@ struct sks_request {
 
 /*
  * The peer as text: "127.0.0.1:4711", "[::1]:4711", "unix:/path", "unix:" for
- * a client without a name. Cut to size - 1 bytes. Returns buf.
+ * a client without a name. A client chooses its path, so that is escaped as by
+ * sks_escape(). Cut to size - 1 bytes. Returns buf.
  */
 SKS_API char *sks_peer(const struct sks_request *req, char *buf, size_t size);
+
+/*
+ * For text that a peer chose and that others will see, in a log or on a terminal. Copies
+ * n bytes to buf: UTF-8 that is printable as it is, each other byte as \xNN, which are
+ * control characters (C1 too), what turns the direction of writing or has no width, and
+ * bytes that are no UTF-8. Cut to size - 1 bytes, not within a character; a NUL stands
+ * behind it. Returns the length. A signal handler may call it.
+ */
+SKS_API size_t sks_escape(const char *text, size_t n, char *buf, size_t size);
 
 /*
  * From now on all waits of this exchange together may take ms milliseconds;

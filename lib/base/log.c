@@ -19,6 +19,7 @@
 #include "base/sys.h"
 
 #include <errno.h>
+#include <socketserver/request.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -143,35 +144,6 @@ tell_dropped(void)
 	return -1;
 }
 
-/*
- * Copies text to the max bytes at `to`, control bytes as \xNN, never a part of
- * one; and a NUL, for which there is room. Returns the length.
- */
-static size_t
-escape(char *to, size_t max, const char *text)
-{
-	static const char hex[] = "0123456789abcdef";
-	size_t used = 0;
-	unsigned char c;
-
-	for (; (c = (unsigned char)*text) != '\0'; text++) {
-		if (c >= 0x20 && c != 0x7f) {
-			if (used + 1 > max)
-				break;
-			to[used++] = (char)c;
-			continue;
-		}
-		if (used + 4 > max)
-			break;
-		to[used++] = '\\';
-		to[used++] = 'x';
-		to[used++] = hex[c >> 4];
-		to[used++] = hex[c & 15];
-	}
-	to[used] = '\0';
-	return used;
-}
-
 static void
 emit(const char *text)
 {
@@ -181,12 +153,12 @@ emit(const char *text)
 	void *arg;
 
 	if ((write_line = user_sink(&arg)) != NULL) {
-		escape(line, LINE_SIZE, text);
+		sks_escape(text, strlen(text), line, LINE_SIZE + 1);
 		write_line(line, arg);
 		return;
 	}
 	memcpy(line, prefix, PREFIX_LEN);
-	n = PREFIX_LEN + escape(line + PREFIX_LEN, LINE_SIZE - PREFIX_LEN, text);
+	n = PREFIX_LEN + sks_escape(text, strlen(text), line + PREFIX_LEN, LINE_SIZE - PREFIX_LEN + 1);
 	line[n++] = '\n';
 	if (tell_dropped() == -1 || write_stderr(line, n) == -1)
 		atomic_fetch_add(&atomic_load(&sks_log_counts)->dropped, 1);

@@ -5,8 +5,8 @@
  * The public side is sks_set_log() in socketserver/server.h. Without it, lines
  * go to standard error, never waiting for it: a line that a full pipe does not
  * take is dropped and counted, and the count is told when the pipe takes lines
- * again. Bytes below 0x20 and 0x7f are printed as \xNN, so that no peer can
- * forge a line.
+ * again. What is not printable is escaped (sks_escape in
+ * socketserver/request.h), so that no peer can forge a line or steer a terminal.
  */
 #ifndef SKS_BASE_LOG_H
 #define SKS_BASE_LOG_H

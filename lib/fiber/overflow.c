@@ -25,6 +25,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <socketserver/request.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/un.h>
@@ -49,12 +50,12 @@ put_char(struct line *line, char c)
 		line->text[line->len++] = c;
 }
 
-/* Up to n bytes or a NUL; what could forge a second line is replaced. */
+/* Up to n bytes or a NUL; what is not printable is escaped. */
 static void
 put_text(struct line *line, const char *text, size_t n)
 {
-	for (; n > 0 && *text != '\0'; n--, text++)
-		put_char(line, (unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
+	line->len += sks_escape(text, strnlen(text, n), line->text + line->len,
+	    sizeof(line->text) - line->len);
 }
 
 static void

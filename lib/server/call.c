@@ -148,7 +148,11 @@ sks_call_finish(struct sks_call *call)
 char *
 sks_peer(const struct sks_request *req, char *buf, size_t size)
 {
-	return sks_addr_format(req->peer, req->peer_len, buf, size);
+	char text[SKS_ADDR_TEXT];
+
+	sks_addr_format(req->peer, req->peer_len, text, sizeof(text));
+	sks_escape(text, strlen(text), buf, size);
+	return buf;
 }
 
 int

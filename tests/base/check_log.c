@@ -103,13 +103,13 @@ TEST(errno_is_kept_and_can_be_printed)
 	    "socketserver: again: Too many open files\n");
 }
 
-TEST(control_bytes_are_escaped_and_others_are_not)
+TEST(what_is_not_printable_is_escaped)
 {
 	char got[200];
 
-	sks_logf("%s", "a\nb\rc\x1b[31m\x7f\x01\x1f ~\\ \xc3\xa9");
+	sks_logf("%s", "a\nb\rc\x1b[31m\x7f\x01\x1f ~\\ \xc3\xa9\xc2\x9b\xff");
 	ck_assert_str_eq(written(got, sizeof(got)),
-	    "socketserver: a\\x0ab\\x0dc\\x1b[31m\\x7f\\x01\\x1f ~\\ \xc3\xa9\n");
+	    "socketserver: a\\x0ab\\x0dc\\x1b[31m\\x7f\\x01\\x1f ~\\ \xc3\xa9\\xc2\\x9b\\xff\n");
 }
 
 TEST(long_line_is_cut_at_1_kib)

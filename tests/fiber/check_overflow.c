@@ -149,7 +149,7 @@ TEST(an_overflow_names_the_peer)
 	memset(un.sun_path, 'x', sizeof(un.sun_path));
 	memcpy(un.sun_path, "/tmp/a\nb", 9);
 	how.peer_len = sizeof(un);
-	check_overflow(how, REPORT("unix:/tmp/a?b", "16384"));
+	check_overflow(how, REPORT("unix:/tmp/a\\x0ab", "16384"));
 	memcpy(un.sun_path, "\0name", 5);
 	how.peer_len = un_head + 5;
 	check_overflow(how, REPORT("unix:@name", "16384"));
