@@ -8,7 +8,7 @@
  * writes bounds the loop: they wait when the client is slow, and let others
  * run in between.
  */
-#include "sender.h"
+#include "datagram.h"
 
 #include <errno.h>
 #include <socketserver.h>
@@ -58,7 +58,7 @@ chargen(struct sks_request *req)
 	char line[COLUMNS + 2];
 	unsigned int i;
 
-	if (is_from_a_service(req))
+	if (!admit(req))
 		return SKS_DONE;
 	if (sks_is_datagram(req))
 		return chargen_datagram(req);
@@ -74,4 +74,4 @@ SKS_PLUGIN(
     .name = "chargen",
     .summary = "sends characters without end (RFC 864)",
     .handler = { .handle = chargen },
-    .port = 1919);
+    .port = PORT_CHARGEN);

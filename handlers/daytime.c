@@ -3,7 +3,7 @@
  * daytime (RFC 867): the date and time as a line for people, to each
  * connection and for each datagram, whatever it holds.
  */
-#include "sender.h"
+#include "datagram.h"
 
 #include <errno.h>
 #include <socketserver.h>
@@ -32,7 +32,7 @@ daytime(struct sks_request *req)
 	struct tm parts;
 	char line[512];
 
-	if (is_from_a_service(req))
+	if (!admit(req))
 		return SKS_DONE;
 	if ((config->utc ? gmtime_r(&now, &parts) : localtime_r(&now, &parts)) == NULL)
 		return -1;
@@ -50,4 +50,4 @@ SKS_PLUGIN(
     .handler = { .handle = daytime },
     .options = options,
     .config_size = sizeof(struct config),
-    .port = 1313);
+    .port = PORT_DAYTIME);

@@ -3,6 +3,8 @@
  * discard (RFC 863): reads everything and answers nothing. A datagram needs
  * nothing done to it; a stream is read in pieces and parked in between.
  */
+#include "ports.h"
+
 #include <socketserver.h>
 
 static int
@@ -21,4 +23,4 @@ SKS_PLUGIN(
     .name = "discard",
     .summary = "reads everything and answers nothing (RFC 863)",
     .handler = { .handle = discard, .client_first = 1 },
-    .port = 9009);
+    .port = PORT_DISCARD);

@@ -6,7 +6,7 @@
  * bytes and an input without end take no memory. Between two pieces the
  * connection is parked and costs a few hundred bytes.
  */
-#include "sender.h"
+#include "datagram.h"
 
 #include <socketserver.h>
 
@@ -15,7 +15,7 @@ echo(struct sks_request *req)
 {
 	ssize_t n;
 
-	if (is_from_a_service(req))
+	if (!admit(req))
 		return SKS_DONE;
 	if (sks_is_datagram(req))
 		return sks_copy(req->rfile, req->wfile, -1);
@@ -27,4 +27,4 @@ SKS_PLUGIN(
     .name = "echo",
     .summary = "sends back what it gets (RFC 862)",
     .handler = { .handle = echo, .client_first = 1 },
-    .port = 7007);
+    .port = PORT_ECHO);

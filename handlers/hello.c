@@ -3,7 +3,7 @@
  * hello: greets whoever connects, or sends a datagram. The shortest plugin
  * with an option.
  */
-#include "sender.h"
+#include "datagram.h"
 
 #include <socketserver.h>
 
@@ -22,7 +22,7 @@ hello(struct sks_request *req)
 {
 	const struct config *config = req->data;
 
-	if (is_from_a_service(req))
+	if (!admit(req))
 		return SKS_DONE;
 	return sks_printf(req->wfile, "%s\n", config->greeting);
 }
@@ -33,4 +33,4 @@ SKS_PLUGIN(
     .handler = { .handle = hello },
     .options = options,
     .config_size = sizeof(struct config),
-    .port = 2525);
+    .port = PORT_HELLO);

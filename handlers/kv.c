@@ -14,6 +14,7 @@
  * that need more are refused.
  */
 #include "kv.h"
+#include "ports.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -172,4 +173,4 @@ SKS_PLUGIN(.name = "kv",
     .options = options, .config_size = sizeof(struct kv_config), .init = init, .exit = end,
     .refuses = SKS_REFUSES(SKS_PROCESSES),
     .refuses_why = "each process would have a store of its own",
-    .serves = SKS_STREAMS, .port = 6379);
+    .serves = SKS_STREAMS, .port = PORT_KV);

@@ -4,7 +4,7 @@
  * each connection and for each datagram, whatever it holds. They begin again
  * from 0 in 2036, which is what the protocol has.
  */
-#include "sender.h"
+#include "datagram.h"
 
 #include <arpa/inet.h>
 #include <socketserver.h>
@@ -18,7 +18,7 @@ tell_time(struct sks_request *req)
 {
 	uint32_t seconds = htonl((uint32_t)time(NULL) + FROM_1900_TO_1970);
 
-	if (is_from_a_service(req))
+	if (!admit(req))
 		return SKS_DONE;
 	return sks_write(req->wfile, &seconds, sizeof(seconds));
 }
@@ -27,4 +27,4 @@ SKS_PLUGIN(
     .name = "time",
     .summary = "tells the seconds since 1900 as four bytes (RFC 868)",
     .handler = { .handle = tell_time },
-    .port = 3737);
+    .port = PORT_TIME);

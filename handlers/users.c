@@ -6,16 +6,18 @@
  * An empty line gets one line for each connection, and the end, as finger(1)
  * expects. "name NAME" names a connection, which stays from then on and may ask
  * as often as it likes; any other line asks for the connections of that name. A
- * datagram gets the list too, as much as fits a packet.
+ * datagram gets the list too, in at most as many bytes as came: its sender may be
+ * forged, and must not be sent more than was sent here.
  *
  * A model for handlers that know their connections:
  * - setup puts each one on a list, finish takes it off, under one sks_mutex;
- * - the list is made into text under the lock, and sent without it: a client
- *   that does not read its answer must not keep others from coming and going;
- * - who came and said nothing yet is parked at once by SKS_KEEP. With
+ * - the list is made into text under the lock, for a few of them at a time, and sent
+ *   without it: neither a client that does not read its answer nor a long list may
+ *   keep others from coming and going. A mark on the list keeps the place meanwhile;
+ * - a connection that said nothing yet is parked at once by SKS_KEEP. With
  *   client_first it would be parked as well, but not be on the list.
  */
-#include "sender.h"
+#include "datagram.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -27,12 +29,16 @@
 #include <time.h>
 
 #define NAME_MAX_LEN 31
-#define PACKET 1400 /* bytes of a datagram's answer, so that it travels in one piece */
+#define PACKET 1400    /* bytes of a datagram's answer, so that it travels in one piece */
+#define LINE_MOST 256
+#define REST_MOST 40  /* "and 12 more" */
+#define SOME 32        /* of the list that are looked at under the lock before others may have it */
 
-/* A connection, in req->state. */
+/* A connection, in req->state; or a mark on the list, which is nobody. */
 struct user {
 	struct user *next, *prev;
-	char peer[128];
+	int is_mark;
+	char peer[128]; /* a client chooses the path of its socket: sks_peer() makes it printable */
 	char name[NAME_MAX_LEN + 1]; /* "": none */
 	time_t since;
 	unsigned long asked; /* lines */
@@ -43,98 +49,159 @@ struct user {
 struct users {
 	struct sks_mutex *lock;
 	struct user *first, *last;
+	size_t n; /* connections */
 };
 
-/* An answer that is being made. */
+/* A part of an answer. */
 struct text {
-	char *bytes;
-	size_t len, room;
+	char bytes[SOME * LINE_MOST];
+	size_t len;
 };
+
+/* -- the list, under the lock -- */
+
+/* Behind a place; NULL: at the begin. */
+static void
+put_behind(struct users *users, struct user *at, struct user *u)
+{
+	u->prev = at;
+	u->next = at != NULL ? at->next : users->first;
+	*(u->prev != NULL ? &u->prev->next : &users->first) = u;
+	*(u->next != NULL ? &u->next->prev : &users->last) = u;
+}
+
+static void
+take_off(struct users *users, struct user *u)
+{
+	*(u->prev != NULL ? &u->prev->next : &users->first) = u->next;
+	*(u->next != NULL ? &u->next->prev : &users->last) = u->prev;
+}
+
+/* For what must not be given up: the list would keep somebody who is gone. */
+static void
+surely_lock(struct users *users)
+{
+	while (sks_mutex_lock(users->lock) == -1)
+		sks_yield();
+}
 
 /* -- the answer -- */
 
-static int
-add_line(struct text *text, const char *line)
+static size_t
+format_user(char line[LINE_MOST], const struct user *u)
 {
-	size_t n = strlen(line);
-
-	if (text->len + n + 1 > text->room) {
-		size_t room = 2 * text->room + n + 1;
-		char *bytes = realloc(text->bytes, room);
-
-		if (bytes == NULL)
-			return -1;
-		text->bytes = bytes;
-		text->room = room;
-	}
-	memcpy(text->bytes + text->len, line, n + 1);
-	text->len += n;
-	return 0;
-}
-
-static int
-add_user(struct text *text, const struct user *u)
-{
-	char line[256], since[32];
+	char since[32];
 	struct tm tm;
 
 	strftime(since, sizeof(since), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&u->since, &tm));
-	snprintf(line, sizeof(line), "%-21s  since %s  asked %lu%s%s\r\n", u->peer, since, u->asked,
-	    u->name[0] != '\0' ? "  " : "", u->name);
-	return add_line(text, line);
+	return (size_t)snprintf(line, LINE_MOST, "%-21s  since %s  asked %lu%s%s\r\n", u->peer,
+	    since, u->asked, u->name[0] != '\0' ? "  " : "", u->name);
 }
 
-/* All, or those of a name; of more than max bytes it says how many are missing. 0 or -1. */
+/* The next few behind the mark, which moves; of a name, or all. 0: there are no more. */
 static int
-add_users(struct text *text, const struct users *users, const char *name, size_t max)
+add_some(struct users *users, struct user *mark, const char *name, struct text *text)
 {
-	const struct user *u;
-	size_t missing = 0;
-	char line[64];
+	struct user *u = mark->next;
+	int looks;
 
-	for (u = users->first; u != NULL; u = u->next) {
-		size_t before = text->len;
-
-		if (name != NULL && strcmp(name, u->name) != 0)
-			continue;
-		if (missing > 0) {
-			missing++;
-			continue;
-		}
-		if (add_user(text, u) == -1)
-			return -1;
-		if (text->len + sizeof(line) > max) {
-			text->len = before;
-			missing = 1;
-		}
-	}
-	if (missing > 0) {
-		snprintf(line, sizeof(line), "and %zu more\r\n", missing);
-		return add_line(text, line);
-	}
-	return text->len > 0 ? 0 : add_line(text, "nobody\r\n");
+	for (looks = 0; looks < SOME && u != NULL; looks++, u = u->next)
+		if (!u->is_mark && (name == NULL || strcmp(name, u->name) == 0))
+			text->len += format_user(text->bytes + text->len, u);
+	if (u == NULL)
+		return 0;
+	take_off(users, mark);
+	put_behind(users, u->prev, mark);
+	return 1;
 }
 
-/* Sends it without the lock. 0 or -1. */
+/* Some of the answer, with a mark that is on the list. 1, 0: that was all, or -1. */
 static int
-tell(struct sks_request *req, const char *name, size_t max)
+tell_some(struct sks_request *req, struct user *mark, const char *name, int *told)
 {
 	struct users *users = req->data;
-	struct text text = { 0 };
-	int rc, error;
+	struct text text = { .len = 0 };
+	int more;
 
 	if (sks_mutex_lock(users->lock) == -1)
 		return -1;
-	rc = add_users(&text, users, name, max);
+	more = add_some(users, mark, name, &text);
+	sks_mutex_unlock(users->lock);
+	if (text.len > 0)
+		*told = 1;
+	if (sks_write(req->wfile, text.bytes, text.len) == -1)
+		return -1;
+	return more ? (sks_sleep(0) == -1 ? -1 : 1) : 0;
+}
+
+/* All, or those of a name. 0 or -1. */
+static int
+tell(struct sks_request *req, const char *name)
+{
+	struct users *users = req->data;
+	struct user mark = { .is_mark = 1 };
+	int told = 0, rc, error;
+
+	if (sks_mutex_lock(users->lock) == -1)
+		return -1;
+	put_behind(users, NULL, &mark);
+	sks_mutex_unlock(users->lock);
+	do
+		rc = tell_some(req, &mark, name, &told);
+	while (rc == 1);
 	error = errno;
+	surely_lock(users);
+	take_off(users, &mark);
 	sks_mutex_unlock(users->lock);
 	errno = error;
-	if (rc == 0)
-		rc = sks_write(req->wfile, text.bytes, text.len);
-	error = errno;
-	free(text.bytes);
-	errno = error;
-	return rc;
+	return rc == 0 && !told ? sks_puts(req->wfile, "nobody\r\n") : rc;
+}
+
+/* -- a datagram's answer, of at most max bytes -- */
+
+/* The first few of the list that fit, and how many more there are. 0: not even that fits. */
+static size_t
+fill(char *answer, size_t max, const struct users *users)
+{
+	const struct user *u = users->first;
+	size_t len = 0, told = 0, n;
+	char line[LINE_MOST];
+	int looks;
+
+	for (looks = 0; looks < SOME && u != NULL; looks++, u = u->next) {
+		if (u->is_mark)
+			continue;
+		n = format_user(line, u);
+		if (len + n + (told + 1 < users->n ? REST_MOST : 0) > max)
+			break;
+		memcpy(answer + len, line, n);
+		len += n;
+		told++;
+	}
+	n = 0;
+	if (users->n == 0)
+		n = (size_t)snprintf(line, sizeof(line), "nobody\r\n");
+	else if (told < users->n)
+		n = (size_t)snprintf(line, sizeof(line), "and %zu more\r\n", users->n - told);
+	if (len + n > max)
+		return 0;
+	memcpy(answer + len, line, n);
+	return len + n;
+}
+
+static int
+answer_datagram(struct sks_request *req)
+{
+	struct users *users = req->data;
+	char answer[PACKET], *bytes;
+	ssize_t came = sks_peek(req->rfile, 0, &bytes);
+	size_t n;
+
+	if (came == -1 || sks_mutex_lock(users->lock) == -1)
+		return -1;
+	n = fill(answer, (size_t)came < sizeof(answer) ? (size_t)came : sizeof(answer), users);
+	sks_mutex_unlock(users->lock);
+	return sks_write(req->wfile, answer, n);
 }
 
 /* -- lines -- */
@@ -200,22 +267,13 @@ answer(struct sks_request *req, char *line)
 	else if (line[0] != '\0' && !is_name(line))
 		rc = sks_puts(req->wfile, "no such name\r\n");
 	else
-		rc = tell(req, line[0] != '\0' ? line : NULL, SIZE_MAX);
+		rc = tell(req, line[0] != '\0' ? line : NULL);
 	if (rc == -1)
 		return -1;
 	return me->name[0] != '\0' ? SKS_KEEP : SKS_DONE;
 }
 
 /* -- the handler -- */
-
-/* A client may choose the path of its socket, and others are shown it. */
-static void
-make_printable(char *text)
-{
-	for (; *text != '\0'; text++)
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
-			*text = '?';
-}
 
 static int
 come(struct sks_request *req)
@@ -226,13 +284,11 @@ come(struct sks_request *req)
 	if (sks_is_datagram(req))
 		return 0; /* here and gone */
 	sks_peer(req, me->peer, sizeof(me->peer));
-	make_printable(me->peer);
 	me->since = time(NULL);
 	if (sks_mutex_lock(users->lock) == -1)
 		return -1;
-	me->prev = users->last;
-	*(me->prev != NULL ? &me->prev->next : &users->first) = me;
-	users->last = me;
+	put_behind(users, users->last, me);
+	users->n++;
 	return sks_mutex_unlock(users->lock);
 }
 
@@ -242,10 +298,10 @@ serve(struct sks_request *req)
 	struct user *me = req->state;
 	char *line;
 
-	if (is_from_a_service(req))
+	if (!admit(req))
 		return SKS_DONE;
 	if (sks_is_datagram(req))
-		return tell(req, NULL, PACKET);
+		return answer_datagram(req);
 	if (!me->parked) {
 		me->parked = 1;
 		return SKS_KEEP;
@@ -262,7 +318,6 @@ serve(struct sks_request *req)
 	return answer(req, line);
 }
 
-/* It may not give up: the list would keep a connection that is gone. */
 static void
 leave(struct sks_request *req)
 {
@@ -271,10 +326,9 @@ leave(struct sks_request *req)
 
 	if (sks_is_datagram(req))
 		return;
-	while (sks_mutex_lock(users->lock) == -1)
-		sks_yield();
-	*(me->prev != NULL ? &me->prev->next : &users->first) = me->next;
-	*(me->next != NULL ? &me->next->prev : &users->last) = me->prev;
+	surely_lock(users);
+	take_off(users, me);
+	users->n--;
 	sks_mutex_unlock(users->lock);
 }
 
@@ -314,4 +368,4 @@ SKS_PLUGIN(
     .init = init, .exit = end,
     .refuses = SKS_REFUSES(SKS_PROCESSES),
     .refuses_why = "each process would know its own client alone",
-    .port = 7979);
+    .port = PORT_USERS);

@@ -118,6 +118,17 @@ SKS_API int sks_is_datagram(const struct sks_request *req);
 SKS_API int sks_is_truncated(const struct sks_request *req);
 
 /*
+ * For a service that answers datagrams of anybody, whose senders may be forged: asked
+ * before the answer, once for each request, on its task. 1: the answer may be given,
+ * and is counted. 0: the handler should return SKS_DONE without one, since the sender
+ * has a port below 1024 or one that this server receives datagrams on, so that two
+ * services could answer each other without end, or since 100 answers have gone to its
+ * address (of IPv6 its network of 64 bits) in this second. Always 1 for connections,
+ * and for Unix sockets. Never waits.
+ */
+SKS_API int sks_admit_reply(struct sks_request *req);
+
+/*
  * Sends bytes to another connection, from any thread of the process. Never
  * waits: the bytes are copied and sent by that connection's loop, whole,
  * between its owner's flushes; what was taken goes out also when the connection

@@ -205,3 +205,12 @@ sks_is_truncated(const struct sks_request *req)
 {
 	return sks_call_of(req)->truncated;
 }
+
+int
+sks_admit_reply(struct sks_request *req)
+{
+	const struct sks_call *call = sks_call_of(req);
+
+	return !call->datagram ||
+	    sks_replies_take(&call->service->shared->replies, req->peer, req->peer_len);
+}

@@ -10,6 +10,7 @@
 #define SKS_SERVER_COUNTERS_H
 
 #include "base/log.h"
+#include "server/replies.h"
 #include "stream/transport.h"
 
 #include <socketserver/server.h>
@@ -53,6 +54,7 @@ struct sks_shared {
 	atomic_int stop;   /* shutdowns that were asked for: 1, or 2 for at once */
 	atomic_int places; /* of max_connections that are taken: by the requests of all workers,
 	                      and by what they are just accepting */
+	struct sks_replies replies;
 };
 
 /* NULL: ENOMEM. */

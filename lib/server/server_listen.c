@@ -82,8 +82,12 @@ sks_server_listen(struct sks_server *server, const char *address)
 		errno = error;
 		return -1;
 	}
-	sks_list_each (link, after, &opened)
+	sks_list_each (link, after, &opened) {
 		sks_accept_attach(listener_of(link), first, &server->admission);
+		if (listener_of(link)->type == SOCK_DGRAM)
+			sks_replies_add_listener(&server->service.shared->replies,
+			    listener_of(link)->fd);
+	}
 	sks_list_move_all(&first->listeners, &opened);
 	hand_out(server, &twins);
 	return server->state == SKS_SERVING ? sks_accept_start(first) : 0;

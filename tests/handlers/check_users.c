@@ -186,37 +186,154 @@ TEST(a_browser_that_posts_gets_no_name, EACH_STREAM_IN_ONE_MEMORY)
 	acc_free(&acc);
 }
 
-/* To a datagram as much as fits a packet; and it is no connection. */
-TEST(answers_datagrams, EACH_MODE_IN_ONE_MEMORY)
+/* What a datagram of n bytes is answered. */
+static const char *
+ask_by_datagram(int fd, size_t n)
 {
-	char reply[2000], address[128], *text;
+	static char reply[4096];
+	char question[4096] = "";
+	ssize_t got;
+
+	peer_send(fd, question, n);
+	got = peer_recv(fd, reply, sizeof(reply) - 1);
+	ck_assert_int_ge(got, 0);
+	reply[got] = '\0';
+	return reply;
+}
+
+/* A sender may be forged, so nobody is sent more than he, or somebody else, has sent. */
+TEST(a_datagram_is_answered_with_no_more_than_came, EACH_MODE_IN_ONE_MEMORY)
+{
 	struct sks_options options = { .data = users };
-	int fd[40], i, ask_fd;
+	int fd[40], i, all, ask_fd;
+	char address[128];
+	const char *reply;
 	struct acc acc;
-	ssize_t n;
+	size_t n;
 
 	acc_tcp(&acc, _i, &plugin.handler, &options);
 	ck_assert_int_eq(sks_server_listen(acc.server, "udp:127.0.0.1:0"), 0);
 	acc_start(&acc);
 	sks_server_address(acc.server, 1, address, sizeof(address));
 	ask_fd = peer_datagram(address, NULL);
-	peer_puts(ask_fd, "\r\n");
-	peer_expect(ask_fd, "nobody\r\n");
+	peer_send(ask_fd, "1234567", 7); /* "nobody" would be 8 */
+	ck_assert_str_eq(ask_by_datagram(ask_fd, 8), "nobody\r\n");
 	for (i = 0; i < 40; i++)
 		fd[i] = come(&acc, "anna");
-	peer_puts(ask_fd, "x");
-	n = peer_recv(ask_fd, reply, sizeof(reply) - 1);
-	ck_assert_int_gt(n, 1200);
-	ck_assert_int_le(n, 1400);
-	reply[n] = '\0';
-	i = count(reply, "anna\r\n");
-	text = strstr(reply, "\r\nand ");
-	ck_assert_ptr_nonnull(text);
-	ck_assert_int_eq(atoi(text + 6) + i, 40);
-	for (i = 0; i < 40; i++)
+	ck_assert_str_eq(ask_by_datagram(ask_fd, 13), "and 40 more\r\n");
+	for (n = 14; n <= 3000; n += 211) {
+		reply = ask_by_datagram(ask_fd, n);
+		ck_assert_uint_le(strlen(reply), n);
+		ck_assert_uint_le(strlen(reply), 1400);
+		all = count(reply, "anna\r\n");
+		ck_assert_ptr_nonnull(strstr(reply, "and "));
+		ck_assert_int_eq(atoi(strstr(reply, "and ") + 4) + all, 40);
+	}
+	ck_assert_int_gt(all, 15);
+	for (i = 2; i < 40; i++)
 		close(fd[i]);
+	ck_eventually((lines(&acc, "anna\r\n", &all), all == 3));
+	reply = ask_by_datagram(ask_fd, 1000);
+	ck_assert_int_eq(count(reply, "anna\r\n"), 2);
+	ck_assert_int_eq(count(reply, "more"), 0);
+	close(fd[0]);
+	close(fd[1]);
 	close(ask_fd);
 	acc_free(&acc);
+}
+
+/* Longer than what is told at once: none twice, none missing, and others come and go meanwhile. */
+TEST(a_long_list_is_told_in_parts, EACH_STREAM_IN_ONE_MEMORY)
+{
+	enum { ASKERS = 4, N = 200 };
+	int fd[N], ask_fd[ASKERS], i, k;
+	struct acc acc;
+
+	open_server(&acc, _i);
+	for (i = 0; i < N; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "n%d-", i);
+		fd[i] = come(&acc, name);
+	}
+	for (k = 0; k < ASKERS; k++) {
+		ask_fd[k] = acc_client(&acc);
+		peer_puts(ask_fd[k], "\r\n");
+	}
+	for (i = 0; i < 20; i++)
+		close(come(&acc, "x"));
+	for (k = 0; k < ASKERS; k++) {
+		size_t n;
+		char *text = peer_read_all(ask_fd[k], &n);
+
+		for (i = 0; i < N; i++) {
+			char name[32];
+
+			snprintf(name, sizeof(name), "  n%d-\r\n", i);
+			ck_assert_int_eq(count(text, name), 1);
+		}
+		free(text);
+		close(ask_fd[k]);
+	}
+	for (i = 0; i < N; i++)
+		close(fd[i]);
+	acc_free(&acc);
+}
+
+/* One that asks and is gone, or does not read, leaves no mark on the list. */
+TEST(an_answer_that_is_cut_off_leaves_the_list_whole, EACH_STREAM_IN_ONE_MEMORY)
+{
+	enum { N = 200 };
+	int fd[N], i, k, all;
+	struct acc acc;
+
+	open_server(&acc, _i);
+	for (i = 0; i < N; i++)
+		fd[i] = come(&acc, "anna");
+	for (k = 0; k < 20; k++) {
+		int gone = acc_client(&acc);
+
+		peer_puts(gone, "\r\n");
+		if (k % 2 == 0)
+			peer_half_close(gone);
+		close(gone);
+	}
+	ck_eventually((lines(&acc, "anna\r\n", &all), all == N + 1));
+	for (i = 0; i < N; i++)
+		close(fd[i]);
+	ck_eventually((lines(&acc, "anna\r\n", &all), all == 1));
+	acc_free(&acc);
+}
+
+/* C1 controls and what turns the direction of writing would reach the terminals of others. */
+TEST(the_path_of_a_client_is_escaped, EACH_MODE_IN_ONE_MEMORY)
+{
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	struct sks_options options = { .data = users };
+	char address[160], own[sizeof(name.sun_path)], *text;
+	struct acc acc;
+	int fd;
+
+	acc_tcp(&acc, _i, &plugin.handler, &options);
+	snprintf(address, sizeof(address), "unix:%s/sock", acc_dir);
+	ck_assert_int_eq(sks_server_listen(acc.server, address), 0);
+	acc_start(&acc);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	snprintf(name.sun_path, sizeof(name.sun_path),
+	    "%s/\xc2\x9b" "2J\x1b[31m\xe2\x80\xae\xff\xc3\xa9", acc_dir);
+	memcpy(own, name.sun_path, sizeof(own));
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&name, sizeof(name)), 0);
+	snprintf(name.sun_path, sizeof(name.sun_path), "%s/sock", acc_dir);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&name, sizeof(name)), 0);
+	peer_puts(fd, "name anna\r\n");
+	peer_expect(fd, "you are anna\r\n");
+	text = ask(&acc, "anna\r\n");
+	ck_assert_ptr_nonnull(strstr(text,
+	    "/\\xc2\\x9b2J\\x1b[31m\\xe2\\x80\\xae\\xff\xc3\xa9 "));
+	free(text);
+	close(fd);
+	acc_free(&acc);
+	unlink(own);
 }
 
 /* Those who come and go at once leave nothing behind. */

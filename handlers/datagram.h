@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * datagram.h - which datagrams the stock handlers answer.
+ *
+ * None that could be from a service, since a forged sender must not make one
+ * service answer another, and that one the first, without end. The library knows
+ * the ports below 1024 and those of the server itself; here are those that stock
+ * handlers have, which another daemon may serve.
+ */
+#ifndef HANDLERS_DATAGRAM_H
+#define HANDLERS_DATAGRAM_H
+
+#include "ports.h"
+
+#include <netinet/in.h>
+#include <socketserver.h>
+#include <stddef.h>
+
+static inline int
+is_stock_port(int port)
+{
+	static const int ports[] = { STOCK_PORTS };
+	size_t i;
+
+	for (i = 0; i < sizeof(ports) / sizeof(ports[0]); i++)
+		if (ports[i] == port)
+			return 1;
+	return 0;
+}
+
+static inline int
+sender_port(const struct sks_request *req)
+{
+	union {
+		const struct sockaddr *any;
+		const struct sockaddr_in *in;
+		const struct sockaddr_in6 *in6;
+	} peer = { req->peer };
+
+	if (req->peer_len == 0)
+		return -1;
+	if (peer.any->sa_family == AF_INET)
+		return ntohs(peer.in->sin_port);
+	return peer.any->sa_family == AF_INET6 ? ntohs(peer.in6->sin6_port) : -1;
+}
+
+/* 1 for each connection, and for a datagram that may have an answer; the handler gives it one. */
+static inline int
+admit(struct sks_request *req)
+{
+	if (!sks_is_datagram(req))
+		return 1;
+	return !is_stock_port(sender_port(req)) && sks_admit_reply(req);
+}
+
+#endif
