@@ -3,7 +3,7 @@
  * check_fairness.c - nobody who has much to do keeps others from their turn. What must not happen
  * is told by a test that never ends.
  */
-#include "harness.h"
+#include "acceptance.h"
 #include "rig.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-FIXTURE(rig_setup, no_leaks_teardown);
+FIXTURE(no_leaks_setup, no_leaks_teardown);
 
 static struct rig_link busy_link;
 static struct rig_link other_link;
@@ -200,19 +200,19 @@ pipeline(void *arg)
 
 TEST(a_second_client_is_served_beside_a_pipeline, TIMES(2))
 {
-	struct rig_server rig = { .listen = { "127.0.0.1:0" }, .handler = { .handle = rig_echo_lines } };
+	struct sks_handler handler = { .handle = _i == 0 ? acc_echo_lines : acc_echo_keep };
+	struct acc acc;
 	pthread_t thread;
 	int fd, i;
 
-	if (_i == 1)
-		rig.handler.handle = rig_echo_keep;
-	ck_assert_int_eq(rig_server_start(&rig), 0);
-	fd = rig_dial(rig.address[0]);
+	acc_tcp(&acc, ACC_FIBERS, &handler, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
 	ck_assert_int_eq(pthread_create(&thread, NULL, pipeline, &fd), 0);
 	for (i = 0; i < 10; i++)
-		ck_assert_int_eq(rig_echoes(rig.address[0]), 1);
+		ck_assert_int_eq(acc_echoes(&acc), 1);
 	second_was_served = 1;
 	pthread_join(thread, NULL);
 	close(fd);
-	rig_server_stop(&rig);
+	acc_free(&acc);
 }

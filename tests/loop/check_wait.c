@@ -3,14 +3,14 @@
  * check_wait.c - to sleep, to yield, to wait for a descriptor; deadlines and cancellation.
  */
 #include "base/sys.h"
-#include "harness.h"
+#include "acceptance.h"
 #include "rig.h"
 
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
 
-FIXTURE(rig_setup, no_leaks_teardown);
+FIXTURE(no_leaks_setup, no_leaks_teardown);
 
 #define MS INT64_C(1000000)
 
@@ -299,23 +299,24 @@ read_past_the_deadline(struct sks_request *req)
 
 TEST(a_deadline_ends_a_chatty_client)
 {
-	struct rig_server rig = {
-		.listen = { "127.0.0.1:0" }, .handler = { .handle = read_past_the_deadline }
-	};
+	static const struct sks_handler handler = { .handle = read_past_the_deadline };
 	char got[6] = "";
+	struct acc acc;
 	int fd;
 
-	ck_assert_int_eq(rig_server_start(&rig), 0);
-	fd = rig_dial(rig.address[0]);
+	acc_tcp(&acc, ACC_FIBERS, &handler, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
 	do {
 		if (send(fd, "line\n", 5, MSG_NOSIGNAL) == -1)
 			break;
-	} while (rig_receive(fd, got, 6) == 6 && memcmp(got, "again\n", 6) == 0);
+	} while (peer_receive(fd, got, 6) == 6 && memcmp(got, "again\n", 6) == 0);
 	ck_assert_mem_eq(got, "enough", 6);
 	close(fd);
-	rig_server_stop(&rig);
+	acc_stop(&acc);
 	ck_assert_int_ge(reads, 1);
-	ck_assert_uint_eq(rig.stats.failed, 0);
+	ck_assert_uint_eq(acc_stats(&acc).failed, 0);
+	acc_free(&acc);
 }
 
 /* -- cancellation -- */

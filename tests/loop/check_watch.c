@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-FIXTURE(rig_setup, no_leaks_teardown);
+FIXTURE(no_leaks_setup, no_leaks_teardown);
 
 #define MANY (2 * SKS_WATCH_READY + 8)
 #define LINE 4000
@@ -228,8 +228,8 @@ FIXTURE(acc_setup, acc_teardown, .timeout_s = 120);
 static struct acc acc;
 
 static const struct sks_handler readers[] = {
-	{ .name = "lines", .handle = rig_echo_lines },
-	{ .name = "keeps", .handle = rig_echo_keep, .client_first = 1 },
+	{ .name = "lines", .handle = acc_echo_lines },
+	{ .name = "keeps", .handle = acc_echo_keep, .client_first = 1 },
 };
 #define READERS ((int)SKS_ARRAY_LEN(readers))
 

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-FIXTURE(rig_setup, no_leaks_teardown);
+FIXTURE(no_leaks_setup, no_leaks_teardown);
 
 #define CROWD (3 * SKS_WATCH_READY + 1)
 #define LONG 12000 /* bytes that a wfile keeps for its flush, and a small socket does not take */

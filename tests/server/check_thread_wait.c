@@ -4,10 +4,9 @@
  * and a cancellation end the wait, and break nothing; what a handler does to its
  * descriptor, and a stop of the process, do not.
  */
-#include "harness.h"
-#include "peer.h"
-#include "rig.h"
+#include "acceptance.h"
 
+#include "base/clock.h"
 #include "base/sys.h"
 
 #include <errno.h>
@@ -16,44 +15,30 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ADDRESSES 2
+FIXTURE(acc_setup, acc_teardown);
 
-static char unix_address[64];
-static const char *const addresses[ADDRESSES] = { "127.0.0.1:0", unix_address };
-
-static void
-setup(void)
-{
-	snprintf(unix_address, sizeof(unix_address), "unix:@sks-thread-wait-%d", (int)getpid());
-	rig_setup();
-}
-
-FIXTURE(setup, no_leaks_teardown, .timeout_s = 50);
-
-static struct rig_server
-threads_on(int address, int (*handle)(struct sks_request *))
-{
-	return (struct rig_server){
-		.listen = { addresses[address] },
-		.handler = { .handle = handle },
-		.options = { .mode = SKS_THREADS },
-	};
-}
+/* Over TCP and over a Unix socket. */
+#define ON_STREAMS .times = 2, .variant = acc_name_of_transport
 
 static int
-serve(struct rig_server *rig)
+serve(struct acc *acc, int transport, int (*handle)(struct sks_request *),
+    const struct sks_options *options)
 {
-	ck_assert_int_eq(rig_server_start(rig), 0);
-	return peer_connect(rig->address[0]);
+	struct sks_handler handler = { .handle = handle };
+
+	acc_on(acc, ACC_THREADS, acc_listen_address((enum acc_transport)transport), &handler, options);
+	acc_start_serving(acc);
+	return acc_client(acc);
 }
 
 static void
-end(struct rig_server *rig, int fd, unsigned int failed)
+end(struct acc *acc, int fd, unsigned int failed)
 {
-	close(fd);
-	rig_server_stop(rig);
-	ck_assert_int_eq(rig->result, 0);
-	ck_assert_uint_eq(rig->stats.failed, failed);
+	if (fd != -1)
+		close(fd);
+	acc_stop(acc);
+	ck_assert_uint_eq(acc_stats(acc).failed, failed);
+	acc_free(acc);
 }
 
 static void
@@ -95,16 +80,16 @@ be_impatient(struct sks_request *req)
 	return sks_puts(req->wfile, line);
 }
 
-TEST(a_wait_that_took_too_long_breaks_nothing, TIMES(ADDRESSES))
+TEST(a_wait_that_took_too_long_breaks_nothing, ON_STREAMS)
 {
-	struct rig_server rig = threads_on(_i, be_impatient);
-	int fd = serve(&rig);
+	struct acc acc;
+	int fd = serve(&acc, _i, be_impatient, NULL);
 
 	peer_expect(fd, "wake up\nwell?\n");
 	peer_puts(fd, "yes\n");
 	peer_expect(fd, "yes\n");
 	peer_expect_eof(fd);
-	end(&rig, -1, 0);
+	end(&acc, -1, 0);
 }
 
 static int
@@ -121,17 +106,17 @@ time_out_within_a_line(struct sks_request *req)
 	return sks_puts(req->wfile, line);
 }
 
-TEST(a_line_has_its_time_from_its_first_byte, TIMES(ADDRESSES))
+TEST(a_line_has_its_time_from_its_first_byte, ON_STREAMS)
 {
-	struct rig_server rig = threads_on(_i, time_out_within_a_line);
-	int fd = serve(&rig);
+	struct acc acc;
+	int fd = serve(&acc, _i, time_out_within_a_line, NULL);
 
 	peer_puts(fd, "be");
 	peer_expect(fd, "and?\n");
 	peer_puts(fd, "gun\n");
 	peer_expect(fd, "begun\n");
 	peer_expect_eof(fd);
-	end(&rig, -1, 0);
+	end(&acc, -1, 0);
 }
 
 static int
@@ -145,39 +130,39 @@ keep_to_a_scope(struct sks_request *req)
 	ck_assert_int_eq(errno, ETIMEDOUT);
 	ck_assert_int_eq(sks_timeout_end(&scope), 1);
 	sks_puts(req->wfile, "over\n");
-	return rig_echo_lines(req);
+	return acc_echo_lines(req);
 }
 
-TEST(a_scope_ends_the_wait, TIMES(ADDRESSES))
+TEST(a_scope_ends_the_wait, ON_STREAMS)
 {
-	struct rig_server rig = threads_on(_i, keep_to_a_scope);
-	int fd = serve(&rig);
+	struct acc acc;
+	int fd = serve(&acc, _i, keep_to_a_scope, NULL);
 
 	peer_expect(fd, "over\n");
 	converse(fd, 2);
-	end(&rig, fd, 0);
+	end(&acc, fd, 0);
 }
 
 /* -- what disturbs -- */
 
-TEST(a_call_that_has_to_be_tried_again_is, TIMES(4 * ADDRESSES))
+TEST(a_call_that_has_to_be_tried_again_is, TIMES(4 * 2))
 {
 	static const char *const faults[] = {
 		"recv:EAGAIN:%3", "recv:EINTR:%2", "recv:short=1",
 		"poll:EINTR:%2,recv:EAGAIN:%2",
 	};
-	struct rig_server rig = threads_on(_i % ADDRESSES, rig_echo_lines);
-	int fd;
+	struct acc acc;
+	int fd = serve(&acc, _i % 2, acc_echo_lines, NULL);
 
-	ck_assert_int_eq(rig_server_start(&rig), 0);
-	ck_assert_int_eq(sks_fault(faults[_i / ADDRESSES]), 0);
-	fd = peer_connect(rig.address[0]);
+	converse(fd, 1);
+	ck_assert_int_eq(sks_fault(faults[_i / 2]), 0);
 	converse(fd, 10);
 	ck_assert_uint_gt(sks_fault_hits(), 0);
-	end(&rig, fd, 0);
+	end(&acc, fd, 0);
 }
 
-static atomic_int cancelled;
+/* The drain is over at once, so that waits are cancelled. */
+static const struct sks_options impatient = { .drain_ms = 1 };
 
 /* Every read says so, not only the one that waited. */
 static int
@@ -194,7 +179,7 @@ read_till_cancelled(struct sks_request *req)
 		ck_assert_int_eq(sks_eof(req->rfile), 0);
 		ck_assert_int_eq(sks_read(req->rfile, &byte, 1), -1);
 	}
-	atomic_fetch_add(&cancelled, 1);
+	atomic_fetch_add(&seen->note, 1);
 	return 0;
 }
 
@@ -210,18 +195,14 @@ change_the_descriptor(struct sks_request *req)
 	return read_till_cancelled(req);
 }
 
-TEST(a_descriptor_that_a_handler_has_changed_is_waited_for, TIMES(ADDRESSES))
+TEST(a_descriptor_that_a_handler_has_changed_is_waited_for, ON_STREAMS)
 {
-	struct rig_server rig = threads_on(_i, change_the_descriptor);
-	int fd;
+	struct acc acc;
+	int fd = serve(&acc, _i, change_the_descriptor, &impatient);
 
-	rig.options.drain_ms = 1;
-	atomic_store(&cancelled, 0);
-	fd = serve(&rig);
 	converse(fd, 3);
-	rig_server_stop(&rig);
-	ck_assert_int_eq(rig.result, 0);
-	ck_assert_int_eq(cancelled, 1);
+	acc_free(&acc);
+	ck_assert_int_eq(seen->note, 1);
 	close(fd);
 }
 
@@ -230,10 +211,10 @@ static const char stop_and_continue[] =
     "kill -STOP $PPID; until grep -q '^State:.T' /proc/$PPID/status; do :; done; kill -CONT $PPID";
 
 /* Some calls answer EINTR then, whatever the signals' dispositions. */
-TEST(a_stop_of_the_process_ends_no_wait, TIMES(ADDRESSES))
+TEST(a_stop_of_the_process_ends_no_wait, ON_STREAMS)
 {
-	struct rig_server rig = threads_on(_i, rig_echo_lines);
-	int fd = serve(&rig), status;
+	struct acc acc;
+	int fd = serve(&acc, _i, acc_echo_lines, NULL), status;
 	pid_t child;
 
 	converse(fd, 1);
@@ -246,39 +227,33 @@ TEST(a_stop_of_the_process_ends_no_wait, TIMES(ADDRESSES))
 		ck_assert_int_eq(errno, EINTR);
 	ck_assert_int_eq(status, 0);
 	converse(fd, 2);
-	end(&rig, fd, 0);
+	end(&acc, fd, 0);
 }
 
 /* -- cancellation -- */
 
-static void
-say_bye(struct sks_request *req)
-{
-	sks_puts(req->wfile, "bye\n");
-}
-
 #define SILENT 20
 
-TEST(a_silent_client_is_told_and_let_go, TIMES(ADDRESSES))
+TEST(a_silent_client_is_told_and_let_go, ON_STREAMS)
 {
-	struct rig_server rig = threads_on(_i, read_till_cancelled);
+	static const struct sks_handler handler = { .handle = read_till_cancelled,
+		.finish = acc_finish_bye };
+	struct acc acc;
 	int fd[SILENT], i;
 
-	rig.handler.finish = say_bye;
-	rig.options.drain_ms = 1;
-	atomic_store(&cancelled, 0);
-	fd[0] = serve(&rig);
-	for (i = 1; i < SILENT; i++)
-		fd[i] = peer_connect(rig.address[0]);
+	acc_on(&acc, ACC_THREADS, acc_listen_address((enum acc_transport)_i), &handler, &impatient);
+	acc_start(&acc);
+	for (i = 0; i < SILENT; i++)
+		fd[i] = acc_client(&acc);
 	for (i = 0; i < SILENT; i++)
 		converse(fd[i], 1);
-	rig_server_stop(&rig);
+	acc_stop(&acc);
 	for (i = 0; i < SILENT; i++) {
 		peer_expect(fd[i], "bye\n");
 		peer_expect_eof(fd[i]);
 	}
-	ck_assert_int_eq(rig.result, 0);
-	ck_assert_int_eq(cancelled, SILENT);
+	ck_assert_int_eq(seen->note, SILENT);
+	acc_free(&acc);
 }
 
 static atomic_int stop_talking;
@@ -302,30 +277,28 @@ talk(void *arg)
 static int
 read_to_the_end(struct sks_request *req)
 {
-	(void)rig_echo_lines(req);
+	(void)acc_echo_lines(req);
 	return 0;
 }
 
 /* The cancellation comes at any point between two reads. */
-TEST(a_cancellation_passes_nobody_by, TIMES(5 * ADDRESSES))
+TEST(a_cancellation_passes_nobody_by, TIMES(5 * 2))
 {
 	int fd[TALKERS], i;
 	pthread_t thread[TALKERS];
-	struct rig_server rig = threads_on(_i % ADDRESSES, read_to_the_end);
+	struct acc acc;
 
-	log_keep(); /* a Unix client may feel it before its answer is sent */
-	rig.options.drain_ms = 1;
-	atomic_store(&stop_talking, 0);
-	ck_assert_int_eq(rig_server_start(&rig), 0);
+	/* A Unix client may feel it before its answer is sent, which is a line of the log. */
+	fd[0] = serve(&acc, _i % 2, read_to_the_end, &impatient);
 	for (i = 0; i < TALKERS; i++) {
-		fd[i] = peer_connect(rig.address[0]);
+		if (i > 0)
+			fd[i] = acc_client(&acc);
 		converse(fd[i], 1);
 		ck_assert_int_eq(pthread_create(&thread[i], NULL, talk, &fd[i]), 0);
 	}
-	rig_server_stop(&rig); /* one that is left waits a minute, longer than Check does */
+	acc_stop(&acc); /* one that is left waits a minute, longer than Check does */
 	atomic_store(&stop_talking, 1);
 	for (i = 0; i < TALKERS; i++)
 		pthread_join(thread[i], NULL);
-	ck_assert_int_eq(rig.result, 0);
-	log_forget();
+	acc_free(&acc);
 }

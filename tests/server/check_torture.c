@@ -125,7 +125,7 @@ run_client(void *arg)
 	quiet = 1;
 	now_playing->client(play->address);
 	disarm();
-	must((now_playing->served != NULL ? now_playing->served : rig_echoes)(play->address));
+	must((now_playing->served != NULL ? now_playing->served : echoes)(play->address));
 	play->over = 1;
 	sks_server_shutdown(play->server);
 	return NULL;

@@ -5,6 +5,7 @@
 #ifndef SKS_TEST_TORTURE_H
 #define SKS_TEST_TORTURE_H
 
+#include "acceptance.h"
 #include "rig.h"
 
 #include "base/sys.h"
@@ -19,7 +20,7 @@ struct scenario {
 	struct sks_handler handler;
 	struct sks_options options;
 	void (*client)(const char *address);
-	int (*served)(const char *address); /* NULL: rig_echoes */
+	int (*served)(const char *address); /* NULL: echoes */
 	void (*alone)(void);
 	int threads; /* whose own memory comes and goes as it likes */
 	int hosted;  /* on the host's base */
@@ -85,6 +86,7 @@ void chat(const char *address);
 
 /* -- and one who must be served -- */
 
+int echoes(const char *address);
 int is_greeted(const char *address);
 int gets_much(const char *address);
 int gets_the_print(const char *address);

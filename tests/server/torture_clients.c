@@ -18,7 +18,7 @@ be_impatient(int fd)
 static int
 visit(const char *address)
 {
-	int fd = rig_dial(address);
+	int fd = peer_dial(address);
 
 	if (fd != -1 && is_lasting)
 		be_impatient(fd);
@@ -31,7 +31,7 @@ try_line(int fd, const char *line)
 	char got[100];
 
 	(void)!send(fd, line, strlen(line), MSG_NOSIGNAL);
-	(void)rig_receive(fd, got, strlen(line));
+	(void)peer_receive(fd, got, strlen(line));
 }
 
 void
@@ -107,7 +107,7 @@ long_line(const char *address)
 	memset(line, 'l', sizeof(line));
 	line[sizeof(line) - 1] = '\n';
 	(void)!send(fd, line, sizeof(line), MSG_NOSIGNAL);
-	(void)rig_receive(fd, got, sizeof(got));
+	(void)peer_receive(fd, got, sizeof(got));
 	close(fd);
 }
 
@@ -124,7 +124,7 @@ come_in_crowds(const char *address)
 	}
 	for (i = 0; i < 70; i++) {
 		if (fds[i] != -1) {
-			(void)rig_receive(fds[i], got, 2);
+			(void)peer_receive(fds[i], got, 2);
 			close(fds[i]);
 		}
 	}
@@ -164,7 +164,7 @@ chat(const char *address)
 	}
 	talk_briefly(address);
 	if (listener != -1) {
-		(void)rig_receive(listener, got, 8);
+		(void)peer_receive(listener, got, 8);
 		close(listener);
 	}
 }
@@ -172,14 +172,30 @@ chat(const char *address)
 /* -- and one who must be served -- */
 
 int
-is_greeted(const char *address)
+echoes(const char *address)
 {
-	char got[13];
-	int fd = rig_dial(address), same;
+	static const char line[] = "there and back\n";
+	char got[sizeof(line)];
+	size_t n = sizeof(line) - 1;
+	int fd = peer_dial(address), same;
 
 	if (fd == -1)
 		return 0;
-	same = rig_receive(fd, got, 13) == 13 && memcmp(got, "Hello World!\n", 13) == 0;
+	same = send(fd, line, n, MSG_NOSIGNAL) == (ssize_t)n && peer_receive(fd, got, n) == n &&
+	    memcmp(got, line, n) == 0;
+	close(fd);
+	return same;
+}
+
+int
+is_greeted(const char *address)
+{
+	char got[13];
+	int fd = peer_dial(address), same;
+
+	if (fd == -1)
+		return 0;
+	same = peer_receive(fd, got, 13) == 13 && memcmp(got, "Hello World!\n", 13) == 0;
 	close(fd);
 	return same;
 }
@@ -188,9 +204,9 @@ int
 gets_much(const char *address)
 {
 	static char got[560000];
-	int fd = rig_dial(address), all;
+	int fd = peer_dial(address), all;
 
-	all = rig_receive(fd, got, sizeof(got)) == sizeof(got);
+	all = peer_receive(fd, got, sizeof(got)) == sizeof(got);
 	close(fd);
 	return all;
 }
@@ -199,8 +215,8 @@ int
 gets_the_print(const char *address)
 {
 	static char got[100000];
-	int fd = rig_dial(address);
-	size_t n = rig_receive(fd, got, sizeof(got));
+	int fd = peer_dial(address);
+	size_t n = peer_receive(fd, got, sizeof(got));
 
 	close(fd);
 	return n > 20001 && got[n - 1] == '\n' && got[n - 2] == '1';
@@ -210,10 +226,10 @@ int
 is_copied(const char *address)
 {
 	char got[10];
-	int fd = rig_dial(address), same;
+	int fd = peer_dial(address), same;
 
 	same = send(fd, "copy me", 7, MSG_NOSIGNAL) == 7 && shutdown(fd, SHUT_WR) == 0 &&
-	    rig_receive(fd, got, 10) == 7 && memcmp(got, "copy me", 7) == 0;
+	    peer_receive(fd, got, 10) == 7 && memcmp(got, "copy me", 7) == 0;
 	close(fd);
 	return same;
 }
@@ -222,10 +238,10 @@ int
 is_read(const char *address)
 {
 	char got[10];
-	int fd = rig_dial(address), same;
+	int fd = peer_dial(address), same;
 
 	same = send(fd, "skip\nabcxe\ngets\nrest", 20, MSG_NOSIGNAL) == 20 &&
-	    shutdown(fd, SHUT_WR) == 0 && rig_receive(fd, got, 10) > 0;
+	    shutdown(fd, SHUT_WR) == 0 && peer_receive(fd, got, 10) > 0;
 	close(fd);
 	return same;
 }

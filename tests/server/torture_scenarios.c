@@ -49,7 +49,7 @@ name_addresses(void)
 void
 serve_a_descriptor(void)
 {
-	static const struct sks_handler handler = { .handle = rig_echo_keep, .state_size = 10 };
+	static const struct sks_handler handler = { .handle = acc_echo_keep, .state_size = 10 };
 	char got[8];
 	int fds[2], rc;
 
@@ -60,7 +60,7 @@ serve_a_descriptor(void)
 	must(rc == 0 || is_of_a_fault(errno));
 	disarm();
 	must(fcntl(fds[0], F_GETFD) == -1);
-	must(rc == -1 || rig_receive(fds[1], got, 8) == 8);
+	must(rc == -1 || peer_receive(fds[1], got, 8) == 8);
 	close(fds[1]);
 }
 
@@ -86,7 +86,7 @@ make_and_free(void)
 	static const struct sks_options options[] = {
 		{ .workers = 0 }, { .workers = 2 }, { .mode = SKS_THREADS }, { .mode = SKS_PROCESSES },
 	};
-	static const struct sks_handler handler = { .handle = rig_hello };
+	static const struct sks_handler handler = { .handle = acc_hello };
 	size_t i;
 
 	arm();
@@ -106,7 +106,7 @@ listen_everywhere(void)
 		"127.0.0.1:0", ":0", "localhost:0", "udp::0", unix_address, unix_dgram_address,
 		abstract_address, "[::1]:0", "nonsense",
 	};
-	static const struct sks_handler handler = { .handle = rig_hello };
+	static const struct sks_handler handler = { .handle = acc_hello };
 	static const struct sks_options options = { .unix_mode = 0600 };
 	struct sks_server *server;
 	size_t i;
@@ -125,7 +125,7 @@ listen_everywhere(void)
 void
 wait_for_a_request(void)
 {
-	static const struct sks_handler handler = { .handle = rig_hello };
+	static const struct sks_handler handler = { .handle = acc_hello };
 	struct sks_options options = { .stop_signals = 1 };
 	struct sks_server *server;
 	int rc = -1;
@@ -181,15 +181,15 @@ lock_from_fibers(void)
 /* -- all of them -- */
 
 const struct scenario scenarios[] = {
-	{ "tcp echo", "127.0.0.1:0", { .handle = rig_echo_lines }, .client = talk },
-	{ "tcp keep", "127.0.0.1:0", { .handle = rig_echo_keep }, .client = talk },
-	{ "client first", "127.0.0.1:0", { .handle = rig_echo_keep, .client_first = 1 }, .client = talk },
-	{ "silent", "127.0.0.1:0", { .handle = rig_echo_keep, .client_first = 1 }, .client = say_nothing },
-	{ "unix echo", unix_address, { .handle = rig_echo_lines }, .client = talk },
-	{ "unix keep", abstract_address, { .handle = rig_echo_keep }, .client = talk },
-	{ "udp echo", "udp:127.0.0.1:0", { .handle = rig_echo_lines }, .client = talk_briefly },
-	{ "unix dgram", unix_dgram_address, { .handle = rig_echo_lines }, .client = talk_briefly },
-	{ "hello", "127.0.0.1:0", { .handle = rig_hello }, .client = only_read, .served = is_greeted },
+	{ "tcp echo", "127.0.0.1:0", { .handle = acc_echo_lines }, .client = talk },
+	{ "tcp keep", "127.0.0.1:0", { .handle = acc_echo_keep }, .client = talk },
+	{ "client first", "127.0.0.1:0", { .handle = acc_echo_keep, .client_first = 1 }, .client = talk },
+	{ "silent", "127.0.0.1:0", { .handle = acc_echo_keep, .client_first = 1 }, .client = say_nothing },
+	{ "unix echo", unix_address, { .handle = acc_echo_lines }, .client = talk },
+	{ "unix keep", abstract_address, { .handle = acc_echo_keep }, .client = talk },
+	{ "udp echo", "udp:127.0.0.1:0", { .handle = acc_echo_lines }, .client = talk_briefly },
+	{ "unix dgram", unix_dgram_address, { .handle = acc_echo_lines }, .client = talk_briefly },
+	{ "hello", "127.0.0.1:0", { .handle = acc_hello }, .client = only_read, .served = is_greeted },
 	{ "large write", "127.0.0.1:0", { .handle = write_much }, .client = only_read,
 	    .served = gets_much },
 	{ "many prints", "127.0.0.1:0", { .handle = print_much }, .client = only_read,
@@ -197,28 +197,28 @@ const struct scenario scenarios[] = {
 	{ "copy", "127.0.0.1:0", { .handle = copy_all }, .client = send_much, .served = is_copied },
 	{ "all reads", "127.0.0.1:0", { .handle = use_all_reads }, .client = send_much,
 	    .served = is_read },
-	{ "long line", "127.0.0.1:0", { .handle = rig_echo_lines }, { .max_line = 100000 },
+	{ "long line", "127.0.0.1:0", { .handle = acc_echo_lines }, { .max_line = 100000 },
 	    .client = long_line },
 	{ "sleep, yield, wait", "127.0.0.1:0", { .handle = sleep_and_echo }, .client = talk },
 	{ "post", "127.0.0.1:0",
 	    { .setup = enter_room, .handle = say_in_room, .finish = leave_room }, .client = chat },
 	{ "setup and finish", "127.0.0.1:0",
-	    { .setup = count_setup, .handle = rig_echo_keep, .finish = count_finish, .state_size = 5000 },
+	    { .setup = count_setup, .handle = acc_echo_keep, .finish = count_finish, .state_size = 5000 },
 	    .client = talk },
-	{ "crowd", "127.0.0.1:0", { .handle = rig_echo_lines }, .client = come_in_crowds },
-	{ "reset", "127.0.0.1:0", { .handle = rig_echo_keep }, .client = reset },
-	{ "serial", "127.0.0.1:0", { .handle = rig_echo_keep }, { .mode = SKS_SERIAL }, .client = talk },
-	{ "hosted", "127.0.0.1:0", { .handle = rig_echo_lines }, .client = talk, .hosted = 1 },
-	{ "threads", "127.0.0.1:0", { .handle = rig_echo_lines }, { .mode = SKS_THREADS },
+	{ "crowd", "127.0.0.1:0", { .handle = acc_echo_lines }, .client = come_in_crowds },
+	{ "reset", "127.0.0.1:0", { .handle = acc_echo_keep }, .client = reset },
+	{ "serial", "127.0.0.1:0", { .handle = acc_echo_keep }, { .mode = SKS_SERIAL }, .client = talk },
+	{ "hosted", "127.0.0.1:0", { .handle = acc_echo_lines }, .client = talk, .hosted = 1 },
+	{ "threads", "127.0.0.1:0", { .handle = acc_echo_lines }, { .mode = SKS_THREADS },
 	    .client = talk, .threads = 1 },
-	{ "threads keep", "127.0.0.1:0", { .handle = rig_echo_keep, .client_first = 1 },
+	{ "threads keep", "127.0.0.1:0", { .handle = acc_echo_keep, .client_first = 1 },
 	    { .mode = SKS_THREADS }, .client = talk, .threads = 1 },
-	{ "threads udp", "udp:127.0.0.1:0", { .handle = rig_echo_lines }, { .mode = SKS_THREADS },
+	{ "threads udp", "udp:127.0.0.1:0", { .handle = acc_echo_lines }, { .mode = SKS_THREADS },
 	    .client = talk_briefly, .threads = 1 },
 	{ "tasks", "127.0.0.1:0", { .handle = use_tasks }, .client = talk, .threads = 1 },
 	{ "tasks on threads", "127.0.0.1:0", { .handle = use_tasks }, { .mode = SKS_THREADS },
 	    .client = talk, .threads = 1 },
-	{ "workers", "127.0.0.1:0", { .handle = rig_echo_lines }, { .workers = 2 }, .client = talk,
+	{ "workers", "127.0.0.1:0", { .handle = acc_echo_lines }, { .workers = 2 }, .client = talk,
 	    .threads = 1 },
 	/* One line each: the child has the client's end too, and would never see it close. */
 	{ "processes", "127.0.0.1:0", { .handle = sleep_and_echo },

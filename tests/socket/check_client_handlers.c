@@ -64,7 +64,7 @@ rest(const struct acc *back)
 
 TEST(a_handler_is_a_client_in_every_mode, EACH_TRANSPORT)
 {
-	static const struct sks_handler echo = { .handle = rig_echo_lines };
+	static const struct sks_handler echo = { .handle = acc_echo_lines };
 	static const struct sks_handler relays = { .name = "relay", .handle = relay };
 	struct acc back, front;
 	int fd[3], i;
@@ -74,7 +74,7 @@ TEST(a_handler_is_a_client_in_every_mode, EACH_TRANSPORT)
 	snprintf(upstream, sizeof(upstream), "%s", back.address);
 	acc_all(&front, _i, &relays, NULL);
 	acc_start(&front);
-	ck_assert_int_eq(rig_echoes(upstream), 1); /* now it has its memory */
+	ck_assert_int_eq(acc_echoes(&back), 1); /* now it has its memory */
 	rest(&back);
 	for (i = 0; i < 3; i++) {
 		fd[i] = acc_client(&front);

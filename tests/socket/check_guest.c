@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-FIXTURE(rig_setup, no_leaks_teardown);
+FIXTURE(no_leaks_setup, no_leaks_teardown);
 
 struct client {
 	struct sks_socket *pair[2]; /* ours, and the other side */

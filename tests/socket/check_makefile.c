@@ -286,7 +286,7 @@ be_pestered(void *arg)
 
 TEST(interruptions_and_short_counts_change_nothing, TIMES(6))
 {
-	static const struct sks_handler echo = { .handle = rig_echo_lines };
+	static const struct sks_handler echo = { .handle = acc_echo_lines };
 	int which = _i / 2;
 	struct acc back;
 

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-FIXTURE(rig_setup, no_leaks_teardown);
+FIXTURE(no_leaks_setup, no_leaks_teardown);
 
 /* Writes to a socket after a moment. */
 static void

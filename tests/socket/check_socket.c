@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-FIXTURE(rig_setup, no_leaks_teardown);
+FIXTURE(no_leaks_setup, no_leaks_teardown);
 
 /* -- the life of one -- */
 

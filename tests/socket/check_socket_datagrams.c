@@ -11,7 +11,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-FIXTURE(rig_setup, no_leaks_teardown);
+FIXTURE(no_leaks_setup, no_leaks_teardown);
 
 static const char *const addresses[] = { "127.0.0.1:0", "[::1]:0", "unix:@sks-check-socket" };
 

@@ -184,7 +184,7 @@ network_setup(void)
 	memset(&names, 0, sizeof(names));
 	tried[0] = '\0';
 	ntried = 0;
-	rig_setup();
+	no_leaks_setup();
 }
 
 void

@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <semaphore.h>
 
-FIXTURE(rig_setup, no_leaks_teardown);
+FIXTURE(no_leaks_setup, no_leaks_teardown);
 
 /* How a flush ends that was posted to. */
 enum { AT_ONCE, FULL, NO_MEMORY, WAYS };

@@ -3,6 +3,7 @@
  * check_stream_memory.c - streams without a socket, as datagrams and sks_handle_bytes() have them.
  */
 #include "base/sys.h"
+#include "acceptance.h"
 #include "streams.h"
 
 #include <errno.h>
@@ -73,7 +74,7 @@ TEST(bytes_in_memory_have_every_call)
 
 TEST(no_memory_for_bytes_leaves_nothing_to_free)
 {
-	static const struct sks_handler handler = { .handle = rig_echo_lines };
+	static const struct sks_handler handler = { .handle = acc_echo_lines };
 	unsigned long k, hits;
 
 	for (k = 1;; k++) {

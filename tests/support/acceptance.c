@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "acceptance.h"
 
+#include "base/sys.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -24,13 +26,22 @@ struct acc_record *seen;
 
 /* -- names of variants -- */
 
+const char *
+acc_name_of_address(int i)
+{
+	static const char *const names[] = { "tcp", "unix", "udp", "unix-dgram", "abstract",
+		"abstract dgram" };
+
+	return names[i];
+}
+
 static const char *
 join(int mode, enum acc_transport transport)
 {
-	static const char *const transports[] = { "tcp", "unix", "udp", "unix-dgram" };
 	static char name[64];
 
-	snprintf(name, sizeof(name), "%s, %s", acc_modes[mode].name, transports[transport]);
+	snprintf(name, sizeof(name), "%s, %s", acc_modes[mode].name,
+	    acc_name_of_address((int)transport));
 	return name;
 }
 
@@ -98,7 +109,7 @@ acc_teardown(void)
 const char *
 acc_listen_address(enum acc_transport transport)
 {
-	static char path[160];
+	static char unix_stream[160], unix_dgram[160], abstract[64], abstract_dgram[64];
 
 	switch (transport) {
 	case ACC_TCP:
@@ -106,11 +117,18 @@ acc_listen_address(enum acc_transport transport)
 	case ACC_UDP:
 		return "udp:127.0.0.1:0";
 	case ACC_UNIX:
-		snprintf(path, sizeof(path), "unix:%s/stream", acc_dir);
-		return path;
+		snprintf(unix_stream, sizeof(unix_stream), "unix:%s/stream", acc_dir);
+		return unix_stream;
+	case ACC_UNIX_DGRAM:
+		snprintf(unix_dgram, sizeof(unix_dgram), "unix-dgram:%s/dgram", acc_dir);
+		return unix_dgram;
+	case ACC_ABSTRACT:
+		snprintf(abstract, sizeof(abstract), "unix:@sks-test.%d", (int)getpid());
+		return abstract;
 	default:
-		snprintf(path, sizeof(path), "unix-dgram:%s/dgram", acc_dir);
-		return path;
+		snprintf(abstract_dgram, sizeof(abstract_dgram), "unix-dgram:@sks-test.%d",
+		    (int)getpid());
+		return abstract_dgram;
 	}
 }
 
@@ -127,23 +145,50 @@ acc_options(const struct acc_mode *mode, const struct sks_options *options)
 	return o;
 }
 
+static enum acc_transport
+transport_of(const char *address)
+{
+	static const char *const schemes[] = { [ACC_UNIX] = "unix:", [ACC_UDP] = "udp:",
+		[ACC_UNIX_DGRAM] = "unix-dgram:" };
+	int i;
+
+	for (i = ACC_UNIX_DGRAM; i > ACC_TCP; i--)
+		if (strncmp(address, schemes[i], strlen(schemes[i])) == 0)
+			break;
+	return (enum acc_transport)i;
+}
+
+int
+acc_try(struct acc *acc, int mode, const char *address, const struct sks_handler *handler,
+    const struct sks_options *options)
+{
+	struct sks_options o = acc_options(&acc_modes[mode], options);
+
+	memset(acc, 0, sizeof(*acc));
+	acc->mode = &acc_modes[mode];
+	acc->transport = transport_of(address);
+	acc->server = acc_is_stream(acc) ? sks_tcp_server_new(address, handler, &o) :
+					   sks_udp_server_new(address, handler, &o);
+	if (acc->server == NULL)
+		return -1;
+	ck_assert_ptr_eq(sks_server_address(acc->server, 0, acc->address, sizeof(acc->address)),
+	    acc->address);
+	return 0;
+}
+
+void
+acc_on(struct acc *acc, int mode, const char *address, const struct sks_handler *handler,
+    const struct sks_options *options)
+{
+	ck_assert_msg(acc_try(acc, mode, address, handler, options) == 0, "%s, %s: %s",
+	    acc->mode->name, address, strerror(errno));
+}
+
 static void
 open_rig(struct acc *acc, int mode, enum acc_transport transport,
     const struct sks_handler *handler, const struct sks_options *options)
 {
-	const char *address = acc_listen_address(transport);
-	struct sks_options o;
-
-	memset(acc, 0, sizeof(*acc));
-	acc->mode = &acc_modes[mode];
-	acc->transport = transport;
-	o = acc_options(acc->mode, options);
-	acc->server = acc_is_stream(acc) ? sks_tcp_server_new(address, handler, &o) :
-					   sks_udp_server_new(address, handler, &o);
-	ck_assert_msg(acc->server != NULL, "%s, %s: %s", acc->mode->name, address,
-	    strerror(errno));
-	ck_assert_ptr_eq(sks_server_address(acc->server, 0, acc->address, sizeof(acc->address)),
-	    acc->address);
+	acc_on(acc, mode, acc_listen_address(transport), handler, options);
 }
 
 void
@@ -187,6 +232,7 @@ serve(void *arg)
 	sem_post(&acc->started);
 	acc->rc = sks_serve_forever(acc->server);
 	acc->error = errno;
+	atomic_store(&acc->over, 1);
 	sem_post(&acc->ended);
 	return NULL;
 }
@@ -198,8 +244,19 @@ acc_start(struct acc *acc)
 	sem_init(&acc->ended, 0, 0);
 	ck_assert_int_eq(pthread_create(&acc->thread, NULL, serve, acc), 0);
 	acc->running = 1;
+	atomic_store(&acc->over, 0);
 	while (sem_wait(&acc->started) == -1)
 		;
+}
+
+void
+acc_start_serving(struct acc *acc)
+{
+	unsigned long reads = sks_fault_calls("read");
+
+	acc_start(acc);
+	/* Its loop begins by reading its own wake-up. */
+	ck_eventually(sks_fault_calls("read") > reads || atomic_load(&acc->over));
 }
 
 void
@@ -261,6 +318,20 @@ acc_ask(const struct acc *acc, const char *text, const char *answer)
 		close(fd);
 }
 
+int
+acc_echoes(const struct acc *acc)
+{
+	static const char line[] = "there and back\n";
+	char got[sizeof(line)];
+	size_t n = sizeof(line) - 1;
+	int fd = acc_client(acc), same;
+
+	same = send(fd, line, n, MSG_NOSIGNAL) == (ssize_t)n && peer_receive(fd, got, n) == n &&
+	    memcmp(got, line, n) == 0;
+	close(fd);
+	return same;
+}
+
 struct sks_stats
 acc_stats(const struct acc *acc)
 {
@@ -278,6 +349,35 @@ acc_has_parked(const struct acc *acc, int n)
 }
 
 /* -- handlers and hooks -- */
+
+int
+acc_echo_lines(struct sks_request *req)
+{
+	char *line;
+	ssize_t n;
+
+	while ((n = sks_readline(req->rfile, &line)) > 0)
+		if (sks_write(req->wfile, line, (size_t)n) == -1)
+			return -1;
+	return sks_end(req->rfile);
+}
+
+int
+acc_echo_keep(struct sks_request *req)
+{
+	char *line;
+	ssize_t n = sks_readline(req->rfile, &line);
+
+	if (n <= 0)
+		return sks_end(req->rfile);
+	return sks_write(req->wfile, line, (size_t)n) == -1 ? -1 : SKS_KEEP;
+}
+
+int
+acc_hello(struct sks_request *req)
+{
+	return sks_puts(req->wfile, "Hello World!\n");
+}
 
 int
 acc_echo_line(struct sks_request *req)

@@ -40,7 +40,16 @@ enum {
 };
 extern const struct acc_mode acc_modes[ACC_MODES];
 
-enum acc_transport { ACC_TCP, ACC_UNIX, ACC_UDP, ACC_UNIX_DGRAM };
+/* The last two are addresses only: a Unix socket's name need not be a file. */
+enum acc_transport {
+	ACC_TCP,
+	ACC_UNIX,
+	ACC_UDP,
+	ACC_UNIX_DGRAM,
+	ACC_ABSTRACT,
+	ACC_ABSTRACT_DGRAM,
+	ACC_ADDRESSES
+};
 
 /* For TEST(): _i is a number for acc_tcp(), acc_streams(), acc_datagrams() or acc_all(). */
 #define EACH_MODE      .times = ACC_MODES, .variant = acc_name_of_mode
@@ -55,6 +64,9 @@ enum acc_transport { ACC_TCP, ACC_UNIX, ACC_UDP, ACC_UNIX_DGRAM };
 #define EACH_MODE_IN_ONE_MEMORY   .times = ACC_ONE_MEMORY(ACC_MODES), .variant = acc_name_of_mode
 #define EACH_STREAM_IN_ONE_MEMORY .times = ACC_ONE_MEMORY(ACC_STREAMS), .variant = acc_name_of_stream
 
+/* In one mode: _i is for acc_listen_address(). */
+#define EACH_ADDRESS .times = ACC_ADDRESSES, .variant = acc_name_of_address
+
 /* How many variants each has. */
 #define ACC_ALL           (ACC_MODES * 4)
 #define ACC_STREAMS       (ACC_MODES * 2)
@@ -65,6 +77,7 @@ const char *acc_name_of_mode(int i);
 const char *acc_name_of_stream(int i);
 const char *acc_name_of_datagram(int i);
 const char *acc_name_of_transport(int i);
+const char *acc_name_of_address(int i);
 
 struct acc {
 	const struct acc_mode *mode;
@@ -74,6 +87,7 @@ struct acc {
 	pthread_t thread;
 	int running;
 	int rc, error; /* of the last sks_serve_forever() */
+	atomic_int over; /* it has ended */
 	sem_t started, ended;
 };
 
@@ -90,14 +104,24 @@ void acc_datagrams(struct acc *acc, int i, const struct sks_handler *handler,
 void acc_tcp(struct acc *acc, int i, const struct sks_handler *handler,
     const struct sks_options *options);
 
+/* On an address of the test's own; of one mode. acc_try: -1 and errno when it cannot be listened on. */
+void acc_on(struct acc *acc, int mode, const char *address, const struct sks_handler *handler,
+    const struct sks_options *options);
+int acc_try(struct acc *acc, int mode, const char *address, const struct sks_handler *handler,
+    const struct sks_options *options);
+
 /* The options of the i-th mode, with the mode set. */
 struct sks_options acc_options(const struct acc_mode *mode, const struct sks_options *options);
 
-/* The address to listen on, in this test's own directory. */
+/* An address to listen on: a port that is free, or in this test's own directory. */
 const char *acc_listen_address(enum acc_transport transport);
 
-/* sks_serve_forever() in a thread. Returns when the thread is about to call it. */
+/*
+ * sks_serve_forever() in a thread. Returns when the thread is about to call it; or when it serves,
+ * or has ended.
+ */
 void acc_start(struct acc *acc);
+void acc_start_serving(struct acc *acc);
 
 /*
  * Waits for its end, which something else brings about; sets rc and error.
@@ -115,6 +139,9 @@ int acc_is_stream(const struct acc *acc);
 
 /* A new client, connected; for datagrams, with a name for replies. */
 int acc_client(const struct acc *acc);
+
+/* A line there and back on a connection, or a datagram, of its own: 1 when it came back. */
+int acc_echoes(const struct acc *acc);
 
 /* A client says text, gets answer, and, where there are connections, its end. */
 void acc_ask(const struct acc *acc, const char *text, const char *answer);
@@ -142,6 +169,11 @@ struct acc_record {
 	atomic_int note;               /* for the test's own use */
 };
 extern struct acc_record *seen;
+
+/* Lines are written back: until the end; one in each exchange, SKS_KEEP. And one that only speaks. */
+int acc_echo_lines(struct sks_request *req);
+int acc_echo_keep(struct sks_request *req);
+int acc_hello(struct sks_request *req);
 
 /* A StreamRequestHandler of Python's test: reads a line and writes it back. */
 int acc_echo_line(struct sks_request *req);

@@ -10,6 +10,7 @@
 #include <event2/event_struct.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,18 @@ int
 is_slow(void)
 {
 	return SKS_ASAN || SKS_TSAN || RUNNING_ON_VALGRIND;
+}
+
+void
+fault(const char *format, ...)
+{
+	char rules[300];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(rules, sizeof(rules), format, ap);
+	va_end(ap);
+	ck_assert_msg(sks_fault(rules) == 0, "%s", rules);
 }
 
 void

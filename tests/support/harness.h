@@ -36,6 +36,9 @@ int open_descriptors(void);
 /* 1 when valgrind, or a sanitizer, makes everything many times slower. */
 int is_slow(void);
 
+/* sks_fault(), which must take the rules. */
+void fault(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* From now on log lines are kept, not printed; to the end of the test. */
 void log_keep(void);
 void log_forget(void);

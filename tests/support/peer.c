@@ -15,6 +15,12 @@
 #include <time.h>
 #include <unistd.h>
 
+static int
+begins(const char *text, const char *with)
+{
+	return strncmp(text, with, strlen(with)) == 0;
+}
+
 static socklen_t
 unix_name(const char *path, union peer_name *name)
 {
@@ -39,8 +45,12 @@ peer_name(const char *address, union peer_name *name)
 	size_t n;
 
 	memset(name, 0, sizeof(*name));
-	if (strncmp(address, "unix:", 5) == 0)
+	if (begins(address, "unix:"))
 		return unix_name(address + 5, name);
+	if (begins(address, "unix-dgram:"))
+		return unix_name(address + 11, name);
+	if (begins(address, "udp:"))
+		address += 4;
 	ck_assert_ptr_nonnull(colon);
 	n = (size_t)(colon - address);
 	ck_assert_uint_lt(n, sizeof(host));
@@ -153,7 +163,25 @@ peer_try(const char *address)
 	do {
 		rc = connect(fd, &name.any, len);
 	} while (rc == -1 && errno == EINTR);
-	if (rc == 0)
+	if (rc == 0 && fcntl(fd, F_SETFL, 0) == 0)
+		return fd;
+	error = errno;
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+int
+peer_dial(const char *address)
+{
+	int is_datagram = begins(address, "udp:") || begins(address, "unix-dgram:");
+	union peer_name name, any = { .any.sa_family = AF_UNIX };
+	socklen_t len = peer_name(address, &name);
+	int fd = new_socket(name.any.sa_family, is_datagram ? SOCK_DGRAM : SOCK_STREAM), error;
+
+	if ((!is_datagram || name.any.sa_family != AF_UNIX ||
+		bind(fd, &any.any, sizeof(any.any.sa_family)) == 0) &&
+	    connect(fd, &name.any, len) == 0)
 		return fd;
 	error = errno;
 	close(fd);
@@ -243,6 +271,25 @@ is_datagram(int fd)
 
 	ck_assert_int_eq(getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len), 0);
 	return type == SOCK_DGRAM;
+}
+
+size_t
+peer_receive(int fd, void *buf, size_t n)
+{
+	size_t done = 0;
+
+	while (done < n) {
+		ssize_t got = recv(fd, (char *)buf + done, n - done, 0);
+
+		if (got == -1 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			break;
+		done += (size_t)got;
+		if (is_datagram(fd))
+			break;
+	}
+	return done;
 }
 
 void

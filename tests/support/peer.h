@@ -5,7 +5,8 @@
  * expects within PEER_DEADLINE_MS.
  *
  * Addresses are those of sks_server_address(): "127.0.0.1:80", "[::1]:80",
- * "unix:/path", "unix:@name".
+ * "unix:/path", "unix:@name"; where it says so also with a scheme: "udp:127.0.0.1:80",
+ * "unix-dgram:/path".
  */
 #ifndef SKS_TEST_PEER_H
 #define SKS_TEST_PEER_H
@@ -23,7 +24,7 @@ union peer_name {
 	struct sockaddr_un un;
 };
 
-/* Reads an address. Its length. */
+/* Reads an address, which may have a scheme. Its length. */
 socklen_t peer_name(const char *address, union peer_name *name);
 
 /* A connection. peer_try: -1 and errno instead of a failed test; it never waits longer than
@@ -38,11 +39,17 @@ int peer_try(const char *address);
  */
 int peer_datagram(const char *address, const char *own);
 
+/* A connection, or a datagram socket that can be answered, as the scheme says. -1 and errno. */
+int peer_dial(const char *address);
+
 void peer_send(int fd, const void *buf, size_t n);
 void peer_puts(int fd, const char *text);
 
 /* Once there is something: what recv(2) says. 0: the end. -1: errno. */
 ssize_t peer_recv(int fd, void *buf, size_t n);
+
+/* n bytes (or one datagram), or fewer at the end; a broken connection is an end. How many. */
+size_t peer_receive(int fd, void *buf, size_t n);
 
 /* Exactly these bytes come next; for a datagram socket, this datagram. */
 void peer_expect(int fd, const char *text);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * rig.h - a stream without a server, fibers without a server, and a server on
- * a thread of its own.
+ * rig.h - streams and fibers without a server.
  */
 #ifndef SKS_TEST_RIG_H
 #define SKS_TEST_RIG_H
@@ -17,9 +16,6 @@
 #include <semaphore.h>
 #include <socketserver.h>
 #include <stdatomic.h>
-
-/* no_leaks_setup(), after a first thread: ThreadSanitizer adds one of its own then, for good. */
-void rig_setup(void);
 
 /* -- fibers on a loop of their own -- */
 
@@ -79,46 +75,6 @@ void rig_link_close(struct rig_link *link);
 void rig_say(struct rig_link *link, const void *bytes, size_t n);
 /* What came, as much as is there; 0: nothing. */
 size_t rig_hear(struct rig_link *link, void *buf, size_t n);
-
-/* -- a server on a thread of its own -- */
-
-struct rig_server {
-	const char *listen[4];      /* at least one; the rest NULL */
-	struct sks_handler handler;
-	struct sks_options options;
-	/* filled in: */
-	struct sks_server *server;
-	char address[4][128];       /* of each listener, for rig_dial() */
-	int result, error;          /* of sks_serve_forever() */
-	struct sks_stats stats;     /* at its end */
-	pthread_t thread;
-	sem_t ready;
-	atomic_int ended;
-};
-
-/* Returns once it serves. 0, or -1 and errno: nothing runs. */
-int rig_server_start(struct rig_server *rig);
-/* Shuts it down, waits for its end and frees it. */
-void rig_server_stop(struct rig_server *rig);
-/* As stop, for a server that ends by itself. */
-void rig_server_join(struct rig_server *rig);
-
-/*
- * A blocking client socket. Its type is the scheme's; a Unix datagram socket
- * has a name of its own, for the reply. -1 and errno.
- */
-int rig_dial(const char *address);
-
-/* n bytes (or one datagram), or fewer at the end; a broken connection is an end. How many. */
-size_t rig_receive(int fd, void *buf, size_t n);
-
-/* One line there and back on a connection of its own: 1 when it came back. */
-int rig_echoes(const char *address);
-
-/* Handlers that all suites need. */
-int rig_echo_lines(struct sks_request *req);
-int rig_echo_keep(struct sks_request *req); /* one line for each exchange, SKS_KEEP */
-int rig_hello(struct sks_request *req);
 
 /* Nanoseconds of CLOCK_MONOTONIC. */
 int64_t rig_now(void);

@@ -9,7 +9,7 @@ char *big;
 void
 streams_setup(void)
 {
-	rig_setup();
+	no_leaks_setup();
 }
 
 void
