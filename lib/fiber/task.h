@@ -2,10 +2,10 @@
 /*
  * task.h - what runs sequential code: a fiber on a loop, or a plain thread.
  *
- * Streams, servers and the calls that wait never ask which of the two they
- * run on: they ask for the current task and hand it to the wait of lib/loop.
- * The current task is one thread-local pointer, which the fiber switch sets;
- * a thread that never was a fiber gets a task of its own at its first call.
+ * Streams, servers and the calls that wait never ask which of the two they run on:
+ * they ask for the current task and hand it to the waits of lib/loop. The current
+ * task is one thread-local pointer, which the switch of fibers sets. A thread that
+ * never ran a fiber gets a task of its own when it first asks.
  */
 #ifndef SKS_FIBER_TASK_H
 #define SKS_FIBER_TASK_H
@@ -18,52 +18,88 @@
 struct sks_fiber;
 struct sks_loop;
 
-/* Ends the waits of many threads or child processes at once. */
+/* What ends the waits of many threads or child processes at once (loop/cancel.h). */
 struct sks_cancel {
 	atomic_int on;
-	int fd; /* an eventfd, readable from then on */
-	const struct sks_cancel *up; /* which ends them too; NULL: none */
+	int fd;                      /* an eventfd: readable while on is set */
+	const struct sks_cancel *up; /* it ends the same waits, and more; NULL: there is none */
 };
 
-#define SKS_CANCEL_MOST 16 /* of them above each other */
+#define SKS_CANCEL_MOST 16 /* as many may stand above each other */
+
+/* Why the last wait that has failed did so; where errno is not enough. */
+enum sks_wait_end {
+	SKS_WAIT_NEVER_FAILED,
+	SKS_WAIT_IDLE,      /* ETIMEDOUT: no input came for idle_ms */
+	SKS_WAIT_TIMEOUT,   /* ETIMEDOUT: another time limit of the call has passed */
+	SKS_WAIT_DEADLINE,  /* ETIMEDOUT: that of the task has, of all its calls together */
+	SKS_WAIT_CANCELLED, /* ECANCELED */
+	SKS_WAIT_ERROR      /* any other errno: there could be no wait */
+};
 
 struct sks_task {
-	struct sks_fiber *fiber;  /* NULL: this task is a thread */
-	struct sks_loop *loop;    /* the loop that resumes the fiber; NULL on a thread */
-	struct sks_list dirty;    /* wfiles with unsent bytes, flushed before each wait */
-	int64_t deadline;         /* over all its waits, monotonic ms; INT64_MAX: none */
-	struct sks_cancel *cancel; /* a thread or child: what ends its waits; NULL: nothing does */
-	atomic_int cancelled;     /* every wait answers ECANCELED */
-	int parked;               /* a fiber: in a wait that nothing has ended yet */
-	int wake_error;           /* a fiber: what ended the wait: 0 or an errno */
-	unsigned int calls;       /* fairness budget used since it was last resumed: */
-	unsigned int lines;       /* system calls, buffered lines */
-	int shares;               /* it and other threads may have streams in common */
-	size_t bytes;             /* the third of the budget: bytes moved */
-	/* from here on, what not every wait touches */
-	struct sks_list ready;    /* link in the loop's list of fibers to resume */
-	int64_t limit;            /* the deadline is the earlier of its exchange's, by */
-	int64_t scope;            /* sks_deadline(), and of its innermost sks_timeout */
-	const char *name;         /* the handler's, for reports; may be NULL */
-	const struct sockaddr *peer; /* whom it serves, for reports; may be NULL */
+	struct sks_fiber *fiber;   /* NULL: this task is a thread */
+	struct sks_loop *loop;     /* which resumes the fiber; NULL on a thread */
+	struct sks_list dirty;     /* wfiles with unsent bytes, which are sent before each wait */
+	int64_t deadline;          /* of all its waits, in ms of the monotonic clock; INT64_MAX: none */
+	struct sks_cancel *cancel; /* of a thread: ends its waits; NULL: nothing does */
+	atomic_int cancelled;      /* each wait fails with ECANCELED */
+	int parked;                /* a fiber that is in a wait, which nothing has ended yet */
+	int wake_error;            /* what has ended that wait: 0, or an errno */
+	unsigned int calls;        /* its budget: system calls since the loop has resumed it, */
+	unsigned int lines;        /* lines that were in the buffer already, */
+	int shares;                /* other threads may use its streams: its children, its parent */
+	size_t bytes;              /* and bytes read or written */
+	/* What follows is not needed by every wait. */
+	enum sks_wait_end wait_end;
+	struct sks_list ready;     /* in the loop's list of fibers to resume */
+	int64_t limit;             /* deadline is the earlier of this one, by sks_deadline(), */
+	int64_t scope;             /* and that of the innermost sks_timeout_begin() */
+	const char *name;          /* the handler's, for reports; may be NULL */
+	const struct sockaddr *peer; /* whom the task serves, for reports; may be NULL */
 	unsigned int peer_len;
-	struct sks_list children; /* struct sks_child: started by it and not joined */
-	int nesting;              /* handlers that it runs inside of each other, less one */
-	int gai_error;            /* EAI_ code of its last look-up of a name; 0: none */
+	struct sks_list children;  /* struct sks_child: started by the task and not joined */
+	int nesting;               /* handlers that it runs inside of each other, less one */
+	int gai_error;             /* EAI_ code of its last look-up of a name; 0: none */
 };
+
+/*
+ * One client with much to say must not keep the loop from the others. So a fiber
+ * has a budget for each resume, and yields when it is spent.
+ */
+#define SKS_BUDGET_CALLS 32
+#define SKS_BUDGET_LINES 1024
+#define SKS_BUDGET_BYTES (256 * 1024)
+
+static inline int
+sks_task_budget_is_spent(const struct sks_task *task)
+{
+	return task->calls >= SKS_BUDGET_CALLS || task->bytes >= SKS_BUDGET_BYTES ||
+	    task->lines >= SKS_BUDGET_LINES;
+}
+
+static inline void
+sks_task_renew_budget(struct sks_task *task)
+{
+	task->calls = 0;
+	task->lines = 0;
+	task->bytes = 0;
+}
 
 extern _Thread_local struct sks_task *sks_task_now
     __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
+/* Makes the calling thread a task, and the current one of this thread. Returns it. */
 struct sks_task *sks_task_adopt_thread(void);
 
-/* The task that runs now; never NULL. */
+/* The task that runs on the calling thread now; never NULL. */
 static inline struct sks_task *
 sks_task_current(void)
 {
 	return sks_task_now != NULL ? sks_task_now : sks_task_adopt_thread();
 }
 
+/* 1: each wait of the task fails from now on. On the task. */
 static inline int
 sks_task_is_cancelled(const struct sks_task *task)
 {
@@ -76,7 +112,7 @@ sks_task_is_cancelled(const struct sks_task *task)
 	return cancel != NULL;
 }
 
-/* Its two time limits, each a moment or INT64_MAX; the earlier one counts. */
+/* Sets the two moments of which the earlier one is the task's deadline; INT64_MAX: none. */
 static inline void
 sks_task_limit(struct sks_task *task, int64_t limit, int64_t scope)
 {
@@ -85,7 +121,7 @@ sks_task_limit(struct sks_task *task, int64_t limit, int64_t scope)
 	task->deadline = limit < scope ? limit : scope;
 }
 
-/* A fresh task: nothing dirty, no deadline, not cancelled. */
+/* Makes it a task with nothing unsent, no deadline, and not cancelled. */
 void sks_task_init(struct sks_task *task);
 
 #endif

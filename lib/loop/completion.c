@@ -45,8 +45,8 @@ int
 sks_completion_wait(struct sks_completion *w, int64_t deadline)
 {
 	if (w->fd == -1)
-		return sks_wait_word(deadline);
-	if (sks_wait_any(w->fd, SKS_READ, deadline) == -1)
+		return sks_wait_park(deadline);
+	if (sks_wait_events(w->fd, SKS_READ, deadline) == -1)
 		return -1;
 	await_last_look(w);
 	return 0;
@@ -95,7 +95,7 @@ tell_fiber(struct sks_message *message)
 	if (w->held)
 		sks_loop_ready(task->loop, task);
 	else
-		sks_wait_end(task, 0);
+		sks_wait_wake(task, 0);
 }
 
 void

@@ -358,9 +358,7 @@ sks_loop_resume(struct sks_task *task)
 	struct sks_loop *loop = task->loop;
 	int ended;
 
-	task->calls = 0;
-	task->lines = 0;
-	task->bytes = 0;
+	sks_task_renew_budget(task);
 	if (loop->watched.limit_ms == 0) {
 		ended = sks_fiber_resume(task->fiber);
 	} else {

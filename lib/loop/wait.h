@@ -2,20 +2,24 @@
 /*
  * wait.h - the one seam between fibers and everything else.
  *
- * All calls that wait end here, and here alone it matters what the current
- * task is: a fiber is parked until its loop has the event (wait_fiber.c), a
- * thread blocks in poll(2) (wait_thread.c). Both look at the same things in the
- * same order: cancelled, then the event, then the deadline (the call's or the
- * task's, whichever comes first).
+ * Each call that waits ends here, and only here it matters what the current task is:
+ * a fiber is parked until its loop has the event (wait_fiber.c), a thread blocks in
+ * poll(2) (wait_thread.c). Both look at the same things in the same order: whether
+ * the task is cancelled, then the event, then the deadline (of the call or of the
+ * task, whichever comes first).
  *
- * To wait in recv(2) itself, with a time limit of the socket's, would save a
- * thread the poll(2): 1.10 against 1.26 of a hand-written thread for each
- * connection. But nothing ends such a call but a signal, and those are the
- * host's, or shutdown(2), which cannot be undone.
+ * All calls are for the current task, on its own thread, unless they say otherwise.
+ * They return 0 or what they say, or -1 with errno: ETIMEDOUT when a deadline has
+ * passed, ECANCELED, ENOMEM, or what epoll_ctl(2) or poll(2) says; task->wait_end
+ * tells which deadline it was. A deadline is a moment as of sks_clock_ms(), or
+ * SKS_NEVER. Waits do not flush: that is the stream's business.
  *
- * The rejected alternative was a vtable of waits carried by each stream. It
- * would have tied a stream to the kind of task that made it, where a handler's
- * stream may well be used from a child task or a thread.
+ * Two rejected alternatives. A table of waits carried by each stream would have tied
+ * a stream to the kind of task that made it, where a handler's stream may well be used
+ * by a child task or a thread. And a thread could wait in recv(2) itself, with a time
+ * limit of the socket's: that saves the poll(2) (1.10 against 1.26 of a hand-written
+ * thread for each connection), but nothing ends such a call except a signal, and those
+ * are the host's, or shutdown(2), which cannot be undone.
  */
 #ifndef SKS_LOOP_WAIT_H
 #define SKS_LOOP_WAIT_H
@@ -23,79 +27,68 @@
 #include "fiber/task.h"
 #include "loop/loop.h"
 
+struct pollfd;
+
 /*
- * The waits. 0 (sks_wait_any: the events, SKS_READ and SKS_WRITE), or -1:
- * ETIMEDOUT, ECANCELED, ENOMEM or what epoll_ctl(2) or poll(2) said. They do
- * not flush: that is the stream's business.
+ * Waits until fd can be read. With a watch of the current fiber's loop this costs no
+ * system call; preread is then what the loop does before the fiber goes on. Both may
+ * be NULL.
  */
 int sks_wait_readable(int fd, struct sks_watch *watch, struct sks_preread *preread,
     int64_t deadline);
-int sks_wait_writable(int fd, int64_t deadline);
-int sks_wait_any(int fd, int events, int64_t deadline);
-int sks_wait_until(int64_t moment); /* 0 when the moment came */
 
-/* As sks_wait_any(), but looks only once, without parking: ETIMEDOUT when there is none of them. */
+/* Waits for events, SKS_READ or SKS_WRITE or both. Returns those that have come. */
+int sks_wait_events(int fd, int events, int64_t deadline);
+
+/* As sks_wait_events(), but looks only once, without parking: ETIMEDOUT when none is there. */
 int sks_wait_look(int fd, int events);
 
 /*
- * Where the kernel has no event for what is missing: sleeps for a moment, each
- * time for a longer one. *pause_ms begins with 0. 0: look again; -1 as above,
- * ETIMEDOUT when the deadline had passed before.
+ * Waits for the events of n entries, as poll(2) does. Returns how many have revents. The
+ * array has room for SKS_CANCEL_MOST entries more. If a descriptor is closed while a
+ * fiber waits for it that is not noticed, as with epoll(7).
  */
-int sks_wait_pause(int *pause_ms, int64_t deadline);
-
-/*
- * The same for many: n entries as of poll(2), with room for SKS_CANCEL_MOST
- * more behind them. How many have revents, or -1 as above. An entry whose descriptor is
- * closed while a fiber waits is not noticed, as by epoll(7).
- */
-struct pollfd;
 int sks_wait_set(struct pollfd *fds, size_t n, int64_t deadline);
-void sks_wait_turn(void);           /* lets other fibers and events go first */
 
-/* One client with much to say must not keep the loop from the others: a turn, when it is due. */
-#define SKS_FAIR_CALLS 32
-#define SKS_FAIR_BYTES (256 * 1024)
-#define SKS_FAIR_LINES 1024
-static inline int
-sks_wait_was_long(const struct sks_task *task)
-{
-	return task->calls >= SKS_FAIR_CALLS || task->bytes >= SKS_FAIR_BYTES ||
-	    task->lines >= SKS_FAIR_LINES;
-}
-void sks_wait_fair(struct sks_task *task);
+/* Waits until the moment has come, and returns 0 then. */
+int sks_wait_until(int64_t moment);
 
 /*
- * Fibers only. Parks the current one until sks_wait_end() or the deadline (0,
- * or -1 as above); sks_wait_parked() leaves out what all waits begin with.
+ * Waits for a moment, longer each time, where the kernel has no event for what is
+ * missing. *pause_ms begins with 0. Fails with ETIMEDOUT only if the deadline has passed
+ * before the call, so that whatever is missing is looked at once more behind it.
  */
-int sks_wait_word(int64_t deadline);
-int sks_wait_parked(int64_t deadline);
+int sks_wait_backoff(int *pause_ms, int64_t deadline);
 
-/* For calls that begin by waiting for their turn: 0, or -1 when no wait may begin any more. */
-int sks_wait_may(void);
+/* Parks the current fiber until sks_wait_wake() or the deadline. Only on a fiber. */
+int sks_wait_park(int64_t deadline);
 
 /*
- * Ends a fiber's wait with this error (0: none), on its loop's thread. Does
- * nothing for a task that is not parked.
+ * Wakes a parked fiber, whose wait returns 0, or -1 and this errno. Nothing happens if
+ * the task is not parked. On the thread of its loop.
  */
-void sks_wait_end(struct sks_task *task, int error);
+void sks_wait_wake(struct sks_task *task, int error);
 
-/* A fiber, from its loop's thread: every wait answers ECANCELED from now on. */
-void sks_wait_cancel(struct sks_task *task);
+/* Does not wait: fails if no wait of the current task could begin now. */
+int sks_wait_check(void);
+
+/* Lets other fibers and events of the loop have their turn; on a thread, other threads. */
+void sks_wait_yield(void);
+
+/* Yields if the fiber's budget is spent. task is the current one. */
+void sks_wait_yield_if_due(struct sks_task *task);
 
 /*
- * The same for all threads and children whose tasks share it. init: -1 and
- * EMFILE, ENFILE or ENOMEM. set is safe in a signal handler, and keeps errno.
+ * For wait.c and wait_set.c: the waits of each kind of task. They begin with no look at the
+ * task; an event of sks_wait_thread_events() is 0 where only the deadline is waited for.
  */
-int sks_cancel_init(struct sks_cancel *cancel);
-void sks_cancel_set(struct sks_cancel *cancel, int on);
-
-/* The two kinds; wait.c and wait_many.c pick one. */
 int sks_wait_fiber_readable(struct sks_task *task, struct sks_watch *watch,
     struct sks_preread *preread, int64_t deadline);
-int sks_wait_fiber_any(int fd, int events, int64_t deadline);
-int sks_wait_thread_any(int fd, int events, int64_t deadline);
+int sks_wait_fiber_events(int fd, int events, int64_t deadline);
+int sks_wait_thread_events(int fd, int events, int64_t deadline);
 int sks_wait_thread_set(struct pollfd *fds, size_t n, int64_t deadline);
+
+/* For the same: errno is why a wait has failed. Notes the reason in the task; returns -1. */
+int sks_wait_failed(struct sks_task *task, int64_t deadline);
 
 #endif

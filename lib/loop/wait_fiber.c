@@ -2,12 +2,11 @@
 /*
  * Waiting on a fiber: it is parked until its loop has the event.
  *
- * A parked fiber is woken once. Several things may want to (its event, its
- * timer, a cancellation), so task->parked is the claim: who finds it set
- * clears it and resumes, everybody later finds nobody waiting. Input interest
- * lives in the connection's watch; any other event lies on the fiber's own
- * stack, which cannot go away while the fiber is parked, and is deleted before
- * the wait returns.
+ * A parked fiber is woken once. Several things may want to wake it (its event, its
+ * timer, a cancellation), so the first one clears task->parked, and those that come
+ * later find that nothing is left to be done. The interest in a connection's input
+ * lives in its watch. Any other event lies on the fiber's own stack, which cannot go
+ * away while the fiber is parked, and is deleted before the wait returns.
  */
 #include "base/clock.h"
 #include "fiber/fiber.h"
@@ -16,7 +15,7 @@
 #include <errno.h>
 #include <socketserver/fiber.h>
 
-/* The ms from now to a deadline, rounded so that a timer never fires early; -1: never. */
+/* For sks_loop_add(): the ms from now to a deadline, or -1 for SKS_NEVER. */
 static int64_t
 ms_until(int64_t deadline)
 {
@@ -28,7 +27,7 @@ ms_until(int64_t deadline)
 	return left < 0 ? 0 : left;
 }
 
-/* Parks the current fiber; returns what ended the wait. */
+/* Parks the current fiber. What has ended the wait: 0, or -1 and errno. */
 static int
 park(struct sks_task *task)
 {
@@ -41,7 +40,7 @@ park(struct sks_task *task)
 	return -1;
 }
 
-/* From an event callback: the loop's own stack, so the fiber goes on at once. */
+/* From an event callback, which runs on the loop's own stack: the fiber goes on at once. */
 static void
 wake_now(struct sks_task *task, int error)
 {
@@ -53,7 +52,7 @@ wake_now(struct sks_task *task, int error)
 }
 
 void
-sks_wait_end(struct sks_task *task, int error)
+sks_wait_wake(struct sks_task *task, int error)
 {
 	if (!task->parked)
 		return;
@@ -110,7 +109,7 @@ on_one_shot(evutil_socket_t fd, short what, void *arg)
 	wake_now(shot->task, ETIMEDOUT);
 }
 
-/* Parks until the events, -1 for none, or the deadline. */
+/* Parks until the events (0: there are none) or the deadline. */
 static int
 park_for(struct one_shot *shot, int fd, short events)
 {
@@ -127,7 +126,7 @@ park_for(struct one_shot *shot, int fd, short events)
 }
 
 int
-sks_wait_fiber_any(int fd, int events, int64_t deadline)
+sks_wait_fiber_events(int fd, int events, int64_t deadline)
 {
 	struct one_shot shot = { .task = sks_task_current(), .deadline = deadline };
 
@@ -135,12 +134,4 @@ sks_wait_fiber_any(int fd, int events, int64_t deadline)
 		(events & SKS_WRITE ? EV_WRITE : 0))) == -1)
 		return -1;
 	return (shot.what & EV_READ ? SKS_READ : 0) | (shot.what & EV_WRITE ? SKS_WRITE : 0);
-}
-
-int
-sks_wait_parked(int64_t deadline)
-{
-	struct one_shot shot = { .task = sks_task_current(), .deadline = deadline };
-
-	return park_for(&shot, -1, 0);
 }

@@ -2,12 +2,11 @@
 /*
  * Waiting for any of many descriptors.
  *
- * A thread hands them to poll(2). A fiber has an event of the loop for each,
- * which takes 128 bytes and two system calls for each that waits. An epoll set
- * of its own, as one descriptor for all, was the alternative; but the kernel
- * refuses a descriptor that is in more than 500 such sets, and many fibers may
- * well wait for the same one beside their own. It is used for POLLPRI alone,
- * which libevent does not know.
+ * A thread hands them to poll(2). A fiber has an event of its loop for each of them,
+ * which takes 128 bytes and two system calls. An epoll set for each wait, as one
+ * descriptor for all, was the alternative. But the kernel refuses a descriptor that is
+ * in more than 500 such sets, and many fibers may well wait for the same one beside
+ * their own. Only for POLLPRI, which libevent does not know, there is such a set.
  */
 #include "base/clock.h"
 #include "loop/wait.h"
@@ -16,7 +15,7 @@
 #include <poll.h>
 #include <socketserver/fiber.h>
 
-/* What is there now: how many, 0 or -1. */
+/* Looks without waiting. How many entries have events now, or -1. */
 static int
 look(struct pollfd *fds, size_t n)
 {
@@ -30,7 +29,10 @@ look(struct pollfd *fds, size_t n)
 
 /* ---- exceptional conditions ---- */
 
-/* A set of those that want POLLPRI in *set, -1 when none does. 0, or -1, also with a set. */
+/*
+ * Makes *set an epoll set of those that want POLLPRI, or -1 if none of them does. 0, or
+ * -1: *set may be an open set then, too.
+ */
 static int
 open_set(const struct pollfd *fds, size_t n, int *set)
 {
@@ -43,7 +45,7 @@ open_set(const struct pollfd *fds, size_t n, int *set)
 			continue;
 		if (*set == -1 && (*set = sks_sys_epoll_create1(EPOLL_CLOEXEC)) == -1)
 			return -1;
-		/* A file has no such thing, and it may be there twice. */
+		/* EPERM: it is a file, without exceptional conditions. EEXIST: an entry before has it. */
 		if (sks_sys_epoll_ctl(*set, EPOLL_CTL_ADD, fds[i].fd, &event) == -1 &&
 		    errno != EPERM && errno != EEXIST)
 			return -1;
@@ -58,7 +60,7 @@ on_event(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	sks_wait_end(arg, 0);
+	sks_wait_wake(arg, 0);
 }
 
 static int
@@ -73,7 +75,7 @@ add(struct event *ev, int fd, short events)
 	return sks_loop_add(ev, -1);
 }
 
-/* Parks until one of the events, or the deadline. There is one event more than entries. */
+/* Parks until one of the entries, or the set, has an event, or the deadline. evs: n + 1. */
 static int
 park(struct event *evs, const struct pollfd *fds, size_t n, int set, int64_t deadline)
 {
@@ -83,7 +85,7 @@ park(struct event *evs, const struct pollfd *fds, size_t n, int set, int64_t dea
 	for (i = 0; i < n && rc == 0; i++)
 		rc = add(&evs[i], fds[i].fd, fds[i].events);
 	if (rc == 0)
-		rc = sks_wait_parked(deadline);
+		rc = sks_wait_park(deadline);
 	error = errno;
 	for (i = 0; i <= n; i++)
 		sks_event_end(&evs[i]);
@@ -117,20 +119,19 @@ int
 sks_wait_set(struct pollfd *fds, size_t n, int64_t deadline)
 {
 	struct sks_task *task = sks_task_current();
+	int64_t until = sks_min64(deadline, task->deadline);
 	int got;
 
-	if (sks_task_is_cancelled(task)) {
-		errno = ECANCELED;
-		return -1;
-	}
+	errno = ECANCELED;
+	if (sks_task_is_cancelled(task))
+		return sks_wait_failed(task, deadline);
 	got = look(fds, n);
 	if (got != 0)
-		return got;
-	deadline = sks_min64(deadline, task->deadline);
-	if (sks_clock_left(deadline) == 0) {
-		errno = ETIMEDOUT;
-		return -1;
-	}
-	return task->fiber != NULL ? wait_on_fiber(fds, n, deadline) :
-				     sks_wait_thread_set(fds, n, deadline);
+		return got != -1 ? got : sks_wait_failed(task, deadline);
+	errno = ETIMEDOUT;
+	if (sks_clock_left(until) == 0)
+		return sks_wait_failed(task, deadline);
+	got = task->fiber != NULL ? wait_on_fiber(fds, n, deadline) :
+				    sks_wait_thread_set(fds, n, until);
+	return got != -1 ? got : sks_wait_failed(task, deadline);
 }

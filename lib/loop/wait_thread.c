@@ -10,7 +10,7 @@
 #include <poll.h>
 #include <socketserver/fiber.h>
 
-/* What else ends a wait of the current task. How many. */
+/* Appends what cancels the current task to the entries of a poll. Returns how many there are. */
 static nfds_t
 add_cancels(struct pollfd *p)
 {
@@ -49,9 +49,9 @@ sks_wait_thread_set(struct pollfd *fds, size_t n, int64_t deadline)
 }
 
 int
-sks_wait_thread_any(int fd, int events, int64_t deadline)
+sks_wait_thread_events(int fd, int events, int64_t deadline)
 {
-	/* poll passes over -1 */
+	/* poll(2) ignores an entry whose descriptor is -1. */
 	struct pollfd p[1 + SKS_CANCEL_MOST] = {
 		{ .fd = fd, .events = (short)((events & SKS_READ ? POLLIN : 0) |
 			(events & SKS_WRITE ? POLLOUT : 0)) },

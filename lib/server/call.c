@@ -15,13 +15,29 @@
 #include <string.h>
 
 static void
-log_error(struct sks_call *call, int error)
+log_error(struct sks_call *call, int error, const char *detail)
 {
 	char peer[SKS_ADDR_TEXT];
 
-	sks_log_limited(&call->service->shared->errors, SKS_LOG_LINES, "%s: %s: %s",
+	sks_log_limited(&call->service->shared->errors, SKS_LOG_LINES, "%s: %s: %s%s",
 	    call->service->handler.name, sks_peer(&call->req, peer, sizeof(peer)),
-	    error != 0 ? strerror(error) : "failed without errno");
+	    error != 0 ? strerror(error) : "failed without errno", detail);
+}
+
+/* On the task: which of its time limits has made handle fail. */
+static const char *
+detail_of(int error)
+{
+	if (error != ETIMEDOUT)
+		return "";
+	switch (sks_task_current()->wait_end) {
+	case SKS_WAIT_IDLE:
+		return " (idle)";
+	case SKS_WAIT_DEADLINE:
+		return " (deadline)";
+	default:
+		return "";
+	}
 }
 
 static void
@@ -53,7 +69,7 @@ sks_call_log_lost(struct sks_call *call, int error)
 	if (is_silent_reset(call, error))
 		return;
 	count_failure(call);
-	log_error(call, error);
+	log_error(call, error, "");
 }
 
 void
@@ -80,7 +96,7 @@ sks_call_report(struct sks_call *call, int error)
 	if (call->service->options.on_error != NULL)
 		call->service->options.on_error(&call->req, error);
 	else
-		log_error(call, error);
+		log_error(call, error, detail_of(error));
 }
 
 int

@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <socketserver/fiber.h>
 #include <string.h>
 #include <sys/un.h>
 
@@ -113,8 +114,8 @@ send_once(struct datagram *d)
 static int
 await_room(struct datagram *d, int *pause_ms, int64_t deadline)
 {
-	return d->peer.any.sa_family == AF_UNIX ? sks_wait_pause(pause_ms, deadline) :
-						  sks_wait_writable(d->fd, deadline);
+	return d->peer.any.sa_family == AF_UNIX ? sks_wait_backoff(pause_ms, deadline) :
+						  sks_wait_events(d->fd, SKS_WRITE, deadline);
 }
 
 static void

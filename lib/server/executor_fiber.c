@@ -7,6 +7,7 @@
 #include "base/sys.h"
 #include "fiber/fiber.h"
 #include "task/child.h"
+#include "loop/cancel.h"
 #include "loop/wait.h"
 #include "server/executor.h"
 
@@ -63,7 +64,7 @@ cancel(struct sks_executor *executor)
 		struct sks_call *call = sks_list_entry(link, struct sks_call, link);
 
 		if (call->state != SKS_CALL_FINISHING) {
-			sks_wait_cancel(call->task);
+			sks_cancel_fiber(call->task);
 			sks_children_cancel(call->task);
 		}
 	}
@@ -80,7 +81,7 @@ abort_calls(struct sks_executor *executor)
 
 		if (call->state == SKS_CALL_FINISHING) {
 			sks_task_limit(call->task, 0, call->task->scope);
-			sks_wait_end(call->task, ETIMEDOUT);
+			sks_wait_wake(call->task, ETIMEDOUT);
 			sks_children_cancel(call->task);
 		}
 	}

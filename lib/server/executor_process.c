@@ -12,6 +12,7 @@
  * pidfd_open(2) fails, have none: a timer asks for them by waitid(2).
  */
 #include "base/sys.h"
+#include "loop/cancel.h"
 #include "loop/wait.h"
 #include "server/executor.h"
 #include "server/process_child.h"

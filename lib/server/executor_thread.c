@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/signals.h"
 #include "base/sys.h"
-#include "loop/wait.h"
+#include "loop/cancel.h"
 #include "server/executor.h"
 
 #include <errno.h>

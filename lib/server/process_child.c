@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/sys.h"
+#include "loop/cancel.h"
 #include "loop/wait.h"
 
 #include <stdio.h>

@@ -163,7 +163,7 @@ await(struct race *race)
 		race->fds[i] = (struct pollfd){ .fd = race->tries[i].fd, .events = POLLOUT };
 	if (sks_wait_set(race->fds, race->begun, until) != -1)
 		return 0;
-	if (errno != ETIMEDOUT || sks_clock_left(race->deadline) == 0)
+	if (sks_task_current()->wait_end != SKS_WAIT_TIMEOUT || until == race->deadline)
 		return -1;
 	for (i = 0; i < race->begun; i++)
 		race->fds[i].revents = 0;

@@ -266,7 +266,7 @@ begin(int timeout_ms, int64_t *deadline)
 	if (sks_limit_begin(timeout_ms, deadline) == -1)
 		return -1;
 	sks_flush_dirty();
-	return sks_wait_may();
+	return sks_wait_check();
 }
 
 /* host and service may be NULL. NULL: ENOMEM, or EINVAL for names that no resolver takes. */

@@ -89,13 +89,13 @@ collect(struct sks_selectable *set, const struct pollfd *fds, size_t n)
 	return ready;
 }
 
-/* The time of this call is over: 0. Any other end of a wait: -1. */
+/* The wait has failed. 0: because the time of this call is over. -1: for another reason. */
 static int
-none(struct sks_selectable *set, size_t n, int64_t deadline)
+none(struct sks_selectable *set, size_t n)
 {
 	size_t i;
 
-	if (errno != ETIMEDOUT || sks_clock_left(deadline) != 0)
+	if (sks_task_current()->wait_end != SKS_WAIT_TIMEOUT)
 		return -1;
 	for (i = 0; i < n; i++)
 		set[i].ready = 0;
@@ -116,7 +116,7 @@ wait_for(struct sks_selectable *set, struct pollfd *fds, size_t n, int timeout_m
 	if (timeout_ms != 0)
 		sks_flush_dirty();
 	if (sks_wait_set(fds, n, deadline) == -1 && (ready == 0 || errno != ETIMEDOUT))
-		return none(set, n, deadline);
+		return none(set, n);
 	return collect(set, fds, n);
 }
 
@@ -130,7 +130,7 @@ sks_select(struct sks_selectable *set, size_t n, int timeout_ms)
 	if (sks_limit_check(timeout_ms) == -1)
 		return -1;
 	task->calls++;
-	sks_wait_fair(task);
+	sks_wait_yield_if_due(task);
 	if (n > FEW && (fds = sks_sys_calloc(n + SKS_CANCEL_MOST, sizeof(*fds))) == NULL)
 		return -1;
 	rc = wait_for(set, fds, n, timeout_ms);

@@ -144,7 +144,7 @@ interrupt(struct sks_socket *s, struct sks_socket_turn *w, int how)
 	if (task == NULL || atomic_load(&w->process) != (int)getpid())
 		return;
 	if (pthread_equal(atomic_load(&w->thread), pthread_self()))
-		sks_wait_end(task, EBADF);
+		sks_wait_wake(task, EBADF);
 	else
 		(void)sks_sys_shutdown(s->fd, how); /* also where it says ENOTCONN it wakes */
 	errno = error;
@@ -233,7 +233,7 @@ sks_sock_begin(struct sks_socket *s)
 	struct sks_task *task = sks_task_current();
 
 	task->calls++;
-	sks_wait_fair(task);
+	sks_wait_yield_if_due(task);
 	if (hold_open(s)) {
 		if (!s->closed)
 			return 0;
@@ -263,13 +263,13 @@ await_event(struct sks_socket *s, struct sks_sock_wait *wait, int event)
 {
 	switch (event) {
 	case 0:
-		return sks_wait_pause(&wait->pause_ms, wait->deadline);
+		return sks_wait_backoff(&wait->pause_ms, wait->deadline);
 	case SKS_READ:
 		return sks_wait_readable(s->fd,
 		    sks_guest_watch(&s->guest, s->fd, sks_loop_guests(sks_task_current())), NULL,
 		    wait->deadline);
 	default:
-		return sks_wait_any(s->fd, event, wait->deadline);
+		return sks_wait_events(s->fd, event, wait->deadline);
 	}
 }
 

@@ -108,7 +108,7 @@ wait_for(struct sks_rfile *r, struct sks_patience *p, int want, struct sks_prere
 		p->deadline = sks_clock_after(phase == SKS_PATIENCE_REST ? r->read_ms : r->idle_ms);
 	}
 	if (want == SKS_WRITE)
-		return sks_wait_writable(r->tr->fd, p->deadline);
+		return sks_wait_events(r->tr->fd, SKS_WRITE, p->deadline);
 	return sks_wait_readable(r->tr->fd, watch_of(r), preread, p->deadline);
 }
 
@@ -150,6 +150,16 @@ count(struct sks_task *task, ssize_t got)
 		task->bytes += (size_t)got;
 }
 
+/* Also one more try after the deadline has found nothing. */
+static ssize_t
+timed_out(struct sks_task *task, const struct sks_patience *p)
+{
+	if (p->phase == SKS_PATIENCE_FIRST && task->wait_end == SKS_WAIT_TIMEOUT)
+		task->wait_end = SKS_WAIT_IDLE;
+	errno = ETIMEDOUT;
+	return -1;
+}
+
 /* One frame for all of it: see flush_at_once() in wfile.c. */
 __attribute__((flatten)) ssize_t
 sks_fill(struct sks_rfile *r, struct sks_patience *p, void *into, size_t n)
@@ -177,10 +187,8 @@ sks_fill(struct sks_rfile *r, struct sks_patience *p, void *into, size_t n)
 				p->begun |= got > 0;
 				return got;
 			}
-			if (expired) {
-				errno = ETIMEDOUT;
-				return -1;
-			}
+			if (expired)
+				return timed_out(task, p);
 			want = r->tr->want != 0 ? r->tr->want : SKS_READ;
 		}
 		r->drained = 0;

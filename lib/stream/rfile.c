@@ -54,10 +54,10 @@ sks_rfile_close(struct sks_rfile *r)
 static void
 take_turn(struct sks_rfile *r, struct sks_task *task)
 {
-	if (!sks_wait_was_long(task))
+	if (!sks_task_budget_is_spent(task))
 		return;
 	r->busy = 1;
-	sks_wait_fair(task);
+	sks_wait_yield_if_due(task);
 	r->busy = 0;
 }
 
@@ -186,7 +186,7 @@ sks_readline(struct sks_rfile *r, char **line)
 	unsigned char under = r->under_nul;
 
 	if (first == NULL || first != r->buf.base + r->buf.start || task->shares ||
-	    task->lines >= SKS_FAIR_LINES)
+	    task->lines >= SKS_BUDGET_LINES)
 		return sks_readuntil(r, '\n', 0, line);
 	*first = under;
 	if (under != '\n')

@@ -123,7 +123,7 @@ await(struct sks_wfile *w, int64_t *deadline)
 	sks_flush_dirty();
 	if (w->tr->want == SKS_READ)
 		return sks_wait_readable(w->tr->fd, NULL, NULL, *deadline);
-	return sks_wait_writable(w->tr->fd, *deadline);
+	return sks_wait_events(w->tr->fd, SKS_WRITE, *deadline);
 }
 
 /*
@@ -154,7 +154,7 @@ send_block(struct sks_wfile *w, struct block *b, struct sks_outbox *box, int wai
 				deadline = 0;
 			}
 			if (wait)
-				sks_wait_fair(sks_task_current());
+				sks_wait_yield_if_due(sks_task_current());
 			continue;
 		}
 		if (errno != EAGAIN)

@@ -17,9 +17,10 @@
 #include "base/clock.h"
 #include "base/sys.h"
 #include "fiber/fiber.h"
-#include "stream/stream.h"
-#include "loop/wait.h"
+#include "loop/cancel.h"
 #include "loop/completion.h"
+#include "loop/wait.h"
+#include "stream/stream.h"
 
 #include <errno.h>
 #include <socketserver/task.h>
@@ -326,7 +327,7 @@ sks_child_cancel(struct sks_child *child)
 	if (is_thread(child))
 		sks_cancel_set(&child->cancel, 1);
 	else if (child->task != NULL) {
-		sks_wait_cancel(child->task);
+		sks_cancel_fiber(child->task);
 		sks_children_cancel(child->task);
 	}
 }

@@ -56,7 +56,7 @@ int
 sks_offload(void (*run)(void *arg), void *arg)
 {
 	sks_flush_dirty();
-	if (sks_wait_may() == -1)
+	if (sks_wait_check() == -1)
 		return -1;
 	if (sks_task_current()->fiber != NULL)
 		return offload(run, arg);

@@ -19,7 +19,7 @@ sks_sleep(int ms)
 		return sks_wait_until(SKS_NEVER);
 	if (ms > 0) /* one more: the clock's present millisecond is partly over */
 		return sks_wait_until(sks_clock_after((int64_t)ms + 1));
-	sks_wait_turn();
+	sks_wait_yield();
 	if (sks_task_is_cancelled(sks_task_current())) {
 		errno = ECANCELED;
 		return -1;
@@ -31,7 +31,7 @@ void
 sks_yield(void)
 {
 	sks_flush_dirty();
-	sks_wait_turn();
+	sks_wait_yield();
 }
 
 int
@@ -52,5 +52,5 @@ sks_wait_fd(int fd, int events, int timeout_ms)
 	if (timeout_ms == 0)
 		return sks_wait_look(fd, events);
 	sks_flush_dirty();
-	return sks_wait_any(fd, events, deadline);
+	return sks_wait_events(fd, events, deadline);
 }

@@ -2,8 +2,9 @@
 /*
  * check_wait.c - to sleep, to yield, to wait for a descriptor; deadlines and cancellation.
  */
-#include "base/sys.h"
 #include "acceptance.h"
+#include "base/sys.h"
+#include "loop/cancel.h"
 #include "rig.h"
 
 #include <errno.h>
@@ -389,7 +390,7 @@ cancel_the_other(void *arg)
 	if (pair->w.what == IN_LOCK)
 		ck_assert_int_eq(sks_mutex_lock(pair->w.mutex), 0);
 	sks_yield();
-	sks_wait_cancel(pair->waiter);
+	sks_cancel_fiber(pair->waiter);
 	sks_yield();
 	sks_yield();
 	if (pair->w.what == IN_LOCK)

@@ -81,7 +81,7 @@ TEST(a_reset_ends_its_connection_alone, EACH_OF_FIVE)
 
 TEST(a_timeout_ends_its_connection_alone, EACH_OF_FIVE)
 {
-	spoils_its_connection_alone(modes[_i], "time-out\n", 0, "Connection timed out");
+	spoils_its_connection_alone(modes[_i], "time-out\n", 0, "Connection timed out (deadline)");
 }
 
 /* -- blocking -- */

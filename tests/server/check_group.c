@@ -6,6 +6,7 @@
  */
 #include "base/sys.h"
 #include "base/util.h"
+#include "loop/cancel.h"
 #include "harness.h"
 #include "rig.h"
 
@@ -317,7 +318,7 @@ cancel_others(void *arg)
 	}
 	for (i = 0; i < CROWD; i++)
 		if (&links[i] != l)
-			sks_wait_cancel(tasks[i]);
+			sks_cancel_fiber(tasks[i]);
 	ck_assert_int_eq(sks_write(&l->w, line, 5), 0);
 	sks_flush_end();
 }

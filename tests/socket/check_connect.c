@@ -2,12 +2,14 @@
 /*
  * check_connect.c - sks_connect() to one address; in a thread and on a fiber.
  */
+#include "loop/cancel.h"
 #include "network.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <socketserver/task.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -139,6 +141,29 @@ TEST(silence_is_a_time_out, ON_BOTH)
 	rig_run_on(_i, time_out, NULL);
 }
 
+/* The scope is over long before the limit of the call, and the wait must not begin again. */
+static void
+time_out_by_scope(void *arg)
+{
+	struct sks_timeout scope;
+	struct listener l;
+
+	(void)arg;
+	open_silent(&l, "127.0.0.1:0");
+	sks_fault_clear();
+	ck_assert_int_eq(sks_timeout_begin(&scope, 20), 0);
+	ck_no_connection(l.address, 5000, ETIMEDOUT);
+	ck_assert_int_eq(sks_timeout_end(&scope), 1);
+	ck_assert_uint_le(sks_fault_calls("poll"), 5);
+	close_listener(&l);
+}
+
+TEST(an_earlier_deadline_ends_it, ON_BOTH)
+{
+	log_keep();
+	rig_run_on(_i, time_out_by_scope, NULL);
+}
+
 static void
 wait_for_a_name(void *arg)
 {
@@ -176,7 +201,7 @@ cancel_connect(void *arg)
 	open_silent(&l, "127.0.0.1:0");
 	task = rig_go(rig_here(), try_to_connect, l.address);
 	sks_yield();
-	sks_wait_cancel(task);
+	sks_cancel_fiber(task);
 	while (rig_here()->live > 1)
 		sks_yield();
 	ck_assert_int_eq(log_lines(), 0); /* not the server's fault */

@@ -5,6 +5,7 @@
  */
 #include "base/sys.h"
 #include "base/util.h"
+#include "loop/cancel.h"
 #include "sockets.h"
 
 #include <errno.h>
@@ -361,7 +362,7 @@ cancel(void *arg)
 	pair_of(pair, SOCK_STREAM);
 	task = rig_go(rig_here(), select_in_vain, pair);
 	sks_yield();
-	sks_wait_cancel(task);
+	sks_cancel_fiber(task);
 	while (rig_here()->live > 1)
 		sks_yield();
 	set = (struct sks_selectable){ .socket = pair[0], .want = SKS_READ };

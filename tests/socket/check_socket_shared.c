@@ -2,6 +2,7 @@
 /*
  * check_socket_shared.c - a socket that several tasks use.
  */
+#include "loop/cancel.h"
 #include "sockets.h"
 
 #include <errno.h>
@@ -161,7 +162,7 @@ cancel_reader(void *arg)
 	a.s = pair[0];
 	task = rig_go(rig_here(), recv_once, &a);
 	sks_yield();
-	sks_wait_cancel(task);
+	sks_cancel_fiber(task);
 	while (a.rc == 0)
 		sks_yield();
 	ck_assert_int_eq(a.error, ECANCELED);

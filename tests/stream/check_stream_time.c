@@ -34,6 +34,35 @@ TEST_ON_BOTH(a_timeout_does_not_stick_and_keeps_what_came)
 	rig_link_close(&l);
 }
 
+static void
+expect_time_out(struct rig_link *l, enum sks_wait_end reason)
+{
+	char *line;
+
+	ck_assert_int_eq(sks_readline(&l->r, &line), -1);
+	ck_assert_int_eq(errno, ETIMEDOUT);
+	ck_assert_int_eq(sks_task_current()->wait_end, reason);
+}
+
+/* errno is the same for all of them. */
+TEST_ON_BOTH(the_limit_that_has_passed_is_told)
+{
+	struct rig_link l;
+	struct sks_timeout scope;
+
+	rig_link_open(&l);
+	sks_rfile_set_idle(&l.r, 3);
+	expect_time_out(&l, SKS_WAIT_IDLE);
+	sks_rfile_set_idle(&l.r, SKS_OFF);
+	ck_assert_int_eq(sks_timeout_begin(&scope, 3), 0);
+	expect_time_out(&l, SKS_WAIT_DEADLINE);
+	ck_assert_int_eq(sks_timeout_end(&scope), 1);
+	sks_set_timeout(&l.r, 3);
+	rig_say(&l, TEXT("par"));
+	expect_time_out(&l, SKS_WAIT_TIMEOUT);
+	rig_link_close(&l);
+}
+
 TEST_ON_BOTH(a_block_cut_by_a_timeout_is_told)
 {
 	struct rig_link l;

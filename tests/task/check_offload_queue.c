@@ -6,6 +6,7 @@
 
 #include "base/sys.h"
 #include "base/clock.h"
+#include "loop/cancel.h"
 #include "loop/helpers.h"
 
 #include <errno.h>
@@ -56,7 +57,7 @@ cancel_and_open(void *arg)
 {
 	(void)arg;
 	await(&gate.begun);
-	sks_wait_cancel(victim);
+	sks_cancel_fiber(victim);
 	ck_assert_int_eq(sks_sleep(2), 0);
 	sem_post(&gate.go);
 }
@@ -116,7 +117,7 @@ cancel_queued(void *arg)
 	(void)arg;
 	for (i = 0; i < CREW; i++)
 		await(&gate.begun);
-	sks_wait_cancel(victim);
+	sks_cancel_fiber(victim);
 	ck_assert_int_eq(sks_sleep(1), 0);
 	empty_crew();
 }
