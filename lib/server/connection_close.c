@@ -101,6 +101,10 @@ void
 sks_connection_linger(struct sks_connection *c)
 {
 	drop_input(c);
+	if (c->worker->obeyed >= SKS_ORDER_CLOSE) {
+		sks_connection_close(c);
+		return;
+	}
 	if (c->wire == SKS_WIRE_BROKEN || sks_outbox_is_empty(c->outbox)) {
 		drain(c);
 		return;

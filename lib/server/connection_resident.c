@@ -18,6 +18,16 @@ wait_for_input(struct sks_call *call, const struct sks_rfile *r, struct sks_wfil
 	    sks_call_get_more(call);
 }
 
+/*
+ * What was between two exchanges can be closed as it is, unless finish has written something.
+ * Otherwise close(2) might answer unread input by a reset, which the peer reads before the reply.
+ */
+static int
+has_to_linger(const struct sks_call *call, const struct sks_rfile *r, int last)
+{
+	return last != SKS_KEEP || call->service->handler.finish != NULL || sks_buf_length(&r->buf) > 0;
+}
+
 void
 sks_connection_run_resident(struct sks_call *call)
 {
@@ -31,9 +41,10 @@ sks_connection_run_resident(struct sks_call *call)
 		rc = sks_call_exchange(call);
 	} while (rc == SKS_KEEP && (sks_call_is_fed(call) || wait_for_input(call, &r, &w)));
 	sks_call_finish(call);
+	sks_task_current()->cancel = call->executor->closing;
 	if (sks_flush(&w) == -1)
 		sks_call_log_unsent(call, w.error);
-	if (r.error == 0 && w.error == 0 && !sks_eof(&r))
+	if (r.error == 0 && w.error == 0 && !sks_eof(&r) && has_to_linger(call, &r, rc))
 		sks_linger(&c->transport, call->service->options.linger_ms);
 	sks_connection_detach(c, &r, &w);
 }

@@ -219,6 +219,13 @@ sks_executor_cancel(struct sks_executor *executor)
 }
 
 void
+sks_executor_close(struct sks_executor *executor)
+{
+	if (executor->ops->close != NULL)
+		executor->ops->close(executor);
+}
+
+void
 sks_executor_kill(struct sks_executor *executor)
 {
 	if (executor->ops->kill != NULL)

@@ -24,9 +24,11 @@ struct sks_executor_ops {
 	void (*drain)(struct sks_executor *);
 	/* Every wait of the calls that run answers ECANCELED, except in finish. */
 	void (*cancel)(struct sks_executor *);
+	/* Ends the waits of resident calls whose handler is through. May be NULL. */
+	void (*close)(struct sks_executor *);
 	/* Ends what runs, whatever it does; NULL where that is impossible. */
 	void (*kill)(struct sks_executor *);
-	/* Calls that start from now on are neither drained nor cancelled any more. */
+	/* Calls that start from now on are not drained, cancelled or closed any more. */
 	void (*reset)(struct sks_executor *);
 	/* As cancel, also in finish, or harder: the server is being freed. */
 	void (*abort)(struct sks_executor *);
@@ -45,6 +47,7 @@ struct sks_executor {
 	const struct sks_executor_ops *ops;
 	struct sks_loop *loop;
 	int beside_loop;        /* calls run on other threads than the loop's */
+	struct sks_cancel *closing; /* what close sets; NULL where no call is resident */
 	atomic_int open;        /* its owner's requests of all kinds, on their way to it too */
 	atomic_int running;     /* calls; changed on the loop's thread only */
 	int max_running;
@@ -93,6 +96,7 @@ void sks_executor_done(struct sks_call *call);
 /* See the operations of the same names. */
 void sks_executor_drain(struct sks_executor *executor);
 void sks_executor_cancel(struct sks_executor *executor);
+void sks_executor_close(struct sks_executor *executor);
 void sks_executor_kill(struct sks_executor *executor);
 void sks_executor_reset(struct sks_executor *executor);
 void sks_executor_abort(struct sks_executor *executor);

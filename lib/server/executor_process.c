@@ -35,6 +35,7 @@ struct sks_process {
 struct process_executor {
 	struct sks_executor base;
 	struct sks_cancel cancel; /* ends the waits of all children, whatever they did to signals */
+	struct sks_cancel closing; /* ends the waits of those whose handler is through */
 	int drain_fd;             /* an eventfd that resting children poll: the server is leaving */
 	struct event ask;         /* the timer */
 };
@@ -250,6 +251,7 @@ reset(struct sks_executor *executor)
 
 	(void)!read(pool_of(executor)->drain_fd, &count, sizeof(count));
 	sks_cancel_set(&pool_of(executor)->cancel, 0);
+	sks_cancel_set(&pool_of(executor)->closing, 0);
 }
 
 static void
@@ -267,6 +269,12 @@ cancel(struct sks_executor *executor)
 {
 	sks_cancel_set(&pool_of(executor)->cancel, 1);
 	signal_all(executor, SIGTERM);
+}
+
+static void
+close_all(struct sks_executor *executor)
+{
+	sks_cancel_set(&pool_of(executor)->closing, 1);
 }
 
 static void
@@ -296,6 +304,7 @@ free_executor(struct sks_executor *executor)
 	sks_event_end(&pool->ask);
 	close_fd(pool->drain_fd);
 	close_fd(pool->cancel.fd);
+	close_fd(pool->closing.fd);
 	sks_sys_free(pool);
 }
 
@@ -303,6 +312,7 @@ static const struct sks_executor_ops process_ops = {
 	.start = start,
 	.drain = drain,
 	.cancel = cancel,
+	.close = close_all,
 	.kill = kill_all,
 	.reset = reset,
 	.abort = kill_all,
@@ -322,8 +332,11 @@ sks_process_executor_new(struct sks_loop *loop, const struct sks_service *servic
 	sks_log_share();
 	sks_executor_init(&pool->base, &process_ops, loop, service);
 	sks_event_assign(&pool->ask, loop->base, -1, EV_PERSIST, on_ask, pool);
+	pool->base.closing = &pool->closing;
+	pool->cancel.fd = pool->closing.fd = -1;
 	pool->drain_fd = sks_sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (sks_cancel_init(&pool->cancel) == 0 && pool->drain_fd != -1)
+	if (pool->drain_fd != -1 && sks_cancel_init(&pool->cancel) == 0 &&
+	    sks_cancel_init(&pool->closing) == 0)
 		return &pool->base;
 	error = errno;
 	sks_executor_free(&pool->base);

@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <string.h>
 
+#define CLOSING_MS 200
 /* A killed child is gone in a moment, unless it hangs in the kernel. */
 #define KILLED_MS 1000
 
@@ -91,21 +92,31 @@ set_limit(struct sks_server *server, int ms)
 	return ms >= 0 ? sks_loop_add(&server->limit, ms) : 0;
 }
 
-/* The last of the time is over. */
+/* What still runs does not end by itself. */
 static void
-close_all(struct sks_server *server)
+give_up(struct sks_server *server)
 {
 	int rc;
 
-	order_all(server, SKS_ORDER_CLOSE);
-	if (server->state != SKS_CANCELLED)
-		return;
 	set_state(server, SKS_KILLED);
 	server->result = ETIMEDOUT;
 	rc = set_limit(server, KILLED_MS);
 	order_all(server, SKS_ORDER_KILL);
 	if (rc == -1 || server->service.options.mode != SKS_PROCESSES)
 		become_idle(server, ETIMEDOUT);
+}
+
+/* The last of the time is over. */
+static void
+close_all(struct sks_server *server)
+{
+	int rc;
+
+	set_state(server, SKS_CLOSING);
+	rc = set_limit(server, CLOSING_MS);
+	order_all(server, SKS_ORDER_CLOSE);
+	if (rc == -1 && server->state == SKS_CLOSING)
+		give_up(server);
 }
 
 static void
@@ -201,6 +212,9 @@ on_limit(evutil_socket_t fd, short what, void *arg)
 		break;
 	case SKS_CANCELLED:
 		close_all(server);
+		break;
+	case SKS_CLOSING:
+		give_up(server);
 		break;
 	case SKS_KILLED:
 		become_idle(server, ETIMEDOUT);

@@ -9,12 +9,22 @@
 #include "server/worker.h"
 
 /*
- * IDLE ─> SERVING ─> DRAINING ─> CANCELLED ─> IDLE
- * A shutdown leads from SERVING to DRAINING, drain_ms on to CANCELLED; when no
- * request is left, or after linger_ms more, the server is idle again. With
- * processes it then waits in KILLED for the children that it had to kill.
+ * IDLE ─> SERVING ─> DRAINING ─> CANCELLED ─> CLOSING ─> KILLED ─> IDLE
+ * A shutdown leads from SERVING to DRAINING, drain_ms on to CANCELLED, and linger_ms
+ * more to CLOSING. When no request is left the server is idle again, in whichever of
+ * these states that is. CLOSING is short: connections without a task are closed at once,
+ * child processes and finish hooks, whose limit is over at the same moment, need a little
+ * longer. What still runs then is given up. With processes it is killed, and KILLED is
+ * the wait for that.
  */
-enum sks_server_state { SKS_IDLE, SKS_SERVING, SKS_DRAINING, SKS_CANCELLED, SKS_KILLED };
+enum sks_server_state {
+	SKS_IDLE,
+	SKS_SERVING,
+	SKS_DRAINING,
+	SKS_CANCELLED,
+	SKS_CLOSING,
+	SKS_KILLED
+};
 
 struct sks_server {
 	struct sks_service service;

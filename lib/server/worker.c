@@ -87,6 +87,7 @@ act(struct sks_worker *worker, enum sks_order order)
 		break;
 	case SKS_ORDER_CLOSE:
 		close_idle(worker);
+		sks_executor_close(worker->executor);
 		break;
 	case SKS_ORDER_KILL:
 		sks_executor_kill(worker->executor);

@@ -20,7 +20,7 @@ enum sks_order {
 	SKS_ORDER_SERVE,
 	SKS_ORDER_DRAIN,  /* parked connections end */
 	SKS_ORDER_CANCEL, /* what runs is cancelled, what is queued ends */
-	SKS_ORDER_CLOSE,  /* what is parked or lingers is closed as it is */
+	SKS_ORDER_CLOSE,  /* what is parked or lingers is closed as it is, now and later */
 	SKS_ORDER_KILL,   /* what runs is killed, where that harms nothing else: child processes */
 	SKS_ORDER_ABORT,  /* everything ends now, then the loop stops */
 };
