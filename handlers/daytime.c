@@ -23,7 +23,17 @@ static const struct sks_plugin_option options[] = {
 	{ 0 },
 };
 
-/* localtime(3) would keep the result in memory that all threads share. */
+/*
+ * localtime(3) would keep the result in memory that all threads share. localtime_r(3)
+ * need not look whether the zone has changed since the first call, so tzset(3) does.
+ */
+static struct tm *
+local_time(const time_t *now, struct tm *parts)
+{
+	tzset();
+	return localtime_r(now, parts);
+}
+
 static int
 daytime(struct sks_request *req)
 {
@@ -34,7 +44,7 @@ daytime(struct sks_request *req)
 
 	if (!admit(req))
 		return SKS_DONE;
-	if ((config->utc ? gmtime_r(&now, &parts) : localtime_r(&now, &parts)) == NULL)
+	if ((config->utc ? gmtime_r(&now, &parts) : local_time(&now, &parts)) == NULL)
 		return -1;
 #pragma GCC diagnostic ignored "-Wformat-nonliteral" /* the format is the user's */
 	if (strftime(line, sizeof(line), config->format, &parts) == 0) {

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_daytime.c - the daytime handler: whose time it tells.
+ */
+#include "acceptance.h"
+
+#include <errno.h>
+#include <socketserver/host.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+extern const struct sks_plugin sks_plugin_descriptor;
+
+#define plugin sks_plugin_descriptor
+
+static void *config;
+static char *format;
+
+static void
+set(const char *name, const char *value, char **kept)
+{
+	const struct sks_plugin_option *o = plugin.options;
+	char why[200];
+
+	while (strcmp(o->name, name) != 0)
+		o++;
+	ck_assert_msg(sks_option_parse(o, value, config, kept, why, sizeof(why)) == 0, "%s", why);
+}
+
+static void
+open_server(struct acc *acc, int i, const char *utc)
+{
+	struct sks_options options = { 0 };
+	char *none;
+
+	config = calloc(1, plugin.config_size);
+	ck_assert_ptr_nonnull(config);
+	set("format", "%Z %z", &format);
+	set("utc", utc, &none);
+	options.data = config;
+	acc_tcp(acc, i, &plugin.handler, &options);
+	acc_start(acc);
+}
+
+static void
+close_server(struct acc *acc)
+{
+	acc_free(acc);
+	free(config);
+	free(format);
+	unsetenv("TZ");
+	tzset();
+}
+
+static void
+expect_zone(const struct acc *acc, const char *zone)
+{
+	int fd = acc_client(acc);
+
+	peer_expect(fd, zone);
+	peer_expect_eof(fd);
+}
+
+START_TEST(a_change_of_the_zone_is_seen)
+{
+	struct acc acc;
+
+	setenv("TZ", "EAST-03:30", 1);
+	open_server(&acc, _i, "no");
+	expect_zone(&acc, "EAST +0330\r\n");
+	setenv("TZ", "WEST+05", 1);
+	expect_zone(&acc, "WEST -0500\r\n");
+	expect_zone(&acc, "WEST -0500\r\n");
+	close_server(&acc);
+}
+END_TEST
+
+START_TEST(utc_is_the_same_in_each_zone)
+{
+	struct acc acc;
+
+	setenv("TZ", "WEST+05", 1);
+	open_server(&acc, _i, "yes");
+	expect_zone(&acc, "GMT +0000\r\n");
+	close_server(&acc);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("daytime");
+	TCase *tc = tcase_create("daytime");
+
+	tcase_add_checked_fixture(tc, acc_setup, acc_teardown);
+	tcase_add_loop_test(tc, a_change_of_the_zone_is_seen, 0, ACC_MODES);
+	tcase_add_loop_test(tc, utc_is_the_same_in_each_zone, 0, ACC_MODES);
+	suite_add_tcase(suite, tc);
+	return run_suite(suite);
+}
