@@ -20,7 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define SHOWN 65536                  /* bytes that a stream shows at once */
 #define COMMAND_ROOM 65536           /* of a command beside its largest argument */
@@ -38,59 +37,6 @@ static const struct sks_plugin_option options[] = {
 	    SKS_OPTION_AT(struct kv_config, max_key) },
 	{ 0 },
 };
-
-static const struct command {
-	const char *name;
-	size_t len;
-	size_t min, max; /* words, with the name; max 0: any number */
-	int (*run)(struct kv_call *);
-} commands[] = {
-#define COMMAND(name_, min_, max_, run_) { name_, sizeof(name_) - 1, min_, max_, run_ }
-	/* The ones that are used most first. HELLO is missing as it was before RESP3. */
-	COMMAND("get", 2, 2, kv_get),
-	COMMAND("set", 3, 0, kv_set),
-	COMMAND("ping", 1, 2, kv_ping),
-	COMMAND("incr", 2, 2, kv_incr),
-	COMMAND("del", 2, 0, kv_del),
-	COMMAND("exists", 2, 0, kv_exists),
-	COMMAND("echo", 2, 2, kv_echo),
-	COMMAND("keys", 2, 2, kv_keys),
-	COMMAND("dbsize", 1, 1, kv_dbsize),
-	COMMAND("info", 1, 0, kv_info),
-	COMMAND("quit", 1, 0, kv_quit),
-	COMMAND("select", 2, 2, kv_select),
-	COMMAND("command", 1, 0, kv_command),
-	COMMAND("config", 2, 0, kv_config_get),
-	COMMAND("client", 2, 0, kv_client),
-#undef COMMAND
-};
-
-static const struct command *
-find_command(struct resp_arg name)
-{
-	size_t i;
-
-	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		if (commands[i].len == name.len &&
-		    strncasecmp(commands[i].name, name.at, name.len) == 0)
-			return &commands[i];
-	return NULL;
-}
-
-static int
-run(struct kv_call *c)
-{
-	const struct command *command = find_command(resp_arg(c->r, 0));
-	char line[96];
-
-	if (command == NULL)
-		return kv_refuse_word(c, "unknown command", resp_arg(c->r, 0));
-	if (c->r->nargs >= command->min && (command->max == 0 || c->r->nargs <= command->max))
-		return command->run(c);
-	snprintf(line, sizeof(line), "-ERR wrong number of arguments for '%s' command",
-	    command->name);
-	return resp_line(c->w, line);
-}
 
 /* What could not be read: the client hears why, where there are words for it. */
 static int
@@ -111,14 +57,14 @@ static int
 serve(struct sks_request *req)
 {
 	struct resp_reader reader;
-	struct kv_call c = { .w = req->wfile, .kv = req->data, .r = &reader };
+	struct kv_call c = { .w = req->wfile, .kv = req->data, .client = req->state, .r = &reader };
 	int rc, error;
 
 	resp_open(&reader, req->rfile, &c.kv->limits);
 	rc = resp_wait(&reader);
 	if (rc == 0) {
 		while ((rc = resp_read(&reader)) == 1)
-			if (run(&c) == -1 || c.quit)
+			if (kv_run(&c) == -1 || c.quit)
 				break;
 		if (rc == -1)
 			rc = give_up(&c) == -1 ? -1 : SKS_DONE;
@@ -169,7 +115,8 @@ end(void *data)
 
 SKS_PLUGIN(.name = "kv",
     .summary = "a store of keys and values in memory, for clients of redis",
-    .handler = { .name = "kv", .handle = serve, .client_first = 1 },
+    .handler = { .name = "kv", .handle = serve, .state_size = sizeof(struct kv_client),
+	.client_first = 1 },
     .options = options, .config_size = sizeof(struct kv_config), .init = init, .exit = end,
     .refuses = SKS_REFUSES(SKS_PROCESSES),
     .refuses_why = "each process would have a store of its own",

@@ -14,7 +14,7 @@
 #include <strings.h>
 
 #define STEPS_A_TURN 200000 /* 0.1 to 0.4 ms */
-#define NAME_SHOWN 128      /* of a client's word in an error */
+#define WORD_SHOWN 128      /* of a client's word in an error */
 
 const char kv_oom[] = "-OOM command not allowed when used memory > 'maxmemory'.";
 const char kv_not_a_number[] = "-ERR value is not an integer or out of range";
@@ -25,24 +25,57 @@ kv_is_word(struct resp_arg arg, const char *word)
 	return arg.len == strlen(word) && strncasecmp(arg.at, word, arg.len) == 0;
 }
 
-/* What a client said, for one line of text. */
-static void
-show(struct resp_arg arg, char text[NAME_SHOWN + 1])
+char *
+kv_show(struct resp_arg arg, char *text, size_t size)
 {
-	size_t i, n = arg.len < NAME_SHOWN ? arg.len : NAME_SHOWN;
+	size_t i;
 
-	for (i = 0; i < n; i++)
+	for (i = 0; i < arg.len && i < size - 1 && arg.at[i] != '\0'; i++)
 		text[i] = (unsigned char)arg.at[i] < ' ' || arg.at[i] == 0x7f ? ' ' : arg.at[i];
-	text[n] = '\0';
+	text[i] = '\0';
+	return text;
 }
 
 int
-kv_refuse_word(struct kv_call *c, const char *what, struct resp_arg word)
+kv_reply_text(struct kv_call *c, const char *text)
 {
-	char text[NAME_SHOWN + 1], line[NAME_SHOWN + 64];
+	return resp_bulk(c->w, text, strlen(text));
+}
 
-	show(word, text);
-	snprintf(line, sizeof(line), "-ERR %s '%s'", what, text);
+int
+kv_reply_null(struct kv_call *c)
+{
+	return sks_puts(c->w, c->client->resp3 ? "_\r\n" : "$-1\r\n");
+}
+
+int
+kv_reply_map(struct kv_call *c, size_t n)
+{
+	return c->client->resp3 ? resp_head(c->w, '%', n) : resp_head(c->w, '*', 2 * n);
+}
+
+int
+kv_reply_set(struct kv_call *c, size_t n)
+{
+	return resp_head(c->w, c->client->resp3 ? '~' : '*', n);
+}
+
+int
+kv_refuse_subcommand(struct kv_call *c, const char *command)
+{
+	char word[WORD_SHOWN + 1], line[2 * WORD_SHOWN];
+
+	snprintf(line, sizeof(line), "-ERR unknown subcommand '%s'. Try %s HELP.",
+	    kv_show(resp_arg(c->r, 1), word, sizeof(word)), command);
+	return resp_line(c->w, line);
+}
+
+int
+kv_refuse_arity(struct kv_call *c, const char *command)
+{
+	char line[96];
+
+	snprintf(line, sizeof(line), "-ERR wrong number of arguments for '%s' command", command);
 	return resp_line(c->w, line);
 }
 

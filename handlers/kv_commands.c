@@ -3,6 +3,7 @@
  * The commands of kv that have one key, or a few.
  */
 #include "kv.h"
+#include "number.h"
 
 #include <errno.h>
 #include <string.h>
@@ -29,7 +30,7 @@ kv_get(struct kv_call *c)
 	struct kv_entry *e = kv_store_get(c->kv->store, key.at, key.len);
 
 	if (e == NULL)
-		return resp_null(c->w);
+		return kv_reply_null(c);
 	return send_value(c, e);
 }
 
@@ -44,7 +45,7 @@ parse_ttl(struct set_options *set, struct resp_arg number, int64_t unit_ms)
 {
 	if (set->ttl_ms != 0)
 		return syntax_error;
-	if (kv_number(number.at, number.len, &set->ttl_ms) == -1)
+	if (parse_number(number.at, number.len, &set->ttl_ms) == -1)
 		return kv_not_a_number;
 	if (set->ttl_ms <= 0 || set->ttl_ms > TTL_MAX / unit_ms)
 		return "-ERR invalid expire time in 'set' command";
@@ -101,7 +102,7 @@ kv_set(struct kv_call *c)
 	case 1:
 		return sks_write(c->w, "+OK\r\n", 5);
 	case 0:
-		return resp_null(c->w);
+		return kv_reply_null(c);
 	default:
 		return kv_refuse_memory(c);
 	}

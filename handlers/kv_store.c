@@ -15,6 +15,7 @@
 #include "kv_store.h"
 
 #include "kv_expiry.h"
+#include "number.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -31,7 +32,6 @@
 #define COPIED_MOST 4096  /* bytes of a value that are copied under the lock */
 #define WALK_BUCKETS 256  /* that one step of a walk looks at */
 #define WALK_END ((uint64_t)1 << 32)
-#define NUMBER_MAX 21     /* of an int64_t as text */
 
 struct kv_store {
 	pthread_mutex_t lock;
@@ -251,11 +251,11 @@ static int
 add(struct kv_store *store, const struct name *name, int64_t more, int64_t *sum)
 {
 	struct kv_entry **at = find(store, name);
-	char text[NUMBER_MAX + 1];
+	char text[NUMBER_MOST + 1];
 	struct value value = { .bytes = text };
 	int64_t number = 0;
 
-	if (*at != NULL && kv_number(kv_entry_value(*at), (*at)->value_len, &number) == -1) {
+	if (*at != NULL && parse_number(kv_entry_value(*at), (*at)->value_len, &number) == -1) {
 		errno = EINVAL;
 		return -1;
 	}
@@ -446,27 +446,4 @@ kv_store_stats(struct kv_store *store, struct kv_store_stats *stats)
 		.expired = store->expired,
 	};
 	unlock(store);
-}
-
-/* As redis: no blanks, no plus, no leading zeros. */
-int
-kv_number(const char *text, size_t n, int64_t *number)
-{
-	uint64_t value = 0;
-	size_t i = 0;
-	int negative = n > 1 && text[0] == '-';
-
-	i = (size_t)negative;
-	if (n == 0 || n > NUMBER_MAX - 1 || (text[i] == '0' && (n > 1 || negative)))
-		return -1;
-	for (; i < n; i++) {
-		if (text[i] < '0' || text[i] > '9' ||
-		    __builtin_mul_overflow(value, 10, &value) ||
-		    __builtin_add_overflow(value, (uint64_t)(text[i] - '0'), &value))
-			return -1;
-	}
-	if (value > (uint64_t)INT64_MAX + (uint64_t)negative)
-		return -1;
-	*number = negative ? (int64_t)(0 - value) : (int64_t)value;
-	return 0;
 }

@@ -88,7 +88,4 @@ struct kv_store_stats {
 };
 void kv_store_stats(struct kv_store *store, struct kv_store_stats *stats);
 
-/* A whole number, as the store reads them: 0, or -1. */
-int kv_number(const char *text, size_t n, int64_t *number);
-
 #endif

@@ -13,13 +13,15 @@
  */
 #include "resp.h"
 
+#include "number.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define OWN_FIRST 65536
-#define LENGTH_MAX 24 /* "$", a length, and the line's end */
+#define LENGTH_MAX (1 + NUMBER_MOST + 2) /* "$", a length, and the line's end */
 
 static int
 bad(struct resp_reader *r, const char *problem)
@@ -33,26 +35,25 @@ bad(struct resp_reader *r, const char *problem)
 
 /* A length's line, "*3\r\n", at r->at. Sets *length and where the next line begins. */
 static int
-parse_length(struct resp_reader *r, const char *bytes, size_t n, size_t max, size_t *length,
+parse_length(struct resp_reader *r, const char *bytes, size_t n, int64_t max, int64_t *length,
     size_t *next)
 {
 	const char *problem = bytes[r->at] == '*' ? "invalid multibulk length" :
 	    "invalid bulk length";
-	size_t first = r->at + 1, i, value = 0;
+	size_t first = r->at + 1, end = first;
 
-	for (i = first; i < n && bytes[i] >= '0' && bytes[i] <= '9'; i++) {
-		value = value * 10 + (size_t)(bytes[i] - '0');
-		if (value > max || i - first >= LENGTH_MAX - 4)
-			return bad(r, problem);
-	}
-	if (i == n || (bytes[i] == '\r' && i > first && i + 1 == n)) {
+	while (end < n && bytes[end] != '\r' && end - first <= NUMBER_MOST)
+		end++;
+	if (end - first > NUMBER_MOST)
+		return bad(r, problem);
+	if (end + 1 >= n) {
 		r->need = 0;
 		return 0;
 	}
-	if (i == first || bytes[i] != '\r' || bytes[i + 1] != '\n')
+	if (bytes[end + 1] != '\n' || parse_number(bytes + first, end - first, length) == -1 ||
+	    *length > max)
 		return bad(r, problem);
-	*length = value;
-	*next = i + 2;
+	*next = end + 2;
 	return 1;
 }
 
@@ -80,8 +81,8 @@ reserve_args(struct resp_reader *r)
 	return 0;
 }
 
-static int
-add_arg(struct resp_reader *r, size_t start, size_t len)
+int
+resp_add_arg(struct resp_reader *r, size_t start, size_t len)
 {
 	if (reserve_args(r) == -1)
 		return -1;
@@ -93,7 +94,8 @@ add_arg(struct resp_reader *r, size_t start, size_t len)
 static int
 parse_bulk(struct resp_reader *r, const char *bytes, size_t n)
 {
-	size_t len, start, end;
+	size_t start, end;
+	int64_t len;
 	int rc;
 
 	if (r->at == n) {
@@ -108,10 +110,12 @@ parse_bulk(struct resp_reader *r, const char *bytes, size_t n)
 		errno = EPROTO;
 		return -1;
 	}
-	rc = parse_length(r, bytes, n, r->limits->max_bulk, &len, &start);
+	rc = parse_length(r, bytes, n, (int64_t)r->limits->max_bulk, &len, &start);
 	if (rc != 1)
 		return rc;
-	end = start + len;
+	if (len < 0)
+		return bad(r, "invalid bulk length");
+	end = start + (size_t)len;
 	if (end + 2 > r->limits->max_command)
 		return bad(r, "command is too large");
 	if (end + 2 > n) {
@@ -120,7 +124,7 @@ parse_bulk(struct resp_reader *r, const char *bytes, size_t n)
 	}
 	if (bytes[end] != '\r' || bytes[end + 1] != '\n')
 		return bad(r, "bulk string without its end");
-	if (add_arg(r, start, len) == -1)
+	if (resp_add_arg(r, start, (size_t)len) == -1)
 		return -1;
 	r->at = end + 2;
 	return 1;
@@ -137,6 +141,7 @@ parse(struct resp_reader *r, const char *bytes, size_t n)
 			return rc;
 		r->begun = 1;
 	}
+	/* "*-1" is an array that is not there: nothing, as "*0". */
 	for (; r->left > 0; r->left--) {
 		rc = parse_bulk(r, bytes, n);
 		if (rc != 1)
@@ -290,89 +295,6 @@ read_array(struct resp_reader *r)
 /* -- a line of words -- */
 
 static int
-is_blank(char c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static int
-hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-		return (c | 0x20) - 'a' + 10;
-	return -1;
-}
-
-/* What stands for \n, \x41 and so on at *p, behind the backslash. */
-static char
-escaped(const char **p, const char *end)
-{
-	static const char from[] = "nrtba", to[] = "\n\r\t\b\a";
-	const char *c = *p, *known;
-
-	if (end - c >= 3 && c[0] == 'x' && hex(c[1]) >= 0 && hex(c[2]) >= 0) {
-		*p += 3;
-		return (char)(hex(c[1]) * 16 + hex(c[2]));
-	}
-	*p += 1;
-	known = *c != '\0' ? strchr(from, *c) : NULL;
-	return known != NULL ? to[known - from] : *c;
-}
-
-/* The inside of quotes at *p, to *to. 0, or -1: it does not end, or not where a word does. */
-static int
-unquote(const char **p, const char *end, char quote, char **to)
-{
-	const char *c = *p;
-
-	for (;;) {
-		if (c == end)
-			return -1;
-		if (*c == quote)
-			break;
-		if (*c == '\\' && quote == '"' && end - c > 1) {
-			c++;
-			*(*to)++ = escaped(&c, end);
-		} else if (*c == '\\' && quote == '\'' && end - c > 1 && c[1] == '\'') {
-			*(*to)++ = '\'';
-			c += 2;
-		} else
-			*(*to)++ = *c++;
-	}
-	*p = c + 1;
-	return *p == end || is_blank(**p) ? 0 : -1;
-}
-
-/* Words become shorter only, so they are put where they stand. */
-static int
-split(struct resp_reader *r, char *line, size_t n)
-{
-	const char *p = line, *end = line + n;
-
-	for (;;) {
-		char *first, *to;
-
-		while (p < end && is_blank(*p))
-			p++;
-		if (p == end)
-			return 1;
-		first = to = line + (p - line);
-		while (p < end && !is_blank(*p)) {
-			char c = *p++;
-
-			if (c != '"' && c != '\'')
-				*to++ = c;
-			else if (unquote(&p, end, c, &to) == -1)
-				return bad(r, "unbalanced quotes in request");
-		}
-		if (add_arg(r, (size_t)(first - line), (size_t)(to - first)) == -1)
-			return -1;
-	}
-}
-
-static int
 read_words(struct resp_reader *r)
 {
 	char *line;
@@ -392,7 +314,9 @@ read_words(struct resp_reader *r)
 		return -1;
 	}
 	r->base = line;
-	return split(r, line, (size_t)n);
+	if (resp_split(r, line, (size_t)n) == 1)
+		return 1;
+	return errno == EPROTO ? bad(r, "unbalanced quotes in request") : -1;
 }
 
 /* -- commands -- */
@@ -457,84 +381,4 @@ resp_read(struct resp_reader *r)
 		rc = r->shown[r->taken] == '*' ? read_array(r) : read_words(r);
 	} while (rc == 1 && r->nargs == 0);
 	return rc;
-}
-
-/* -- replies -- */
-
-#define HEAD_MAX 24
-#define AT_ONCE 256
-
-/* "$12\r\n"; how long it is. */
-static size_t
-head(char *to, char type, uint64_t n)
-{
-	char digits[20], *first = digits + sizeof(digits);
-	size_t len;
-
-	do
-		*--first = (char)('0' + n % 10);
-	while ((n /= 10) > 0);
-	len = (size_t)(digits + sizeof(digits) - first);
-	to[0] = type;
-	memcpy(to + 1, first, len);
-	to[1 + len] = '\r';
-	to[2 + len] = '\n';
-	return len + 3;
-}
-
-int
-resp_line(struct sks_wfile *w, const char *text)
-{
-	char line[AT_ONCE];
-	size_t n = strlen(text);
-
-	if (n > sizeof(line) - 2)
-		n = sizeof(line) - 2;
-	memcpy(line, text, n);
-	line[n] = '\r';
-	line[n + 1] = '\n';
-	return sks_write(w, line, n + 2);
-}
-
-int
-resp_number(struct sks_wfile *w, int64_t number)
-{
-	char line[HEAD_MAX + 1];
-	size_t n;
-
-	if (number >= 0)
-		return sks_write(w, line, head(line, ':', (uint64_t)number));
-	n = head(line + 1, '-', 0 - (uint64_t)number);
-	line[0] = ':';
-	return sks_write(w, line, n + 1);
-}
-
-int
-resp_bulk(struct sks_wfile *w, const void *bytes, size_t n)
-{
-	char all[AT_ONCE];
-	size_t len = head(all, '$', n);
-
-	if (len + n + 2 <= sizeof(all)) {
-		memcpy(all + len, bytes, n);
-		memcpy(all + len + n, "\r\n", 2);
-		return sks_write(w, all, len + n + 2);
-	}
-	if (sks_write(w, all, len) == -1 || sks_write(w, bytes, n) == -1)
-		return -1;
-	return sks_write(w, "\r\n", 2);
-}
-
-int
-resp_null(struct sks_wfile *w)
-{
-	return sks_write(w, "$-1\r\n", 5);
-}
-
-int
-resp_array(struct sks_wfile *w, size_t n)
-{
-	char line[HEAD_MAX];
-
-	return sks_write(w, line, head(line, '*', n));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * resp.h - the protocol of redis, version 2: commands from an rfile, replies
- * to a wfile.
+ * resp.h - the protocol of redis: commands from an rfile, replies to a wfile.
+ * Which forms of a reply version 3 has is its caller's to know.
  *
  * A command is an array of bulk strings, or a line of words. No length is
  * believed before it is bounded, and memory grows only with bytes that came.
@@ -62,7 +62,7 @@ struct resp_reader {
 
 	/* where reading it stands */
 	size_t at;
-	size_t left;            /* arguments to come */
+	int64_t left;           /* arguments to come */
 	size_t need;            /* bytes the command must have to go on; 0: the end of a line */
 	int begun;              /* its first line was read */
 	char problem[48];
@@ -95,12 +95,28 @@ resp_arg(const struct resp_reader *r, size_t i)
 
 /* Replies. 0, or -1 as sks_write(). */
 
-/* One line: "+text" for a status, "-ERR text" for an error; the line's end is added. */
+/* One line of at most 510 bytes: "+text" for a status, "-ERR text" for an error; its end is added. */
 int resp_line(struct sks_wfile *w, const char *text);
 int resp_number(struct sks_wfile *w, int64_t number);
 int resp_bulk(struct sks_wfile *w, const void *bytes, size_t n);
-int resp_null(struct sks_wfile *w);
-/* The head of an array; n replies follow. */
-int resp_array(struct sks_wfile *w, size_t n);
+/* The head of an aggregate of n elements, "*3" for an array, which follow as replies. */
+int resp_head(struct sks_wfile *w, char type, size_t n);
+
+static inline int
+resp_array(struct sks_wfile *w, size_t n)
+{
+	return resp_head(w, '*', n);
+}
+
+/* Between resp.c and resp_words.c. */
+
+/* One more argument. 0, or -1: ENOSPC, ENOMEM. */
+int resp_add_arg(struct resp_reader *r, size_t start, size_t len);
+
+/*
+ * The words of a line, unquoted, as arguments. Words become shorter only, so they are
+ * put where they stand. 1, or -1: EPROTO for quotes without their end, ENOSPC, ENOMEM.
+ */
+int resp_split(struct resp_reader *r, char *line, size_t n);
 
 #endif

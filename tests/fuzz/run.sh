@@ -68,7 +68,7 @@ fi
 
 target option lib/host/option.c
 # shellcheck disable=SC2046
-target resp handlers/resp.c $(find lib/base lib/fiber lib/loop lib/stream lib/task -name '*.[cS]') -levent_core -pthread -lm
+target resp handlers/resp.c handlers/resp_words.c handlers/number.c $(find lib/base lib/fiber lib/loop lib/stream lib/task -name '*.[cS]') -levent_core -pthread -lm
 end_all
 
 report_end

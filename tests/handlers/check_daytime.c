@@ -63,7 +63,9 @@ expect_zone(const struct acc *acc, const char *zone)
 	peer_expect_eof(fd);
 }
 
-START_TEST(a_change_of_the_zone_is_seen)
+FIXTURE(acc_setup, acc_teardown);
+
+TEST(a_change_of_the_zone_is_seen, EACH_MODE)
 {
 	struct acc acc;
 
@@ -75,9 +77,8 @@ START_TEST(a_change_of_the_zone_is_seen)
 	expect_zone(&acc, "WEST -0500\r\n");
 	close_server(&acc);
 }
-END_TEST
 
-START_TEST(utc_is_the_same_in_each_zone)
+TEST(utc_is_the_same_in_each_zone, EACH_MODE)
 {
 	struct acc acc;
 
@@ -85,18 +86,4 @@ START_TEST(utc_is_the_same_in_each_zone)
 	open_server(&acc, _i, "yes");
 	expect_zone(&acc, "GMT +0000\r\n");
 	close_server(&acc);
-}
-END_TEST
-
-int
-main(void)
-{
-	Suite *suite = suite_create("daytime");
-	TCase *tc = tcase_create("daytime");
-
-	tcase_add_checked_fixture(tc, acc_setup, acc_teardown);
-	tcase_add_loop_test(tc, a_change_of_the_zone_is_seen, 0, ACC_MODES);
-	tcase_add_loop_test(tc, utc_is_the_same_in_each_zone, 0, ACC_MODES);
-	suite_add_tcase(suite, tc);
-	return run_suite(suite);
 }

@@ -72,18 +72,19 @@ static const struct {
 	{ "QUIT\r\nPING\r\n", "+OK\r\n" },
 	{ "SELECT 0\r\nSELECT 1\r\nSELECT x\r\n", "+OK\r\n-ERR DB index is out of range\r\n"
 	    "-ERR value is not an integer or out of range\r\n" },
-	{ "COMMAND\r\nCOMMAND DOCS\r\n", "*0\r\n*0\r\n" },
-	{ "CONFIG GET save\r\nCONFIG GET appendonly\r\nCONFIG GET x\r\nCONFIG SET a b\r\n",
-	    "*2\r\n$4\r\nsave\r\n$0\r\n\r\n*2\r\n$10\r\nappendonly\r\n$2\r\nno\r\n*0\r\n"
-	    "-ERR unknown subcommand 'SET'\r\n" },
-	{ "CLIENT SETNAME me\r\nCLIENT KILL me\r\n",
-	    "+OK\r\n-ERR unknown subcommand 'KILL'\r\n" },
-	{ "HELLO 3\r\nPING\r\n", "-ERR unknown command 'HELLO'\r\n+PONG\r\n" },
 	/* What a client said does not become a reply of its own. */
-	{ "*1\r\n$9\r\na\r\n+OK\r\nb\r\n", "-ERR unknown command 'a  +OK  b'\r\n" },
+	{ "*1\r\n$9\r\na\r\n+OK\r\nb\r\n",
+	    "-ERR unknown command 'a  +OK  b', with args beginning with: \r\n" },
+	{ "*2\r\n$1\r\na\r\n$8\r\n'\r\n+OK\r\n\r\n",
+	    "-ERR unknown command 'a', with args beginning with: ''  +OK  ' \r\n" },
+	{ "GETS a 'b c' ''\r\n",
+	    "-ERR unknown command 'GETS', with args beginning with: 'a' 'b c' '' \r\n" },
+	{ "ge k\r\n", "-ERR unknown command 'ge', with args beginning with: 'k' \r\n" },
 
 	/* nothing is asked */
 	{ "\r\n\n*0\r\n  \r\nPING\r\n", "+PONG\r\n" },
+	{ "*-1\r\nPING\r\n", "+PONG\r\n" },
+	{ "*-9223372036854775808\r\n*-5\r\nPING\r\n", "+PONG\r\n" },
 
 	/* words */
 	{ "ECHO \"\\x41\\n\\\\\\q\\\"\"\r\n", "$5\r\nA\n\\q\"\r\n" },
@@ -97,7 +98,11 @@ static const struct {
 	{ "ECHO \"a\\\r\n", "-ERR Protocol error: unbalanced quotes in request\r\n" },
 
 	/* errors end it: what follows is not run */
-	{ "*-1\r\nPING\r\n", "-ERR Protocol error: invalid multibulk length\r\n" },
+	{ "*-\r\nPING\r\n", "-ERR Protocol error: invalid multibulk length\r\n" },
+	{ "*-0\r\nPING\r\n", "-ERR Protocol error: invalid multibulk length\r\n" },
+	{ "*-9223372036854775809\r\n", "-ERR Protocol error: invalid multibulk length\r\n" },
+	{ "*-1x\r\nPING\r\n", "-ERR Protocol error: invalid multibulk length\r\n" },
+	{ "*01\r\n$4\r\nPING\r\n", "-ERR Protocol error: invalid multibulk length\r\n" },
 	{ "*1048577\r\nPING\r\n", "-ERR Protocol error: invalid multibulk length\r\n" },
 	{ "*x\r\n", "-ERR Protocol error: invalid multibulk length\r\n" },
 	{ "*\r\n", "-ERR Protocol error: invalid multibulk length\r\n" },
@@ -117,7 +122,7 @@ static const struct {
 	{ "*1\r\n$4\r\nPINGxx", "-ERR Protocol error: bulk string without its end\r\n" },
 	{ "*1\r\n$4\r\nPING\rx", "-ERR Protocol error: bulk string without its end\r\n" },
 	{ "*1\r\n$3\r\nPING\r\n", "-ERR Protocol error: bulk string without its end\r\n" },
-	{ "PING\r\n*-1\r\n", "+PONG\r\n-ERR Protocol error: invalid multibulk length\r\n" },
+	{ "PING\r\n*-\r\n", "+PONG\r\n-ERR Protocol error: invalid multibulk length\r\n" },
 
 	/* cut off: there is nobody to answer, and nothing is run */
 	{ "SET k v", "" },
@@ -328,7 +333,7 @@ TEST(info_tells_what_is_there)
 	kv_open(1 << 20, 1 << 20);
 	out = kv_say("SET a 1\r\nSET b 2 EX 10\r\nINFO\r\n", 100, &rc);
 	ck_assert_ptr_nonnull(strstr(out, "\r\nmaxmemory:1048576\r\n"));
-	ck_assert_ptr_nonnull(strstr(out, "\r\ndb0:keys=2,expires=1\r\n"));
+	ck_assert_ptr_nonnull(strstr(out, "\r\ndb0:keys=2,expires=1,avg_ttl=0\r\n"));
 	free(out);
 	kv_now += 10000;
 	kv_expect_reply("GET b\r\nDBSIZE\r\n", 100, "$-1\r\n:1\r\n");

@@ -53,7 +53,7 @@ TEST(clients_share_one_store, EACH_MODE_IN_ONE_MEMORY)
 	peer_puts(a, "QUIT\r\n");
 	peer_expect(a, "+OK\r\n");
 	peer_expect_eof(a);
-	peer_puts(b, "*-1\r\n");
+	peer_puts(b, "*x\r\n");
 	peer_expect(b, "-ERR Protocol error: invalid multibulk length\r\n");
 	peer_expect_eof(b);
 	acc_free(&acc);
@@ -79,6 +79,28 @@ TEST(a_browser_that_posts_is_named_and_closed, EACH_MODE_IN_ONE_MEMORY)
 	peer_puts(fd, "GET planted\r\n");
 	peer_expect(fd, "$-1\r\n");
 	close(fd);
+	acc_free(&acc);
+}
+
+/* Also while it is parked in between. */
+TEST(what_a_client_says_of_itself_stays_its_own, EACH_MODE_IN_ONE_MEMORY)
+{
+	struct acc acc;
+	int a, b;
+
+	open_server(&acc, _i);
+	a = acc_client(&acc);
+	b = acc_client(&acc);
+	peer_puts(a, "HELLO 3 SETNAME anna\r\nGET nothing\r\n");
+	peer_expect(a, "%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n"
+		       "$5\r\nproto\r\n:3\r\n$2\r\nid\r\n:1\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n"
+		       "$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n_\r\n");
+	peer_puts(b, "CLIENT ID\r\nCLIENT GETNAME\r\nGET nothing\r\n");
+	peer_expect(b, ":2\r\n$-1\r\n$-1\r\n");
+	peer_puts(a, "CLIENT GETNAME\r\nCLIENT ID\r\n");
+	peer_expect(a, "$4\r\nanna\r\n:1\r\n");
+	close(a);
+	close(b);
 	acc_free(&acc);
 }
 

@@ -6,6 +6,7 @@
 #include "kv_talk.h"
 
 #include "../../handlers/kv_expiry.h"
+#include "../../handlers/number.h"
 #include "../../handlers/siphash.h"
 
 #include <errno.h>
@@ -45,12 +46,12 @@ TEST(numbers_are_read_strictly)
 	size_t i;
 
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		ck_assert_msg(kv_number(bad[i], strlen(bad[i]), &n) == -1, "'%s'", bad[i]);
-	ck_assert_int_eq(kv_number("0", 1, &n), 0);
+		ck_assert_msg(parse_number(bad[i], strlen(bad[i]), &n) == -1, "'%s'", bad[i]);
+	ck_assert_int_eq(parse_number("0", 1, &n), 0);
 	ck_assert_int_eq(n, 0);
-	ck_assert_int_eq(kv_number("9223372036854775807", 19, &n), 0);
+	ck_assert_int_eq(parse_number("9223372036854775807", 19, &n), 0);
 	ck_assert(n == INT64_MAX);
-	ck_assert_int_eq(kv_number("-9223372036854775808", 20, &n), 0);
+	ck_assert_int_eq(parse_number("-9223372036854775808", 20, &n), 0);
 	ck_assert(n == INT64_MIN);
 }
 

@@ -144,7 +144,9 @@ kv_say_bytes(const char *in, size_t n, size_t step, size_t *out_len, int *rc)
 		.left = n, .step = step };
 	struct sks_rfile r;
 	struct sks_wfile w;
-	struct sks_request req = { .rfile = &r, .wfile = &w, .data = kv, .fd = -1 };
+	struct kv_client client = { 0 };
+	struct sks_request req = { .rfile = &r, .wfile = &w, .data = kv, .state = &client,
+		.fd = -1 };
 	char *out;
 
 	sks_rfile_init(&r, &steps.tr, &times, &times, 8192);

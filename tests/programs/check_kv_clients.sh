@@ -65,7 +65,9 @@ with_cli() {
 	same "redis-cli, $*: GET" "a value" "$(cli GET 'a key')"
 	same "redis-cli, $*: INCR" "3" "$(cli -r 3 INCR n | tail -n 1)"
 	same "redis-cli, $*: KEYS" "a key" "$(cli KEYS 'a*')"
-	same "redis-cli, $*: an error" "ERR unknown command 'LPUSH'" "$(cli LPUSH a b | head -n 1)"
+	same "redis-cli, $*: an error" "ERR unknown command 'LPUSH', with args beginning with: 'a' 'b' " \
+	    "$(cli LPUSH a b | head -n 1)"
+	same "redis-cli, $*: version 3" "" "$(cli -3 GET nothing)"
 	same "redis-cli, $*: a command from standard input" "hi" \
 	    "$(printf 'ECHO hi\n' | $limit redis-cli -p "$port")"
 	same "redis-cli, $*: a large value" "$(head -c 3000000 /dev/zero | tr '\0' x | cksum)" \
