@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * socketserver/resolve.h - names and addresses, by the system's resolver:
- * what nsswitch.conf, /etc/hosts and resolv.conf say counts.
+ * what nsswitch.conf, /etc/hosts and resolv.conf say counts. But localhost, and
+ * each name below it, is the loopback (RFC 6761), and nobody is asked for it.
  *
  * Python: socket.getaddrinfo(), getnameinfo(), gethostbyname(), getfqdn().
  *

@@ -15,6 +15,7 @@
  */
 #include "base/addr.h"
 
+#include "base/lookup.h"
 #include "base/sys.h"
 #include "base/util.h"
 
@@ -306,7 +307,7 @@ look_up(const struct sks_endpoint *ep, const char *host, const char *port, int p
 	hints.ai_socktype = ep->scheme->type;
 	hints.ai_flags = passive ? AI_PASSIVE : 0;
 	errno = 0;
-	code = sks_sys_getaddrinfo(host, port, &hints, &list);
+	code = sks_lookup(host, port, &hints, &list);
 	if (code == 0)
 		return list;
 	fail(code, why);

@@ -14,6 +14,7 @@
  */
 #include "base/addr.h"
 #include "base/clock.h"
+#include "base/lookup.h"
 #include "loop/helpers.h"
 #include "stream/stream.h"
 #include "loop/wait.h"
@@ -55,7 +56,7 @@ struct lookup {
 static void
 ask_addresses(struct lookup *l)
 {
-	l->code = sks_sys_getaddrinfo(l->host, l->service, &l->hints, &l->list);
+	l->code = sks_lookup(l->host, l->service, &l->hints, &l->list);
 }
 
 static void
@@ -114,12 +115,14 @@ ask_names_of(struct lookup *l, const struct addrinfo *ai)
 	sks_sys_free(buf);
 }
 
-/* A name that leads nowhere is its own full name. */
+/* A name that leads nowhere, or to this machine alone, is its own full name. */
 static void
 ask_full_name(struct lookup *l)
 {
 	snprintf(l->name, sizeof(l->name), "%s", l->host);
-	l->code = sks_sys_getaddrinfo(l->host, NULL, &l->hints, &l->list);
+	if (sks_is_localhost(l->host))
+		return;
+	l->code = sks_lookup(l->host, NULL, &l->hints, &l->list);
 	if (l->code == 0 && (l->list->ai_family == AF_INET || l->list->ai_family == AF_INET6))
 		ask_names_of(l, l->list);
 	if (l->code != EAI_MEMORY && l->code != EAI_SYSTEM)
@@ -313,6 +316,14 @@ copy_text(char *buf, size_t size, const char *text)
 	return -1;
 }
 
+/* What needs no look-up, as localhost: neither its addresses nor its canonical name. */
+static int
+is_direct(const char *host, const struct addrinfo *hints)
+{
+	return host != NULL && !(hints->ai_flags & (AI_CANONNAME | AI_NUMERICHOST)) &&
+	    sks_is_localhost(host);
+}
+
 /*
  * The resolver itself knows best what is numeric, and asks nobody then.
  * EAI_NONAME: it is not.
@@ -323,9 +334,9 @@ ask_numeric(const char *host, const char *service, const struct addrinfo *hints,
 {
 	struct addrinfo numeric = *hints;
 
-	numeric.ai_flags |= AI_NUMERICHOST | AI_NUMERICSERV;
+	numeric.ai_flags |= is_direct(host, hints) ? AI_NUMERICSERV : AI_NUMERICHOST | AI_NUMERICSERV;
 	errno = 0;
-	return sks_sys_getaddrinfo(host, service, &numeric, list);
+	return sks_lookup(host, service, &numeric, list);
 }
 
 static int

@@ -32,6 +32,7 @@ TEST_ON_BOTH(numeric_ones_need_no_thread)
 	} hosts[] = {
 		{ "127.0.0.1", "80", AF_INET }, { "::1", "80", AF_INET6 }, { NULL, "80", AF_UNSPEC },
 		{ "10.0.0.1", NULL, AF_INET }, { "fe80::1%1", "80", AF_INET6 },
+		{ "localhost", "80", AF_UNSPEC }, { "www.LocalHost.", NULL, AF_UNSPEC },
 	};
 	unsigned long threads = sks_fault_calls("pthread_create");
 	char host[64], service[32];
@@ -80,13 +81,13 @@ get_errors(void *arg)
 		sks_fault_clear();
 		ck_assert_int_eq(sks_fault(errors[i].rule), 0);
 		errno = 0;
-		ck_assert_int_eq(sks_getaddrinfo("localhost", "80", NULL, &list, PATIENT), -1);
+		ck_assert_int_eq(sks_getaddrinfo("localhost", "http", NULL, &list, PATIENT), -1);
 		ck_assert_ptr_null(list);
 		ck_assert_msg(errno == errors[i].error, "%s: %s", errors[i].rule, strerror(errno));
 		ck_assert_int_eq(sks_gai_error(), errors[i].code);
 	}
 	sks_fault_clear();
-	ck_assert_int_eq(sks_getaddrinfo("localhost", "80", NULL, &list, PATIENT), 0);
+	ck_assert_int_eq(sks_getaddrinfo("localhost", "http", NULL, &list, PATIENT), 0);
 	ck_assert_int_eq(sks_gai_error(), 0);
 	freeaddrinfo(list);
 }
@@ -103,7 +104,7 @@ TEST_ON_BOTH(without_means_it_is_an_error)
 
 	ck_assert_int_eq(sks_fault("pthread_create:EAGAIN:1"), 0);
 	errno = 0;
-	ck_assert_int_eq(sks_getaddrinfo("localhost", "80", NULL, &list, PATIENT), -1);
+	ck_assert_int_eq(sks_getaddrinfo("localhost", "http", NULL, &list, PATIENT), -1);
 	ck_assert_int_eq(errno, EAGAIN);
 	ck_assert_int_eq(sks_gai_error(), 0);
 	ck_assert_int_eq(sks_fault("gethostbyaddr_r:ENOMEM:1"), 0);
@@ -112,10 +113,10 @@ TEST_ON_BOTH(without_means_it_is_an_error)
 	if (sks_task_current()->fiber == NULL) {
 		ck_assert_int_eq(sks_fault("eventfd:EMFILE:1"), 0);
 		errno = 0;
-		ck_assert_int_eq(sks_getaddrinfo("localhost", "80", NULL, &list, PATIENT), -1);
+		ck_assert_int_eq(sks_getaddrinfo("localhost", "http", NULL, &list, PATIENT), -1);
 		ck_assert_int_eq(errno, EMFILE);
 	}
-	ck_assert_int_eq(sks_getaddrinfo("localhost", "80", NULL, &list, PATIENT), 0);
+	ck_assert_int_eq(sks_getaddrinfo("localhost", "http", NULL, &list, PATIENT), 0);
 	freeaddrinfo(list);
 }
 
@@ -179,6 +180,47 @@ TEST_ON_BOTH(names_are_found)
 	ck_assert_int_eq(sks_getaddrinfo("good.example.org", "no-such-service", &stream, &list,
 			     PATIENT), -1);
 	ck_assert_int_eq(errno, ENOENT);
+}
+
+/* No file has it, and the name server is not asked (RFC 6761). */
+TEST_ON_BOTH(localhost_is_the_loopback)
+{
+	static const char *const hosts[] = { "localhost", "LOCALHOST", "localhost.",
+		"good.localhost", "good.localhost." };
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE };
+	struct addrinfo *list, *ai;
+	int has4, has6;
+	char text[64];
+	size_t i;
+
+	for (i = 0; i < SKS_ARRAY_LEN(hosts); i++) {
+		ck_assert_int_eq(sks_getaddrinfo(hosts[i], i % 2 == 0 ? "443" : "https", &hints,
+				     &list, PATIENT), 0);
+		for (has4 = has6 = 0, ai = list; ai != NULL; ai = ai->ai_next) {
+			sks_address_format(ai->ai_addr, ai->ai_addrlen, text, sizeof(text));
+			has4 += strcmp(text, "127.0.0.1:443") == 0;
+			has6 += strcmp(text, "[::1]:443") == 0;
+		}
+		ck_assert_int_eq(has4, 1);
+		ck_assert_int_eq(has6, 1);
+		freeaddrinfo(list);
+		ck_assert_int_eq(sks_gethostbyname(hosts[i], text, sizeof(text), PATIENT), 0);
+		ck_assert_str_eq(text, "127.0.0.1");
+		ck_assert_int_eq(sks_getfqdn(hosts[i], text, sizeof(text), PATIENT), 0);
+		ck_assert_str_eq(text, hosts[i]);
+	}
+	ck_assert_int_eq(atomic_load(&dns.asked), 0);
+}
+
+/* Others are names as before. */
+TEST_ON_BOTH(what_only_looks_like_localhost_is_asked_for)
+{
+	char text[64];
+
+	ck_assert_int_eq(sks_gethostbyname("good.localhost.example.org", text, sizeof(text), PATIENT), 0);
+	ck_assert_str_eq(text, "10.1.2.3");
+	ck_assert_int_eq(sks_gethostbyname("good.notlocalhost", text, sizeof(text), PATIENT), 0);
+	ck_assert_str_eq(text, "10.1.2.3");
 }
 
 /*

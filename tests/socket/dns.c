@@ -148,7 +148,7 @@ enter_place(const char *address, const char *options)
 		return -1;
 	if (put_file("/etc/resolv.conf", text) == -1 ||
 	    put_file("/etc/nsswitch.conf", "hosts: files dns\nservices: files\n") == -1 ||
-	    put_file("/etc/hosts", "127.0.0.1 localhost\n127.9.9.9 short short.example.org\n") == -1)
+	    put_file("/etc/hosts", "127.9.9.9 short short.example.org\n") == -1)
 		return -1;
 	return 0;
 }
