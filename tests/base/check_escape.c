@@ -78,7 +78,7 @@ TEST(what_was_escaped_is_printable)
 {
 	unsigned int c;
 
-	for (c = 0x80; c < 0x110000; c++) {
+	for (c = 0x80; c < 0x110000; c += is_slow() ? 17 : 1) {
 		char text[4], once[20], twice[20];
 		size_t n;
 
@@ -98,6 +98,7 @@ TEST(what_was_escaped_is_printable)
 		text[n - 1] = (char)(0x80 | (c & 0x3f));
 		n = sks_escape(text, n, once, sizeof(once));
 		sks_escape(once, n, twice, sizeof(twice));
-		ck_assert_str_eq(once, twice);
+		if (strcmp(once, twice) != 0)
+			ck_abort_msg("%s becomes %s", once, twice);
 	}
 }

@@ -426,7 +426,7 @@ TEST(a_childs_leak_is_its_own)
 	start_host(&host, ACC_PROCESSES, NULL);
 	have_few_descriptors(&host);
 	good = new_client(&host);
-	before = descriptors_of(host.pid);
+	before = descriptors_of(host.pid); /* its child may answer before the host closes its own */
 	for (i = 0; i < 3; i++) {
 		bad = new_client(&host);
 		while (leaks(bad))
@@ -435,7 +435,7 @@ TEST(a_childs_leak_is_its_own)
 	}
 	ck_assert_int_gt(n, 3 * 10);
 	others_go_on(&host, good);
-	ck_eventually(descriptors_of(host.pid) == before);
+	ck_eventually(descriptors_of(host.pid) <= before);
 	close(good);
 	stop_host(&host);
 	ck_ended_with(&host, 0);

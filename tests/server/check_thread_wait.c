@@ -162,7 +162,7 @@ TEST(a_call_that_has_to_be_tried_again_is, TIMES(4 * 2))
 }
 
 /* The drain is over at once, so that waits are cancelled. */
-static const struct sks_options impatient = { .drain_ms = 1 };
+static const struct sks_options impatient = { .drain_ms = 1, .linger_ms = 1 };
 
 /* Every read says so, not only the one that waited. */
 static int

@@ -191,7 +191,7 @@ lock_across_a_wait(struct sks_request *req)
 		sks_deadline(req, 1);
 	who = atoi(line + (line[0] == 't'));
 	atomic_fetch_add(&seen->handles, 1);
-	sks_puts(req->wfile, "asks\n");
+	sks_printf(req->wfile, "asks %d\n", (int)gettid());
 	if (sks_mutex_lock(mutex) == -1) {
 		int error = errno;
 
@@ -211,6 +211,19 @@ lock_across_a_wait(struct sks_request *req)
 
 static const struct sks_handler locking = { .name = "locking", .handle = lock_across_a_wait };
 
+/* It asks for the lock, or is just about to. Returns the thread that its handler runs on. */
+static int
+asks(int fd)
+{
+	char line[32] = "";
+	size_t n = 0;
+
+	while (n < sizeof(line) - 1 && (n == 0 || line[n - 1] != '\n'))
+		ck_assert_int_eq(peer_recv(fd, line + n++, 1), 1);
+	ck_assert_int_eq(strncmp(line, "asks ", 5), 0);
+	return atoi(line + 5);
+}
+
 /* A client that has asked for the lock, or is just about to. */
 static int
 ask(struct acc *acc, int who)
@@ -220,20 +233,37 @@ ask(struct acc *acc, int who)
 
 	snprintf(text, sizeof(text), "%d\n", who);
 	peer_puts(fd, text);
-	peer_expect(fd, "asks\n");
 	return fd;
 }
 
 /*
- * Handlers and threads by turns. A thread is known to wait by its poll, a
- * fiber by the next one's question on the same loop. A mutex lies in one memory: each process would
- * have its own.
+ * A client whose handler waits for the lock. That it waits is known when another one on the same
+ * loop, with a deadline, has had its turn: the first has said that it asks just before it did.
+ */
+static int
+ask_and_wait(struct acc *acc, int who)
+{
+	int fd = ask(acc, who), loop = asks(fd), last, other;
+
+	do {
+		last = acc_client(acc);
+		peer_puts(last, "t99\n");
+		other = asks(last);
+		peer_expect(last, strerror(ETIMEDOUT));
+		close(last);
+	} while (other != loop);
+	return fd;
+}
+
+/*
+ * Handlers and threads by turns. A thread is known to wait by its poll. A mutex lies in one memory:
+ * each process would have its own.
  */
 TEST(handlers_and_threads_get_it_in_the_order_of_asking, EACH_MODE_IN_ONE_MEMORY)
 {
 	pthread_t threads[3];
 	struct acc acc;
-	int fd[3], last, i;
+	int fd[3], i;
 
 	acc_tcp(&acc, _i, &locking, NULL);
 	if (acc.mode->mode != SKS_FIBERS) { /* one at a time: no second one can ask */
@@ -243,12 +273,7 @@ TEST(handlers_and_threads_get_it_in_the_order_of_asking, EACH_MODE_IN_ONE_MEMORY
 	acc_start(&acc);
 	ck_assert_int_eq(sks_mutex_lock(mutex), 0);
 	for (i = 0; i < 3; i++) {
-		fd[i] = ask(&acc, 2 * i);
-		last = acc_client(&acc); /* answered means that the loop went on */
-		peer_puts(last, "t99\n");
-		peer_expect(last, "asks\n");
-		peer_expect(last, strerror(ETIMEDOUT));
-		close(last);
+		fd[i] = ask_and_wait(&acc, 2 * i);
 		threads[i] = start_waiting(2 * i + 1);
 	}
 	ck_assert_int_eq(norder, 0);
@@ -277,7 +302,8 @@ TEST(held_across_waits_by_many_handlers, EACH_STREAM_IN_ONE_MEMORY)
 		peer_puts(fd[i], "1\n");
 	}
 	for (i = 0; i < 20; i++) {
-		peer_expect(fd[i], "asks\nhas it\n");
+		asks(fd[i]);
+		peer_expect(fd[i], "has it\n");
 		peer_expect_eof(fd[i]);
 	}
 	ck_assert_int_eq(norder, 20);
@@ -296,12 +322,13 @@ TEST(wait_for_it_ends_by_deadline_or_cancellation, EACH_MODE_IN_ONE_MEMORY)
 	ck_assert_int_eq(sks_mutex_lock(mutex), 0);
 	fd = acc_client(&acc);
 	peer_puts(fd, "t1\n");
-	peer_expect(fd, "asks\n");
+	asks(fd);
 	peer_expect(fd, strerror(ETIMEDOUT));
 	close(fd);
 	ck_eventually(atomic_load(&seen->errors) == 1);
 	ck_assert_int_eq(seen->last_error, ETIMEDOUT);
 	fd = ask(&acc, 1);
+	asks(fd);
 	sks_server_shutdown(acc.server);
 	peer_expect(fd, strerror(ECANCELED));
 	close(fd);
@@ -388,7 +415,7 @@ TEST(grant_on_its_way_when_the_server_is_freed, EACH_MODE_IN_ONE_MEMORY)
 	peer_puts(fd, "1\n");
 	while (peer_is_silent(fd))
 		event_base_loop(options.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
-	peer_expect(fd, "asks\n");
+	asks(fd);
 	sem_post(&sems[1]);
 	pthread_join(thread, NULL); /* the handler has the lock, and does not know it yet */
 	acc_free(&acc);
