@@ -64,6 +64,7 @@ back_off(struct sks_listener *l, int error)
 	sks_log_limited(&l->log, 1, "%s: %s; trying again soon",
 	    l->type == SOCK_STREAM ? "accept" : "receive", strerror(error));
 	stop(l);
+	sks_admission_wait(l->admission); /* an end may free what has run out */
 	l->backoff_ms = ms > BACKOFF_MOST_MS ? BACKOFF_MOST_MS : ms;
 	if (sks_loop_add(&l->retry, l->backoff_ms) == 0)
 		return;

@@ -27,7 +27,7 @@ find_room(const struct sks_admission *a, struct sks_worker *own, int needs_task)
 {
 	struct sks_worker *worker = own != NULL ? own : least_loaded(a);
 
-	if (atomic_load(&a->service->shared->places) >= a->service->options.max_connections ||
+	if (a->quota == 0 || atomic_load(&a->service->shared->places) >= a->service->options.max_connections ||
 	    (needs_task && sks_executor_is_full(worker->executor)))
 		return NULL;
 	return worker;
@@ -38,12 +38,12 @@ sks_admission_find_worker(struct sks_admission *a, struct sks_worker *own, int n
 {
 	struct sks_worker *worker;
 
-	if (!a->is_open || a->quota == 0)
+	if (!a->is_open)
 		return NULL;
 	worker = find_room(a, own, needs_task);
 	if (worker == NULL) {
 		/* The last request may have ended before is_waiting was set: look again. */
-		atomic_store(&a->is_waiting, 1);
+		sks_admission_wait(a);
 		worker = find_room(a, own, needs_task);
 	}
 	return worker;
@@ -83,10 +83,16 @@ sks_admission_unclaim(struct sks_admission *a, struct sks_worker *worker)
 	give_back_place(a, worker);
 }
 
+void
+sks_admission_wait(struct sks_admission *a)
+{
+	atomic_store(&a->is_waiting, 1);
+}
+
 int
 sks_admission_stop_waiting(struct sks_admission *a)
 {
-	return atomic_exchange(&a->is_waiting, 0);
+	return atomic_load(&a->is_waiting) && atomic_exchange(&a->is_waiting, 0);
 }
 
 void

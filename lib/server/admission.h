@@ -26,8 +26,8 @@ struct sks_admission {
 
 /*
  * Returns the worker for the next request: own, or where own is NULL the one with
- * the fewest requests. NULL: the listener has to pause. Then is_waiting is set,
- * unless the server takes nothing at all. needs_task: the request runs at once, so
+ * the fewest requests. NULL: the listener has to pause, and the next end of a request
+ * wakes it, unless the server takes nothing at all. needs_task: the request runs at once, so
  * a worker whose executor is full is no choice: the kernel's queue holds it.
  */
 struct sks_worker *sks_admission_find_worker(struct sks_admission *admission,
@@ -42,7 +42,10 @@ int sks_admission_claim(struct sks_admission *admission, struct sks_worker *work
 /* Gives back what was claimed: no request came, or none that is served. */
 void sks_admission_unclaim(struct sks_admission *admission, struct sks_worker *worker);
 
-/* 1 when a listener has paused; it is the caller's to wake it, and nobody else's. */
+/* A listener pauses: the next end of a request wakes it. */
+void sks_admission_wait(struct sks_admission *admission);
+
+/* 1 when a listener has paused: the caller has to wake it, and nobody else will. */
 int sks_admission_stop_waiting(struct sks_admission *admission);
 
 /* A listener has failed for good: with the last one the server stops. */

@@ -76,9 +76,9 @@ on_drain(struct sks_watch *watch, enum sks_watch_event event)
 static void
 drain(struct sks_connection *c)
 {
-	int64_t deadline = sks_clock_after(c->call.service->options.linger_ms);
-
 	if (c->wire == SKS_WIRE_OPEN) {
+		int64_t deadline = sks_clock_after(c->call.service->options.linger_ms);
+
 		sks_connection_set_state(c, SKS_CONNECTION_DRAINING);
 		c->transport.ops->shutdown(&c->transport);
 		if (sks_watch_expect(&c->watch, on_drain, deadline) == 0)

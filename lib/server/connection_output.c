@@ -72,6 +72,8 @@ sks_connection_need_outbox(struct sks_connection *c)
 int
 sks_connection_leave_output(struct sks_connection *c, struct sks_wfile *w)
 {
+	if (c->outbox == NULL && sks_buf_length(&w->buf) == 0 && w->error == 0)
+		return 0; /* it was flushed before the last wait, as mostly */
 	if (sks_wfile_try_flush(w) == -1)
 		return -1;
 	if (sks_buf_length(&w->buf) == 0)

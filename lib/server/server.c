@@ -233,13 +233,13 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 }
 
 /*
- * Does a pause of accepting wait for an end, or a drain for the last one? A
- * drain may begin between the two looks, but then it finds this end itself.
+ * Does a listener wait for an end, or the server for the last one? A drain may begin
+ * between two of these looks, but then it finds this end itself.
  */
 static int
 is_awaited(struct sks_server *server)
 {
-	return atomic_load(&server->service.shared->draining) ||
+	return atomic_load(&server->service.shared->draining) || server->admission.quota == 0 ||
 	    sks_admission_stop_waiting(&server->admission);
 }
 
@@ -248,30 +248,28 @@ is_awaited(struct sks_server *server)
  * any worker, also of the first for another: that of one refused on arrival.
  */
 static void
-tell(struct sks_worker *worker)
+on_released(struct sks_worker *worker)
 {
 	struct sks_server *server = worker->owner;
-	const struct sks_options *o = &server->service.options;
+	struct sks_worker *first = sks_server_first(server);
 	int here = sks_loop_is_here(worker->loop);
 
-	/* Where only the first accepts only the others have to tell. */
-	if (o->workers > 1 && (worker != sks_server_first(server) || o->reuse_port) &&
-	    (is_awaited(server) || server->admission.quota == 0)) {
-		if (o->reuse_port)
-			sks_server_wake_others(server, here ? worker : NULL);
-		else
-			sks_loop_wake(sks_server_first(server)->loop);
-	}
+	if (!is_awaited(server))
+		return;
+	if (server->service.options.reuse_port)
+		sks_server_wake_others(server, here ? worker : NULL);
+	else if (worker != first)
+		sks_loop_wake(first->loop);
 	if (here && server->state == SKS_SERVING)
 		sks_accept_restart(worker);
-	if (worker == sks_server_first(server))
+	if (worker == first)
 		check_empty(server);
 }
 
 static void
 on_room(void *arg)
 {
-	tell(arg);
+	on_released(arg);
 }
 
 /* -- a run -- */
@@ -461,7 +459,7 @@ init_workers(struct sks_server *server)
 		if (sks_worker_init(worker, &server->service, i == 0 ? o->base : NULL) == -1)
 			return -1;
 		worker->owner = server;
-		worker->released = tell;
+		worker->released = on_released;
 		worker->woken = i == 0 ? on_woken : on_other_woken;
 		worker->executor->on_room = on_room;
 		worker->executor->in_child = in_child;
