@@ -23,13 +23,14 @@ new_connection(struct sks_worker *worker, int fd, const struct sockaddr *peer, s
 {
 	struct sks_service *service = worker->service;
 	size_t state_at = state_offset(service, len);
-	size_t size = state_at + service->handler.state_size;
-	struct sks_connection *c = sks_sys_malloc(size); /* calloc(3) has no cache for a thread */
+	/* Not by calloc(3), for which glibc has no cache. */
+	struct sks_connection *c = sks_sys_malloc(state_at + service->handler.state_size);
 	struct sks_request *req;
 
 	if (c == NULL)
 		return NULL;
-	memset(c, 0, size);
+	memset(c, 0, sizeof(*c));
+	memset((char *)c + state_at, 0, service->handler.state_size);
 	c->worker = worker;
 	c->transport.ops = &sks_plain_transport;
 	c->transport.traffic = &service->shared->traffic;
