@@ -41,7 +41,7 @@ struct sks_task {
 	struct sks_fiber *fiber;   /* NULL: this task is a thread */
 	struct sks_loop *loop;     /* which resumes the fiber; NULL on a thread */
 	struct sks_list dirty;     /* wfiles with unsent bytes, which are sent before each wait */
-	int64_t deadline;          /* of all its waits, in ms of the monotonic clock; INT64_MAX: none */
+	int64_t deadline;          /* of all its waits, as of sks_clock_ms(); INT64_MAX: none */
 	struct sks_cancel *cancel; /* of a thread: ends its waits; NULL: nothing does */
 	atomic_int cancelled;      /* each wait fails with ECANCELED */
 	int parked;                /* a fiber that is in a wait, which nothing has ended yet */

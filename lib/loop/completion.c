@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * A fiber is parked, and its loop wakes it. A thread polls an eventfd of its own.
+ */
 #include "loop/completion.h"
 
 #include "base/clock.h"
@@ -12,106 +15,106 @@
 #include <socketserver/fiber.h>
 
 int
-sks_completion_init(struct sks_completion *w)
+sks_completion_init(struct sks_completion *c)
 {
-	*w = (struct sks_completion){ .task = sks_task_current(), .fd = -1 };
-	sks_list_init(&w->link);
-	if (w->task->fiber != NULL)
+	*c = (struct sks_completion){ .task = sks_task_current(), .fd = -1 };
+	sks_list_init(&c->link);
+	if (c->task->fiber != NULL)
 		return 0;
-	w->fd = sks_sys_eventfd(0, EFD_CLOEXEC);
-	return w->fd == -1 ? -1 : 0;
+	c->fd = sks_sys_eventfd(0, EFD_CLOEXEC);
+	return c->fd == -1 ? -1 : 0;
 }
 
 void
-sks_completion_end(struct sks_completion *w)
+sks_completion_end(struct sks_completion *c)
 {
 	int error = errno;
 
-	if (w->fd != -1)
-		close(w->fd);
+	if (c->fd != -1)
+		close(c->fd);
 	errno = error;
 }
 
-/* The teller has written, and is about to look at the completion for the last time. */
+/* sks_complete() has written, and is about to touch the completion for the last time. */
 static void
-await_last_look(struct sks_completion *w)
+await_last_touch(struct sks_completion *c)
 {
-	while (!atomic_load(&w->completed))
+	while (!atomic_load(&c->completed))
 		sched_yield();
-	sks_tell_acquire(w);
+	sks_tell_acquire(c);
 }
 
 int
-sks_completion_wait(struct sks_completion *w, int64_t deadline)
+sks_completion_wait(struct sks_completion *c, int64_t deadline)
 {
-	if (w->fd == -1)
+	if (c->fd == -1)
 		return sks_wait_park(deadline);
-	if (sks_wait_events(w->fd, SKS_READ, deadline) == -1)
+	if (sks_wait_events(c->fd, SKS_READ, deadline) == -1)
 		return -1;
-	await_last_look(w);
+	await_last_touch(c);
 	return 0;
 }
 
 static void
-hold_thread(struct sks_completion *w)
+wait_on_thread(struct sks_completion *c)
 {
-	struct pollfd p = { .fd = w->fd, .events = POLLIN };
+	struct pollfd p = { .fd = c->fd, .events = POLLIN };
 
 	while (sks_sys_poll(&p, 1, -1) == -1 && errno == EINTR)
 		;
-	await_last_look(w);
+	await_last_touch(c);
 }
 
 static void
-hold_fiber(struct sks_completion *w)
+wait_on_fiber(struct sks_completion *c)
 {
-	struct sks_loop *loop = w->task->loop;
+	struct sks_loop *loop = c->task->loop;
 
-	w->held = 1;
-	loop->held++;
+	c->certain = 1;
+	loop->certain_waits++;
 	sks_fiber_suspend();
-	loop->held--;
+	loop->certain_waits--;
 }
 
 void
-sks_completion_wait_certain(struct sks_completion *w)
+sks_completion_wait_certain(struct sks_completion *c)
 {
 	int error = errno;
 
-	if (w->fd != -1)
-		hold_thread(w);
-	else if (!atomic_load(&w->completed))
-		hold_fiber(w);
+	if (c->fd != -1)
+		wait_on_thread(c);
+	else if (!atomic_load(&c->completed))
+		wait_on_fiber(c);
 	errno = error;
 }
 
 static void
-tell_fiber(struct sks_message *message)
+complete_fiber(struct sks_message *message)
 {
-	struct sks_completion *w = sks_container_of(message, struct sks_completion, message);
-	struct sks_task *task = w->task;
+	struct sks_completion *c = sks_container_of(message, struct sks_completion, message);
+	struct sks_task *task = c->task;
 
-	atomic_store(&w->completed, 1);
-	if (w->held)
+	atomic_store(&c->completed, 1);
+	if (c->certain)
 		sks_loop_ready(task->loop, task);
 	else
 		sks_wait_wake(task, 0);
 }
 
 void
-sks_complete(struct sks_completion *w)
+sks_complete(struct sks_completion *c)
 {
 	static const uint64_t one = 1;
 
-	if (w->fd != -1) {
-		(void)!write(w->fd, &one, sizeof(one));
-		sks_tell_release(w);
-		atomic_store(&w->completed, 1);
+	if (c->fd != -1) {
+		(void)!write(c->fd, &one, sizeof(one));
+		sks_tell_release(c);
+		atomic_store(&c->completed, 1);
 		return;
 	}
-	w->message.run = tell_fiber;
-	if (sks_loop_is_here(w->task->loop))
-		tell_fiber(&w->message);
+	c->message.run = complete_fiber;
+	if (sks_loop_is_here(c->task->loop))
+		complete_fiber(&c->message);
 	else
-		sks_loop_post(w->task->loop, &w->message);
+		sks_loop_post(c->task->loop, &c->message);
 }

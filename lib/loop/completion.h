@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * completion.h - a wait for word from another task: of the same loop, of another
- * one, or a thread.
+ * completion.h - one task waits until another one completes something: a task of the
+ * same loop, of another loop, or a thread.
  *
- * Locks, channels, children and helper threads all need the same: a task says
- * that it waits, somebody else decides that it need not any more, and tells
- * it. A fiber of another loop is told by a message, a thread by an eventfd
- * that it polls beside the one that cancels it (a condition variable could
- * not be waited for together with that).
+ * Locks, channels, children and helper threads all need the same. A task says that it
+ * waits; another one decides that it need not wait any more, and wakes it: a fiber of
+ * another loop by a message, a thread by an eventfd that it polls beside the one that
+ * cancels it (it could not wait for a condition variable together with that).
  *
- * The completion lies in memory of who waits, on its stack as a rule, and the
- * word may be on its way when the wait ends for another reason. So whoever
- * tells first marks the completion as claimed, under a lock of its own that the
- * task looks under when its wait failed; a claimed one then holds until the
- * word has arrived, and nobody holds a pointer to it any more.
+ * A completion lies on the stack of the task that waits. The wake-up may be on its way
+ * when the wait ends for another reason, and then the stack must not go. So the task
+ * that completes it marks it as claimed before, under its own lock. The task that waits
+ * looks under the same lock when its wait has failed: a claimed completion has to be
+ * waited for until the wake-up has arrived (sks_completion_wait_certain()).
  */
 #ifndef SKS_LOOP_COMPLETION_H
 #define SKS_LOOP_COMPLETION_H
@@ -23,25 +22,27 @@
 
 struct sks_completion {
 	struct sks_message message;
-	struct sks_list link; /* among those who wait, under the owner's lock */
-	struct sks_task *task;
-	int claimed;           /* it will be told; under the owner's lock */
-	int held;             /* a fiber that nothing but the word ends */
-	atomic_int completed; /* the word has arrived */
-	int fd;               /* a thread: the eventfd it polls; else -1 */
+	struct sks_list link;  /* among those that wait for the same; under the owner's lock */
+	struct sks_task *task; /* which waits */
+	int claimed;           /* it will be completed; under the owner's lock */
+	int certain;           /* the fiber's wait ends by nothing else */
+	atomic_int completed;  /* the wake-up has arrived */
+	int fd;                /* a thread: the eventfd that it polls; a fiber: -1 */
 };
 
-/* For the current task, once it has flushed. 0, or -1: EMFILE, ENFILE, ENOMEM (on a thread). */
-int sks_completion_init(struct sks_completion *w);
-void sks_completion_end(struct sks_completion *w);
+/* For the current task, which has flushed. 0, or -1 on a thread: EMFILE, ENFILE, ENOMEM. */
+int sks_completion_init(struct sks_completion *completion);
 
-/* Until told (0), or -1 as every wait: ECANCELED, ETIMEDOUT, ENOMEM. */
-int sks_completion_wait(struct sks_completion *w, int64_t deadline);
+/* The same task: no wake-up is on its way any more. Keeps errno. */
+void sks_completion_end(struct sks_completion *completion);
 
-/* Until told, whatever happens meanwhile. Keeps errno. */
-void sks_completion_wait_certain(struct sks_completion *w);
+/* Waits until it is completed (0), or -1 as every wait: ECANCELED, ETIMEDOUT, ENOMEM. */
+int sks_completion_wait(struct sks_completion *completion, int64_t deadline);
 
-/* From any thread, once for each completion. It may be gone after this. */
-void sks_complete(struct sks_completion *w);
+/* Waits until it is completed, whatever happens meanwhile. Keeps errno. */
+void sks_completion_wait_certain(struct sks_completion *completion);
+
+/* From any thread, once: wakes the task that waits. The completion may be gone after this. */
+void sks_complete(struct sks_completion *completion);
 
 #endif

@@ -2,13 +2,13 @@
 /*
  * An event loop, its fibers and its inbox.
  *
- * Fibers are resumed straight from event callbacks, so a wake-up is one switch
- * and no queue. What a fiber leaves to be done on the loop's own stack (its
- * connection ended, another fiber may start) is a job, run as soon as it has
- * switched away. What must let other events go first (a yield) is a ready
- * task: resumed at the next turn, after a poll. The turn is a timer of zero:
- * event_active(3) would be served before the next poll, and a fiber that
- * yields without end would then keep the loop from its sockets.
+ * Fibers are resumed straight from event callbacks, so a wake-up is one switch and no
+ * queue. What a fiber leaves to be done on the loop's own stack (its connection has
+ * ended, another fiber may start) is a job, and runs as soon as the fiber has switched
+ * away. A fiber that lets other events go first (a yield) becomes ready: it is resumed
+ * at the next turn, after a poll. The turn is a timer of zero. event_active(3) would be
+ * served before the next poll, and a fiber that yields without end would then keep the
+ * loop from its sockets.
  */
 #include "loop/loop.h"
 
@@ -32,7 +32,7 @@
 #define INPUT_MANY 4
 
 void
-sks_loop_take_inbox(struct sks_loop *loop)
+sks_loop_run_inbox(struct sks_loop *loop)
 {
 	struct sks_message *newest, *oldest = NULL;
 
@@ -57,15 +57,15 @@ sks_loop_take_inbox(struct sks_loop *loop)
 }
 
 void
-sks_loop_read_inbox(struct sks_loop *loop)
+sks_loop_wait_inbox(struct sks_loop *loop)
 {
 	struct pollfd p = { .fd = loop->wake_fd, .events = POLLIN };
 	uint64_t count;
 
 	(void)sks_sys_poll(&p, 1, -1);
 	(void)!sks_sys_read(loop->wake_fd, &count, sizeof(count));
-	sks_loop_take_inbox(loop);
-	sks_loop_settle(loop);
+	sks_loop_run_inbox(loop);
+	sks_loop_run_ready(loop);
 }
 
 static void
@@ -77,8 +77,8 @@ on_wake(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	while (sks_sys_read(fd, &count, sizeof(count)) == -1 && errno == EINTR)
 		;
-	sks_loop_take_inbox(loop);
-	sks_loop_settle(loop);
+	sks_loop_run_inbox(loop);
+	sks_loop_run_ready(loop);
 	if (loop->on_wake != NULL)
 		loop->on_wake(loop->on_wake_arg);
 }
@@ -99,9 +99,9 @@ run_jobs(struct sks_loop *loop)
 	loop->running_jobs = 0;
 }
 
-/* Each task that is ready now, once: who yields again waits for the next turn. */
+/* A task that becomes ready meanwhile, by another yield, waits for the next turn. */
 void
-sks_loop_settle(struct sks_loop *loop)
+sks_loop_run_ready(struct sks_loop *loop)
 {
 	struct sks_list now;
 	struct sks_list *link;
@@ -114,9 +114,9 @@ sks_loop_settle(struct sks_loop *loop)
 }
 
 int
-sks_loop_is_settled(const struct sks_loop *loop)
+sks_loop_has_ready(const struct sks_loop *loop)
 {
-	return sks_list_empty(&loop->ready) && sks_list_empty(&loop->jobs);
+	return !sks_list_empty(&loop->ready) || !sks_list_empty(&loop->jobs);
 }
 
 static void
@@ -127,7 +127,7 @@ on_input(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	sks_guests_reap(&loop->guests);
+	sks_shared_watches_reap(&loop->shared_watches);
 	while (sks_batch_serve(&loop->watches) >= INPUT_MANY && --rounds > 0 && !loop->turn_set &&
 	    !event_base_got_break(loop->base))
 		;
@@ -141,7 +141,7 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	loop->turn_set = 0;
-	sks_loop_settle(loop);
+	sks_loop_run_ready(loop);
 }
 
 static void
@@ -204,7 +204,7 @@ sks_loop_new(struct event_base *base)
 		return NULL;
 	sks_list_init(&loop->ready);
 	sks_list_init(&loop->jobs);
-	sks_guests_init(&loop->guests, &loop->watches);
+	sks_shared_watches_init(&loop->shared_watches, &loop->watches);
 	pthread_mutex_init(&loop->inbox_lock, NULL);
 	sks_helpers_retain();
 	loop->thread = pthread_self();
@@ -234,14 +234,14 @@ sks_loop_free(struct sks_loop *loop)
 {
 	if (loop == NULL)
 		return;
-	sks_loop_take_inbox(loop); /* whoever posted too late: their messages, and what those hold */
+	sks_loop_run_inbox(loop); /* messages that came too late free what they hold */
 	if (loop->base != NULL) {
 		if (event_initialized(&loop->turn)) {
 			sks_event_end(&loop->input);
 			sks_event_end(&loop->wake);
 			sks_event_end(&loop->turn);
 		}
-		sks_guests_end(&loop->guests);
+		sks_shared_watches_end(&loop->shared_watches);
 		sks_watch_set_end(&loop->watches);
 		if (loop->own_base)
 			event_base_free(loop->base);

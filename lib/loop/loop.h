@@ -2,9 +2,10 @@
 /*
  * loop.h - an event loop: a libevent base, its fibers, and an inbox.
  *
- * The one room that knows libevent's base. Its own base is made without locks
- * and is only touched on the thread that runs it; other threads and signal
- * handlers reach a loop through one eventfd and, with a message, an inbox.
+ * A base of the loop's own is made without locks, and is only touched on the thread that
+ * runs it. Other threads and signal handlers reach a loop through one eventfd and, with
+ * a message, through its inbox. All calls are for the loop's thread, unless they say
+ * otherwise.
  */
 #ifndef SKS_LOOP_LOOP_H
 #define SKS_LOOP_LOOP_H
@@ -12,22 +13,23 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "fiber/task.h"
-#include "loop/event.h"
 #include "loop/shared_watch.h"
 #include "loop/watch.h"
 #include "loop/watchdog.h"
 
+#include <event2/event.h>
+#include <event2/event_struct.h>
 #include <pthread.h>
 
 #define SKS_LOOP_SCRATCH 65536
 
-/* Work for the loop's own stack, as soon as the running callback or fiber lets go. */
+/* Work for the loop's own stack, done as soon as the running callback or fiber lets go of it. */
 struct sks_job {
 	struct sks_list link;
 	void (*run)(struct sks_job *);
 };
 
-/* Word from another thread. Whoever posts it owns it until run is called. */
+/* Work that another thread has for the loop. The loop owns the message until it calls run. */
 struct sks_message {
 	struct sks_message *next;
 	void (*run)(struct sks_message *);
@@ -36,93 +38,101 @@ struct sks_message {
 struct sks_loop {
 	struct event_base *base;
 	int own_base;
-	int wake_fd;               /* eventfd: an inbox with mail, or sks_loop_wake() */
-	struct event wake;         /* on wake_fd, while the loop is open */
-	void (*on_wake)(void *arg); /* after each wake-up; set by the owner */
+	int wake_fd;                /* an eventfd: for messages and sks_loop_wake() */
+	struct event wake;          /* on wake_fd, while the loop is open */
+	void (*on_wake)(void *arg); /* called after each wake-up; the owner's to set */
 	void *on_wake_arg;
 	pthread_mutex_t inbox_lock;
-	struct sks_message *inbox;  /* newest first */
+	struct sks_message *inbox;  /* the newest first */
 	struct sks_list ready;      /* tasks to resume at the next turn */
 	struct sks_list jobs;
-	struct event turn;          /* zero timer: jobs and ready tasks are due */
+	struct event turn;          /* a timer of zero: there are jobs or ready tasks */
 	int turn_set;
 	int running_jobs;
-	size_t held;                /* fibers that nothing but a message can wake */
-	_Atomic pthread_t thread;   /* others ask whether it is they */
+	size_t certain_waits;       /* fibers that only a completion can wake */
+	_Atomic pthread_t thread;   /* which runs the loop; any thread may look */
 	struct sks_buf_pool bufs;
 	struct sks_watch_set watches;
-	struct sks_guests guests;
-	struct event input;        /* some of them have input; while the loop is open */
-	struct sks_watched watched; /* which fiber runs, and for how long it may; the owner's to set */
-	unsigned char *scratch;     /* SKS_LOOP_SCRATCH bytes for what is thrown away or copied on */
+	struct sks_shared_watches shared_watches;
+	struct event input;         /* on the watches' epoll set, while the loop is open */
+	struct sks_watched watched; /* for the watchdog: which fiber runs; the owner's to set */
+	unsigned char *scratch;     /* SKS_LOOP_SCRATCH bytes, made at their first use */
 };
 
 /*
- * A loop on a base of its own, or on the given one. NULL: EMFILE, ENFILE,
- * ENOMEM. (libevent exits the process when a base finds no descriptors, so
- * they are asked for first.)
+ * Makes a loop on the given base, or on one of its own if base is NULL. NULL: EMFILE,
+ * ENFILE, ENOMEM. (libevent exits the process if it finds no descriptors for a new base,
+ * so the call looks before whether there are some.)
  */
 struct sks_loop *sks_loop_new(struct event_base *base);
 
-/* NULL is fine. Nothing may be ready, and no event of the loop pending. */
+/* Frees a loop without ready tasks and pending events of its users. loop may be NULL. */
 void sks_loop_free(struct sks_loop *loop);
 
-/* The calling thread is the loop's from now on. */
+/* The calling thread runs the loop from now on. */
 void sks_loop_enter(struct sks_loop *loop);
+
+/* 1: the calling thread runs the loop. From any thread. */
 int sks_loop_is_here(const struct sks_loop *loop);
 
 /*
- * Its inbox and its watches become events of the base, which has then
- * something to wait for; and go again. 0, or -1 as sks_loop_add().
+ * Makes the inbox and the watches events of the base, which then has something to wait for.
+ * 0, or -1 as sks_loop_add(). sks_loop_shut() deletes these events.
  */
 int sks_loop_open(struct sks_loop *loop);
 void sks_loop_shut(struct sks_loop *loop);
 
-/* Dispatches until sks_loop_stop(). 0, or -1 when libevent failed. */
+/* Dispatches events until sks_loop_stop(). 0, or -1: libevent has failed. */
 int sks_loop_run(struct sks_loop *loop);
+
+/* From a callback or a fiber: sks_loop_run() returns when that lets go. */
 void sks_loop_stop(struct sks_loop *loop);
 
-/* Runs jobs and ready tasks now, without waiting for events. */
-void sks_loop_settle(struct sks_loop *loop);
-int sks_loop_is_settled(const struct sks_loop *loop); /* there are none */
+/* Runs all jobs, and resumes each ready task once, without waiting for events. */
+void sks_loop_run_ready(struct sks_loop *loop);
 
-/* Runs the messages that are there; never waits. */
-void sks_loop_take_inbox(struct sks_loop *loop);
+/* 1: there are jobs or ready tasks. */
+int sks_loop_has_ready(const struct sks_loop *loop);
 
-/* Blocks until another thread has posted something, and runs that. */
-void sks_loop_read_inbox(struct sks_loop *loop);
+/* Runs the messages that are there, without waiting. */
+void sks_loop_run_inbox(struct sks_loop *loop);
 
-/* From any thread, or a signal handler: on_wake will be called. Keeps errno. */
+/* Blocks until there is a message, or a wake-up. Runs the messages, jobs and ready tasks. */
+void sks_loop_wait_inbox(struct sks_loop *loop);
+
+/* From any thread or signal handler: on_wake will be called. Keeps errno. */
 void sks_loop_wake(struct sks_loop *loop);
 
-/* From any thread. */
+/* From any thread: the loop will call message->run, soon and on its own stack. */
 void sks_loop_post(struct sks_loop *loop, struct sks_message *message);
 
-/* The next two, and all below: on the loop's thread only. */
+/* The loop will run the job as soon as the running callback or fiber lets go. */
 void sks_loop_defer(struct sks_loop *loop, struct sks_job *job);
+
+/* The loop will resume the fiber at its next turn, after it has looked for events. */
 void sks_loop_ready(struct sks_loop *loop, struct sks_task *task);
 
-/* Resumes a fiber from the loop's own stack, then runs the jobs it left. 1: it ended. */
+/* On the loop's own stack: resumes a fiber now, then runs the jobs it has left. 1: it has ended. */
 int sks_loop_resume(struct sks_task *task);
 
-/* event_add(3) with a time limit; ms < 0: none. 0, or -1: ENOMEM or what epoll_ctl(2) said. */
+/* event_add(3) with a time limit in ms, or with none (-1). 0, or -1: ENOMEM or as epoll_ctl(2). */
 int sks_loop_add(struct event *ev, int64_t ms);
 
-/* The memory that a task may use without asking anybody; NULL: it runs on no loop. */
+/* The pool of the task's loop, which the task may use. NULL: the task is a thread. */
 static inline struct sks_buf_pool *
 sks_loop_bufs(const struct sks_task *task)
 {
 	return task->fiber != NULL ? &task->loop->bufs : NULL;
 }
 
-/* The guests of a fiber's loop, for sks_guest_watch(); NULL: the task is no fiber. */
-static inline struct sks_guests *
-sks_loop_guests(const struct sks_task *task)
+/* The shared watches of the task's loop. NULL: the task is a thread. */
+static inline struct sks_shared_watches *
+sks_loop_shared_watches(const struct sks_task *task)
 {
-	return task->fiber != NULL ? &task->loop->guests : NULL;
+	return task->fiber != NULL ? &task->loop->shared_watches : NULL;
 }
 
-/* NULL: ENOMEM. */
+/* SKS_LOOP_SCRATCH bytes whose content nobody keeps across a wait. NULL: ENOMEM. */
 unsigned char *sks_loop_scratch(struct sks_loop *loop);
 
 #endif

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The guests of loops: sockets that come and go on any thread.
- *
- * One lock for all of them, taken when a guest comes, goes, or its loop does:
- * never for a wait. A lock for each loop could not be asked for, since the loop
- * may be gone.
+ * One lock for all shared watches. It is taken when one is attached or closed, and
+ * when a loop ends, never for a wait. A lock of each loop would not do: to take it,
+ * the loop would have to be there still.
  */
 #include "loop/shared_watch.h"
 
@@ -12,77 +10,78 @@
 
 #include <pthread.h>
 
-struct sks_guest {
+struct sks_shared_watch {
 	struct sks_watch watch;
-	struct sks_list link;              /* of its home's lists */
-	struct sks_guests *_Atomic home;   /* NULL: nobody's */
+	struct sks_list link;                      /* in a list of its owner's */
+	struct sks_shared_watches *_Atomic owner;  /* NULL: it is attached to no loop */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 void
-sks_guests_init(struct sks_guests *guests, struct sks_watch_set *watches)
+sks_shared_watches_init(struct sks_shared_watches *all, struct sks_watch_set *watches)
 {
-	guests->watches = watches;
-	sks_list_init(&guests->here);
-	sks_list_init(&guests->gone);
+	all->watches = watches;
+	sks_list_init(&all->attached);
+	sks_list_init(&all->closed);
 }
 
+/* Under the lock. */
 static void
-free_gone(struct sks_guests *guests)
+free_closed(struct sks_shared_watches *all)
 {
 	struct sks_list *link;
 
-	while ((link = sks_list_pop(&guests->gone)) != NULL) {
-		struct sks_guest *guest = sks_list_entry(link, struct sks_guest, link);
+	while ((link = sks_list_pop(&all->closed)) != NULL) {
+		struct sks_shared_watch *w = sks_list_entry(link, struct sks_shared_watch, link);
 
-		sks_watch_close(&guest->watch);
-		sks_sys_free(guest);
+		sks_watch_close(&w->watch);
+		sks_sys_free(w);
 	}
-	atomic_store_explicit(&guests->some_gone, 0, memory_order_relaxed);
+	atomic_store_explicit(&all->some_closed, 0, memory_order_relaxed);
 }
 
 void
-sks_guests_reap(struct sks_guests *guests)
+sks_shared_watches_reap(struct sks_shared_watches *all)
 {
-	if (!atomic_load_explicit(&guests->some_gone, memory_order_relaxed))
+	if (!atomic_load_explicit(&all->some_closed, memory_order_relaxed))
 		return;
 	pthread_mutex_lock(&lock);
-	free_gone(guests);
+	free_closed(all);
 	pthread_mutex_unlock(&lock);
 }
 
 void
-sks_guests_end(struct sks_guests *guests)
+sks_shared_watches_end(struct sks_shared_watches *all)
 {
 	struct sks_list *link;
 
 	pthread_mutex_lock(&lock);
-	while ((link = sks_list_pop(&guests->here)) != NULL) {
-		struct sks_guest *guest = sks_list_entry(link, struct sks_guest, link);
+	while ((link = sks_list_pop(&all->attached)) != NULL) {
+		struct sks_shared_watch *w = sks_list_entry(link, struct sks_shared_watch, link);
 
-		sks_watch_close(&guest->watch);
-		atomic_store(&guest->home, NULL);
+		sks_watch_close(&w->watch);
+		atomic_store(&w->owner, NULL);
 	}
-	free_gone(guests);
+	free_closed(all);
 	pthread_mutex_unlock(&lock);
 }
 
 static void
-settle(struct sks_guest *guest, struct sks_guests *home, int fd)
+attach(struct sks_shared_watch *w, struct sks_shared_watches *owner, int fd)
 {
-	sks_watch_init(&guest->watch, home->watches, fd);
-	guest->watch.shared = 1;
+	sks_watch_init(&w->watch, owner->watches, fd);
+	w->watch.shared = 1;
 	pthread_mutex_lock(&lock);
-	sks_list_append(&home->here, &guest->link);
-	atomic_store(&guest->home, home);
+	sks_list_append(&owner->attached, &w->link);
+	atomic_store(&w->owner, owner);
 	pthread_mutex_unlock(&lock);
 }
 
 struct sks_watch *
-sks_guest_watch(struct sks_guest **at, int fd, struct sks_guests *mine)
+sks_shared_watch_get(struct sks_shared_watch **at, int fd, struct sks_shared_watches *mine)
 {
-	struct sks_guests *home;
+	struct sks_shared_watches *owner;
 
 	if (mine == NULL)
 		return NULL;
@@ -91,36 +90,45 @@ sks_guest_watch(struct sks_guest **at, int fd, struct sks_guests *mine)
 		if (*at == NULL)
 			return NULL;
 	}
-	home = atomic_load_explicit(&(*at)->home, memory_order_relaxed);
-	if (home == NULL)
-		settle(*at, mine, fd);
-	else if (home != mine || (*at)->watch.wake != NULL)
+	owner = atomic_load_explicit(&(*at)->owner, memory_order_relaxed);
+	if (owner == NULL)
+		attach(*at, mine, fd);
+	else if (owner != mine || (*at)->watch.wake != NULL)
 		return NULL;
 	return &(*at)->watch;
 }
 
-void
-sks_guest_leave(struct sks_guest **at, const struct sks_guests *mine)
+/* Under the lock. 1: its memory may be freed; 0: its loop will do that. */
+static int
+detach(struct sks_shared_watch *w, const struct sks_shared_watches *mine)
 {
-	struct sks_guest *guest = *at;
-	struct sks_guests *home;
+	struct sks_shared_watches *owner = atomic_load(&w->owner);
 
-	if (guest == NULL)
+	if (owner == NULL)
+		return 1;
+	sks_list_remove(&w->link);
+	if (owner == mine) {
+		sks_watch_close(&w->watch);
+		return 1;
+	}
+	sks_watch_remove_threadsafe(&w->watch);
+	sks_list_append(&owner->closed, &w->link);
+	atomic_store_explicit(&owner->some_closed, 1, memory_order_relaxed);
+	return 0;
+}
+
+void
+sks_shared_watch_close(struct sks_shared_watch **at, const struct sks_shared_watches *mine)
+{
+	struct sks_shared_watch *w = *at;
+	int is_free;
+
+	if (w == NULL)
 		return;
 	*at = NULL;
 	pthread_mutex_lock(&lock);
-	home = atomic_load(&guest->home);
-	if (home != NULL) {
-		sks_list_remove(&guest->link);
-		if (home == mine)
-			sks_watch_close(&guest->watch);
-		else {
-			sks_watch_remove_threadsafe(&guest->watch);
-			sks_list_append(&home->gone, &guest->link);
-			atomic_store_explicit(&home->some_gone, 1, memory_order_relaxed);
-			guest = NULL;
-		}
-	}
+	is_free = detach(w, mine);
 	pthread_mutex_unlock(&lock);
-	sks_sys_free(guest);
+	if (is_free)
+		sks_sys_free(w);
 }

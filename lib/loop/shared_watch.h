@@ -2,19 +2,18 @@
 /*
  * shared_watch.h - the watch of a socket that belongs to no loop.
  *
- * A server's connection lives and dies on its loop, and so does its watch. A
- * client may be kept in a handler's data, used on several loops and in threads,
- * and closed when all of them are gone. Its socket becomes the guest of the loop
- * whose fiber first waits for its input, and stays there, watched, until it is
- * closed or that loop goes. Whoever else waits for it does so without a watch
- * (two calls of epoll_ctl(2) for each wait), which is right everywhere.
+ * A server's connection lives and dies on its loop, and so does its watch. The socket
+ * of a client may be kept in a handler's data, be used on several loops and on
+ * threads, and be closed when all of them are gone. Its watch is attached to the loop
+ * whose fiber first waits for its input, and stays there until the socket is closed or
+ * that loop ends. Tasks elsewhere wait for the same socket without a watch, which
+ * takes two calls of epoll_ctl(2) for each wait.
  *
- * Leaving is the hard part, as it may happen on any thread while the loop runs.
- * The descriptor is taken out of the loop's set at once, before it is closed;
- * the memory, which may stand in the batch that the loop serves just then, is
- * freed by the loop.
+ * Any thread may close the socket while the loop runs. Then the descriptor is taken out
+ * of the loop's epoll set at once. The memory of the watch may stand in the list that
+ * the loop works through just then, so the loop itself frees it.
  *
- * Not for a forked child to leave: the set is shared with its parent.
+ * A child process must not close one: it shares the epoll set with its parent.
  */
 #ifndef SKS_LOOP_SHARED_WATCH_H
 #define SKS_LOOP_SHARED_WATCH_H
@@ -24,34 +23,34 @@
 
 #include <stdatomic.h>
 
-struct sks_guest;
+struct sks_shared_watch;
 
-/* Those of one loop. */
-struct sks_guests {
+/* The shared watches of one loop. */
+struct sks_shared_watches {
 	struct sks_watch_set *watches;
-	struct sks_list here;
-	struct sks_list gone;   /* left on other threads; their memory is to be freed */
-	atomic_int some_gone;
+	struct sks_list attached;
+	struct sks_list closed;  /* by other threads; the loop is to free their memory */
+	atomic_int some_closed;
 };
 
-void sks_guests_init(struct sks_guests *guests, struct sks_watch_set *watches);
+void sks_shared_watches_init(struct sks_shared_watches *all, struct sks_watch_set *watches);
 
-/* On the loop's thread, while nothing of a batch is left to be served. */
-void sks_guests_reap(struct sks_guests *guests);
+/* Frees those that other threads have closed. On the loop's thread, while it wakes nobody. */
+void sks_shared_watches_reap(struct sks_shared_watches *all);
 
-/* Before its watches end: guests become nobody's, and may be another loop's later. */
-void sks_guests_end(struct sks_guests *guests);
+/* The loop ends: detaches them, so that they may be another loop's. Before its watch set ends. */
+void sks_shared_watches_end(struct sks_shared_watches *all);
 
 /*
- * Returns the watch with which a fiber may wait for input of fd. NULL: another loop
- * has the guest, a fiber waits on it already, or there is no memory. mine are the
- * guests of the calling fiber's loop (sks_loop_guests()); NULL where no fiber calls,
- * and then NULL is returned. *at is the socket's, NULL at first, and is for one
- * reader at a time.
+ * Returns the watch with which the current fiber may wait for input of fd. *at is the
+ * socket's, NULL at first, and for one reader at a time; mine are those of the fiber's
+ * loop (sks_loop_shared_watches()). NULL: mine is NULL, as no fiber calls; the watch is
+ * attached to another loop; a fiber waits with it already; or there is no memory.
  */
-struct sks_watch *sks_guest_watch(struct sks_guest **at, int fd, struct sks_guests *mine);
+struct sks_watch *sks_shared_watch_get(struct sks_shared_watch **at, int fd,
+    struct sks_shared_watches *mine);
 
-/* From any thread, always before fd is closed or given away. mine as above. */
-void sks_guest_leave(struct sks_guest **at, const struct sks_guests *mine);
+/* From any thread, always before fd is closed or given away. *at may be NULL. mine as above. */
+void sks_shared_watch_close(struct sks_shared_watch **at, const struct sks_shared_watches *mine);
 
 #endif

@@ -45,7 +45,7 @@ open_set(const struct pollfd *fds, size_t n, int *set)
 			continue;
 		if (*set == -1 && (*set = sks_sys_epoll_create1(EPOLL_CLOEXEC)) == -1)
 			return -1;
-		/* EPERM: it is a file, without exceptional conditions. EEXIST: an entry before has it. */
+		/* EPERM: a file has no exceptional conditions. EEXIST: an entry before has it. */
 		if (sks_sys_epoll_ctl(*set, EPOLL_CTL_ADD, fds[i].fd, &event) == -1 &&
 		    errno != EPERM && errno != EEXIST)
 			return -1;

@@ -10,7 +10,7 @@
 
 /* The outbox is empty, or broken. Only a connection that ends waits for that. */
 static void
-on_outbox_idle(void *arg)
+on_outbox_done(void *arg)
 {
 	struct sks_connection *c = arg;
 
@@ -29,15 +29,15 @@ is_amid_output(const struct sks_connection *c)
 
 /* Another thread has posted, perhaps before the connection was closed. */
 static void
-on_word(struct sks_message *message)
+on_notice(struct sks_message *message)
 {
-	struct sks_outbox *box = sks_container_of(message, struct sks_outbox, word);
+	struct sks_outbox *box = sks_container_of(message, struct sks_outbox, notice);
 	struct sks_connection *c = box->arg;
 
 	if (c->state == SKS_CONNECTION_CLOSED)
 		sks_connection_free(c);
 	else
-		sks_outbox_heard(box, !c->worker->executor->beside_loop && !is_amid_output(c));
+		sks_outbox_on_notice(box, !c->worker->executor->beside_loop && !is_amid_output(c));
 }
 
 /*
@@ -54,10 +54,10 @@ sks_connection_need_outbox(struct sks_connection *c)
 	if (there != NULL)
 		return there;
 	box = sks_outbox_new(loop, c->worker->executor->beside_loop ? NULL : &loop->bufs,
-	    &c->transport, c->call.service->options.timeout_ms, on_outbox_idle, c);
+	    &c->transport, c->call.service->options.timeout_ms, on_outbox_done, c);
 	if (box == NULL)
 		return NULL;
-	box->word.run = on_word;
+	box->notice.run = on_notice;
 	if (!here || is_amid_output(c))
 		sks_outbox_claim(box);
 	if (!atomic_compare_exchange_strong(&c->outbox, &there, box)) {
@@ -65,7 +65,7 @@ sks_connection_need_outbox(struct sks_connection *c)
 		return there;
 	}
 	if (!here)
-		sks_outbox_tell(box);
+		sks_outbox_notify(box);
 	return box;
 }
 

@@ -19,12 +19,11 @@ sks_connection_attach(struct sks_connection *c, struct sks_rfile *r, struct sks_
 	sks_wfile_init(w, &c->transport, &c->times, &service->times, service->options.max_output);
 	r->pool = pool;
 	w->pool = pool;
-	r->twin = w;
+	r->peer_wfile = w;
 	r->watch = &c->watch;
 	r->buf = c->in;
 	c->in = (struct sks_buf){ 0 };
 	r->drained = sks_buf_length(&r->buf) > 0; /* the loop has just emptied the socket */
-	w->keeps = pool == NULL;
 	w->outbox = &c->outbox;
 	c->call.req.rfile = r;
 	c->call.req.wfile = w;

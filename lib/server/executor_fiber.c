@@ -93,10 +93,10 @@ await(struct sks_executor *executor)
 {
 	struct fiber_executor *fe = sks_container_of(executor, struct fiber_executor, base);
 
-	sks_loop_settle(executor->loop);
-	if (executor->running > 0 && executor->loop->held == sks_fiber_pool_live(fe->pool) &&
-	    sks_loop_is_settled(executor->loop))
-		sks_loop_read_inbox(executor->loop);
+	sks_loop_run_ready(executor->loop);
+	if (executor->running > 0 && executor->loop->certain_waits == sks_fiber_pool_live(fe->pool) &&
+	    !sks_loop_has_ready(executor->loop))
+		sks_loop_wait_inbox(executor->loop);
 }
 
 static void

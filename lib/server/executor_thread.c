@@ -204,7 +204,7 @@ reset(struct sks_executor *executor)
 static void
 await(struct sks_executor *executor)
 {
-	sks_loop_read_inbox(executor->loop);
+	sks_loop_wait_inbox(executor->loop);
 }
 
 static void

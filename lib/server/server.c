@@ -532,7 +532,7 @@ sks_server_free(struct sks_server *server)
 	sks_event_end(&server->limit);
 	sks_event_end(&server->tick);
 	for (i = 0; server->is_ready && i < server->service.options.workers; i++) {
-		sks_loop_take_inbox(server->workers[i].loop); /* a listener on its way */
+		sks_loop_run_inbox(server->workers[i].loop); /* a listener on its way */
 		sks_accept_end(&server->workers[i]);
 	}
 	for (i = 0; server->workers != NULL && i < server->service.options.workers; i++)

@@ -160,7 +160,7 @@ serve(struct sks_call *call, struct sks_transport *tr)
 
 	sks_rfile_init(&r, tr, &service->times, &service->times, service->options.max_line);
 	sks_wfile_init(&w, tr, &service->times, &service->times, service->options.max_output);
-	r.twin = &w;
+	r.peer_wfile = &w;
 	call->req.rfile = &r;
 	call->req.wfile = &w;
 	if (!service->handler.client_first || sks_peek(&r, 1, &first) > 0) {

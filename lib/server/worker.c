@@ -65,8 +65,8 @@ abort_all(struct sks_worker *worker)
 		end_calls(&worker->parked);
 		end_queued(worker);
 		sks_executor_abort(worker->executor);
-		sks_loop_take_inbox(worker->loop); /* a lock that was granted from elsewhere */
-		sks_loop_settle(worker->loop);
+		sks_loop_run_inbox(worker->loop); /* a lock that was granted from elsewhere */
+		sks_loop_run_ready(worker->loop);
 		close_idle(worker);
 	}
 }
@@ -107,7 +107,7 @@ obey(struct sks_worker *worker)
 
 	/* The order is for what was sent here before it, too. */
 	if (worker->has_thread && order > worker->obeyed)
-		sks_loop_take_inbox(worker->loop);
+		sks_loop_run_inbox(worker->loop);
 	if (order < worker->obeyed) { /* the server runs again */
 		worker->obeyed = order;
 		sks_executor_reset(worker->executor);

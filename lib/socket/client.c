@@ -3,7 +3,7 @@
  * Streams on a socket object, the same as a handler gets.
  *
  * A client may be kept in a handler's data, used on several loops and closed when
- * all of them are gone. So its input is watched as that of a guest (guest.h), and
+ * all of them are gone. So its input has a shared watch (loop/shared_watch.h), and
  * its buffers come from the pool of whoever uses it.
  */
 #include "base/sys.h"
@@ -71,11 +71,11 @@ open_streams(struct client *c, int reads, int writes, int largest)
 	sks_wfile_init(&c->w, &c->tr, &c->times, &c->times, max_output);
 	sks_rfile_init(&c->r, &c->tr, &c->times, &c->times, MAX_LINE);
 	if (writes)
-		c->client.wfile = c->r.twin = &c->w;
+		c->client.wfile = c->r.peer_wfile = &c->w;
 	if (reads)
 		c->client.rfile = &c->r;
-	c->r.guest = &c->client.socket->guest;
-	c->w.roams = 1;
+	c->r.shared_watch = &c->client.socket->shared_watch;
+	c->w.borrows_pool = 1;
 }
 
 struct sks_client *

@@ -110,7 +110,7 @@ drop(struct sks_socket *s)
 		return 0;
 	sks_tell_acquire(s);
 	s->fd = -1;
-	sks_guest_leave(&s->guest, sks_loop_guests(sks_task_current()));
+	sks_shared_watch_close(&s->shared_watch, sks_loop_shared_watches(sks_task_current()));
 	if (orphan)
 		sks_sys_free(s);
 	/* The descriptor is gone whatever close says, also after EINTR. */
@@ -185,7 +185,7 @@ sks_socket_detach(struct sks_socket *s)
 		errno = EBUSY;
 		return -1;
 	}
-	sks_guest_leave(&s->guest, sks_loop_guests(sks_task_current()));
+	sks_shared_watch_close(&s->shared_watch, sks_loop_shared_watches(sks_task_current()));
 	s->fd = -1;
 	s->closed = 1;
 	atomic_store(&s->holds, 0);
@@ -266,8 +266,9 @@ await_event(struct sks_socket *s, struct sks_sock_wait *wait, int event)
 		return sks_wait_backoff(&wait->pause_ms, wait->deadline);
 	case SKS_READ:
 		return sks_wait_readable(s->fd,
-		    sks_guest_watch(&s->guest, s->fd, sks_loop_guests(sks_task_current())), NULL,
-		    wait->deadline);
+		    sks_shared_watch_get(&s->shared_watch, s->fd,
+			sks_loop_shared_watches(sks_task_current())),
+		    NULL, wait->deadline);
 	default:
 		return sks_wait_events(s->fd, event, wait->deadline);
 	}

@@ -31,7 +31,7 @@ struct sks_socket {
 	int timeout_ms;
 	atomic_int holds;            /* the owner's, its streams', and those of calls that may wait */
 	struct sks_socket_turn waiting[2]; /* for input, for room */
-	struct sks_guest *guest;     /* of a loop; NULL: no fiber has waited for input yet */
+	struct sks_shared_watch *shared_watch; /* NULL: no fiber has waited for input yet */
 };
 
 /* Makes zeroed memory a socket that owns fd. */

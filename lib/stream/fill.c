@@ -25,9 +25,10 @@
 static struct sks_watch *
 watch_of(struct sks_rfile *r)
 {
-	if (r->guest == NULL)
+	if (r->shared_watch == NULL)
 		return r->watch;
-	return sks_guest_watch(r->guest, r->tr->fd, sks_loop_guests(sks_task_current()));
+	return sks_shared_watch_get(r->shared_watch, r->tr->fd,
+	    sks_loop_shared_watches(sks_task_current()));
 }
 
 /* One try to read. 1..n, 0 at the end, or -1. */
@@ -94,7 +95,7 @@ pull_datagram(struct sks_rfile *r)
 static int
 is_broken(struct sks_rfile *r, const struct sks_task *task)
 {
-	return r->twin != NULL && !task->shares && r->twin->error != 0;
+	return r->peer_wfile != NULL && !task->shares && r->peer_wfile->error != 0;
 }
 
 static int
@@ -126,7 +127,7 @@ await(struct sks_rfile *r, struct sks_task *task, struct sks_patience *p, int wa
 		rc = wait_for(r, p, want, preread);
 	r->busy = 0;
 	if (is_broken(r, task)) {
-		(void)sks_wfile_failed(r->twin);
+		(void)sks_wfile_failed(r->peer_wfile);
 		return -1;
 	}
 	return rc;

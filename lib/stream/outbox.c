@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The loop, the task and who posts may be several threads, so what they all
- * look at is under a lock; it is never held across a wait. Most connections have
- * no outbox at all.
+ * The loop, the task and those who post may be several threads, so what all of them
+ * look at is under a lock, which is never held across a wait. Most connections have no
+ * outbox at all.
  *
- * A connection of a thread always has one, and hardly ever something in it. So
- * that this costs its flushes no lock, one word tells what they need to know. It
- * says LOADED before the lock is given back, and then no task begins to send
- * without the lock; one that has begun before finds LOADED when it is done.
+ * A connection whose task is a thread always has one, which is hardly ever used. So that
+ * it costs no lock at each flush, one atomic variable says all that a flush needs to
+ * know. NOT_EMPTY is set before the lock is given back, and then no task begins to send
+ * without the lock. A task that has begun before finds NOT_EMPTY when it releases its claim.
  */
 #include "stream/outbox.h"
 
@@ -17,8 +17,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define CLAIMED 1 /* the task sends, the loop does not */
-#define LOADED 2  /* there are bytes, or an error */
+#define CLAIMED 1   /* the task sends, the loop does not */
+#define NOT_EMPTY 2 /* there are bytes, or an error */
 
 static void
 lock(struct sks_outbox *box)
@@ -33,14 +33,14 @@ unlock(struct sks_outbox *box)
 	pthread_mutex_unlock(&box->lock);
 }
 
-/* Under the lock, after each change of what is in it. */
+/* Under the lock, after each change of buf or error. */
 static void
-note(struct sks_outbox *box)
+update_state(struct sks_outbox *box)
 {
 	if (box->error != 0 || sks_buf_length(&box->buf) > 0)
-		atomic_fetch_or(&box->state, LOADED);
+		atomic_fetch_or(&box->state, NOT_EMPTY);
 	else
-		atomic_fetch_and(&box->state, ~LOADED);
+		atomic_fetch_and(&box->state, ~NOT_EMPTY);
 }
 
 static int
@@ -55,8 +55,8 @@ fail(struct sks_outbox *box, int error)
 {
 	box->error = error;
 	sks_buf_release(&box->buf, box->pool);
-	note(box);
-	/* Whoever reads on this connection learns of it by an end of input. */
+	update_state(box);
+	/* A task that reads on this connection learns of it by an end of input. */
 	sks_sys_shutdown(box->tr.fd, SHUT_RDWR);
 }
 
@@ -77,7 +77,7 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 		fail(box, ETIMEDOUT);
 	unlock(box);
 	if (failed)
-		box->idle(box->arg);
+		box->done(box->arg);
 }
 
 static void
@@ -88,7 +88,7 @@ run_job(struct sks_job *job)
 
 struct sks_outbox *
 sks_outbox_new(struct sks_loop *loop, struct sks_buf_pool *pool, const struct sks_transport *tr,
-    int timeout_ms, void (*idle)(void *arg), void *arg)
+    int timeout_ms, void (*done)(void *arg), void *arg)
 {
 	struct sks_outbox *box = sks_sys_calloc(1, sizeof(*box));
 
@@ -97,10 +97,10 @@ sks_outbox_new(struct sks_loop *loop, struct sks_buf_pool *pool, const struct sk
 	pthread_mutex_init(&box->lock, NULL);
 	box->loop = loop;
 	box->pool = pool;
-	/* What never changes: its task may be in the rest just now. */
+	/* The fields that never change; its task may use the others just now. */
 	box->tr = (struct sks_transport){ .ops = tr->ops, .traffic = tr->traffic, .fd = tr->fd };
 	box->timeout_ms = timeout_ms;
-	box->idle = idle;
+	box->done = done;
 	box->arg = arg;
 	box->job.run = run_job;
 	sks_list_init(&box->job.link);
@@ -181,7 +181,7 @@ put(struct sks_outbox *box, struct sks_buf_pool *pool, const void *bytes, size_t
 	return append(&box->buf, pool, bytes, n);
 }
 
-/* The loop, unless somebody has claimed it. */
+/* On the loop: sends as soon as the running callback or fiber lets go, unless it is claimed. */
 static void
 send_soon(struct sks_outbox *box)
 {
@@ -195,26 +195,26 @@ send_soon(struct sks_outbox *box)
 }
 
 void
-sks_outbox_tell(struct sks_outbox *box)
+sks_outbox_notify(struct sks_outbox *box)
 {
-	int told;
+	int was_notified;
 
 	lock(box);
-	told = box->told;
-	box->told = 1;
+	was_notified = box->notified;
+	box->notified = 1;
 	unlock(box);
-	if (!told)
-		sks_loop_post(box->loop, &box->word);
+	if (!was_notified)
+		sks_loop_post(box->loop, &box->notice);
 }
 
-/* From any thread. */
+/* From any thread: has the loop send. */
 static void
 schedule(struct sks_outbox *box)
 {
 	if (sks_loop_is_here(box->loop))
 		send_soon(box);
 	else
-		sks_outbox_tell(box);
+		sks_outbox_notify(box);
 }
 
 int
@@ -225,7 +225,7 @@ sks_outbox_put(struct sks_outbox *box, const void *bytes, size_t n, size_t max)
 
 	lock(box);
 	rc = put(box, pool, bytes, n, max);
-	note(box);
+	update_state(box);
 	unlock(box);
 	if (rc == 0)
 		schedule(box);
@@ -233,27 +233,27 @@ sks_outbox_put(struct sks_outbox *box, const void *bytes, size_t n, size_t max)
 }
 
 void
-sks_outbox_heard(struct sks_outbox *box, int free)
+sks_outbox_on_notice(struct sks_outbox *box, int release)
 {
 	lock(box);
-	box->told = 0;
-	if (free)
+	box->notified = 0;
+	if (release)
 		atomic_fetch_and(&box->state, ~CLAIMED);
 	unlock(box);
 	send_soon(box);
 }
 
 int
-sks_outbox_is_told(struct sks_outbox *box)
+sks_outbox_is_notified(struct sks_outbox *box)
 {
-	int told;
+	int notified;
 
 	if (box == NULL)
 		return 0;
 	lock(box);
-	told = box->told;
+	notified = box->notified;
 	unlock(box);
-	return told;
+	return notified;
 }
 
 int
@@ -272,7 +272,7 @@ sks_outbox_take(struct sks_outbox *box, struct sks_buf *rest, int first)
 			*rest = (struct sks_buf){ 0 };
 		}
 	}
-	note(box);
+	update_state(box);
 	unlock(box);
 	return rc;
 }
@@ -280,17 +280,17 @@ sks_outbox_take(struct sks_outbox *box, struct sks_buf *rest, int first)
 void
 sks_outbox_claim(struct sks_outbox *box)
 {
-	lock(box); /* the loop may be sending */
+	lock(box); /* which the loop holds while it sends */
 	atomic_fetch_or(&box->state, CLAIMED);
 	unlock(box);
 }
 
 int
-sks_outbox_enter(struct sks_outbox *box)
+sks_outbox_try_claim(struct sks_outbox *box)
 {
-	int nothing = 0;
+	int empty_and_free = 0;
 
-	return atomic_compare_exchange_strong(&box->state, &nothing, CLAIMED);
+	return atomic_compare_exchange_strong(&box->state, &empty_and_free, CLAIMED);
 }
 
 /* Under the lock. */
@@ -313,13 +313,14 @@ sks_outbox_push(struct sks_outbox *box)
 	lock(box);
 	if (sks_buf_length(&box->buf) > 0)
 		sent = push(box);
-	note(box);
+	update_state(box);
 	unlock(box);
 	return sent;
 }
 
-void
-sks_outbox_release(struct sks_outbox *box)
+/* Bytes that were posted since the last push were left to the task that had claimed it. */
+static __attribute__((noinline)) void
+release_and_send(struct sks_outbox *box)
 {
 	int left;
 
@@ -327,18 +328,17 @@ sks_outbox_release(struct sks_outbox *box)
 	atomic_fetch_and(&box->state, ~CLAIMED);
 	left = sks_buf_length(&box->buf) > 0;
 	unlock(box);
-	/* Who posted since the last push was left to whoever had claimed it. */
 	if (left)
 		schedule(box);
 }
 
 void
-sks_outbox_leave(struct sks_outbox *box)
+sks_outbox_release(struct sks_outbox *box)
 {
-	int claimed = CLAIMED;
+	int claimed_and_empty = CLAIMED;
 
-	if (!atomic_compare_exchange_strong(&box->state, &claimed, 0))
-		sks_outbox_release(box);
+	if (!atomic_compare_exchange_strong(&box->state, &claimed_and_empty, 0))
+		release_and_send(box);
 }
 
 void
@@ -361,8 +361,8 @@ sks_outbox_send(struct sks_outbox *box)
 	}
 	if (!waits)
 		sks_buf_release(&box->buf, box->pool);
-	note(box);
+	update_state(box);
 	unlock(box);
 	if (!waits)
-		box->idle(box->arg);
+		box->done(box->arg);
 }

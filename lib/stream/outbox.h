@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * outbox.h - output of a connection that its loop sends, not its task: what
- * others post to it, and what its task left when it ended.
+ * outbox.h - output of a connection that its loop sends, not its task: what others
+ * post to it, and what its task has left unsent when it ended.
  *
- * Its owner's own output has to stay in one piece: while the task sends (it
- * has claimed the outbox), posted bytes only gather, and the task sends them
- * itself before it releases. Without a claim the loop sends them when the
- * socket takes them.
+ * The output of a task has to stay in one piece. So a task that sends claims the outbox
+ * first: until it releases it, posted bytes only gather there, and the task sends them
+ * itself between two pieces of its own. While nobody has claimed it the loop sends its
+ * bytes, as soon as the socket takes them.
  *
- * Others put their bytes in themselves, on whatever thread they are, so that
- * who gets no memory is who posts. The loop is told once for all that comes
- * before it looks.
+ * The thread that posts copies the bytes into the outbox, so it is the one that learns
+ * that there is no memory or no room. It notifies the loop; one notice is enough for
+ * all that is posted before the loop has taken note of it.
  */
 #ifndef SKS_STREAM_OUTBOX_H
 #define SKS_STREAM_OUTBOX_H
@@ -20,77 +20,80 @@
 #include "stream/transport.h"
 
 struct sks_outbox {
-	struct sks_job job;      /* send soon, on the loop's own stack */
-	struct event ev;         /* EV_WRITE, one shot */
+	struct sks_job job;        /* to send soon, on the loop's own stack */
+	struct event ev;           /* the socket can be written, or timeout_ms has passed */
 	struct sks_loop *loop;
-	struct sks_transport tr; /* its own: two threads may be in the other one's fields */
+	struct sks_transport tr;   /* its own, as another thread may use the connection's */
 	struct sks_buf_pool *pool;
-	pthread_mutex_t lock;    /* others may post: buf, told, error */
-	atomic_int state;        /* is it claimed, is there something in it? */
+	pthread_mutex_t lock;      /* of buf, notified and error */
+	atomic_int state;          /* whether it is claimed, and whether it is empty */
 	struct sks_buf buf;
-	int timeout_ms;          /* for each step forward */
-	int told;                /* word is on its way to the loop */
-	int error;               /* why nothing can be sent any more; 0: all well */
-	struct sks_message word; /* that others have posted; its owner answers it */
-	void (*idle)(void *arg); /* on the loop: all was sent, or error is set */
+	int timeout_ms;            /* how long the socket may take no byte */
+	int notified;              /* the notice is on its way to the loop */
+	int error;                 /* why nothing can be sent any more; 0: all is well */
+	struct sks_message notice; /* its run is the owner's, who calls sks_outbox_on_notice() */
+	void (*done)(void *arg);   /* on the loop: all bytes were sent, or error is set */
 	void *arg;
 };
 
 /*
- * From any thread. pool: the loop's, or NULL when tasks run on other threads.
- * word.run is the owner's to set, and a claim. NULL: ENOMEM.
+ * Makes an outbox, on any thread. pool is the loop's if the tasks of the connection run
+ * on the loop's thread, else NULL. The caller sets notice.run. NULL: ENOMEM.
  */
 struct sks_outbox *sks_outbox_new(struct sks_loop *loop, struct sks_buf_pool *pool,
-    const struct sks_transport *tr, int timeout_ms, void (*idle)(void *arg), void *arg);
+    const struct sks_transport *tr, int timeout_ms, void (*done)(void *arg), void *arg);
 
-/* The loop: nothing more is sent, unsent bytes are lost. NULL is fine. */
+/* On the loop: nothing is sent any more, and unsent bytes are lost. box may be NULL. */
 void sks_outbox_end(struct sks_outbox *box);
 
-/* An ended one, or one that nobody has used, while no word is on its way. NULL is fine. */
+/* Frees one that has ended or was never used, while no notice is on its way. box may be NULL. */
 void sks_outbox_free(struct sks_outbox *box);
 
-int sks_outbox_is_empty(struct sks_outbox *box); /* NULL is empty */
+/* 1: no bytes wait to be sent, or box is NULL. From any thread. */
+int sks_outbox_is_empty(struct sks_outbox *box);
 
-/* Why nothing can be sent any more; 0: all is well, or NULL. */
+/* Why nothing can be sent any more. 0: all is well, or box is NULL. From any thread. */
 int sks_outbox_error(struct sks_outbox *box);
 
 /*
- * From any thread: all n bytes, which are sent soon, or none: -1 with ENOBUFS
- * when more than max would wait, ENOMEM, or ENOTCONN once it is broken. Nothing
- * more is needed for them later, so what was taken is lost with its connection only.
+ * From any thread: takes all n bytes, and has them sent soon, or none of them. -1:
+ * ENOBUFS, as more than max bytes would wait; ENOMEM; ENOTCONN, as it is broken. Bytes
+ * that were taken can only be lost together with the connection.
  */
 int sks_outbox_put(struct sks_outbox *box, const void *bytes, size_t n, size_t max);
 
-/* From any thread: word comes to the loop. */
-void sks_outbox_tell(struct sks_outbox *box);
-
-/* The loop: word has come. free: whoever has claimed it does not send now. */
-void sks_outbox_heard(struct sks_outbox *box, int free);
-
-/* Is word on its way? NULL: no. */
-int sks_outbox_is_told(struct sks_outbox *box);
+/* From any thread: sends the notice to the loop, unless it is on its way already. */
+void sks_outbox_notify(struct sks_outbox *box);
 
 /*
- * The task: its unsent bytes are the loop's from here on, before what is posted
- * already (first) or after it; rest is empty then. -1: ENOMEM.
+ * On the loop, when the notice has come. The bytes are sent soon. release: a claim is void,
+ * as its task does not send now.
+ */
+void sks_outbox_on_notice(struct sks_outbox *box, int release);
+
+/* 1: the notice is on its way. 0 also for NULL. From any thread. */
+int sks_outbox_is_notified(struct sks_outbox *box);
+
+/*
+ * On the task, at its end: the loop is to send rest, before what is posted already (first) or
+ * after it. rest is empty afterwards. 0, or -1: ENOMEM.
  */
 int sks_outbox_take(struct sks_outbox *box, struct sks_buf *rest, int first);
 
 /*
- * The task: it sends now, nobody else. enter is the same where there is nothing to
- * be sent but its own, and costs no lock; 0: there is, or it is claimed already.
+ * On the task: from now on it sends and nobody else. sks_outbox_try_claim() takes no lock,
+ * but fails (0) if the outbox is claimed or not empty.
  */
 void sks_outbox_claim(struct sks_outbox *box);
-int sks_outbox_enter(struct sks_outbox *box);
+int sks_outbox_try_claim(struct sks_outbox *box);
 
-/* The task, having claimed it: one try to send posted bytes. What write(2) says; 0: none are left. */
+/* On the task that has claimed it: one try to send posted bytes. As write(2); 0: there are none. */
 ssize_t sks_outbox_push(struct sks_outbox *box);
 
-/* The task: the loop may send again, and soon sends what is left. leave: mostly nothing is. */
+/* On the task that has claimed it: the loop may send again, and soon sends what is left. */
 void sks_outbox_release(struct sks_outbox *box);
-void sks_outbox_leave(struct sks_outbox *box);
 
-/* The loop: sends what it can at once; the rest when the socket takes it, then idle is called. */
+/* On the loop: sends what the socket takes now, and the rest when it takes more, then calls done. */
 void sks_outbox_send(struct sks_outbox *box);
 
 #endif

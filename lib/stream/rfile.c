@@ -74,7 +74,7 @@ begin(struct sks_rfile *r)
 		return -1;
 	}
 	sks_rfile_restore(r);
-	if (r->guest != NULL)
+	if (r->shared_watch != NULL)
 		r->pool = sks_loop_bufs(task);
 	take_turn(r, task);
 	return 0;
@@ -386,12 +386,12 @@ pass(struct sks_rfile *r, struct sks_patience *p, struct sks_wfile *w, size_t ma
 	int rc;
 
 	if (have == 0) {
-		struct sks_wfile *twin = r->twin;
+		struct sks_wfile *twin = r->peer_wfile;
 		ssize_t got;
 
-		r->twin = w; /* whose failed flush must end this wait */
+		r->peer_wfile = w; /* whose failed flush must end this wait */
 		got = sks_fill(r, p, NULL, 0);
-		r->twin = twin;
+		r->peer_wfile = twin;
 		if (got <= 0)
 			return got;
 		have = (size_t)got;

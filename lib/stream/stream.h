@@ -14,7 +14,7 @@
 #include <errno.h>
 #include <socketserver/stream.h>
 
-struct sks_guest;
+struct sks_shared_watch;
 struct sks_watch;
 
 /* Limits of a connection's streams, kept while no streams are attached. */
@@ -30,9 +30,9 @@ struct sks_rfile {
 	size_t preread_bytes;       /* what it has put into buf since the wait began */
 	struct sks_transport *tr;   /* NULL: memory, and buf holds all there is */
 	struct sks_watch *watch;    /* of tr's input, on a loop; may be NULL */
-	struct sks_guest **guest;   /* of a client's socket, instead of a watch; may be NULL.
-	                               Then the pool is that of whoever reads */
-	struct sks_wfile *twin;     /* whose failure ends reading too; may be NULL */
+	struct sks_shared_watch **shared_watch; /* of a client's socket, instead of watch; or NULL.
+	                               Then pool is set anew by each call, to its task's */
+	struct sks_wfile *peer_wfile; /* whose failure ends reading too; may be NULL */
 	struct sks_buf_pool *pool;
 	struct sks_buf buf;
 	int idle_ms;
@@ -56,10 +56,9 @@ struct sks_wfile {
 	struct sks_list dirty;      /* on the list of the task that wrote last */
 	struct sks_outbox *_Atomic *outbox; /* where a connection keeps one; may be NULL */
 	size_t max_output;
-	atomic_int error;           /* a reader of the twin, who may be another thread, looks at it */
+	atomic_int error;           /* a reader of the same peer looks at it, perhaps on a thread */
 	atomic_int claimed;         /* busy, where several threads may write */
-	unsigned char keeps;        /* some memory between flushes: it has no pool */
-	unsigned char roams;        /* a client's: its pool is that of whoever writes */
+	unsigned char borrows_pool; /* a client's: pool is set anew by each call, to its task's */
 	unsigned char partial;      /* of the first message in buf something is sent */
 	unsigned char busy;
 	int write_ms;

@@ -71,7 +71,7 @@ sks_wfile_failed(struct sks_wfile *w)
 static void
 empty(struct sks_wfile *w)
 {
-	if (w->keeps && w->buf.cap <= KEPT_SIZE)
+	if (w->pool == NULL && w->buf.cap <= KEPT_SIZE)
 		w->buf.start = w->buf.end = 0;
 	else
 		sks_buf_release(&w->buf, w->pool);
@@ -275,7 +275,7 @@ flush_at_once(struct sks_task *task, struct sks_wfile *w)
 	ssize_t sent;
 
 	if (w->error != 0 || w->busy || n == 0 || is_datagram(w) ||
-	    (box != NULL && !sks_outbox_enter(box)))
+	    (box != NULL && !sks_outbox_try_claim(box)))
 		return 0;
 	sent = w->tr->ops->write(w->tr, &iov, 1);
 	task->calls++;
@@ -294,7 +294,7 @@ flush_at_once(struct sks_task *task, struct sks_wfile *w)
 		empty(w);
 	}
 	if (box != NULL)
-		sks_outbox_leave(box);
+		sks_outbox_release(box);
 	sks_list_remove(&w->dirty);
 	return 1;
 }
@@ -391,7 +391,7 @@ begin(struct sks_wfile *w, size_t n)
 		errno = EBUSY;
 		return -1;
 	}
-	if (w->roams)
+	if (w->borrows_pool)
 		w->pool = sks_loop_bufs(sks_task_current());
 	if (sks_buf_length(&w->buf) + n <= w->max_output)
 		return 0;
@@ -438,7 +438,7 @@ sks_wfile_adopt(struct sks_wfile *w, struct sks_buf *buf)
 	sks_buf_release(&w->buf, w->pool);
 	w->buf = *buf;
 	*buf = (struct sks_buf){ 0 };
-	if (w->roams)
+	if (w->borrows_pool)
 		w->pool = sks_loop_bufs(sks_task_current());
 	added(w, 0);
 	return 1;

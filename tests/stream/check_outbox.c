@@ -72,7 +72,7 @@ note_idle(void *arg)
 static void
 hear_word(struct sks_message *message)
 {
-	sks_outbox_heard(sks_container_of(message, struct sks_outbox, word), 0);
+	sks_outbox_on_notice(sks_container_of(message, struct sks_outbox, notice), 0);
 }
 
 static void
@@ -116,8 +116,8 @@ expect(const char *text)
 static void
 turn(void)
 {
-	sks_loop_take_inbox(t.rig.loop);
-	sks_loop_settle(t.rig.loop);
+	sks_loop_run_inbox(t.rig.loop);
+	sks_loop_run_ready(t.rig.loop);
 }
 
 static void
@@ -152,7 +152,7 @@ open_talk(int way, int threaded, const struct sks_transport_ops *ops)
 		rig_link_open_on(&t.l, ops);
 	t.box = sks_outbox_new(t.rig.loop, t.l.w.pool, &t.l.tr, 1000, note_idle, NULL);
 	ck_assert_ptr_nonnull(t.box);
-	t.box->word.run = hear_word;
+	t.box->notice.run = hear_word;
 	t.l.w.outbox = &t.box;
 }
 
@@ -231,20 +231,20 @@ TEST(an_outbox_is_left_to_its_loop)
 	rig_loop_open(&rig);
 	rig_link_open(&link);
 	box = sks_outbox_new(rig.loop, NULL, &link.tr, 1000, NULL, NULL);
-	ck_assert_int_eq(sks_outbox_enter(box), 1);
-	ck_assert_int_eq(sks_outbox_enter(box), 0);
-	sks_outbox_leave(box);
-	ck_assert_int_eq(sks_outbox_enter(box), 1);
+	ck_assert_int_eq(sks_outbox_try_claim(box), 1);
+	ck_assert_int_eq(sks_outbox_try_claim(box), 0);
+	sks_outbox_release(box);
+	ck_assert_int_eq(sks_outbox_try_claim(box), 1);
 	ck_assert_int_eq(sks_outbox_put(box, "p\n", 2, 100), 0);
-	ck_assert_int_eq(sks_loop_is_settled(rig.loop), 1);
-	sks_outbox_leave(box);
-	ck_assert_int_eq(sks_loop_is_settled(rig.loop), 0);
-	ck_assert_int_eq(sks_outbox_enter(box), 0); /* it goes first */
+	ck_assert_int_eq(sks_loop_has_ready(rig.loop), 0);
+	sks_outbox_release(box);
+	ck_assert_int_eq(sks_loop_has_ready(rig.loop), 1);
+	ck_assert_int_eq(sks_outbox_try_claim(box), 0); /* it goes first */
 	sks_outbox_claim(box);
 	ck_assert_int_eq(sks_outbox_push(box), 2);
 	ck_assert_uint_eq(rig_hear(&link, got, sizeof(got)), 2);
 	sks_outbox_release(box);
-	ck_assert_int_eq(sks_outbox_enter(box), 1);
+	ck_assert_int_eq(sks_outbox_try_claim(box), 1);
 	sks_outbox_end(box);
 	sks_outbox_free(box);
 	rig_link_close(&link);

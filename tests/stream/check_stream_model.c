@@ -207,7 +207,7 @@ TEST_ON_BOTH(any_mix_of_reads_agrees_with_the_model)
 		model.random = seed + (uint64_t)round;
 		model_fill();
 		sks_rfile_init(&l.r, &l.tr, &l.times, &l.times, 20 + dice(100));
-		l.r.twin = &l.w;
+		l.r.peer_wfile = &l.w;
 		l.r.pool = rig_here() != NULL ? &rig_here()->loop->bufs : NULL;
 		while (!sks_eof(&l.r))
 			model_step(&l.r, &memory);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_guest.c - clients that outlive a fiber's wait: used on one loop after
+ * check_shared_watch.c - clients that outlive a fiber's wait: used on one loop after
  * another and in threads, and closed anywhere, also while a loop watches them.
  */
 #include "base/sys.h"
@@ -112,7 +112,7 @@ TEST(on_two_loops_in_turn, TIMES(3))
 		hear_on(&first, &c);
 		hear_on(&second, &c);
 	}
-	/* Closed by the loop where it is no guest, in the thread, or by its own. */
+	/* Closed on a loop that has no watch of it, in the thread, or by its own. */
 	if (_i == 0) {
 		rig_go(&second, close_in_fiber, &c);
 		rig_run(&second);
