@@ -67,7 +67,7 @@ struct sks_options {
 	                        for unix: and fd:, the first accepts for all, and hands to
 	                        the one with the fewest */
 	int v6only;          /* not 0: ":port" and [::] take IPv6 alone */
-	int unix_mode;       /* permissions of a Unix socket's file, as 0660; 0: by umask */
+	int unix_mode;       /* permissions of a Unix socket's file, exactly, as 0660; 0: by umask */
 	int stop_signals;    /* not 0: SIGINT and SIGTERM shut the server down while it serves
 	                        forever; a second one ends the drain at once */
 	int keep_truncated;  /* not 0: cut datagrams are requests too (sks_is_truncated) */

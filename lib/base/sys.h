@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -106,6 +107,9 @@ sks_sys_call_memalign(size_t align, size_t size)
 	    int (*compare)(const struct dirent **, const struct dirent **)), \
 	    scandir(path, list, filter, compare)) \
 	X(int, -1, fchmod, (int fd, mode_t mode), fchmod(fd, mode)) \
+	X(int, -1, fchmodat, (int folder, const char *path, mode_t mode, int flags), \
+	    fchmodat(folder, path, mode, flags)) \
+	X(int, -1, flock, (int fd, int operation), flock(fd, operation)) \
 	X(pid_t, -1, fork, (void), fork()) \
 	X(int, -1, pidfd_open, (pid_t pid, unsigned int flags), \
 	    sks_sys_call_pidfd_open(pid, flags)) \

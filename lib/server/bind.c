@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "server/datagram.h"
+#include "server/socket_file.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -53,60 +54,27 @@ set_connection_defaults(int fd)
 	set_flag(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 }
 
-/* Is there nobody behind this socket file? */
+/*
+ * From the look at a socket's file until it listens nobody else may look. A
+ * socket of another family is simply bound.
+ */
 static int
-is_stale(const struct sks_addr *addr, int type)
+bind_and_listen(struct sks_listener *l, const struct sks_addr *addr, const struct sks_options *o,
+    const char **step)
 {
-	struct stat st;
-	int fd, rc;
+	int lock = sks_socket_file_lock(addr), rc;
 
-	if (addr->u.un.sun_path[0] == '\0' || sks_sys_lstat(addr->u.un.sun_path, &st) == -1 ||
-	    !S_ISSOCK(st.st_mode))
-		return 0;
-	fd = sks_sys_socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd == -1)
-		return 0;
-	rc = sks_sys_connect(fd, &addr->u.any, addr->len);
-	rc = rc == -1 && errno == ECONNREFUSED;
-	sks_sys_close(fd);
+	*step = "bind";
+	if (addr->u.any.sa_family == AF_UNIX)
+		rc = sks_socket_file_bind(l->fd, addr, (mode_t)o->unix_mode, &l->file, step);
+	else
+		rc = sks_sys_bind(l->fd, &addr->u.any, addr->len);
+	if (rc == 0 && l->type == SOCK_STREAM) {
+		*step = "listen";
+		rc = sks_sys_listen(l->fd, o->backlog);
+	}
+	sks_socket_file_unlock(lock);
 	return rc;
-}
-
-static int
-bind_unix(int fd, const struct sks_addr *addr, int type)
-{
-	if (sks_sys_bind(fd, &addr->u.any, addr->len) == 0)
-		return 0;
-	if (errno != EADDRINUSE)
-		return -1;
-	if (!is_stale(addr, type) || sks_sys_unlink(addr->u.un.sun_path) == -1) {
-		errno = EADDRINUSE;
-		return -1;
-	}
-	return sks_sys_bind(fd, &addr->u.any, addr->len);
-}
-
-/* Remembers the file, so that only ours is removed. On failure it is removed at once. */
-static int
-own_file(struct sks_listener *l, const struct sks_addr *addr)
-{
-	struct stat st;
-	int error;
-
-	if (addr->u.un.sun_path[0] == '\0')
-		return 0;
-	if (sks_sys_lstat(addr->u.un.sun_path, &st) == -1 ||
-	    (l->path = sks_sys_malloc(sizeof(addr->u.un.sun_path) + 1)) == NULL) {
-		error = errno;
-		sks_sys_unlink(addr->u.un.sun_path);
-		errno = error;
-		return -1;
-	}
-	memcpy(l->path, addr->u.un.sun_path, sizeof(addr->u.un.sun_path));
-	l->path[sizeof(addr->u.un.sun_path)] = '\0';
-	l->dev = st.st_dev;
-	l->ino = st.st_ino;
-	return 0;
 }
 
 /* One socket. NULL: errno and *step. */
@@ -143,18 +111,7 @@ open_one(const struct sks_addr *addr, int type, const struct sks_options *o, con
 		goto fail;
 	if (type == SOCK_DGRAM)
 		sks_datagram_prepare(fd, family);
-	*step = "fchmod";
-	if (family == AF_UNIX && o->unix_mode != 0 &&
-	    sks_sys_fchmod(fd, (mode_t)o->unix_mode) == -1)
-		goto fail;
-	*step = "bind";
-	if ((family == AF_UNIX ? bind_unix(fd, addr, type) :
-				 sks_sys_bind(fd, &addr->u.any, addr->len)) == -1)
-		goto fail;
-	if (family == AF_UNIX && own_file(l, addr) == -1)
-		goto fail;
-	*step = "listen";
-	if (type == SOCK_STREAM && sks_sys_listen(fd, o->backlog) == -1)
+	if (bind_and_listen(l, addr, o, step) == -1)
 		goto fail;
 	return l;
 
@@ -323,16 +280,11 @@ sks_listener_open(const char *address, const struct sks_options *options,
 void
 sks_listener_close(struct sks_listener *l)
 {
-	struct stat st;
-
 	sks_list_remove(&l->link);
 	sks_event_end(&l->ev);
 	sks_event_end(&l->retry);
-	if (l->path != NULL && sks_sys_lstat(l->path, &st) == 0 && st.st_dev == l->dev &&
-	    st.st_ino == l->ino)
-		sks_sys_unlink(l->path);
 	sks_sys_close(l->fd);
-	sks_sys_free(l->path);
+	sks_socket_file_remove(l->file);
 	sks_sys_free(l);
 }
 

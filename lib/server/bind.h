@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 struct sks_admission;
+struct sks_socket_file;
 struct sks_worker;
 
 struct sks_listener {
@@ -22,9 +23,7 @@ struct sks_listener {
 	int fd;
 	int type;              /* SOCK_STREAM or SOCK_DGRAM */
 	int shares_port;       /* bound with SO_REUSEPORT: it can have twins */
-	char *path;            /* of a Unix socket's file that is ours; else NULL */
-	dev_t dev;
-	ino_t ino;
+	struct sks_socket_file *file; /* of a Unix socket that it has bound; else NULL */
 
 	/* For accept.c: */
 	struct sks_worker *worker; /* whose loop it is on */
@@ -54,7 +53,7 @@ int sks_listener_open(const char *address, const struct sks_options *options,
 struct sks_listener *sks_listener_twin(const struct sks_listener *listener,
     const struct sks_options *options);
 
-/* Closes it and removes its socket file if that is still ours. */
+/* Closes it, and removes its socket file: see sks_socket_file_remove(). */
 void sks_listener_close(struct sks_listener *listener);
 
 /* The same for each of a list, which is empty then. */

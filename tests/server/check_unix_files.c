@@ -4,11 +4,14 @@
  */
 #include "acceptance.h"
 
+#include "base/sys.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 FIXTURE(acc_setup, acc_teardown);
@@ -161,28 +164,186 @@ TEST(file_that_is_gone_is_no_trouble, TIMES(2))
 	ck_assert_int_eq(log_lines(), 0);
 }
 
-TEST(unix_mode_is_the_files_and_umask_stays, TIMES(2))
+static const struct exact {
+	const char *name;
+	mode_t mask;
+	int mode;
+} exact[] = {
+	{ "0660 under 022", 022, 0660 },
+	{ "0660 under 0", 0, 0660 },
+	{ "0666 under 077", 077, 0666 },
+	{ "0626 under 0777", 0777, 0626 },
+	{ "0600 under 0177", 0177, 0600 },
+	{ "0777 under 022", 022, 0777 },
+};
+
+TEST(unix_mode_is_the_files_whatever_umask_is, EACH_OF(exact))
 {
-	struct sks_options options = { .unix_mode = 0626 };
-	mode_t mask = umask(077);
-	struct sks_server *server = new_server(0, &options);
+	struct sks_options options = { .unix_mode = exact[_i].mode };
+	mode_t mask = umask(exact[_i].mask);
+	char text[160], path[160];
+	struct stat st;
+	int type;
+
+	for (type = 0; type < 2; type++) {
+		struct sks_server *server = new_server(0, &options);
+
+		in_dir(unix_schemes[type], "/s", text, sizeof(text));
+		ck_assert_int_eq(sks_server_listen(server, text), 0);
+		ck_assert_int_eq(stat(in_dir("", "/s", path, sizeof(path)), &st), 0);
+		ck_assert_int_eq(st.st_mode & 07777, (mode_t)exact[_i].mode);
+		sks_server_free(server);
+	}
+	ck_assert_int_eq(umask(mask), exact[_i].mask);
+}
+
+TEST(without_unix_mode_umask_decides, TIMES(2))
+{
+	struct sks_server *server = new_server(0, NULL);
+	mode_t mask = umask(027);
 	char text[160], path[160];
 	struct stat st;
 
 	ck_assert_int_eq(sks_server_listen(server, in_dir(unix_schemes[_i], "/s", text, sizeof(text))), 0);
 	ck_assert_int_eq(stat(in_dir("", "/s", path, sizeof(path)), &st), 0);
-	/* Where the kernel applies umask to it as well, it is never more than asked. */
-	ck_assert_int_eq(st.st_mode & 0777u & ~0626u, 0);
-	ck_assert_int_eq(st.st_mode & 0700, 0600);
+	ck_assert_int_eq(st.st_mode & 0777, 0750);
 	sks_server_free(server);
-	ck_assert_int_eq((int)umask(mask), 077);
-	server = new_server(0, &options);
-	umask(0);
-	ck_assert_int_eq(sks_server_listen(server, in_dir(unix_schemes[_i], "/s", text, sizeof(text))), 0);
-	ck_assert_int_eq(stat(path, &st), 0);
-	ck_assert_int_eq(st.st_mode & 0777, 0626);
 	umask(mask);
+}
+
+TEST(a_mode_that_cannot_be_set_is_told, TIMES(2))
+{
+	struct sks_options options = { .unix_mode = 0660 };
+	struct sks_server *server = new_server(0, &options);
+	mode_t mask = umask(077);
+	char text[160];
+
+	in_dir(unix_schemes[_i], "/s", text, sizeof(text));
+	ck_assert_int_eq(sks_fault("fchmod:EPERM"), 0);
+	assert_fails(server, text, EPERM);
+	sks_fault_clear();
+	ck_assert_int_eq(sks_fault("fchmodat:EROFS"), 0);
+	assert_fails(server, text, EROFS);
+	ck_assert(log_count("chmod unix"));
+	ck_assert(!file_exists());
+	sks_fault_clear();
+	ck_assert_int_eq(sks_fault("fchmodat:EOPNOTSUPP"), 0); /* there is no /proc */
+	ck_assert_int_eq(sks_server_listen(server, text), 0);
 	sks_server_free(server);
+	umask(mask);
+}
+
+/* -- who else has the socket -- */
+
+/* Waits for the child, which must have exited with 0. */
+static void
+await_child(pid_t pid)
+{
+	int status;
+
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+}
+
+TEST(a_child_that_frees_its_copy_leaves_the_file, TIMES(2))
+{
+	struct sks_server *server = new_server(0, NULL);
+	char text[160];
+	pid_t pid;
+
+	ck_assert_int_eq(sks_server_listen(server, in_dir(unix_schemes[_i], "/s", text, sizeof(text))), 0);
+	pid = fork();
+	if (pid == 0) {
+		sks_server_free(server);
+		_exit(0);
+	}
+	await_child(pid);
+	ck_assert(file_exists());
+	sks_server_free(server);
+	ck_assert(!file_exists());
+}
+
+TEST(the_last_process_that_has_the_socket_removes_the_file, TIMES(2))
+{
+	struct sks_server *server = new_server(0, NULL);
+	char text[160], byte = 0;
+	int gate[2];
+	pid_t pid;
+
+	ck_assert_int_eq(sks_server_listen(server, in_dir(unix_schemes[_i], "/s", text, sizeof(text))), 0);
+	ck_assert_int_eq(pipe2(gate, O_CLOEXEC), 0);
+	pid = fork();
+	if (pid == 0) {
+		byte = (char)read(gate[0], &byte, 1);
+		sks_server_free(server);
+		_exit(byte != 1);
+	}
+	sks_server_free(server);
+	ck_assert(file_exists());
+	ck_assert_int_eq(write(gate[1], &byte, 1), 1);
+	await_child(pid);
+	ck_assert(!file_exists());
+	close(gate[0]);
+	close(gate[1]);
+}
+
+TEST(without_descriptors_the_file_goes_with_the_server, TIMES(2))
+{
+	struct sks_server *server = new_server(0, NULL);
+	char text[160];
+
+	ck_assert_int_eq(sks_server_listen(server, in_dir(unix_schemes[_i], "/s", text, sizeof(text))), 0);
+	ck_assert_int_eq(sks_fault("socket:EMFILE:1+"), 0);
+	sks_server_free(server);
+	ck_assert(!file_exists());
+}
+
+/* -- the look at a file and the lock around it -- */
+
+TEST(a_socket_that_does_not_listen_yet_is_alive)
+{
+	struct sks_server *server = new_server(0, NULL);
+	char text[160];
+	union peer_name name;
+	socklen_t len = peer_name(in_dir("unix:", "/s", text, sizeof(text)), &name);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	ck_assert_int_eq(bind(fd, &name.any, len), 0);
+	assert_fails(server, text, EADDRINUSE);
+	in_dir("unix-dgram:", "/s", text, sizeof(text));
+	assert_fails(server, text, EADDRINUSE);
+	ck_assert(file_exists());
+	close(fd);
+	ck_assert_int_eq(sks_server_listen(server, text), 0);
+	sks_server_free(server);
+}
+
+/* A live server is not even asked: it would have a client that says nothing. */
+TEST(the_look_is_no_client)
+{
+	struct sks_server *server = new_server(0, NULL);
+	int other = bind_file(SOCK_STREAM);
+	char text[160];
+
+	assert_fails(server, in_dir("unix:", "/s", text, sizeof(text)), EADDRINUSE);
+	ck_assert_int_eq(fcntl(other, F_SETFL, O_NONBLOCK), 0);
+	ck_assert_int_eq(accept(other, NULL, NULL), -1);
+	ck_assert_int_eq(errno, EAGAIN);
+	sks_server_free(server);
+	close(other);
+	remove_file();
+}
+
+TEST(without_locks_it_listens_all_the_same, TIMES(2))
+{
+	struct sks_server *server = new_server(0, NULL);
+	char text[160];
+
+	ck_assert_int_eq(sks_fault("flock:ENOLCK:1+"), 0);
+	ck_assert_int_eq(sks_server_listen(server, in_dir(unix_schemes[_i], "/s", text, sizeof(text))), 0);
+	sks_server_free(server);
+	ck_assert(!file_exists());
+	ck_assert_int_eq(log_lines(), 0);
 }
 
 TEST(path_too_long_is_told, TIMES(2))
