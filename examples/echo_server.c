@@ -36,29 +36,23 @@ echo_line(struct sks_request *req)
 	return sks_write(req->wfile, line, (size_t)n) == 0 ? SKS_KEEP : -1;
 }
 
-static int
-has_scheme(const char *address)
-{
-	static const char *const schemes[] = { "tcp:", "udp:", "unix:", "unix-dgram:", "fd:" };
-	size_t i;
-
-	for (i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++)
-		if (strncmp(address, schemes[i], strlen(schemes[i])) == 0)
-			return 1;
-	return 0;
-}
-
-/* UDP on the host of that address and the port that TCP has got, also when 0 was asked. */
+/*
+ * UDP on the host of that address, unless it says which, and on the port that TCP has got, also when
+ * 0 was asked.
+ */
 static int
 listen_udp_too(struct sks_server *server, const char *address)
 {
 	const char *port = strrchr(address, ':');
 	char bound[256], udp[600];
 
-	if (sks_server_address(server, 0, bound, sizeof(bound)) == NULL) {
+	if (sks_server_listen_address(server, 0, bound, sizeof(bound)) == NULL) {
 		warn("address");
 		return -1;
 	}
+	if (strncmp(bound, "tcp:", 4) != 0 || strncmp(address, "tcp:", 4) == 0 ||
+	    strncmp(address, "fd:", 3) == 0)
+		return 0;
 	snprintf(udp, sizeof(udp), "udp:%.*s%s", (int)(port - address), address,
 	    strrchr(bound, ':'));
 	return sks_server_listen(server, udp);
@@ -82,7 +76,7 @@ main(int argc, char **argv)
 		handler.handle = echo_line;
 	server = sks_server_new(&handler, &options.server);
 	if (server == NULL || sks_server_listen(server, options.address) == -1 ||
-	    (!has_scheme(options.address) && listen_udp_too(server, options.address) == -1)) {
+	    listen_udp_too(server, options.address) == -1) {
 		sks_server_free(server);
 		return 1; /* the library has said why */
 	}

@@ -6,8 +6,6 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/socket.h>
 
 static struct sks_server *serving;
 
@@ -31,25 +29,11 @@ on_signals(void (*handler)(int))
 void
 announce(const struct sks_server *server)
 {
-	char address[256], *at = address;
-	const char *scheme;
+	char address[256];
 	unsigned int i;
-	socklen_t size;
-	int type;
 
-	for (i = 0; sks_server_address(server, i, address, sizeof(address)) != NULL; i++) {
-		size = sizeof(type);
-		if (getsockopt(sks_server_fileno(server, i), SOL_SOCKET, SO_TYPE, &type, &size) == -1)
-			type = SOCK_STREAM;
-		if (strncmp(address, "unix:", 5) == 0) {
-			at = address + 5;
-			scheme = type == SOCK_DGRAM ? "unix-dgram:" : "unix:";
-		} else {
-			at = address;
-			scheme = type == SOCK_DGRAM ? "udp:" : "tcp:";
-		}
-		printf("%s: listening on %s%s\n", program_invocation_short_name, scheme, at);
-	}
+	for (i = 0; sks_server_listen_address(server, i, address, sizeof(address)) != NULL; i++)
+		printf("%s: listening on %s\n", program_invocation_short_name, address);
 	fflush(stdout);
 }
 

@@ -210,6 +210,13 @@ SKS_API void sks_server_free(struct sks_server *server);
 SKS_API char *sks_server_address(const struct sks_server *server, unsigned int i, char *buf,
     size_t size);
 
+/*
+ * As sks_server_address(), but with the scheme, as sks_server_listen() and sks_connect()
+ * take it: "tcp:127.0.0.1:2525", "udp:[::1]:53", "unix-dgram:/path".
+ */
+SKS_API char *sks_server_listen_address(const struct sks_server *server, unsigned int i, char *buf,
+    size_t size);
+
 /* The descriptor of listener i; -1 and ENOENT when there is none. Python: fileno(). */
 SKS_API int sks_server_fileno(const struct sks_server *server, unsigned int i);
 

@@ -9,6 +9,7 @@
 #include "server/server.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static const struct sks_listener *
@@ -32,6 +33,21 @@ sks_server_address(const struct sks_server *server, unsigned int i, char *buf, s
 	if (l == NULL || sks_sys_getsockname(l->fd, &addr.u.any, &addr.len) == -1)
 		return NULL;
 	return sks_addr_format(&addr.u.any, addr.len, buf, size);
+}
+
+char *
+sks_server_listen_address(const struct sks_server *server, unsigned int i, char *buf, size_t size)
+{
+	const struct sks_listener *l = find(server, i);
+	const struct sks_scheme *printed;
+	char address[SKS_ADDR_TEXT];
+
+	if (l == NULL || sks_server_address(server, i, address, sizeof(address)) == NULL)
+		return NULL;
+	printed = sks_scheme_of(address);
+	snprintf(buf, size, "%s%s", sks_scheme_of_socket(address, l->type)->prefix,
+	    address + (printed != NULL ? strlen(printed->prefix) : 0));
+	return buf;
 }
 
 int

@@ -294,6 +294,27 @@ TEST(udp_server_needs_no_prefix)
 	sks_server_free(server);
 }
 
+TEST(an_address_with_its_scheme_can_be_connected_to, EACH_TRANSPORT)
+{
+	struct sks_client *client;
+	char address[160];
+	struct acc acc;
+
+	acc_all(&acc, _i, &acc_script, NULL);
+	acc_start(&acc);
+	ck_assert_ptr_nonnull(sks_server_listen_address(acc.server, 0, address, sizeof(address)));
+	client = sks_connect(address, 5000);
+	ck_assert_ptr_nonnull(client);
+	ck_assert_int_eq(sks_puts(client->wfile, "echo\nd\n"), 0);
+	ck_assert_str_eq(sks_gets(client->rfile), "echo");
+	ck_assert_int_eq(sks_client_close(client), 0);
+	errno = 0;
+	ck_assert_ptr_null(sks_server_listen_address(acc.server, 99, address, sizeof(address)));
+	ck_assert_int_eq(errno, ENOENT);
+	acc_stop(&acc);
+	acc_free(&acc);
+}
+
 /* No child that a handler starts inherits anything. */
 TEST(descriptors_are_closed_on_exec, EACH_TRANSPORT)
 {
