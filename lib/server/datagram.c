@@ -5,7 +5,9 @@
  *
  * The reply leaves from the address that was asked (IP_PKTINFO): a host with
  * several addresses, or a test on 127.0.0.2, would otherwise answer from
- * another one, which a connected client does not take.
+ * another one, which a connected client does not take. That is a wish: when the
+ * system does not take the address, since it is one of a group or was removed
+ * meanwhile, the reply leaves from the address that the system chooses.
  */
 #include "server/datagram.h"
 
@@ -55,7 +57,7 @@ sks_datagram_prepare(int fd, int family)
 	static const int on = 1;
 
 	/* All of them a service, not a need: a kernel without them still serves. */
-	if (family == AF_INET)
+	if (family == AF_INET || family == AF_INET6) /* IPv6: for IPv4 on the same socket */
 		sks_sys_setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on));
 	if (family == AF_INET6)
 		sks_sys_setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof(on));
@@ -125,6 +127,10 @@ send_reply(struct datagram *d)
 	int pause_ms = 0;
 
 	while (send_once(d) == -1) {
+		if (errno != EAGAIN && d->family != 0) {
+			d->family = 0;
+			continue;
+		}
 		if (errno != EAGAIN || await_room(d, &pause_ms, deadline) == -1) {
 			sks_call_log_lost(&d->call, errno);
 			return;
@@ -214,6 +220,30 @@ new_datagram(struct sks_worker *worker, const void *bytes, size_t n, const union
 	return d;
 }
 
+/* Of a datagram to many this is the address of the interface that it came in by. */
+static void
+read_in_source(struct datagram *d, const struct cmsghdr *c)
+{
+	memcpy(&d->source.in, CMSG_DATA(c), sizeof(d->source.in));
+	d->source.in.ipi_ifindex = 0;
+	d->family = AF_INET;
+}
+
+/* There is no such thing for IPv6. What came by IPv4 has a message of IPv4, too. */
+static void
+read_in6_source(struct datagram *d, const struct cmsghdr *c)
+{
+	struct in6_pktinfo source;
+
+	memcpy(&source, CMSG_DATA(c), sizeof(source));
+	if (IN6_IS_ADDR_MULTICAST(&source.ipi6_addr) || IN6_IS_ADDR_V4MAPPED(&source.ipi6_addr))
+		return;
+	if (!IN6_IS_ADDR_LINKLOCAL(&source.ipi6_addr))
+		source.ipi6_ifindex = 0;
+	d->source.in6 = source;
+	d->family = AF_INET6;
+}
+
 /* What the control messages tell: the address asked, and the kernel's losses. */
 static void
 read_control(struct datagram *d, struct msghdr *msg, unsigned int *lost)
@@ -221,17 +251,11 @@ read_control(struct datagram *d, struct msghdr *msg, unsigned int *lost)
 	struct cmsghdr *c;
 
 	for (c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
-		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
-			memcpy(&d->source.in, CMSG_DATA(c), sizeof(d->source.in));
-			d->source.in.ipi_ifindex = 0;
-			d->family = AF_INET;
-		} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
-			memcpy(&d->source.in6, CMSG_DATA(c), sizeof(d->source.in6));
-			if (!IN6_IS_ADDR_LINKLOCAL(&d->source.in6.ipi6_addr))
-				d->source.in6.ipi6_ifindex = 0;
-			if (!IN6_IS_ADDR_MULTICAST(&d->source.in6.ipi6_addr))
-				d->family = AF_INET6;
-		} else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {
+		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO)
+			read_in_source(d, c);
+		else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO)
+			read_in6_source(d, c);
+		else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {
 			unsigned int total;
 
 			memcpy(&total, CMSG_DATA(c), sizeof(total));
