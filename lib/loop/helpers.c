@@ -7,7 +7,9 @@
  */
 #include "loop/helpers.h"
 
+#include "base/clock.h"
 #include "base/sys.h"
+#include "base/thread.h"
 #include "base/util.h"
 
 #include <errno.h>
@@ -21,7 +23,7 @@
 #define IS_SINGLE_THREADED 0
 #endif
 
-#define IDLE_SECONDS 10
+#define IDLE_MS 10000
 
 struct sks_helpers {
 	pthread_mutex_t lock;
@@ -166,13 +168,11 @@ do_work(struct thread *thread)
 static void
 wait_for_work(struct thread *thread)
 {
-	struct timespec until;
+	int64_t until = sks_clock_after(IDLE_MS);
 	int rc = 0;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += IDLE_SECONDS;
 	while (thread->work == NULL && !thread->stop && rc == 0)
-		rc = pthread_cond_timedwait(&thread->wake, &thread->pool->lock, &until);
+		rc = sks_cond_wait_until(&thread->wake, &thread->pool->lock, until);
 }
 
 static void
@@ -211,15 +211,11 @@ static struct thread *
 new_thread(struct sks_helpers *pool, struct sks_work *work)
 {
 	struct thread *thread = sks_sys_calloc(1, sizeof(*thread));
-	pthread_condattr_t attr;
 
 	if (thread == NULL)
 		return NULL;
 	sks_list_init(&thread->link);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&thread->wake, &attr);
-	pthread_condattr_destroy(&attr);
+	sks_cond_init(&thread->wake);
 	thread->pool = pool;
 	thread->work = work;
 	return thread;
@@ -230,17 +226,12 @@ static int
 add_thread(struct sks_helpers *pool, struct sks_work *work)
 {
 	struct thread *thread = new_thread(pool, work);
-	sigset_t all, old;
 	int error;
 
 	if (thread == NULL)
 		return -1;
-	/* Signals are the host's, and must find the host's own threads. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &old);
-	error = sks_sys_pthread_create(&thread->id, NULL, thread_main, thread);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (error != 0) {
+	if (sks_thread_start(&thread->id, 0, thread_main, thread) == -1) {
+		error = errno;
 		free_thread(thread);
 		errno = error;
 		return -1;

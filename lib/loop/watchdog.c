@@ -26,8 +26,8 @@
  */
 #include "loop/watchdog.h"
 
-#include "base/signals.h"
 #include "base/sys.h"
+#include "base/thread.h"
 #include "base/util.h"
 
 #include <errno.h>
@@ -150,12 +150,7 @@ look(struct sks_watchdog *dog)
 static void
 wait_until_due(struct sks_watchdog *dog)
 {
-	struct timespec until = {
-		.tv_sec = (time_t)(dog->due / 1000),
-		.tv_nsec = (long)(dog->due % 1000 * 1000000),
-	};
-
-	(void)pthread_cond_timedwait(&dog->wake, &dog->lock, &until);
+	(void)sks_cond_wait_until(&dog->wake, &dog->lock, dog->due);
 }
 
 static void
@@ -285,15 +280,10 @@ sks_watched_over(struct sks_watched *loop, int64_t ms)
 void
 sks_watchdog_init(struct sks_watchdog *dog, int limit_ms)
 {
-	pthread_condattr_t attr;
-
 	*dog = (struct sks_watchdog){ .limit_ms = limit_ms };
 	sks_list_init(&dog->loops);
 	pthread_mutex_init(&dog->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&dog->wake, &attr);
-	pthread_condattr_destroy(&attr);
+	sks_cond_init(&dog->wake);
 }
 
 void
@@ -306,26 +296,16 @@ sks_watchdog_add(struct sks_watchdog *dog, struct sks_watched *loop)
 int
 sks_watchdog_start(struct sks_watchdog *dog)
 {
-	pthread_attr_t attr;
-	sigset_t old;
-	int error;
+	int rc;
 
 	if (dog->has_thread || sks_list_empty(&dog->loops))
 		return 0;
-	pthread_attr_init(&attr);
-	(void)pthread_attr_setstacksize(&attr, STACK_SIZE);
-	sks_signals_block(&old);
 	pthread_mutex_lock(&dog->lock);
-	error = sks_sys_pthread_create(&dog->thread, &attr, watch, dog);
-	dog->has_thread = dog->watches = error == 0;
+	rc = sks_thread_start(&dog->thread, STACK_SIZE, watch, dog);
+	dog->has_thread = dog->watches = rc == 0;
 	look_from(dog, sks_clock_ms() + pause_ms(dog));
 	pthread_mutex_unlock(&dog->lock);
-	sks_signals_restore(&old);
-	pthread_attr_destroy(&attr);
-	if (error == 0)
-		return 0;
-	errno = error;
-	return -1;
+	return rc;
 }
 
 void

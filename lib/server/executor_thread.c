@@ -8,15 +8,15 @@
  * the loop here as well: what is parked or lingers holds no thread.
  */
 #include "base/clock.h"
-#include "base/signals.h"
 #include "base/sys.h"
+#include "base/thread.h"
 #include "loop/cancel.h"
 #include "server/executor.h"
 
 #include <errno.h>
 #include <pthread.h>
 
-#define IDLE_SECONDS 10
+#define IDLE_MS 10000
 
 struct thread_executor {
 	struct sks_executor base;
@@ -62,13 +62,11 @@ static struct sks_call *
 next_call(struct thread *thread)
 {
 	struct thread_executor *pool = thread->pool;
-	struct timespec until;
+	int64_t until = sks_clock_after(IDLE_MS);
 	int rc = 0;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += IDLE_SECONDS;
 	while (thread->call == NULL && !pool->stop && rc == 0)
-		rc = pthread_cond_timedwait(&thread->wake, &pool->lock, &until);
+		rc = sks_cond_wait_until(&thread->wake, &pool->lock, until);
 	return thread->call;
 }
 
@@ -121,41 +119,28 @@ join_gone(struct thread_executor *pool)
 	}
 }
 
-static void
-init_cond(pthread_cond_t *cond)
-{
-	pthread_condattr_t attr;
-
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(cond, &attr);
-	pthread_condattr_destroy(&attr);
-}
-
 /* A new thread with this call. 0, or -1 and errno. */
 static int
 add_thread(struct thread_executor *pool, struct sks_call *call)
 {
 	struct thread *thread = sks_sys_calloc(1, sizeof(*thread));
-	sigset_t old;
 	int error;
 
 	if (thread == NULL)
 		return -1;
 	sks_list_init(&thread->link);
-	init_cond(&thread->wake);
+	sks_cond_init(&thread->wake);
 	thread->pool = pool;
 	thread->call = call;
 	pthread_mutex_lock(&pool->lock);
 	pool->threads++;
-	sks_signals_block(&old);
-	error = sks_sys_pthread_create(&thread->id, NULL, thread_main, thread);
-	sks_signals_restore(&old);
-	if (error != 0)
-		pool->threads--;
-	pthread_mutex_unlock(&pool->lock);
-	if (error == 0)
+	if (sks_thread_start(&thread->id, 0, thread_main, thread) == 0) {
+		pthread_mutex_unlock(&pool->lock);
 		return 0;
+	}
+	error = errno;
+	pool->threads--;
+	pthread_mutex_unlock(&pool->lock);
 	free_thread(thread);
 	errno = error;
 	return -1;
@@ -247,7 +232,7 @@ sks_thread_executor_new(struct sks_loop *loop, const struct sks_service *service
 	sks_executor_init(&pool->base, &thread_ops, loop, service);
 	pool->base.beside_loop = 1;
 	pthread_mutex_init(&pool->lock, NULL);
-	init_cond(&pool->quiet);
+	sks_cond_init(&pool->quiet);
 	sks_list_init(&pool->idle);
 	sks_list_init(&pool->gone);
 	if (sks_cancel_init(&pool->cancel) == -1) {

@@ -2,8 +2,8 @@
 #include "server/worker.h"
 
 #include "base/addr.h"
-#include "base/signals.h"
 #include "base/sys.h"
+#include "base/thread.h"
 
 #include <errno.h>
 
@@ -203,22 +203,19 @@ worker_main(void *arg)
 int
 sks_worker_start(struct sks_worker *worker)
 {
-	sigset_t old;
 	int error;
 
 	if (worker->has_thread)
 		return 0;
 	if (sks_loop_open(worker->loop) == -1)
 		return -1;
-	sks_signals_block(&old);
 	worker->has_thread = 1;
-	error = sks_sys_pthread_create(&worker->thread, NULL, worker_main, worker);
-	sks_signals_restore(&old);
-	if (error == 0) {
+	if (sks_thread_start(&worker->thread, 0, worker_main, worker) == 0) {
 		/* Now, not when it first runs: until then this thread would take the loop for its own. */
 		worker->loop->thread = worker->thread;
 		return 0;
 	}
+	error = errno;
 	worker->has_thread = 0;
 	sks_loop_shut(worker->loop);
 	errno = error;

@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/sys.h"
+#include "base/thread.h"
 #include "fiber/fiber.h"
 #include "loop/cancel.h"
 #include "loop/completion.h"
@@ -151,23 +152,6 @@ share_streams(struct sks_task *task)
 }
 
 static int
-create_thread(struct sks_child *child)
-{
-	sigset_t all, old;
-	int error;
-
-	/* Signals are the host's, and must find the host's own threads. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &old);
-	error = sks_sys_pthread_create(&child->thread, NULL, thread_main, child);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (error == 0)
-		return 0;
-	errno = error;
-	return -1;
-}
-
-static int
 start_thread(struct sks_child *child)
 {
 	struct sks_task *parent = child->parent;
@@ -186,7 +170,7 @@ start_thread(struct sks_child *child)
 	child->own.shares = 1;
 	child->task = &child->own;
 	share_streams(parent);
-	if (create_thread(child) == 0)
+	if (sks_thread_start(&child->thread, 0, thread_main, child) == 0)
 		return 0;
 	error = errno;
 	parent->shares--;

@@ -226,6 +226,23 @@ check_signals(void)
 		    "signal %d was %s", i, sigismember(&mask, i) ? "let through" : "blocked");
 }
 
+void
+expect_signals_of_faults_only(const sigset_t *of_thread)
+{
+	static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS };
+	size_t n = sizeof(faults) / sizeof(faults[0]), k;
+	int i;
+
+	for (i = 1; i < 32; i++) {
+		if (i == SIGKILL || i == SIGSTOP)
+			continue;
+		for (k = 0; k < n && faults[k] != i; k++)
+			;
+		ck_assert_msg(sigismember(of_thread, i) == (k == n), "signal %d is %s", i,
+		    k == n ? "let through" : "blocked");
+	}
+}
+
 static void
 check_children(void)
 {

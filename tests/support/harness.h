@@ -9,6 +9,7 @@
 #include "suite.h"
 
 #include <errno.h>
+#include <signal.h>
 
 /*
  * Checked fixture: setup notes which descriptors are open and counts threads,
@@ -24,6 +25,9 @@ int count_entries(const char *path);
 
 /* How many descriptors this process has. */
 int open_descriptors(void);
+
+/* The mask of a thread of the library: it blocks all signals but those of its own faults. */
+void expect_signals_of_faults_only(const sigset_t *mask);
 
 /* The call returns -1 with this errno. */
 #define ck_fails(call, error)                     \

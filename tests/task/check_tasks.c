@@ -51,6 +51,30 @@ TEST_ON_BOTH(join_tells_what_run_returned)
 	sks_child_cancel(NULL);
 }
 
+static int
+look_at_signals(void *mask)
+{
+	pthread_sigmask(SIG_SETMASK, NULL, mask);
+	return 0;
+}
+
+static void
+start_a_look(void *mask)
+{
+	struct sks_child *child = sks_go(look_at_signals, mask);
+
+	ck_assert_ptr_nonnull(child);
+	ck_assert_int_eq(sks_child_join(child, NULL), 0);
+}
+
+TEST(the_signals_of_a_childs_thread_are_the_hosts)
+{
+	sigset_t mask;
+
+	rig_run_on(0, start_a_look, &mask);
+	expect_signals_of_faults_only(&mask);
+}
+
 TEST_ON_BOTH(many_are_joined_in_any_order)
 {
 	struct sks_child *child[20];
