@@ -39,9 +39,6 @@
 #define SYS_pidfd_open 434
 #endif
 #define sks_sys_call_pidfd_open(pid, flags) ((int)syscall(SYS_pidfd_open, (pid), (flags)))
-/* Likewise: glibc has no function for it at all. */
-#define sks_sys_call_membarrier(command, flags) \
-	((int)syscall(SYS_membarrier, (command), (flags), 0))
 
 /* As posix_memalign(3), but NULL with errno set where there is no memory. */
 static inline void *
@@ -113,8 +110,6 @@ sks_sys_call_memalign(size_t align, size_t size)
 	X(pid_t, -1, fork, (void), fork()) \
 	X(int, -1, pidfd_open, (pid_t pid, unsigned int flags), \
 	    sks_sys_call_pidfd_open(pid, flags)) \
-	X(int, -1, membarrier, (int command, unsigned int flags), \
-	    sks_sys_call_membarrier(command, flags)) \
 	X(int, -1, waitid, (idtype_t type, id_t id, siginfo_t *info, int options), \
 	    waitid(type, id, info, options))
 

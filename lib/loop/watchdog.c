@@ -7,15 +7,13 @@
  * sleeps without a limit, and the next fiber wakes it: an idle server wakes
  * nobody up.
  *
- * A loop runs a fiber for each message, so its side of this is four plain
- * stores and two flags that are nearly always zero. Two things must hold all
- * the same: no fiber runs unseen while the watchdog goes to sleep, and no task
- * or peer is freed while the watchdog reads it. Both are the same pattern, the
- * loop writes its turn and then reads heed, the watchdog writes heed and then
- * reads the turn, and at least one of them must see the other's store. That
- * takes a fence on both sides, 5 ns or more for each message; membarrier(2)
- * lets the watchdog, which needs it a few times a second at most, pay for
- * both. Where it does not exist the thread ends, and loops report by themselves.
+ * A loop runs a fiber for each message, so its side of this is a few stores and
+ * two looks at a flag that is nearly always zero. Two things must hold all the
+ * same: no fiber runs unseen while the watchdog goes to sleep, and no task or
+ * peer is freed while the watchdog reads it. Both are the same pattern: the loop
+ * writes its turn and then reads heed, the watchdog writes heed and then reads
+ * the turn, and at least one of them must see the other's store. So these four
+ * are sequentially consistent.
  *
  * (Rejected: a signal to the loop's thread, whose handler could have looked in
  * peace. Signals are the host's.)
@@ -31,7 +29,6 @@
 #include "base/util.h"
 
 #include <errno.h>
-#include <linux/membarrier.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -50,25 +47,6 @@ static int64_t
 late_ms(const struct sks_watchdog *dog)
 {
 	return sks_max64(dog->limit_ms / 2, LATE_LEAST_MS);
-}
-
-/* All loops see what was stored before this, and their stores are seen after it. */
-static void
-fence_all(void)
-{
-	(void)sks_sys_membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0);
-}
-
-static uint64_t
-turn_of(struct sks_watched *loop)
-{
-	return atomic_load_explicit(&loop->turn, memory_order_acquire);
-}
-
-static void
-set_heed(struct sks_watched *loop, int on)
-{
-	atomic_store_explicit(&loop->heed, on, memory_order_relaxed);
 }
 
 static void
@@ -95,11 +73,10 @@ tell_of(struct sks_watchdog *dog, struct sks_watched *loop, uint64_t turn, int64
 {
 	struct sks_stuck stuck;
 
-	/* If this is still its turn after the fence, it must ask us before it ends. */
-	set_heed(loop, 1);
-	fence_all();
-	if (turn_of(loop) != turn) {
-		set_heed(loop, 0);
+	/* If this is still its turn, it must ask the watchdog before it ends. */
+	atomic_store(&loop->heed, 1);
+	if (atomic_load(&loop->turn) != turn) {
+		atomic_store(&loop->heed, 0);
 		return;
 	}
 	describe(&stuck, loop->task, ms);
@@ -114,7 +91,7 @@ tell_of(struct sks_watchdog *dog, struct sks_watched *loop, uint64_t turn, int64
 static int
 look_at(struct sks_watchdog *dog, struct sks_watched *loop, int64_t now)
 {
-	uint64_t turn = turn_of(loop);
+	uint64_t turn = atomic_load(&loop->turn);
 	int64_t begun, over;
 	int moved = turn != loop->seen;
 
@@ -159,7 +136,7 @@ set_all_heed(struct sks_watchdog *dog, int on)
 	struct sks_list *link, *after;
 
 	sks_list_each (link, after, &dog->loops)
-		set_heed(sks_list_entry(link, struct sks_watched, link), on);
+		atomic_store(&sks_list_entry(link, struct sks_watched, link)->heed, on);
 }
 
 static int
@@ -170,40 +147,22 @@ any_has_moved(struct sks_watchdog *dog)
 	sks_list_each (link, after, &dog->loops) {
 		struct sks_watched *loop = sks_list_entry(link, struct sks_watched, link);
 
-		if (turn_of(loop) != loop->seen)
+		if (atomic_load(&loop->turn) != loop->seen)
 			return 1;
 	}
 	return 0;
 }
 
-/* Until a loop runs a fiber. One that has begun before the fence is seen after it. */
+/* Until a loop runs a fiber. One that did not see heed has begun before, and is seen here. */
 static void
 sleep_until_woken(struct sks_watchdog *dog)
 {
 	set_all_heed(dog, 1);
-	fence_all();
 	dog->asleep = !any_has_moved(dog);
 	while (dog->asleep && !dog->stop)
 		pthread_cond_wait(&dog->wake, &dog->lock);
 	dog->asleep = 0;
 	set_all_heed(dog, 0);
-}
-
-/*
- * The kernel's grace period for this can be 10 ms, in a process with threads: too
- * long for a server's start, for its lock, and for one that lives no longer.
- */
-static int
-may_fence(struct sks_watchdog *dog)
-{
-	int rc;
-
-	if (dog->stop)
-		return 0;
-	pthread_mutex_unlock(&dog->lock);
-	rc = sks_sys_membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0);
-	pthread_mutex_lock(&dog->lock);
-	return rc == 0;
 }
 
 static void *
@@ -214,8 +173,7 @@ watch(void *arg)
 	pthread_mutex_lock(&dog->lock);
 	if (!dog->stop) /* it can be over before this thread has begun */
 		wait_until_due(dog);
-	dog->watches = may_fence(dog);
-	while (dog->watches && !dog->stop) {
+	while (!dog->stop) {
 		if (look(dog))
 			wait_until_due(dog);
 		else
@@ -233,7 +191,7 @@ sks_watched_wake(struct sks_watched *loop)
 	struct sks_watchdog *dog = loop->dog;
 
 	pthread_mutex_lock(&dog->lock);
-	set_heed(loop, 0);
+	atomic_store(&loop->heed, 0);
 	if (dog->asleep) {
 		dog->asleep = 0;
 		look_from(dog, sks_clock_ms());
@@ -259,10 +217,10 @@ sks_watched_over(struct sks_watched *loop, int64_t ms)
 
 	if (dog != NULL) {
 		pthread_mutex_lock(&dog->lock); /* it has read what it wanted to know of the task */
-		set_heed(loop, 0);
+		atomic_store(&loop->heed, 0);
 		again = loop->told != 0;
 		loop->told = 0;
-		if (dog->watches && !again) {
+		if (dog->has_thread && !again) {
 			now = sks_clock_coarse_ms();
 			ms = sks_min64(ms, without_gaps(dog, now - ms, now));
 		}
@@ -302,7 +260,7 @@ sks_watchdog_start(struct sks_watchdog *dog)
 		return 0;
 	pthread_mutex_lock(&dog->lock);
 	rc = sks_thread_start(&dog->thread, STACK_SIZE, watch, dog);
-	dog->has_thread = dog->watches = rc == 0;
+	dog->has_thread = rc == 0;
 	look_from(dog, sks_clock_ms() + pause_ms(dog));
 	pthread_mutex_unlock(&dog->lock);
 	return rc;

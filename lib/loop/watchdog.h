@@ -53,7 +53,6 @@ struct sks_watchdog {
 	pthread_t thread;
 	int has_thread;
 	int stop;
-	int watches;         /* it has a thread that has not given up */
 	int asleep;          /* until a loop runs a fiber */
 	int64_t due;         /* when it looks next */
 	int64_t watching;    /* it has always looked in time since then */
@@ -81,7 +80,7 @@ void sks_watched_over(struct sks_watched *loop, int64_t ms);
 
 /*
  * On the loop's thread, around each turn of a fiber: these are on the way of
- * every message. Plain stores, and no fence: see watchdog.c.
+ * every message. See watchdog.c for the order of turn and heed.
  */
 static inline void
 sks_watched_begin(struct sks_watched *loop, const struct sks_task *task)
@@ -90,9 +89,8 @@ sks_watched_begin(struct sks_watched *loop, const struct sks_task *task)
 
 	loop->task = task;
 	atomic_store_explicit(&loop->begun, sks_clock_coarse_ms(), memory_order_relaxed);
-	atomic_store_explicit(&loop->turn, turn + 1, memory_order_release);
-	atomic_signal_fence(memory_order_seq_cst);
-	if (atomic_load_explicit(&loop->heed, memory_order_relaxed))
+	atomic_store(&loop->turn, turn + 1);
+	if (atomic_load(&loop->heed))
 		sks_watched_wake(loop);
 }
 
@@ -103,9 +101,8 @@ sks_watched_end(struct sks_watched *loop)
 	int64_t ms = sks_clock_coarse_ms() -
 	    atomic_load_explicit(&loop->begun, memory_order_relaxed);
 
-	atomic_store_explicit(&loop->turn, turn + 1, memory_order_release);
-	atomic_signal_fence(memory_order_seq_cst);
-	if (atomic_load_explicit(&loop->heed, memory_order_relaxed) || ms >= loop->limit_ms)
+	atomic_store(&loop->turn, turn + 1);
+	if (atomic_load(&loop->heed) || ms >= loop->limit_ms)
 		sks_watched_over(loop, ms);
 }
 

@@ -193,32 +193,11 @@ TEST(without_a_thread_loops_report_themselves)
 	sks_watchdog_end(&dog);
 }
 
-static int
-watches(void)
-{
-	int watching;
-
-	pthread_mutex_lock(&dog.lock);
-	watching = dog.watches;
-	pthread_mutex_unlock(&dog.lock);
-	return watching;
-}
-
-TEST(without_membarrier_loops_report_themselves)
-{
-	ck_assert_int_eq(sks_fault("membarrier:ENOSYS:1+"), 0);
-	start_dog(1);
-	ck_eventually(!watches());
-	check_that_it_reports_itself();
-	sks_watchdog_end(&dog);
-	ck_assert_uint_eq(sks_fault_calls("membarrier"), 1);
-}
-
 /* The process was stopped: the watchdog did not run either. */
 TEST(what_did_not_run_is_not_to_blame)
 {
 	make_dog(1);
-	dog.watches = 1;
+	dog.has_thread = 1;
 	dog.due = dog.watching = sks_clock_ms() - 1000;
 	sks_watched_begin(&loops[0], &tasks[0]);
 	take_long(&loops[0]);
