@@ -1,9 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * socketserver.h - all that a handler writer includes.
+ * socketserver.h - libsocketserver: Python's socketserver in C.
  *
- * libsocketserver: Python's socketserver in C. See README.md for a first
- * program; each header below says what its calls return and promise.
+ * It includes what a handler and a server need:
+ *   request.h  what a handler is, and the request that it gets
+ *   stream.h   to read a peer's bytes and to write ours
+ *   server.h   servers, their options and addresses
+ *   fiber.h    to sleep, to wait for a descriptor, to call what blocks, to lock
+ *   task.h     children that run beside a handler, limits over several calls
+ *   channel.h  a queue between tasks
+ *   socket.h   clients and socket objects
+ *   resolve.h  names and addresses
+ *   plugin.h   a handler in a file of its own
+ *   export.h   the rules that all calls share: results, waiting, time limits
+ * Programs that load plugins include socketserver/host.h as well.
  */
 #ifndef SOCKETSERVER_H
 #define SOCKETSERVER_H

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * socketserver/channel.h - a bounded queue between tasks: fibers of one loop
+ * socketserver/channel.h - a queue with a bound between tasks: fibers of one loop
  * or of several, and threads.
  *
- * Python: queue.Queue(maxsize), with close() as Queue.shutdown().
+ * Python: queue.Queue(maxsize), with shutdown() as close.
  *
- * Items are copied in and out, in order. A send that finds the channel full
- * and a receive that finds it empty wait, each in the order of asking. Not
- * between processes: each child has a copy of its own.
+ * Items are copied into the channel and out of it, in order. A send to a full
+ * channel and a receive from an empty one wait, each in the order of asking. A
+ * channel is not shared between processes: each child has a copy.
  */
 #ifndef SOCKETSERVER_CHANNEL_H
 #define SOCKETSERVER_CHANNEL_H
@@ -20,30 +20,36 @@ SKS_BEGIN_DECLS
 struct sks_channel;
 
 /*
- * A channel for capacity items (1 or more) of item_size bytes (1 or more).
- * NULL: EINVAL, ENOMEM.
+ * Makes a channel for capacity items of item_size bytes, both at least 1.
+ * Returns it, or NULL: EINVAL, ENOMEM.
  */
 SKS_API struct sks_channel *sks_channel_new(size_t item_size, size_t capacity);
 
-/* NULL is fine. Nobody may use it any more; items left in it are lost. */
+/*
+ * Frees a channel, which no task may be using any more. Items in it are lost. NULL
+ * is fine.
+ */
 SKS_API void sks_channel_free(struct sks_channel *channel);
 
 /*
- * Puts a copy of *item in, waiting while it is full. 0, or -1 and nothing was
- * put in: EPIPE once it is closed, ETIMEDOUT and ECANCELED as for every wait,
- * ENOMEM; EMFILE or ENFILE on a thread.
+ * Puts a copy of *item in. May wait, while the channel is full.
+ * Returns 0, or -1, and nothing was put in: EPIPE when it is closed; ETIMEDOUT,
+ * ECANCELED and ENOMEM as all calls that may wait; on a thread EMFILE or ENFILE,
+ * since a thread that waits needs a descriptor. Python: put().
  */
 SKS_API int sks_channel_send(struct sks_channel *channel, const void *item) SKS_MUST_CHECK;
 
 /*
- * Takes the oldest item, waiting while there is none. 1: *item has it. 0: the
- * channel is closed and empty. -1: as above.
+ * Takes the oldest item into *item. May wait, while there is none.
+ * Returns 1; 0 when the channel is closed and empty; or -1, and nothing was taken:
+ * ETIMEDOUT, ECANCELED, ENOMEM, and on a thread EMFILE or ENFILE. Python: get().
  */
 SKS_API int sks_channel_recv(struct sks_channel *channel, void *item) SKS_MUST_CHECK;
 
 /*
- * No more items: sends answer EPIPE, also those that wait; receives get what is
- * there, then 0. From any thread, never waits; again it changes nothing.
+ * Closes a channel: sends fail with EPIPE from now on, also those that wait, and
+ * receives get what is in it and then 0. Closing it again changes nothing. Any
+ * task may call it. Python: shutdown().
  */
 SKS_API void sks_channel_close(struct sks_channel *channel);
 

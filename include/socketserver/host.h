@@ -13,8 +13,9 @@
  *     sks_server_free(server);
  *     sks_module_free(module);
  *
- * Whatever fails here has told why in one line of the log, with the file or
- * the option, beside -1 or NULL and errno. All calls are made on one thread.
+ * A call that fails has said why in one line of the log, with the file or the
+ * option, beside errno; where it has not, its comment says so. All calls are made
+ * on one thread, and none of them parks a fiber.
  */
 #ifndef SOCKETSERVER_HOST_H
 #define SOCKETSERVER_HOST_H
@@ -26,171 +27,193 @@
 
 SKS_BEGIN_DECLS
 
-struct sks_module; /* a plugin that was loaded, with the values of its options */
+/* ---- plugins ---- */
 
 /*
- * Loads a plugin: by path when name has a slash, else name.so ("echo" or
- * "echo.so") from the folders of the environment variable
- * SOCKETSERVER_HANDLERS, colon separated, then from the folder that the stock
- * handlers are installed in. Its options have their defaults. Runs the
- * plugin's constructors, nothing else of it.
+ * A module: a plugin that was loaded, with the values of its options. (struct
+ * sks_plugin is what the plugin says of itself.)
+ */
+struct sks_module;
+
+/*
+ * Loads a plugin. A name with a slash is a path. Any other name is looked for as
+ * name.so ("echo" or "echo.so"), in the folders of the environment variable
+ * SOCKETSERVER_HANDLERS, between colons, and then where the stock handlers are
+ * installed. Its options have their defaults. Of the plugin's code only its
+ * constructors run.
  *
- * A plugin is code that runs with the rights of its host. So its file and its
- * folder must belong to root or to the effective user and be writable by the
- * owner alone, and the folders above must not let others replace it; symbolic
- * links are followed first. A program with more rights than its caller
- * (set-user-ID) ignores the environment variable.
+ * A plugin runs with the rights of its host. So its file and its folder belong to
+ * root or to the effective user, and only their owner may write to them; in the
+ * folders above nobody else can replace them. Symbolic links are followed first.
+ * A program with more rights than its caller (set-user-ID) ignores the
+ * environment variable.
  *
- * The file is never unloaded. When it is replaced while a host runs, replace
- * it by renaming: writing into a mapped file changes code that runs. The same
- * file loaded again is the same code and data, with options of their own.
+ * The file is never unloaded. The same file loaded again is the same code and
+ * data, with options of its own. While a host runs, a file is replaced by renaming
+ * the new one over it, since writing to the old one would change code that runs.
  *
- * NULL: ENOENT (the line says where it was looked for), EPERM (others may
- * write), ENOEXEC (no ELF file, of another architecture, cut short, a symbol
- * is undefined, no plugin, of another version), EINVAL (its descriptor is
- * wrong), ENOMEM, or what open(2) said.
+ * Returns the module, or NULL:
+ *   ENOENT   there is no such file; the line says where it was looked for
+ *   EPERM    somebody else may write to it
+ *   ENOEXEC  it is no ELF file, is cut short, is for another machine, needs a
+ *            function that the host does not have, is no plugin, or is one of a
+ *            version that this library does not take
+ *   EINVAL   the name is empty, or its descriptor is wrong
+ *   ENOMEM, EACCES, ...   as open(2) says
  */
 SKS_API struct sks_module *sks_module_load(const char *name);
 
 /*
- * Frees the options, after the plugin's exit when its init held. The servers
- * of the module must have been freed before. NULL is fine.
+ * Frees a module: calls the plugin's exit, if init has succeeded, and frees the
+ * options. The servers of the module are freed before. NULL is fine.
  */
 SKS_API void sks_module_free(struct sks_module *module);
 
 /*
- * Sets an option, from "name=value"; the last one of a name holds. -1: EINVAL
- * for an option that does not exist (the line names those that do) or a value
- * that is not of its type or out of its bounds, EBUSY after init, ENOMEM.
+ * Sets an option from "name=value". The last value of a name counts.
+ * Returns 0, or -1: EINVAL when there is no such option (the line names those that
+ * there are), or the value is not of its type or within its bounds; EBUSY after
+ * sks_module_init(); ENOMEM.
  */
 SKS_API int sks_module_set(struct sks_module *module, const char *assignment);
 
 /*
- * Says that all options are set and calls the plugin's init, once;
- * sks_module_server_new() does so when it was not done. A program that forks
- * calls it after the fork. -1: EINVAL when a required option is missing, or
- * what init said.
+ * Says that all options are set, and calls the plugin's init, once. A program that
+ * forks calls it after the fork; sks_module_server_new() calls it when nobody has.
+ * Returns 0, or -1: EINVAL when a required option is not set, or the errno of
+ * init.
  */
 SKS_API int sks_module_init(struct sks_module *module);
 
-/* See sks_module_server_new(). */
-SKS_API struct sks_server *sks_module_server_new_abi(struct sks_module *module,
-    const struct sks_options *options, size_t options_size);
+/*
+ * Makes a server with the handler and the data of a plugin. options may be NULL;
+ * its data is not used, and its mode is taken as it is: sks_module_mode() tells
+ * which one the plugin suggests.
+ * Returns the server, or NULL: EINVAL also when the plugin refuses the mode, and
+ * as sks_module_init() and sks_server_new().
+ */
+static inline struct sks_server *sks_module_server_new(struct sks_module *module,
+    const struct sks_options *options);
 
 /*
- * As sks_server_listen(), and -1, EINVAL, and nothing listened on for a socket
- * of a kind that the plugin does not serve. Takes also "systemd:" and
- * "systemd:NAME", as sks_server_listen_inherited().
+ * Adds an address to a server of this module, as sks_server_listen() does. It also
+ * takes "systemd:" and "systemd:NAME", as sks_server_listen_inherited().
+ * Returns 0, or -1: EINVAL also for a socket of a kind that the plugin does not
+ * serve; then nothing was added.
  */
 SKS_API int sks_module_listen(struct sks_module *module, struct sks_server *server,
     const char *address);
 
-/* What the plugin says of itself; strings live as long as the module. */
+/* What the plugin says of itself. The strings live as long as the module. */
 SKS_API const char *sks_module_name(const struct sks_module *module);
 SKS_API const char *sks_module_summary(const struct sks_module *module);
 SKS_API const char *sks_module_file(const struct sks_module *module); /* its absolute path */
-SKS_API int sks_module_mode(const struct sks_module *module);   /* the suggested one */
+SKS_API int sks_module_mode(const struct sks_module *module);   /* the mode that it suggests */
 SKS_API int sks_module_serves(const struct sks_module *module); /* SKS_STREAMS | SKS_DATAGRAMS */
-SKS_API int sks_module_port(const struct sks_module *module);   /* the default one, or 0 */
+SKS_API int sks_module_port(const struct sks_module *module);   /* its default port; 0: none */
 
 /*
- * All of that and its options, as lines for people: --describe. The caller
- * frees it with free(3). NULL: ENOMEM.
+ * Returns all of that and the options, as lines for people, which the caller frees
+ * with free(3); or NULL: ENOMEM.
  */
 SKS_API char *sks_module_describe(const struct sks_module *module);
 
 /*
- * Calls found for each plugin's file in the folders of sks_module_load(), in
- * the order of the folders and, in each, of names; a name that an earlier
- * folder has is left out. Stops when found returns other than 0, and returns
- * that; else 0, or -1 and ENOMEM. A folder that is not there is skipped.
+ * Calls found() for each plugin in the folders of sks_module_load(), in the order
+ * of the folders, and of names in each. A name that an earlier folder has is left
+ * out, and so is a folder that is not there. It stops when found() returns another
+ * value than 0.
+ * Returns that value, else 0, or -1: ENOMEM.
  */
 SKS_API int sks_module_each(int (*found)(const char *name, const char *path, void *arg), void *arg);
 
+/* ---- options ---- */
+
 /*
- * Reads the text of an option of that kind into the struct at config, for
- * programs with options of the same types. *kept is what a string points to
- * then, freed by the caller with free(3); NULL for other types. -1: EINVAL, and
- * why in the `size` bytes at why ("5x: not a number"), or ENOMEM. Logs nothing.
+ * Reads the text of an option into the struct at config, for programs that have
+ * options of the types that plugins have. *kept gets the memory that a string
+ * points to, which the caller frees with free(3), or NULL.
+ * Returns 0, or -1: EINVAL, with the reason in the `size` bytes at why ("5x: not a
+ * number"); ENOMEM. Nothing is logged.
  */
 SKS_API int sks_option_parse(const struct sks_plugin_option *option, const char *text, void *config,
     char **kept, char *why, size_t size);
 
 /*
- * The options of a server that a program may take from its command line, by the
- * names that they have there: "timeout" for timeout_ms. Of the i-th (0, 1, ...) the
- * name; NULL: there are no more.
+ * Returns the name of the i-th (0, 1, ...) of those options of a server that a
+ * program may take from its command line, such as "timeout" for timeout_ms, as a
+ * constant; NULL when there are no more.
  */
 SKS_API const char *sks_options_name(unsigned int i);
 
 /*
- * A line for each of them with its help and its default: "  --idle TIME ...". The
- * caller frees it with free(3). NULL: ENOMEM.
+ * Returns a line for each of these options, with its help and its default ("  --idle
+ * TIME ..."), which the caller frees with free(3); or NULL: ENOMEM.
  */
 SKS_API char *sks_options_describe(void);
 
-/* See sks_options_set(). */
-SKS_API int sks_options_set_abi(struct sks_options *options, size_t options_size,
-    const char *name, const char *text, char *why, size_t size);
+/*
+ * Sets one of these options from its text: a mode by its name, a time as "30s", a
+ * size as "64k", yes or no. 0 of a time is SKS_OFF here, and of "workers" SKS_AUTO.
+ * Returns 0, or -1: EINVAL, with the reason in the `size` bytes at why ("5x: not a
+ * number"). Nothing is logged.
+ */
+static inline int sks_options_set(struct sks_options *options, const char *name, const char *text,
+    char *why, size_t size);
+
+/* ---- daemons ---- */
 
 /*
- * Sockets that a service manager opened (LISTEN_FDS, LISTEN_PID and
- * LISTEN_FDNAMES, see sd_listen_fds(3)): the server listens on those of that
- * name, or on all when name is "" or NULL. It owns them from here on; none is
- * inherited by programs that this one starts. The environment stays as it is: a
- * program that has no further use for the variables unsets them, as
- * socketserverd does.
- * -1, and no socket is taken: ENOENT when none (of that name) was passed, or
- * they are for another process; EINVAL when the variables are wrong; else as
- * sks_server_listen() for a descriptor that can not be listened on.
+ * Lets the server listen on sockets that a service manager has opened (LISTEN_FDS,
+ * LISTEN_PID and LISTEN_FDNAMES, see sd_listen_fds(3)): on those of that name, or
+ * on all when name is "" or NULL. They are the server's from then on, and no
+ * program that this one starts inherits them. The environment stays as it is; a
+ * program that has no further use for these variables unsets them.
+ * Returns 0, or -1, and no socket was taken: ENOENT when none of that name was
+ * passed, or they are for another process; EINVAL when the variables are wrong, or
+ * a descriptor is no socket to listen on; and as sks_server_listen().
  */
 SKS_API int sks_server_listen_inherited(struct sks_server *server, const char *name);
 
 /*
- * Opens /dev/null as standard input, output and error where they are closed:
- * a socket would get that number, and output would go to a client. First
- * thing in main(). 0, or -1 and what open(2) said.
+ * Opens /dev/null as standard input, output and error where they are closed. Else
+ * a socket would get that number, and output would go to a client. It is the first
+ * thing in main(). Returns 0, or -1: as open(2) says. Nothing is logged.
  */
 SKS_API int sks_process_fill_standard_files(void);
 
 /*
- * Raises the limit of open files, so that so many connections fit; a privileged
- * process raises the hard limit too. Returns how many fit, and logs one line
- * when those are fewer.
+ * Raises the limit of open files of the process, so that so many connections fit;
+ * with privileges the hard limit too. Returns how many fit, after one line in the
+ * log when those are fewer.
  */
 SKS_API int sks_process_raise_open_files(int connections);
 
-/* A line in the log for each address: "echo: listening on tcp:127.0.0.1:7007". */
+/* Logs a line for each address: "echo: listening on tcp:127.0.0.1:7007". */
 SKS_API void sks_server_log_addresses(const struct sks_server *server);
 
-/* A line in the log: what the server has done since it was made. */
+/* Logs a line with what the server has done since it was made. */
 SKS_API void sks_server_log_statistics(const struct sks_server *server);
 
-/*
- * Sets the option of that name from its text: a mode by its name, a time as "30s",
- * a size as "64k", yes or no; 0 of a time is SKS_OFF, of "workers" SKS_AUTO. 0, or
- * -1: EINVAL, and why in the `size` bytes at why ("5x: not a number"). Logs nothing.
- */
+/* ---- what the inline functions call, with the size of the struct; see server.h ---- */
+
+SKS_API struct sks_server *sks_module_server_new_abi(struct sks_module *module,
+    const struct sks_options *options, size_t options_size);
+SKS_API int sks_options_set_abi(struct sks_options *options, size_t options_size,
+    const char *name, const char *text, char *why, size_t size);
+
+static inline struct sks_server *
+sks_module_server_new(struct sks_module *module, const struct sks_options *options)
+{
+	return sks_module_server_new_abi(module, options, sizeof(*options));
+}
+
 static inline int
 sks_options_set(struct sks_options *options, const char *name, const char *text, char *why,
     size_t size)
 {
 	return sks_options_set_abi(options, sizeof(*options), name, text, why, size);
 }
-
-#ifndef __cplusplus
-/*
- * A server with the plugin's handler and data; options may be NULL, its data is
- * not used. NULL: EINVAL also for a mode that the plugin refuses, and as
- * sks_module_init() and sks_server_new(). options.mode is taken as it is:
- * sks_module_mode() tells which one the plugin suggests.
- */
-static inline struct sks_server *
-sks_module_server_new(struct sks_module *module, const struct sks_options *options)
-{
-	return sks_module_server_new_abi(module, options, sizeof(*options));
-}
-#endif
 
 SKS_END_DECLS
 

@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * socketserver/request.h - what a handler is, and what it gets.
+ * socketserver/request.h - what a handler is, and the request that it gets.
  *
  * Python: BaseRequestHandler, StreamRequestHandler, DatagramRequestHandler.
  *
- * One handler serves streams and datagrams alike. setup, handle and finish
- * run one after another, never two of them at once for the same request.
+ * A request is a connection or a datagram; one handler serves both. Its
+ * functions setup, handle and finish run one after another, never two at once
+ * for the same request.
  *
- * Who may touch `data`, and on which thread each callback runs:
- *   fibers, serial, one loop   all on the loop's thread, one at a time between
- *                              two waits: no lock, unless data must stay as it
- *                              is across a wait (sks_mutex)
- *   threads, several workers   setup, handle, finish and on_error on any thread,
- *                              at once for different requests; verify on the
- *                              thread of a loop: data needs a lock (sks_mutex)
- *   processes                  setup, handle, finish and on_error in the child:
- *                              what they write to data is not seen by the host
- *                              or by others; verify in the host
+ * The mode decides where they run, and who may touch options.data:
+ *   fibers and serial mode   On the thread of the loop, and only one of them
+ *   with one loop            runs between two waits. Data needs no lock, unless
+ *                            it must not change across a wait (sks_mutex).
+ *   threads, or several      setup, handle, finish and on_error run on any
+ *   workers                  thread, at once for different requests, and verify
+ *                            on the thread of a loop. Data needs a lock.
+ *   processes                setup, handle, finish and on_error run in a child
+ *                            process: what they write to data is seen neither by
+ *                            the host nor by other children. verify runs in the
+ *                            host.
  * on_tick and on_stop always run on the thread of the first loop.
  */
 #ifndef SOCKETSERVER_REQUEST_H
@@ -33,142 +35,173 @@ struct sks_request;
 struct sks_server;
 struct sks_options;
 
-/* What handle returns, beside -1. */
-#define SKS_DONE 0            /* the connection ends: flush, finish, close */
-#define SKS_KEEP (-2147483646) /* this exchange ends: call handle again when the peer sends more */
+/*
+ * What handle returns, beside -1.
+ *
+ * handle may also return what a read returned, so the value of SKS_KEEP is
+ * nothing that can be a count of bytes, -1, or a negative errno: INT_MIN + 2.
+ */
+#define SKS_DONE 0             /* the request ends */
+#define SKS_KEEP (-2147483646) /* this exchange ends; the connection stays open */
 
 /*
- * A handler. Copied by whoever takes it; zero members are defaults.
+ * A handler. Whoever takes one copies it. A member that is 0 is the default.
  *
- * setup   optional, once, before the first handle. 0, or -1 and errno: the
- *         request ends, on_error hears of it, neither handle nor finish runs.
- * handle  required. SKS_DONE, SKS_KEEP, or -1 and errno, which is reported to
- *         on_error. Any other value counts as SKS_DONE, so that a handler may
- *         return what a read returned.
- * finish  optional; runs exactly once whenever setup held (or there is none),
- *         also after an error, a time-out or a shutdown. It may still write.
+ * setup   is optional, and is called once, before the first handle. It returns
+ *         0, or -1 and errno: then on_error is called, the request ends, and
+ *         neither handle nor finish is called.
+ * handle  is required. It returns one of
+ *           SKS_DONE  The request ends: what was written is sent, finish is
+ *                     called, the connection is closed.
+ *           SKS_KEEP  This exchange ends, and the connection is parked; see below.
+ *           -1        The same as SKS_DONE, but on_error is called before, with
+ *                     errno.
+ *         Any other value is taken as SKS_DONE.
+ * finish  is optional, and is called exactly once when setup has succeeded or
+ *         there is none, also after an error, a time-out or a shutdown. It may
+ *         write. It has linger_ms for all its waits together.
  *
- * After SKS_KEEP the connection is parked: no fiber, no stack, no thread, no
- * buffer. Input that is already there is not lost: handle is called again.
- * SKS_KEEP after the end of input or an error, or for a datagram, is SKS_DONE.
- * Who leaves input unread: handle is called once more, and if it takes nothing
- * of it again, not before more has come; with the end of input met, SKS_KEEP
- * from an exchange that took nothing is SKS_DONE. What may be left so is
- * bounded as by sks_peek(); beyond that the connection ends.
+ * After SKS_KEEP the connection has no fiber, stack, thread or buffer (in a
+ * child process it keeps the process). handle is called again when the peer
+ * sends more, or at once when handle has left input unread. If that call takes
+ * nothing of the input either, the next call comes when there is more input; if
+ * the input has ended, SKS_KEEP is taken as SKS_DONE. No more input may be left
+ * unread than sks_peek() can show: then the connection ends.
+ * SKS_KEEP is taken as SKS_DONE after an error, and for a datagram.
  */
 struct sks_handler {
-	const char *name; /* for logs and statistics; NULL: "handler" */
+	const char *name; /* for the log; NULL: "handler". At most 63 bytes are kept */
 	int (*setup)(struct sks_request *);
 	int (*handle)(struct sks_request *);
 	void (*finish)(struct sks_request *);
-	size_t state_size;  /* zeroed bytes at req->state, for each connection */
-	size_t stack_size;  /* bytes of a fiber's stack; 0: the server's */
-	int client_first;   /* not 0: the client speaks first, setup and handle wait for its bytes */
-	int reserved;       /* 0 */
+	size_t state_size; /* bytes at req->state; 0: none */
+	size_t stack_size; /* bytes of a fiber's stack; 0: options.stack_size */
+	int client_first;  /* not 0: the client speaks first. The connection is parked, and
+	                      setup is not called, until its first byte has come */
+	int reserved;      /* 0 */
 };
 
 /*
- * A request: a connection or a datagram. Made by the library; it lives from
- * setup to the return of finish.
+ * A request. The library makes it; it lives from setup to the return of finish.
+ * Its streams are used by its task, and by children of it (task.h).
  */
 struct sks_request {
-	struct sks_rfile *rfile; /* the peer's bytes; NULL in verify and while parked */
-	struct sks_wfile *wfile; /* ours */
-	void *state;             /* state_size bytes, zeroed when the connection came */
-	void *data;              /* options.data */
+	struct sks_rfile *rfile;   /* the peer's bytes; NULL in verify and while parked */
+	struct sks_wfile *wfile;   /* ours; NULL as well then */
+	void *state;               /* state_size bytes, zeroed when the connection came. The
+	                              handler's own: what its members point to, finish frees */
+	void *data;                /* options.data */
 	struct sks_server *server; /* NULL in sks_handle_bytes() and sks_serve_fd() */
 	const struct sockaddr *peer; /* Python: client_address */
-	socklen_t peer_len;      /* 0 when the peer has no address */
-	int fd;                  /* for getsockopt(2) and the like, not for bytes; -1: none.
-	                            Its O_NONBLOCK and SO_RCVTIMEO are the library's */
+	socklen_t peer_len;        /* 0: the peer has no address */
+	int fd;                    /* for getsockopt(2) and its kin; -1: there is none. Bytes go
+	                              through the streams alone, and the library sets O_NONBLOCK */
 };
 
 /*
- * The peer as text: "127.0.0.1:4711", "[::1]:4711", "unix:/path", "unix:" for
- * a client without a name. A client chooses its path, so that is escaped as by
- * sks_escape(). Cut to size - 1 bytes. Returns buf.
+ * Puts the peer's address into buf as text: "127.0.0.1:4711", "[::1]:4711",
+ * "unix:/path", or "unix:" for a client without a name. A client chooses its path,
+ * which is therefore escaped as by sks_escape(). 160 bytes are enough. Returns
+ * buf.
  */
 SKS_API char *sks_peer(const struct sks_request *req, char *buf, size_t size);
 
 /*
- * For text that a peer chose and that others will see, in a log or on a terminal. Copies
- * n bytes to buf: UTF-8 that is printable as it is, each other byte as \xNN, which are
- * control characters (C1 too), what turns the direction of writing or has no width, and
- * bytes that are no UTF-8. Cut to size - 1 bytes, not within a character; a NUL stands
- * behind it. Returns the length. A signal handler may call it.
+ * Copies n bytes of text that a peer chose into buf, for a log or a terminal.
+ * Printable UTF-8 stays as it is; each other byte becomes \xNN: of control
+ * characters (C1 too), of what turns the direction of writing or has no width, and
+ * of what is no UTF-8. The text is not cut within a character. Returns its length
+ * in buf. Any thread may call it, and a signal handler.
  */
 SKS_API size_t sks_escape(const char *text, size_t n, char *buf, size_t size);
 
 /*
- * From now on all waits of this exchange together may take ms milliseconds;
- * then they answer ETIMEDOUT. SKS_OFF: no such limit; 0: what would wait answers
- * ETIMEDOUT at once. In finish it does nothing: that has its own limit,
- * linger_ms. 0, or -1 and EINVAL for another negative number; then the limit
- * stays as it was.
+ * From now on all waits of this exchange together may take ms milliseconds; then
+ * they fail with ETIMEDOUT. SKS_OFF: no such limit; 0: what would wait fails at
+ * once. The limit is over when handle returns. It does nothing in finish, which
+ * has linger_ms. On the request's task.
+ * Returns 0, or -1: EINVAL for another negative number; the limit stays as it
+ * was.
  */
 SKS_API int sks_deadline(struct sks_request *req, int ms);
 
-/* 1 once the server is stopping: a handler that serves for long should end. */
+/*
+ * Returns 1 once the server is stopping, else 0. A handler that serves one
+ * client for long should end then. Any thread may call it.
+ */
 SKS_API int sks_draining(const struct sks_request *req);
 
-/* 1 for a datagram request, 0 for a connection. */
+/* Returns 1 for a datagram, 0 for a connection. */
 SKS_API int sks_is_datagram(const struct sks_request *req);
 
-/* 1 when a datagram was cut to options.max_datagram (only with keep_truncated). */
+/*
+ * Returns 1 for a datagram that was longer than options.max_datagram and was cut,
+ * else 0. Such a datagram is a request only with options.keep_truncated.
+ */
 SKS_API int sks_is_truncated(const struct sks_request *req);
 
 /*
- * For a service that answers datagrams of anybody, whose senders may be forged: asked
- * before the answer, once for each request, on its task. 1: the answer may be given,
- * and is counted. 0: the handler should return SKS_DONE without one, since the sender
- * has a port below 1024 or one that this server receives datagrams on, so that two
- * services could answer each other without end, or since 100 answers have gone to its
- * address (of IPv6 its network of 64 bits) in this second. Always 1 for connections,
- * and for Unix sockets. Never waits.
+ * Asks whether a datagram may be answered, for services that answer anybody: its
+ * sender may be forged. A handler calls it before its answer, once for each
+ * request, on the request's task.
+ * Returns 1 when the answer may be given, and counts it. Returns 0 when the handler
+ * should return SKS_DONE without an answer: the sender has a port below 1024 or one
+ * that this server receives datagrams on, so that two services could answer each
+ * other without end; or 100 answers have gone to its address (of IPv6 to its
+ * network of 64 bits) in this second. Always returns 1 for a connection and for a
+ * Unix socket.
  */
 SKS_API int sks_admit_reply(struct sks_request *req);
 
 /*
- * Sends bytes to another connection, from any thread of the process. Never
- * waits: the bytes are copied and sent by that connection's loop, whole,
- * between its owner's flushes; what was taken goes out also when the connection
- * ends right after, and is lost only where that breaks. The caller must know
- * that the request is alive: keep a list that setup adds to and finish removes
- * from, under one sks_mutex.
- * -1: ENOBUFS when more than max_output bytes would wait there, ENOTSUP for a
- * datagram, or where there is no server, ENOTCONN when the connection is
- * ending, ENOMEM.
+ * Sends n bytes to a connection that another task serves. The bytes are copied,
+ * and the connection's loop sends them, whole, between two flushes of its
+ * handler. They are sent also when that request ends right afterwards, and lost
+ * only when the connection breaks. Never waits. Any thread of the process may
+ * call it while the request is alive, of which the caller makes sure: with a list
+ * that setup adds to and finish removes from, under one sks_mutex.
+ * Returns 0, or -1:
+ *   ENOBUFS   more than max_output bytes would wait to be sent
+ *   ENOTCONN  the connection is broken
+ *   ENOTSUP   this is a datagram, a request of a child process, or one without a
+ *             server
+ *   ENOMEM
  */
 SKS_API int sks_post(struct sks_request *req, const void *buf, size_t n);
 
 /*
- * Breaks the connection off: once the request has ended the peer reads a reset
- * (ECONNRESET), not an end. What was not sent by then is dropped, and reads and
- * writes answer ECONNABORTED from now on. A Unix socket has no resets: there the
- * peer reads an end. On the request's task, or in verify. -1: ENOTSUP for a
- * datagram, or where there is no network; errno of setsockopt(2). Python:
- * SO_LINGER (1, 0).
+ * Breaks the connection off: when the request has ended the peer reads a reset
+ * (ECONNRESET), not an end of input. What was not sent until then is dropped, and
+ * reads and writes fail with ECONNABORTED from now on. A Unix socket has no
+ * resets: there the peer reads an end. On the request's task, or in verify.
+ * Returns 0, or -1: ENOTSUP for a datagram or where there is no network, and what
+ * setsockopt(2) says of SO_LINGER.
  */
 SKS_API int sks_abort(struct sks_request *req);
 
 /*
- * Runs the handler on n bytes of input without a network: setup, handle (again
- * after SKS_KEEP while input is left), finish. The output is put into *out,
- * which the caller frees with free(3), and its length into *out_len; both may
- * be NULL. Returns 0, or -1 and errno as handle (or setup) left it.
+ * Runs a handler on n bytes of input, without a network and without a server:
+ * setup, handle (again after SKS_KEEP, while input is left), finish. It is made
+ * for tests of handlers. *out gets the output with a NUL behind it, which the
+ * caller frees with free(3), and *out_len its length; both pointers may be NULL.
+ * May wait, where the handler does. Any thread or fiber may call it.
+ * Returns 0, or -1 and errno: as handle or setup left it; EINVAL when there is
+ * no handle; ENOMEM.
  */
-SKS_API int sks_handle_bytes(const struct sks_handler *handler, const void *in, size_t n,
+static inline int sks_handle_bytes(const struct sks_handler *handler, const void *in, size_t n,
     char **out, size_t *out_len);
 
-/*
- * Serves one connection on a connected stream socket, as inetd(8) hands it
- * over, in the calling thread or fiber until it ends; then closes fd, also on
- * failure. options may be NULL; of it the times, max_line, max_output, data
- * and on_error count. Returns 0, or -1 and errno as the handler left it;
- * ENOTSOCK when fd is no socket, E2BIG as sks_server_new().
- */
-SKS_API int sks_serve_fd_abi(int fd, const struct sks_handler *handler, size_t handler_size,
-    const struct sks_options *options, size_t options_size);
+/* ---- what the inline function calls, with the size of the struct; see server.h ---- */
+
+SKS_API int sks_handle_bytes_abi(const struct sks_handler *handler, size_t handler_size,
+    const void *in, size_t n, char **out, size_t *out_len);
+
+static inline int
+sks_handle_bytes(const struct sks_handler *handler, const void *in, size_t n, char **out,
+    size_t *out_len)
+{
+	return sks_handle_bytes_abi(handler, sizeof(*handler), in, n, out, out_len);
+}
 
 SKS_END_DECLS
 

@@ -1,31 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * socketserver/socket.h - clients and socket objects, in handlers and in
- * plain programs and threads.
+ * socketserver/socket.h - clients and socket objects, in handlers of every mode, in
+ * plain programs, and in threads.
  *
  * Python: socket.create_connection(), socket.socket, socket.makefile(),
  * select.select().
  *
- * Every call that has to wait parks the fiber it runs on, or blocks the thread
- * in poll(2) when it runs on none, and sends first what this task has written
- * to its wfiles (the flush rule of stream.h). So the same client code runs in
- * a handler of every mode, in main(), and in a thread of your own.
+ * Errors. A call fails with what the system call of its name says, and where it
+ * may wait also with
+ *   ETIMEDOUT  the time limit of the socket passed, or one of the task
+ *   EBUSY      another task waits for the same direction of this socket
+ *   EBADF      the socket is closed, also when any thread closes it during the wait
+ *   ECANCELED, ENOMEM   as all calls that may wait
+ *   EMFILE     on a thread: no descriptor to wait with
+ * A peer that is gone is EPIPE or ECONNRESET, and never a signal.
  *
- * Errors. -1 (or NULL) and errno: of the system call, or, from calls that wait,
- *   ETIMEDOUT   the socket's time limit passed (or sks_deadline())
- *   ECANCELED   the server stops and the drain time is over
- *   EBUSY       another fiber waits for the same direction of this socket
- *   EBADF       the socket is closed, also when that happens during the wait, by
- *               whatever thread
- *   ENOMEM, EMFILE   no means to wait
- * A peer that is gone is EPIPE or ECONNRESET, never a signal.
- *
- * Threads. Sockets and their streams may be created in one task and used in
- * another. Two tasks at once may use one, fibers or threads, when one of them
- * sends and the other receives. Any thread may close a socket meanwhile; it is
- * freed, and streams are closed, when both are done. What is written to a stream
- * is sent by the task that wrote it, so it must be flushed before a thread of
- * yours ends or hands the stream over.
+ * Tasks. Sockets and streams of clients may be made by one task and used by
+ * another, on any loop and thread. Two tasks may use one at the same time when one
+ * of them sends and the other receives. Any thread may close a socket meanwhile.
+ * What was written to a stream is sent by the task that has written it: so a
+ * thread of the program flushes it before the thread ends, or hands the stream
+ * over.
  */
 #ifndef SOCKETSERVER_SOCKET_H
 #define SOCKETSERVER_SOCKET_H
@@ -39,208 +34,272 @@
 
 SKS_BEGIN_DECLS
 
-struct sks_socket;
+struct sks_socket; /* a socket object */
 
 /* ---- clients ---- */
 
-/* A connection's streams: as a handler gets them. Made by the library. */
+/* A client: the streams of a connection, as a handler has them. The library makes it. */
 struct sks_client {
-	struct sks_rfile *rfile;   /* the peer's bytes; NULL with mode "w" */
-	struct sks_wfile *wfile;   /* ours; NULL with mode "r" */
-	struct sks_socket *socket; /* for options, addresses, shutdown */
+	struct sks_rfile *rfile;   /* the peer's bytes; NULL with the mode "w" */
+	struct sks_wfile *wfile;   /* ours; NULL with the mode "r" */
+	struct sks_socket *socket; /* for options and addresses, and to shut down one side */
 };
 
 /*
  * Connects to an address: "host:80", ":80" (this machine), "[::1]:80",
- * "unix:/path", "unix:@name", and datagrams: "udp:host:53", "unix-dgram:/path".
+ * "unix:/path", "unix:@name"; for datagrams "udp:host:53", "unix-dgram:/path".
+ * May wait.
  *
- * timeout_ms is for all of it together, names included, and stays as the time
- * limit of the socket and its streams, which have it for the first byte as
- * well. SKS_DEFAULT: 30 s; SKS_OFF: no limit; 0 connects only where nothing has
- * to be waited for, and the streams do not wait either. Else EINVAL.
+ * timeout_ms is for all of it together, names included. It stays as the limit of
+ * the socket and of each read and write of the streams. SKS_DEFAULT is 30 s. With
+ * 0 only what needs no waiting is done: as a rule the address of a Unix socket or
+ * of this machine.
  *
- * A host with several addresses is tried as RFC 8305 says: families in turn,
- * the next one when the last has failed or 250 ms have passed, and who answers
- * first is taken. TCP_NODELAY is on, since streams gather what they send.
+ * A host with several addresses is tried by the rules of RFC 8305: the families in
+ * turn, each address 250 ms after the one before or when that has failed; the
+ * first that answers is taken. TCP_NODELAY is on, since streams gather what they
+ * send.
  *
- * NULL: errno, and one line in the log ("connect localhost:80 (127.0.0.1:80):
- * Connection refused"; at most 10 a second, none for ECANCELED). Of several
- * attempts it is that of the one which got furthest: an answer, also a refusal,
- * before silence, silence before no way to get there, and that before an
- * address that this machine cannot use; but what this process has run out of
- * before all. Beside what connect(2) says: EINVAL for a wrong address,
- * ENAMETOOLONG for a Unix path over 107 bytes; and for names what
- * sks_getaddrinfo() says: ENOENT when nobody knows it, EAGAIN when no name server
- * answered, and others. Nothing is left open.
+ * Datagrams: each flush sends what was written since the last one, as one
+ * datagram. A write that would make it larger than a datagram can be (65,507 bytes
+ * with UDP over IPv4) fails with EMSGSIZE, and the datagram keeps what it had.
+ * rfile has one datagram at a time: the first read waits for it, its end is an end
+ * of input, and sks_next_datagram() goes on. An error such as ECONNREFUSED, when
+ * nobody has the port, is reported once and breaks nothing; the datagram that
+ * could not be sent is lost.
  *
- * Python: socket.create_connection(), and makefile("rwb").
- *
- * Datagrams: each flush sends what was written since the last as one datagram.
- * A write is EMSGSIZE when it would make that larger than one can be (65,507
- * bytes with UDP over IPv4); the datagram keeps what it had. The rfile holds
- * one datagram at a time: the first read waits for it, what follows reads the
- * rest, 0 is its end, until sks_next_datagram(). An error as ECONNREFUSED, that
- * nobody has the port, is told once and breaks nothing; the datagram that could
- * not be sent is dropped.
+ * Returns the client, which sks_client_close() closes, or NULL after one line in
+ * the log ("connect localhost:80 (127.0.0.1:80): Connection refused"; at most 10 a
+ * second, and none for ECANCELED):
+ *   EINVAL        the text is no address, or timeout_ms another negative number
+ *   ENAMETOOLONG  the path of a Unix socket is over 107 bytes
+ *   ENOENT        nobody knows the name, or there is no such Unix socket
+ *   EAGAIN        no name server has answered; and as sks_getaddrinfo()
+ *   ECONNREFUSED, ENETUNREACH, EMFILE, ...   as socket(2) and connect(2) say
+ *   ETIMEDOUT, ECANCELED, ENOMEM   as all calls that may wait
+ * Of several attempts the error is that of the one which came furthest: an answer,
+ * be it a refusal, before silence, that before no way to get there, and that
+ * before an address that this machine cannot use. What this process has run out of
+ * comes before all. Nothing stays open.
+ * Python: create_connection(), and makefile("rwb").
  */
 SKS_API struct sks_client *sks_connect(const char *address, int timeout_ms) SKS_MUST_CHECK;
 
 /*
- * Sends what is left, within the time limit, closes and frees. 0, or -1 with the
- * error that lost output; it is closed all the same, except with EBUSY, when
- * another fiber or thread is in a call on its streams: then nothing happens
- * (sks_socket_shutdown() ends that call). NULL is fine, 0.
+ * Makes a client of a connected socket, for streams or for datagrams: with the mode
+ * "r", "w" or "rw". The streams have the time limit that the socket has now. The
+ * socket stays the caller's, and stays open until both it and the client are
+ * closed.
+ * Returns the client, or NULL: EINVAL for another mode or another type of socket,
+ * EBADF, ENOMEM. Python: makefile().
+ */
+SKS_API struct sks_client *sks_socket_makefile(struct sks_socket *socket, const char *mode)
+    SKS_MUST_CHECK;
+
+/*
+ * Sends what is left, and closes and frees the client; also the socket, when
+ * sks_connect() has made it. May wait, within the time limit of wfile. NULL is
+ * fine.
+ * Returns 0, or -1 with the error that has lost output; the client is gone all the
+ * same. Only with EBUSY, when another task is in a call on its streams, nothing
+ * has happened: sks_socket_shutdown() ends that call.
  */
 SKS_API int sks_client_close(struct sks_client *client);
 
 /* ---- socket objects ---- */
 
 /*
- * Each call is the POSIX one plus waiting. Descriptors are always close-on-exec
- * and non-blocking underneath; the time limit says how calls behave.
+ * Each call does what the POSIX call of its name does, and waits where that would
+ * block. The descriptors are close-on-exec and non-blocking.
  */
 
-/* NULL: errno of socket(2), ENOMEM. Python: socket.socket(). */
+/*
+ * Makes a socket, with the time limit SKS_OFF. Returns it, or NULL: as socket(2)
+ * says, ENOMEM. Python: socket.socket().
+ */
 SKS_API struct sks_socket *sks_socket_new(int family, int type, int protocol) SKS_MUST_CHECK;
 
 /*
- * Takes over a descriptor, and sets it close-on-exec and non-blocking. NULL:
- * ENOTSOCK, EBADF, ENOMEM; then it is the caller's still, as it was.
+ * Makes a socket of a descriptor, which is its own from then on, and is set
+ * close-on-exec and non-blocking. Returns it, or NULL: ENOTSOCK, EBADF, ENOMEM; then
+ * the descriptor is still the caller's, as it was. Python: socket.socket(fileno=fd).
  */
 SKS_API struct sks_socket *sks_socket_fromfd(int fd) SKS_MUST_CHECK;
 
-/* Two that are connected to each other. 0, or -1. Python: socket.socketpair(). */
+/*
+ * Makes two Unix sockets that are connected to each other. Returns 0, or -1: as
+ * socketpair(2) says, ENOMEM. Python: socket.socketpair().
+ */
 SKS_API int sks_socket_pair(int type, struct sks_socket *pair[2]) SKS_MUST_CHECK;
 
 /*
- * Closes; closing again does nothing. Who waits in a call on it, or is about to,
- * gets EBADF, also on another thread: that is woken by shutdown(2), which whoever
- * else has the same socket, by dup(2) or fork(2), will notice. While there are
- * streams of sks_socket_makefile() the descriptor stays open for them, and the last one
- * closes it. With SO_LINGER { 1, 0 } set (setsockopt below) its peer reads a
- * reset. 0, or -1 and errno of close(2).
+ * Closes the descriptor. A task that waits in a call on this socket, or is about
+ * to, gets EBADF. When it waits on another thread, shutdown(2) wakes it, which
+ * others who have the same socket by dup(2) or fork(2) notice. While there are
+ * clients of sks_socket_makefile() the descriptor stays open, and the last of them
+ * closes it. With SO_LINGER { 1, 0 } set before, the peer reads a reset. Closing
+ * again does nothing. Any thread may call it.
+ * Returns 0, or -1: as close(2) says; it is closed all the same.
  */
 SKS_API int sks_socket_close(struct sks_socket *socket);
 
-/* Closes, and frees the object, which no other thread may be using. NULL is fine. */
+/* Closes the socket and frees it. No other task may be using it. NULL is fine. */
 SKS_API void sks_socket_free(struct sks_socket *socket);
 
 /*
- * Gives the descriptor away; the object is closed then. -1: EBADF, EBUSY while
- * streams or a call use it.
+ * Gives the descriptor away. The object is closed then, and has to be freed.
+ * Returns the descriptor, which is the caller's, or -1: EBADF when it is closed;
+ * EBUSY while a client or a call uses it.
  */
 SKS_API int sks_socket_detach(struct sks_socket *socket) SKS_MUST_CHECK;
 
-/* The descriptor, for poll(2) and the like; -1 once closed. */
+/* Returns the descriptor, for poll(2) and the like, or -1 when it is closed. */
 SKS_API int sks_socket_fileno(const struct sks_socket *socket);
 
 /*
- * The time limit of each call in milliseconds: SKS_OFF, as at first, waits as
- * long as it takes; 0 never waits: EAGAIN (EINPROGRESS from connect) instead.
- * 0, or -1 and EINVAL for another negative number.
- * Python: settimeout(), setblocking(), gettimeout().
+ * Sets the time limit of each call. With 0 a call that would wait fails with
+ * EAGAIN, and sks_socket_connect() with EINPROGRESS.
+ * Returns 0, or -1: EINVAL for another negative number; the limit stays as it was.
+ * Python: settimeout(), setblocking().
  */
 SKS_API int sks_socket_settimeout(struct sks_socket *socket, int timeout_ms);
+
+/* Returns the time limit, SKS_OFF for none. Python: gettimeout(). */
 SKS_API int sks_socket_gettimeout(const struct sks_socket *socket);
 
+/* Binds the socket to an address. Returns 0, or -1: as bind(2) says, EBADF. */
 SKS_API int sks_socket_bind(struct sks_socket *socket, const struct sockaddr *addr, socklen_t len);
 
-/* backlog 0: as many as the system allows. */
+/*
+ * Listens, with a backlog of clients that wait; 0: as many as the system allows.
+ * Returns 0, or -1: as listen(2) says, EBADF.
+ */
 SKS_API int sks_socket_listen(struct sks_socket *socket, int backlog);
 
 /*
- * The next connection; it has no time limit yet. addr and len as accept(2), and
- * may be NULL. NULL: EMFILE, ENFILE, ENOMEM (the client waits on in the
- * backlog), ECONNABORTED and others of accept(2), or a common error.
+ * Accepts the next connection. addr and len get the peer's address, as those of
+ * accept(2), and may be NULL. May wait.
+ * Returns its socket, which has no time limit, or NULL: EMFILE, ENFILE and ENOMEM,
+ * while the client waits on in the backlog; ECONNABORTED and others, as accept(2)
+ * says; or an error that stands at the head.
  */
 SKS_API struct sks_socket *sks_socket_accept(struct sks_socket *socket, struct sockaddr *addr,
     socklen_t *len) SKS_MUST_CHECK;
 
 /*
- * 0 when it is connected. -1: what connect(2) says, ETIMEDOUT also when the
- * socket's own limit passed. A Unix socket whose backlog is full is tried again
- * until it takes us.
+ * Connects to an address. A Unix socket whose backlog is full is tried again until
+ * it has room. May wait.
+ * Returns 0, or -1: as connect(2) says, or an error that stands at the head.
  */
 SKS_API int sks_socket_connect(struct sks_socket *socket, const struct sockaddr *addr,
     socklen_t len);
 
-/* flags: MSG_PEEK, MSG_OOB and others of recv(2). recv: 1..n, 0 at the end of input, -1. */
+/*
+ * Receives at most n bytes. flags are those of recv(2), such as MSG_PEEK; with
+ * MSG_DONTWAIT it does not wait. May wait.
+ * Returns how many bytes came, 0 at the end of input, or -1: as recv(2) says, or an
+ * error that stands at the head.
+ */
 SKS_API ssize_t sks_socket_recv(struct sks_socket *socket, void *buf, size_t n, int flags);
+
+/*
+ * Sends at most n bytes, with the flags of send(2). May wait.
+ * Returns how many bytes were sent, or -1: as send(2) says, or an error that stands
+ * at the head.
+ */
 SKS_API ssize_t sks_socket_send(struct sks_socket *socket, const void *buf, size_t n, int flags);
 
 /*
- * Sends all of it, within one time limit for all. 0, or -1; how much was sent is
- * not known then.
+ * Sends all n bytes, within one time limit for all of them. May wait.
+ * Returns 0, or -1 as sks_socket_send(); how many bytes were sent is not known
+ * then. Python: sendall().
  */
 SKS_API int sks_socket_sendall(struct sks_socket *socket, const void *buf, size_t n, int flags);
 
 /*
- * Datagrams. addr and len as recvfrom(2), and may be NULL. *truncated, unless
- * NULL, is 1 when the datagram was longer than n. EMSGSIZE: it is larger than
- * one can be.
+ * Receives a datagram. addr and len get the sender's address, as those of
+ * recvfrom(2), and may be NULL. *truncated, unless it is NULL, gets 1 when the
+ * datagram was longer than n bytes, else 0. May wait.
+ * Returns how many bytes are in buf, or -1: as recvmsg(2) says, or an error that
+ * stands at the head.
  */
 SKS_API ssize_t sks_socket_recvfrom(struct sks_socket *socket, void *buf, size_t n, int flags,
     struct sockaddr *addr, socklen_t *len, int *truncated);
+
+/*
+ * Sends a datagram to an address. A Unix socket whose queue is full is tried again
+ * until it has room. May wait.
+ * Returns n, or -1: EMSGSIZE when it is larger than a datagram can be; others as
+ * sendto(2) says; or an error that stands at the head.
+ */
 SKS_API ssize_t sks_socket_sendto(struct sks_socket *socket, const void *buf, size_t n, int flags,
     const struct sockaddr *addr, socklen_t len);
 
-/*
- * Descriptors over a Unix socket (SCM_RIGHTS), along with n bytes, at least one
- * on a stream. At most SKS_FDS_MAX at once: EINVAL. They stay open here too.
- * Python: socket.send_fds(), recv_fds().
- */
+/* The most descriptors that one message can bring, by the kernel's SCM_MAX_FD. */
 #define SKS_FDS_MAX 253
+
+/*
+ * Sends nfds descriptors over a Unix socket (SCM_RIGHTS of unix(7)), with n bytes,
+ * at least 1 on a stream. They stay open here. May wait.
+ * Returns how many bytes were sent, or -1: EINVAL for more than SKS_FDS_MAX
+ * descriptors; others as sendmsg(2) says; or an error that stands at the head.
+ * Python: send_fds().
+ */
 SKS_API ssize_t sks_socket_send_fds(struct sks_socket *socket, const void *buf, size_t n,
     const int *fds, size_t nfds);
 
 /*
- * *nfds: room in fds; then how many came, close-on-exec and the caller's to
- * close. *truncated, unless NULL, is 1 when there were more, or more bytes of a
- * datagram: for want of room, here or in the table of descriptors. Those are
- * closed, not leaked. EINVAL when there is room for more than SKS_FDS_MAX.
+ * Receives bytes and descriptors over a Unix socket. *nfds is the room in fds, and
+ * gets how many came; they are close-on-exec, and the caller closes them.
+ * *truncated, unless it is NULL, gets 1 when there were more descriptors, or more
+ * bytes of a datagram, than there was room for, here or in the table of
+ * descriptors; else 0. What did not fit was closed. May wait.
+ * Returns how many bytes came, 0 at the end of input, or -1: EINVAL when there is
+ * room for more than SKS_FDS_MAX; others as recvmsg(2) says; or an error that
+ * stands at the head. Python: recv_fds().
  */
 SKS_API ssize_t sks_socket_recv_fds(struct sks_socket *socket, void *buf, size_t n, int *fds,
     size_t *nfds, int *truncated);
 
-/* SHUT_RD, SHUT_WR or SHUT_RDWR; ends waits in that direction, also of other tasks. */
+/*
+ * Shuts down one side: SHUT_RD, SHUT_WR or SHUT_RDWR. Waits for that side end, also
+ * those of other tasks. Returns 0, or -1: as shutdown(2) says, EBADF.
+ */
 SKS_API int sks_socket_shutdown(struct sks_socket *socket, int how);
 
+/* Get our own address and the peer's. Return 0, or -1: as the calls of these names say, EBADF. */
 SKS_API int sks_socket_getsockname(const struct sks_socket *socket, struct sockaddr *addr,
     socklen_t *len);
 SKS_API int sks_socket_getpeername(const struct sks_socket *socket, struct sockaddr *addr,
     socklen_t *len);
 
+/* Get and set an option. Return 0, or -1: as getsockopt(2) and setsockopt(2) say, EBADF. */
 SKS_API int sks_socket_getsockopt(const struct sks_socket *socket, int level, int name,
     void *value, socklen_t *len);
 SKS_API int sks_socket_setsockopt(struct sks_socket *socket, int level, int name,
     const void *value, socklen_t len);
 
-/* The same for options that are an int. */
+/* Get and set an option that is an int. Return 0 or -1, as the two above. */
 SKS_API int sks_socket_get_option(const struct sks_socket *socket, int level, int name,
     int *value);
 SKS_API int sks_socket_set_option(struct sks_socket *socket, int level, int name, int value);
 
-/*
- * Streams on a connected socket (stream or datagram), as sks_connect() makes
- * them: mode "r", "w" or "rw". Their time limit is what the socket's is now.
- * sks_client_close() ends them; the socket stays the caller's, and open until
- * he closes it as well. NULL: EINVAL for another mode, EBADF,
- * ENOMEM. Python: socket.makefile().
- */
-SKS_API struct sks_client *sks_socket_makefile(struct sks_socket *socket, const char *mode)
-    SKS_MUST_CHECK;
-
 /* ---- addresses ---- */
 
 /*
- * The address that text names, for bind, connect and sendto, without any
- * look-up: "127.0.0.1:80", "[::1]:80", ":80" (every address of this machine),
- * "unix:/path", "unix:@name". 0, or -1: EINVAL, also for a name,
- * ENAMETOOLONG. Names: sks_getaddrinfo().
+ * Makes an address for bind, connect and sendto from its text, without looking up
+ * names: "127.0.0.1:80", "[::1]:80", ":80" (every address of this machine),
+ * "unix:/path", "unix:@name". sks_getaddrinfo() looks up names. *len gets the
+ * length of the address.
+ * Returns 0, or -1: EINVAL when the text is no such address; ENAMETOOLONG for a
+ * path over 107 bytes; ENOMEM.
  */
 SKS_API int sks_address_parse(const char *text, struct sockaddr_storage *addr, socklen_t *len);
 
-/* The other way, cut to size - 1 bytes; 160 are enough. Returns buf. */
+/*
+ * Puts an address into buf as text, such as "127.0.0.1:80", "[::1]:80" or
+ * "unix:/path". 160 bytes are enough. Returns buf.
+ */
 SKS_API char *sks_address_format(const struct sockaddr *addr, socklen_t len, char *buf,
     size_t size);
 
@@ -249,25 +308,31 @@ SKS_API char *sks_address_format(const struct sockaddr *addr, socklen_t len, cha
 #define SKS_EXCEPT 4 /* beside SKS_READ and SKS_WRITE: an exceptional condition, as urgent data */
 
 /*
- * What to look at: the first of socket, rfile and fd that is set. An rfile is
- * ready when a read of it would not wait, which a look at the socket alone
- * does not tell: what it has buffered has left the socket already.
+ * One of those that sks_select() looks at: the first of socket, rfile and fd that
+ * is set. An rfile is ready when a read of it would not wait; its socket alone
+ * cannot tell, as the stream may have bytes in its buffer.
  */
 struct sks_selectable {
-	struct sks_socket *socket;
-	struct sks_rfile *rfile;
+	struct sks_socket *socket; /* NULL: see rfile */
+	struct sks_rfile *rfile;   /* NULL: see fd */
 	int fd;
-	int want;  /* SKS_READ, SKS_WRITE, SKS_EXCEPT; 0: passed over */
-	int ready; /* of these, what would not wait now; an error is whatever was wanted */
+	int want;                  /* SKS_READ, SKS_WRITE, SKS_EXCEPT; 0: it is passed over */
+	int ready;                 /* gets those of them that would not wait now. An error counts
+	                              as SKS_READ and as SKS_WRITE */
 };
 
 /*
- * Waits until any of n entries is ready, and sets `ready` in all. There may be
- * thousands; the same descriptor may come several times. timeout_ms: SKS_OFF
- * waits without limit, and 0, as for select(2), not at all. Returns how many are
- * ready, 0 after timeout_ms. -1: EBADF when one is not open, EINVAL when there
- * are more than the limit of open files, ENOMEM, EMFILE, or a common error.
- * Regular files are always ready. Closing a descriptor does not end a wait.
+ * Waits until one of n entries is ready, and sets `ready` in all of them. There may
+ * be thousands of entries, and several for the same descriptor. Regular files are
+ * always ready. Closing a descriptor does not end the wait. May wait; with a
+ * timeout_ms of 0 it only looks.
+ * Returns how many entries are ready, 0 when none was in time, or -1:
+ *   EBADF   a descriptor is not open
+ *   EINVAL  there are more entries than the limit of open files, a `want` is
+ *           unknown, or timeout_ms is another negative number
+ *   ETIMEDOUT, ECANCELED, ENOMEM   as all calls that may wait (ETIMEDOUT when a limit of
+ *           the task came first)
+ *   EMFILE  no descriptor to wait with
  * Python: select.select().
  */
 SKS_API int sks_select(struct sks_selectable *set, size_t n, int timeout_ms);

@@ -2,31 +2,34 @@
 /*
  * socketserver/stream.h - rfile and wfile: a peer's bytes, and ours.
  *
- * Python: StreamRequestHandler.rfile and .wfile, socket.makefile().
+ * Python: StreamRequestHandler.rfile and wfile, socket.makefile().
  *
- * Waiting. A call that has to wait parks the fiber it runs on, or blocks the
- * thread, in poll(2) or in the read itself, when it runs on none. Before any
- * wait, what this task has written to its wfiles is sent (the flush rule), so
- * handlers need no flush calls. On fibers the loop may send it for a fiber that
- * waits for input, when the few that had input at the same time have had their
- * turn. A fiber also yields to others after 32 system calls, 256 KiB or 1024
- * buffered lines.
+ * The flush rule. What a task has written is sent before the task waits for
+ * anything, and when its handler ends. So a handler needs no flush calls: the
+ * peer never waits for bytes that a waiting handler has written.
  *
- * Counting. Lengths count: NUL bytes are data like others.
+ * Counting. Lengths count. A NUL is a byte like any other.
  *
- * Errors. -1 (or NULL) and errno. Common to all calls that wait:
- *   ETIMEDOUT   the time limit passed; what was read so far stays buffered
- *   ECANCELED   the server stops and the drain time is over (until handle returns)
- *   EBUSY       another fiber or thread is reading (or writing) this stream
- *   ENOMEM      no memory for a buffer; nothing was consumed
- *   ECONNRESET, EPIPE, ... what recv(2) or send(2) said. The direction is
- *               broken: the error sticks, and each later call returns it. A reset
- *               that a write was told of is no end of input for a read
- * A handler may therefore check only its last call.
+ * Time. A read waits idle_ms for its first byte, and then timeout_ms until its
+ * line or block is complete. sks_readn(), sks_skipline() and sks_copy() have
+ * timeout_ms for each 64 KiB, and so has a write.
  *
- * Time. A read waits idle_ms for its first byte and then timeout_ms until its
- * line or block is complete, and a copy or readn gets timeout_ms anew for each
- * 64 KiB, as a write does. See struct sks_options for the defaults.
+ * Tasks. The streams of a request are used by its task and by children of it, by
+ * one reader and one writer at a time. A read or write may wait. On a fiber it
+ * also lets other fibers run after 32 system calls, 256 KiB or 1,024 lines that
+ * needed no wait.
+ *
+ * Errors. Common to reads and writes, beside those of all calls that may wait
+ * (export.h):
+ *   ETIMEDOUT  Of a read: what came in time stays to be read. Of a write, it
+ *              breaks the stream
+ *   EBUSY      another task is reading this rfile, or writing to this wfile
+ *   ENOMEM     no memory for a buffer; no byte was taken or written
+ *   ECONNRESET, EPIPE, ...   what recv(2) or send(2) said. It breaks the stream.
+ *              So does a failed write break the rfile of the same connection for
+ *              reads that would have to wait: there would be no answer to them
+ * An error that breaks a stream stays: each later call fails with it. So a handler
+ * may check its last call alone.
  */
 #ifndef SOCKETSERVER_STREAM_H
 #define SOCKETSERVER_STREAM_H
@@ -41,150 +44,186 @@ SKS_BEGIN_DECLS
 struct sks_rfile; /* buffered input */
 struct sks_wfile; /* buffered output */
 
+/* ---- reading ---- */
+
 /*
- * Reads a line. Returns its length, its newline included, and points *line at
- * it; a NUL stands after it. 0: the end of input. The last line may come
- * without a newline. The line lies in the stream's buffer: it may be changed
- * in place, and is valid until the next call on this rfile.
- * -1: EMSGSIZE when the line is longer than max_line (nothing is consumed:
+ * Reads a line and points *line at it; a NUL stands behind it. The line lies in
+ * the stream's buffer: it may be changed in place, and is valid until the next
+ * call on this rfile. The last line may come without a newline. May wait.
+ * Returns the line's length, its newline included; 0 at the end of input; or -1:
+ * EMSGSIZE when the line is longer than max_line (it is still there:
  * sks_skipline() drops it, sks_read() takes it in pieces), or a common error.
  * Python: rfile.readline().
  */
 SKS_API ssize_t sks_readline(struct sks_rfile *rfile, char **line) SKS_MUST_CHECK;
 
 /*
- * The same line without its "\n" or "\r\n", as a string. NULL: the end of
- * input with errno 0, or an error as for sks_readline().
+ * Reads a line as sks_readline(), without its "\n" or "\r\n". May wait.
+ * Returns the line as a string, valid until the next call on this rfile, or NULL:
+ * at the end of input with errno 0, else with an error of sks_readline().
  */
 SKS_API char *sks_gets(struct sks_rfile *rfile) SKS_MUST_CHECK;
 
 /*
- * Drops input up to and including the next newline, however long that is.
- * Returns 1, 0 at the end of input when there was nothing to drop, or -1.
+ * Drops input up to and including the next newline, however far away that is.
+ * May wait. Returns 1; 0 when there was nothing to drop before the end of input;
+ * or -1: a common error.
  */
 SKS_API int sks_skipline(struct sks_rfile *rfile);
 
 /*
- * Reads up to and including the byte `end`, otherwise as sks_readline(), with
- * `max` instead of max_line as the bound (0: max_line).
+ * Reads up to and including the byte `end`, and at most max bytes (0: max_line);
+ * otherwise as sks_readline(). May wait.
  */
 SKS_API ssize_t sks_readuntil(struct sks_rfile *rfile, int end, size_t max, char **block)
     SKS_MUST_CHECK;
 
-/* Reads what is there, 1 to n bytes; waits only when nothing is. 0: the end of input, or n is 0. */
+/*
+ * Reads what is there, at most n bytes; waits only while there is nothing.
+ * Returns how many bytes came, 1 to n; 0 at the end of input, or when n is 0; or
+ * -1: a common error. Python: rfile.read1().
+ */
 SKS_API ssize_t sks_read(struct sks_rfile *rfile, void *buf, size_t n) SKS_MUST_CHECK;
 
 /*
- * Reads exactly n bytes. Less: the input ended before. -1: an error; after
- * ETIMEDOUT or ECANCELED the bytes read so far are lost to the stream but
- * stand in buf, and sks_tell() tells how many those were.
+ * Reads n bytes. May wait. Returns n, or fewer at the end of input, or -1: a
+ * common error. The bytes that came before an error were taken from the stream:
+ * they are in buf, and sks_tell() tells how many. Python: rfile.read(n).
  */
 SKS_API ssize_t sks_readn(struct sks_rfile *rfile, void *buf, size_t n) SKS_MUST_CHECK;
 
 /*
- * Shows at least n unread bytes without consuming them: waits until that many
- * are buffered and returns how many are (fewer than n only at the end of
- * input), with *bytes at the first, valid until the next call on this rfile.
- * n of 0 never waits. -1: EMSGSIZE when n is over the greater of max_line and
- * 64 KiB, or a common error.
+ * Shows input without taking it: waits until n bytes are there, and points *bytes
+ * at them. They are valid until the next call on this rfile. With an n of 0 it
+ * does not wait.
+ * Returns how many bytes are there, which may be more than n, and are fewer only
+ * at the end of input; or -1: EMSGSIZE when n is over max_line and over 64 KiB,
+ * or a common error. Python: rfile.peek().
  */
 SKS_API ssize_t sks_peek(struct sks_rfile *rfile, size_t n, char **bytes) SKS_MUST_CHECK;
 
 /*
- * For protocols of lines. 1: these n bytes, a line with or without its newline, are
- * the first line of an HTTP request ("POST / HTTP/1.1") or its "Host:" header, in any
- * case of letters; 0: they are not. Never waits; from any thread.
- * A web page can have its visitor's browser send such a request to any port of
- * localhost, with lines of the page's choice behind it. So a handler whose lines
- * change something ends the connection at the first line that is HTTP:
- *     if (sks_is_http(line, n)) {
- *     	errno = EPROTONOSUPPORT;
- *     	return -1;
- *     }
- * and the log names the peer.
- */
-SKS_API int sks_is_http(const char *line, size_t n);
-
-/*
- * Of a client's datagrams (socket.h): lets go of the one that rfile holds, read
- * or not, and the next read takes another. Never waits. 0, or -1: EINVAL when
- * these are no such datagrams, EBUSY.
+ * Passes over the rest of a datagram. It is for clients' datagrams (socket.h),
+ * where the end of a datagram is an end of input: after this call the next read
+ * takes the next datagram. Returns 0, or -1: EINVAL when the stream is no such
+ * one, EBUSY.
  */
 SKS_API int sks_next_datagram(struct sks_rfile *rfile);
 
-/* 1 when the end of input was met and everything before it was read; never waits. */
+/*
+ * Returns 1 when a read has met the end of input and everything before it was
+ * taken, else 0.
+ */
 SKS_API int sks_eof(const struct sks_rfile *rfile);
 
 /*
- * What a handler returns when a read gave it nothing, right after that read:
+ * Tells the end of input from an error, right after a read that gave nothing, for
+ * a handler to return:
  *
  *     while ((line = sks_gets(req->rfile)) != NULL)
  *     	...
  *     return sks_end(req->rfile);
  *
- * 0 (SKS_DONE) at the end of input; else -1, and errno stays as that read left
- * it. Never waits.
+ * Returns 0 (SKS_DONE) at the end of input; else -1, and errno stays as that read
+ * has left it.
  */
 SKS_API int sks_end(const struct sks_rfile *rfile);
 
-/* Bytes that reads have taken from this stream so far; never waits. */
+/*
+ * Returns how many bytes reads have taken from this stream so far, since the
+ * connection came.
+ */
 SKS_API uint64_t sks_tell(const struct sks_rfile *rfile);
 
 /*
- * The write calls take all bytes or fail: 0, or -1, never a count. They copy
- * into the stream's buffer; only when that holds max_output bytes, or when n
- * is large (16 KiB or more), do they send and may wait. Python: wfile.write()
- * and socket.sendall(). On a datagram's wfile, EMSGSIZE when the reply would
- * be larger than a datagram can be; the reply keeps what it had.
+ * Looks at n bytes, which are a line with or without its newline, for protocols of
+ * lines. Returns 1 when they are the first line of an HTTP request ("POST /
+ * HTTP/1.1") or its "Host:" header, in upper or lower case; else 0. Any thread.
+ *
+ * A web page can make its visitor's browser send such a request to any port of
+ * localhost, with lines of the page's choice behind it. So a handler whose lines
+ * change something ends the connection at a line of HTTP:
+ *
+ *     if (sks_is_http(line, n)) {
+ *     	errno = EPROTONOSUPPORT;
+ *     	return -1;
+ *     }
+ *
+ * and the log names the peer.
+ */
+SKS_API int sks_is_http(const char *line, size_t n);
+
+/* ---- writing ---- */
+
+/*
+ * Writes n bytes, all of them: Python's wfile.write() and socket.sendall(). They
+ * are copied into the stream's buffer. Only when that would hold more than
+ * max_output bytes, or when n is 16 KiB or more, are bytes sent at once; then the
+ * call may wait.
+ * Returns 0, or -1, and never a count: a common error. On the wfile of a datagram,
+ * EMSGSIZE when the reply would be larger than a datagram can be; the reply
+ * keeps what it had.
  */
 SKS_API int sks_write(struct sks_wfile *wfile, const void *buf, size_t n);
+
+/* Writes a string without its NUL, as sks_write(). */
 SKS_API int sks_puts(struct sks_wfile *wfile, const char *string);
+
+/* Writes text as printf(3) makes it; otherwise as sks_write(). */
 SKS_API int sks_printf(struct sks_wfile *wfile, const char *format, ...) SKS_PRINTF(2, 3);
 
 /*
- * Sends what is buffered; waits until the kernel has taken it. Seldom needed:
- * see the flush rule. Nothing happens on a datagram's wfile: its reply is
- * sent once, when the handler has finished.
+ * Sends what was written, and waits until the kernel has taken it. It is seldom
+ * needed: see the flush rule. On the wfile of a datagram it does nothing: the
+ * reply is sent once, when the handler has ended.
+ * Returns 0, or -1: a common error.
  */
 SKS_API int sks_flush(struct sks_wfile *wfile);
 
+/* ---- from one to the other ---- */
+
 /*
- * Copies n bytes from rfile to wfile, or all up to the end of input when n is
- * negative. -1: ENODATA when the input ended before n bytes, or a common error
- * of either side.
+ * Copies n bytes, or with a negative n all up to the end of input. May wait, for
+ * either side. Returns 0, or -1: ENODATA when the input has ended before n bytes,
+ * or a common error of either side. Python: shutil.copyfileobj().
  */
 SKS_API int sks_copy(struct sks_rfile *rfile, struct sks_wfile *wfile, int64_t n);
 
 /*
- * Passes on what comes next, as it comes: waits for input as sks_read() does,
- * and writes all that is there, without copying it where it can. How many
- * bytes, 0 at the end of input, or -1: a common error of either side. What a
- * proxy calls in a loop: unlike sks_copy() it has no time limit over several
- * pieces.
+ * Passes on what comes next: waits for input as sks_read() does, and writes all
+ * that is there, where it can without copying it. It is what a proxy calls in a
+ * loop; no time limit is over several calls.
+ * Returns how many bytes were passed on, 0 at the end of input, or -1: a common
+ * error of either side.
  */
 SKS_API ssize_t sks_pass(struct sks_rfile *rfile, struct sks_wfile *wfile);
 
+/* ---- errors and time limits ---- */
+
 /*
- * The error that broke this direction, 0 while it works. Never waits.
+ * Return the error that has broken this stream, 0 while it works. In C11 and in
+ * C++ sks_error() takes either of them.
  */
 SKS_API int sks_rfile_error(const struct sks_rfile *rfile);
 SKS_API int sks_wfile_error(const struct sks_wfile *wfile);
 
 /*
- * Time limits of one stream in milliseconds, to the end of the connection.
- * SKS_DEFAULT is the server's default again, or what sks_connect() was given;
- * SKS_OFF is no limit; with 0 a read takes what is there, and a write that the
- * kernel does not take at once fails. timeout: until a line or block is complete,
- * or a write is taken. idle: until the first byte of a read. 0, or -1 and EINVAL
- * for another negative number.
- * Python: StreamRequestHandler.timeout, settimeout().
+ * Set a time limit of this stream, to the end of its connection:
+ *   sks_rfile_set_idle()     until the first byte of a read; also of how long the
+ *                            connection may be parked
+ *   sks_rfile_set_timeout()  from there until a line or block is complete
+ *   sks_wfile_set_timeout()  until a write is taken
+ * SKS_DEFAULT is what the server's options say, or of a client what sks_connect()
+ * was given. With 0 a read takes what is there, and a write fails where the
+ * kernel does not take it at once. In C11 and in C++ sks_set_timeout() takes
+ * either stream. Python: StreamRequestHandler.timeout, settimeout().
+ * Return 0, or -1: EINVAL for another negative number; the limit stays as it was.
  */
-SKS_API int sks_rfile_set_timeout(struct sks_rfile *rfile, int timeout_ms);
 SKS_API int sks_rfile_set_idle(struct sks_rfile *rfile, int idle_ms);
+SKS_API int sks_rfile_set_timeout(struct sks_rfile *rfile, int timeout_ms);
 SKS_API int sks_wfile_set_timeout(struct sks_wfile *wfile, int timeout_ms);
 
 #if !defined(__cplusplus) && defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
-/* One name for both directions. */
 #define sks_error(stream)                              \
 	_Generic((stream),                             \
 	    struct sks_rfile *: sks_rfile_error,       \
@@ -198,5 +237,31 @@ SKS_API int sks_wfile_set_timeout(struct sks_wfile *wfile, int timeout_ms);
 #endif
 
 SKS_END_DECLS
+
+#ifdef __cplusplus
+static inline int
+sks_error(const struct sks_rfile *rfile)
+{
+	return sks_rfile_error(rfile);
+}
+
+static inline int
+sks_error(const struct sks_wfile *wfile)
+{
+	return sks_wfile_error(wfile);
+}
+
+static inline int
+sks_set_timeout(struct sks_rfile *rfile, int timeout_ms)
+{
+	return sks_rfile_set_timeout(rfile, timeout_ms);
+}
+
+static inline int
+sks_set_timeout(struct sks_wfile *wfile, int timeout_ms)
+{
+	return sks_wfile_set_timeout(wfile, timeout_ms);
+}
+#endif
 
 #endif

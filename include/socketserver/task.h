@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * socketserver/task.h - several things at once within a handler, and time
- * limits over several calls.
+ * socketserver/task.h - several things at once within a handler, and time limits
+ * over several calls.
  *
- * Python: concurrent.futures, asyncio.TaskGroup, gevent.spawn(), gevent.Timeout.
+ * Python: concurrent.futures, asyncio.TaskGroup, asyncio.timeout(), gevent.spawn().
  */
 #ifndef SOCKETSERVER_TASK_H
 #define SOCKETSERVER_TASK_H
@@ -14,72 +14,79 @@
 SKS_BEGIN_DECLS
 
 /*
- * A child: a function that runs beside the one that started it. On a fiber it
- * is a fiber of the same loop, with a stack of the same size; on a thread or
- * in a child process it is a thread, with all signals blocked.
+ * A child: a function that runs beside the task that has started it. On a fiber
+ * the child is a fiber of the same loop, with a stack of the same size. On a
+ * thread it is a thread, where the host's signals are blocked.
  *
- * Children do not outlive their handler. When setup, handle or finish returns,
- * those it has not joined are cancelled and waited for (before on_error, before
- * finish, and before a connection is parked by SKS_KEEP), and a child's own
- * when it returns. Outside of a server, a thread must join all it has started.
+ * A child does not outlive its handler. When setup, handle or finish returns,
+ * children that were not joined are cancelled and waited for: before on_error and
+ * finish, and before SKS_KEEP parks the connection. The same happens to a child's
+ * own children when its function returns. Outside of a handler a thread joins
+ * all that it has started.
  *
- * What run uses must live until it has ended: of what lies in the frame of
- * handle itself, only children may be told that handle joins. sks_child_cancel() and
- * then sks_child_join() always does that, whatever else has happened.
+ * What the function uses lives until the child has ended. Of the local variables
+ * of handle itself that is so only when handle joins the child. sks_child_cancel()
+ * and then sks_child_join() do that under all circumstances.
  *
- * A child may use the streams of its request, one reader and one writer at a
- * time: else EBUSY, also between threads, where that may strike two short calls
- * as well, so share an sks_mutex. What it has written is flushed before its
- * waits and at its end; on threads each write is sent at once while there are
- * children.
+ * A child may use the streams of its request, with one reader and one writer at a
+ * time: else EBUSY, which on threads strikes also two short calls that meet. What
+ * it has written is sent before its waits and at its end; on threads each write is
+ * sent at once while there are children.
  *
- * The limits of time that are in force when it is started hold for the child
- * too, and who cancels the parent cancels it.
+ * The time limits that hold where a child is started hold for the child too.
+ * Cancelling a task cancels its children.
  */
 struct sks_child;
 
 /*
- * Starts run(arg). On a fiber it runs for the first time when this one waits.
- * NULL: ENOMEM, EAGAIN (no more threads, or 15 of them inside of each other),
- * EMFILE or ENFILE (a thread needs a descriptor to be cancelled by).
+ * Starts run(arg) as a child. On a fiber it runs for the first time when this
+ * fiber waits.
+ * Returns the child, which sks_child_join() takes back, or NULL: ENOMEM; on a
+ * thread EAGAIN when no thread can be made or 15 children are inside of each
+ * other, and EMFILE or ENFILE, since a thread needs a descriptor to be cancelled
+ * by.
  */
 SKS_API struct sks_child *sks_go(int (*run)(void *arg), void *arg) SKS_MUST_CHECK;
 
 /*
- * Waits for its end. 0: *result, which may be NULL, is what run returned, and
- * the handle is gone. -1, and the child goes on and may be joined again:
- * ETIMEDOUT, ECANCELED (of the caller), ENOMEM, EMFILE, ENFILE; EINVAL when it
- * is not a child of this task. A child that was cancelled by sks_child_cancel() is
- * waited for in any case, since it ends as soon as it waits.
+ * Waits for the end of a child, which is freed then. *result, unless it is NULL,
+ * gets what its function has returned. A child that sks_child_cancel() was called
+ * for is waited for under all circumstances, as its waits fail.
+ * Returns 0, or -1, and the child goes on and may be joined again: EINVAL when it
+ * is no child of this task; ETIMEDOUT, ECANCELED and ENOMEM as all calls that may
+ * wait; on a thread EMFILE or ENFILE.
  */
 SKS_API int sks_child_join(struct sks_child *child, int *result);
 
 /*
- * From now on every wait of the child, and of its children, answers ECANCELED.
- * Does not wait. Only for the task that started it, which still has to join it
- * (or to end). NULL is fine.
+ * From now on all waits of the child and of its children fail with ECANCELED. It
+ * still has to be joined, or to be left to the end of the handler. Only the task
+ * that has started the child may call it. NULL is fine.
  */
 SKS_API void sks_child_cancel(struct sks_child *child);
 
 /*
- * A limit over the waits between begin and end: once it has passed they answer
- * ETIMEDOUT. They may be nested, each ended before the one around it; an inner
- * one never extends an outer one, nor sks_deadline(), which holds beside them.
- * One that is not ended ends with setup, handle, finish or the child.
+ * A time limit over all waits between begin and end, of this task and of the
+ * children that it starts there. It is the caller's memory, on the stack as a
+ * rule. Limits may be nested, each ended before the one around it. An inner one
+ * never extends an outer one, nor sks_deadline(), which holds beside them. A limit
+ * that is not ended ends with setup, handle, finish or the child's function.
  */
 struct sks_timeout {
-	int64_t moment;      /* the library's: when it passes */
-	int64_t outer;       /* and what was in force around it */
+	int64_t moment;      /* the library's: when it passes, */
+	int64_t outer;       /* and the limit around it */
 	int64_t reserved[2]; /* 0 */
 };
 
 /*
- * SKS_OFF: no limit; 0: what would wait answers ETIMEDOUT at once. 0, or -1 and
- * EINVAL for another negative number; then there is no limit.
+ * Begins a limit of ms milliseconds; then waits fail with ETIMEDOUT. SKS_OFF: no
+ * limit; 0: what would wait fails at once.
+ * Returns 0, or -1: EINVAL for another negative number; then it is no limit, and
+ * may be ended like one.
  */
 SKS_API int sks_timeout_begin(struct sks_timeout *timeout, int ms);
 
-/* Returns 1 when its time had passed, else 0. */
+/* Ends a limit. Returns 1 when it had passed, else 0. */
 SKS_API int sks_timeout_end(struct sks_timeout *timeout);
 
 SKS_END_DECLS

@@ -88,11 +88,11 @@ keep_quiet(struct sks_request *req, int error)
 }
 
 int
-sks_handle_bytes(const struct sks_handler *handler, const void *in, size_t n, char **out,
-    size_t *out_len)
+sks_handle_bytes_abi(const struct sks_handler *handler, size_t handler_size, const void *in,
+    size_t n, char **out, size_t *out_len)
 {
 	static const struct sks_options quiet = { .on_error = keep_quiet };
-	struct sks_call *call = new_call(handler, sizeof(*handler), &quiet, sizeof(quiet));
+	struct sks_call *call = new_call(handler, handler_size, &quiet, sizeof(quiet));
 	struct sks_times *times;
 	struct sks_rfile r;
 	struct sks_wfile w;

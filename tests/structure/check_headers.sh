@@ -1,5 +1,5 @@
 #!/bin/sh
-# Each public header compiles alone, and included twice, in C11 and in C++17,
+# Each public header compiles alone, and included twice, in C11 to C2x and in C++11 to C++20,
 # without a warning, with every compiler that is there.
 #
 # usage: check_headers.sh SOURCE_DIR
@@ -16,8 +16,8 @@ headers=$(find . -name '*.h' | sed 's,^\./,,' | sort)
 
 # try COMPILER LANGUAGE STANDARD
 try() {
-	if ! errors=$(echo 'int x;' | "$1" -x "$2" -fsyntax-only - 2>&1); then
-		skip "public headers with $1" "it compiles nothing here: $(echo "$errors" | head -n 1)"
+	if ! errors=$(echo 'int x;' | "$1" -x "$2" -std="$3" -fsyntax-only - 2>&1); then
+		skip "public headers with $1 -std=$3" "it compiles nothing here: $(echo "$errors" | head -n 1)"
 		return
 	fi
 	for header in $headers; do
@@ -27,9 +27,13 @@ try() {
 	done
 }
 
-try gcc c c11
-try clang c c11
-try g++ c++ c++17
-try clang++ c++ c++17
+for standard in c11 c17 c2x; do
+	try gcc c $standard
+	try clang c $standard
+done
+for standard in c++11 c++14 c++17 c++20; do
+	try g++ c++ $standard
+	try clang++ c++ $standard
+done
 
 report_end

@@ -145,6 +145,7 @@ int main()
 	handler.handle = echo;
 	if (sks_handle_bytes(&handler, "a line\n", 7, nullptr, nullptr) == -1)
 		return 3;
+	sks_server_free(sks_tcp_server_new("127.0.0.1:0", &handler, nullptr));
 	std::puts(sks_version());
 	return 0;
 }
@@ -226,6 +227,7 @@ static int mine(struct sks_request *req)
 SKS_PLUGIN(.name = "mine", .summary = "a handler of my own", .handler = { .handle = mine });
 C
 cat >theirs.cc <<'C'
+#include <cstddef>
 #include <socketserver.h>
 
 struct config {
@@ -233,8 +235,7 @@ struct config {
 };
 
 static const sks_plugin_option options[] = {
-	{ .name = "n", .help = "how many", .value = "1", .type = SKS_OPTION_INTEGER,
-	    SKS_OPTION_AT(config, n) },
+	{ "n", "how many", "1", SKS_OPTION_INTEGER, 0, offsetof(config, n), sizeof(config::n), 0, 0 },
 	{ },
 };
 
@@ -254,7 +255,7 @@ if ! command -v g++ >/dev/null; then
 	skip "a plugin in C++" "there is no g++"
 else
 	# shellcheck disable=SC2046
-	run "a plugin in C++" g++ -std=c++20 -Wall -Wextra -Werror -Wno-missing-field-initializers \
+	run "a plugin in C++" g++ -std=c++17 -Wall -Wextra -Wpedantic -Werror \
 	    -shared -fPIC -o own/theirs.so theirs.cc $(package --cflags) &&
 	    same "it is loaded" "" "$(hosted --check theirs -o n=2 --listen 127.0.0.1:0)"
 fi

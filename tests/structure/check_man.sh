@@ -59,8 +59,9 @@ named() {
 {
 	nm -D --defined-only "$build/lib/libsocketserver.so" | awk '{ print $NF }'
 	cat "$source"/include/socketserver/*.h | sed -n 's/^\(sks_[a-z0-9_]*\)(.*/\1/p'
-} | sort -u >"$tmp/functions"
-sed -n 's/^#define \(sks_[a-z0-9_]*\)(.*/\1/p' "$source"/include/socketserver/*.h >"$tmp/macros"
+} | sort -u >"$tmp/names"
+sed -n 's/^#define \(sks_[a-z0-9_]*\)(.*/\1/p' "$source"/include/socketserver/*.h | sort >"$tmp/macros"
+comm -23 "$tmp/names" "$tmp/macros" >"$tmp/functions" # C++ has functions of the macros' names
 sort -u "$tmp/functions" "$tmp/macros" >"$tmp/all"
 [ -s "$tmp/functions" ] || not_ok "the library exports anything"
 
