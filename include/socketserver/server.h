@@ -80,7 +80,8 @@ struct sks_options {
 	                        Else the first worker accepts for all, and gives to the one
 	                        with the fewest requests. Python: allow_reuse_port */
 	int v6only;          /* 0. Not 0: ":port" and "[::]:port" take IPv6 alone */
-	int unix_mode;       /* By umask. The exact permissions of a Unix socket's file, as 0660 */
+	int unix_mode;       /* By umask. The permissions of a Unix socket's file, as 0660, exactly and
+	                        before anybody can connect */
 	int stop_signals;    /* 0. Not 0: while sks_serve_forever() runs, SIGINT and SIGTERM
 	                        shut the server down; a second one ends the drain at once */
 	int keep_truncated;  /* 0. Not 0: a datagram that was cut is a request as well, see
@@ -184,9 +185,11 @@ static inline struct sks_server *sks_udp_server_new(const char *address,
 /*
  * Adds an address: binds and listens. Nothing is accepted before the server
  * runs. It may be called any number of times, also while the server runs. Of a
- * name with several addresses all are bound, or none. The file of a Unix socket
- * is replaced when nobody answers on it, and removed when the server is freed, if
- * it is still the one that was made. Blocks while a name is looked up.
+ * name with several addresses all are bound, or none. Blocks while a name is
+ * looked up. The file of a Unix socket is replaced when no socket is bound to it
+ * any more: of several servers that are started at once, one gets it. It is removed
+ * when the socket is closed by the last process that has it, unless another file
+ * has taken its place.
  * Returns 0, or -1 after one line in the log that names the step and the object
  * ("bind [::]:80: Permission denied"):
  *   EINVAL      the text is no address, or the descriptor no socket to listen on

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The manual keeps up with the code: its pages have no errors, each function of
-# the public headers has a page, the declarations in the pages agree with those
-# of the headers, the examples compile, and socketserverd(8) has each option and
+# the public headers has a page, which agrees with the header on declarations,
+# errors, members and defaults, the examples compile, and socketserverd(8) has each option and
 # handler of socketserverd, and no other.
 #
 # usage: check_man.sh SOURCE_DIR BUILD_DIR
@@ -69,51 +69,21 @@ section NAME ./*.3 | named Nm >"$tmp/names"
 section SYNOPSIS ./*.3 | named 'F[no]' >"$tmp/declared"
 section DESCRIPTION ./*.3 | named Fn >"$tmp/described"
 none "each function of the headers has a page" "$(comm -23 "$tmp/all" "$tmp/names")"
-none "no page has a name that is no function" "$(comm -13 "$tmp/all" "$tmp/names")"
+none "no page has a name that is neither a function nor a struct" "$(comm -13 "$tmp/all" "$tmp/names" |
+    while read -r name; do
+	grep -q "^struct $name {" "$source"/include/socketserver/*.h || echo "$name"
+    done)"
+for name in sks_options sks_handler sks_request sks_stats SKS_KEEP; do
+	none "$name has a page of its own" "$([ -f $name.3 ] || echo "it is missing")"
+done
 none "each is declared in the synopsis" "$(comm -23 "$tmp/functions" "$tmp/declared")"
 none "each is described" "$(comm -23 "$tmp/all" "$tmp/described")"
 none "what is described exists" "$(comm -13 "$tmp/all" "$tmp/described" | grep '^sks_')"
 
-# members HEADER STRUCT: their names
-members() {
-	awk -v name="struct $2 {" '
-	$0 == name { on = 1; next }
-	/^};/ { on = 0 }
-	on { text = text $0 "\n" }
-	END {
-		while ((at = index(text, "/*")) > 0) {
-			rest = substr(text, at + 2)
-			text = substr(text, 1, at - 1) " " substr(rest, index(rest, "*/") + 2)
-		}
-		n = split(text, statements, ";")
-		for (i = 1; i <= n; i++)
-			if (match(statements[i], /\(\*[a-z_0-9]+\)/))
-				print substr(statements[i], RSTART + 2, RLENGTH - 3)
-			else if (match(statements[i], /[a-z_0-9]+$/))
-				print substr(statements[i], RSTART)
-	}' "$source/include/socketserver/$1"
-}
+# ---- the contract: errors, members, types, units, defaults ----
 
-# has_members HEADER STRUCT PAGE EXCEPT...: those that the library fills in are left out
-has_members() {
-	members_of=$2 members_page=$3
-	members "$1" "$2" >"$tmp/members"
-	[ -s "$tmp/members" ] || not_ok "struct $2 has members"
-	shift 3
-	none "$members_page has each member of struct $members_of" \
-	    "$(grep -v -x -e reserved "$tmp/members" | while read -r member; do
-		case " $* " in
-		*" $member "*) ;;
-		*) grep -q -w "$member" "$members_page" || echo "$member" ;;
-		esac
-	done)"
-}
-
-has_members server.h sks_options socketserver_server.3
-has_members request.h sks_handler socketserver_request.3
-has_members request.h sks_request socketserver_request.3
-has_members plugin.h sks_plugin socketserver_plugin.3 magic major minor size handler_size option_size
-has_members plugin.h sks_plugin_option socketserver_plugin.3
+none "headers and pages agree on each function and member" \
+    "$(python3 "$source/tests/structure/contract.py" "$source/include" "$source/man" 2>&1)"
 
 # ---- C ----
 
@@ -196,7 +166,7 @@ daemon=$build/handlers/socketserverd
 sed -n '/^\.It Fl/p' socketserverd.8 | grep -o 'Fl [a-z-]*' | sed 's/^Fl /-/' | sort -u >"$tmp/written"
 [ -s "$tmp/options" ] || not_ok "socketserverd --help tells options"
 # Or it is a member of struct sks_options: --max-line is max_line, --idle is idle_ms.
-members server.h sks_options >"$tmp/members"
+sed -n 's/^\.It Fa //p' sks_options.3 >"$tmp/members"
 none "each option of socketserverd is in socketserverd.8, or one of struct sks_options" \
     "$(comm -23 "$tmp/options" "$tmp/written" | while read -r option; do
 	member=$(echo "${option#--}" | tr - _)
