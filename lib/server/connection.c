@@ -60,8 +60,10 @@ receive(struct sks_connection *c)
 	}
 	if (n == 0)
 		sks_connection_lose_wire(c, SKS_WIRE_INPUT_ENDED);
-	else if (errno != EAGAIN)
+	else if (errno != EAGAIN) {
 		sks_connection_lose_wire(c, SKS_WIRE_BROKEN);
+		c->error = errno;
+	}
 	sks_buf_release(&c->in, pool);
 }
 

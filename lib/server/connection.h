@@ -72,6 +72,8 @@ struct sks_connection {
 	enum sks_connection_state state;
 	enum sks_connection_next next;
 	enum sks_connection_wire wire;
+	int error;                         /* why it is SKS_WIRE_BROKEN, for finish; 0: unknown */
+	uint64_t taken;                    /* bytes that reads have taken, as sks_tell() says */
 	int dropped;                       /* bytes of the peer's rest, while it is DRAINING */
 	struct sks_times times;
 	struct sks_call call;

@@ -24,6 +24,9 @@ sks_connection_attach(struct sks_connection *c, struct sks_rfile *r, struct sks_
 	r->buf = c->in;
 	c->in = (struct sks_buf){ 0 };
 	r->drained = sks_buf_length(&r->buf) > 0; /* the loop has just emptied the socket */
+	r->taken = c->taken;
+	r->eof = c->wire == SKS_WIRE_INPUT_ENDED;
+	r->error = c->error;
 	w->outbox = &c->outbox;
 	c->call.req.rfile = r;
 	c->call.req.wfile = w;
@@ -39,6 +42,7 @@ sks_connection_detach(struct sks_connection *c, struct sks_rfile *r, struct sks_
 		sks_connection_lose_wire(c, SKS_WIRE_INPUT_ENDED);
 	if (r->error != 0 || w->error != 0)
 		sks_connection_lose_wire(c, SKS_WIRE_BROKEN);
+	c->taken = r->taken;
 	sks_buf_shrink(&r->buf, r->pool);
 	c->in = r->buf;
 	sks_wfile_close(w);

@@ -4,6 +4,7 @@
  */
 #include "acceptance.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -278,4 +279,93 @@ TEST(parked_connection_ends_after_idle_ms, EACH_STREAM)
 	peer_expect_eof(fd); /* said nothing at all: nothing was run */
 	ck_assert_int_eq(seen->setups + seen->finishes, 0);
 	acc_free(&acc);
+}
+
+/* Each exchange says how many bytes were read before it. */
+static int
+tell_and_keep(struct sks_request *req)
+{
+	unsigned long before = (unsigned long)sks_tell(req->rfile);
+
+	if (sks_gets(req->rfile) == NULL)
+		return sks_end(req->rfile);
+	sks_printf(req->wfile, "%lu %lu\n", before, (unsigned long)sks_tell(req->rfile));
+	return SKS_KEEP;
+}
+
+/* What finish sees of a connection that ended while it was parked. */
+static void
+note_the_end(struct sks_request *req)
+{
+	atomic_store(&seen->note, (int)sks_tell(req->rfile) + 100 * sks_eof(req->rfile));
+	atomic_store(&seen->last_error, sks_error(req->rfile));
+	atomic_fetch_add(&seen->finishes, 1);
+}
+
+static const struct sks_handler teller = { .handle = tell_and_keep, .finish = note_the_end };
+
+/* Two exchanges, between which it is parked; it is parked behind the second. */
+static int
+begin_to_tell(struct acc *acc, int i, const struct sks_options *options)
+{
+	int fd;
+
+	acc_streams(acc, i, &teller, options);
+	acc_start(acc);
+	fd = acc_client(acc);
+	peer_puts(fd, "one\n");
+	peer_expect(fd, "0 4\n");
+	if (acc->mode->one_memory)
+		ck_eventually(acc_has_parked(acc, 1));
+	peer_puts(fd, "three\n");
+	peer_expect(fd, "4 10\n");
+	if (acc->mode->one_memory)
+		ck_eventually(acc_has_parked(acc, 1));
+	return fd;
+}
+
+/* note is that of the end, and error the one that broke the stream. */
+static void
+expect_the_end(struct acc *acc, int note, int error)
+{
+	ck_eventually(atomic_load(&seen->finishes) == 1);
+	ck_assert_int_eq(seen->note, note);
+	ck_assert_int_eq(seen->last_error, error);
+	acc_free(acc);
+}
+
+TEST(tell_goes_on_and_finish_sees_an_end, EACH_STREAM)
+{
+	struct acc acc;
+	int fd = begin_to_tell(&acc, _i, NULL);
+
+	peer_half_close(fd);
+	peer_expect_eof(fd);
+	expect_the_end(&acc, 110, 0);
+}
+
+TEST(finish_sees_a_reset_of_a_parked_connection, EACH_MODE)
+{
+	struct acc acc;
+	int fd;
+
+	acc_tcp(&acc, _i, &teller, NULL);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "one\n");
+	peer_expect(fd, "0 4\n");
+	if (acc.mode->one_memory)
+		ck_eventually(acc_has_parked(&acc, 1));
+	peer_reset(fd);
+	expect_the_end(&acc, 4, ECONNRESET);
+}
+
+TEST(finish_sees_no_end_after_a_time_out, EACH_STREAM)
+{
+	struct sks_options options = { .idle_ms = 300 };
+	struct acc acc;
+	int fd = begin_to_tell(&acc, _i, &options);
+
+	peer_expect_eof(fd);
+	expect_the_end(&acc, 10, 0);
 }
