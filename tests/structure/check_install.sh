@@ -413,12 +413,17 @@ ln -s "$source" user/subprojects/libsocketserver
 cp user.c user/
 cat >user/meson.build <<'MESON'
 project('user', 'c')
-subproject('libsocketserver', default_options: ['tests=false', 'examples=false'])
+subproject('libsocketserver', default_options: ['tests=false', 'examples=false',
+  'handlers=false', 'daemon=false', 'man=false'])
 executable('user', 'user.c', dependencies: dependency('socketserver'))
 MESON
 # shellcheck disable=SC2086
 run "a subproject is set up" $meson setup user/build user &&
     run "a program with the subproject" ninja -C user/build user &&
     same "it runs" "$version" "$(user/build/user 2>&1)"
+# shellcheck disable=SC2086
+run "it installs the library alone" $meson install -C user/build --no-rebuild --destdir "$tmp/alone" &&
+    none "and nothing else" "$(find alone ! -type d ! -path '*/include/socketserver*' \
+	! -name 'libsocketserver.*' ! -name socketserver.pc)"
 
 report_end
