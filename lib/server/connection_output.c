@@ -5,6 +5,7 @@
  */
 #include "base/sys.h"
 #include "server/connection.h"
+#include "stream/flush.h"
 
 #include <errno.h>
 

@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "base/sys.h"
-#include "stream/stream.h"
+#include "stream/flush.h"
 
 #include <errno.h>
 

@@ -14,7 +14,7 @@
 #include "base/util.h"
 #include "socket/client.h"
 #include "socket/socket.h"
-#include "stream/stream.h"
+#include "stream/flush.h"
 #include "loop/wait.h"
 
 #include <errno.h>

@@ -16,7 +16,7 @@
 #include "base/clock.h"
 #include "base/lookup.h"
 #include "loop/helpers.h"
-#include "stream/stream.h"
+#include "stream/flush.h"
 #include "loop/wait.h"
 #include "loop/completion.h"
 

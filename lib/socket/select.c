@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/sys.h"
 #include "socket/socket.h"
-#include "stream/stream.h"
+#include "stream/flush.h"
 #include "loop/wait.h"
 
 #include <errno.h>

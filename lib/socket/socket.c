@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/sys.h"
 #include "base/tools.h"
-#include "stream/stream.h"
+#include "stream/flush.h"
 #include "loop/wait.h"
 
 #include <errno.h>

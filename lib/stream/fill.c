@@ -2,12 +2,12 @@
 /*
  * How an rfile gets more input.
  *
- * A buffer is held only while it has bytes in it or a call is filling it, so a
- * connection that waits for its next line holds none. A read that came short
- * has emptied the socket: the next one waits before it reads, which saves the
- * call that would only say EAGAIN. A wait for input ends also when there was some
- * before it, so nothing is lost by that. For a fiber that waits its loop reads, before it is
- * resumed: sks_fill_preread().
+ * A buffer is held only while it has bytes in it or a call is filling it, so a connection
+ * that waits for its next line holds none. A read that came short has drained the socket, and
+ * the next one waits before it reads, which saves the call that would only say EAGAIN. If
+ * there is input already that wait ends at once, so nothing is lost by it.
+ *
+ * For a fiber that waits its loop reads, before it resumes the fiber (loop/batch.h).
  */
 #include "stream/fill.h"
 
@@ -15,6 +15,7 @@
 #include "base/util.h"
 #include "loop/shared_watch.h"
 #include "loop/wait.h"
+#include "stream/flush.h"
 
 #include <errno.h>
 #include <socketserver/fiber.h>
@@ -22,6 +23,7 @@
 #define FILL_SIZE SKS_BUF_LARGE /* what an empty buffer is filled with at once */
 #define FILL_MORE 4096          /* what is asked for behind a partial block */
 
+/* What the current task may wait with; may be NULL. */
 static struct sks_watch *
 watch_of(struct sks_rfile *r)
 {
@@ -31,7 +33,7 @@ watch_of(struct sks_rfile *r)
 	    sks_loop_shared_watches(sks_task_current()));
 }
 
-/* One try to read. 1..n, 0 at the end, or -1. */
+/* Tries once to read, and notes what came of it. As read(2). */
 static ssize_t
 pull(struct sks_rfile *r, void *into, size_t n)
 {
@@ -46,7 +48,7 @@ pull(struct sks_rfile *r, void *into, size_t n)
 	return got;
 }
 
-/* Reads into the buffer, as much as comes at once. */
+/* Tries once to read into the buffer, as much as comes at once. */
 static ssize_t
 pull_more(struct sks_rfile *r)
 {
@@ -72,8 +74,8 @@ sks_fill_preread(struct sks_preread *preread)
 }
 
 /*
- * Takes one datagram, whole; behind it is an end. What went wrong with one, as
- * a port that nobody listens on, says nothing of the next.
+ * Reads one datagram into the buffer, whole; behind it the input ends. An error of one
+ * datagram, such as a port where nobody listens, breaks nothing.
  */
 static ssize_t
 pull_datagram(struct sks_rfile *r)
@@ -91,11 +93,13 @@ pull_datagram(struct sks_rfile *r)
 	return got;
 }
 
-/* Could what was written before this wait not be sent? Then there will be no answer. */
-static int
-is_broken(struct sks_rfile *r, const struct sks_task *task)
+/* If the question was not sent there will be no answer. NULL, or the wfile that is broken. */
+static struct sks_wfile *
+broken_wfile(const struct sks_rfile *r, const struct sks_patience *p, const struct sks_task *task)
 {
-	return r->peer_wfile != NULL && !task->shares && r->peer_wfile->error != 0;
+	struct sks_wfile *w = p->sink != NULL ? p->sink : r->peer_wfile;
+
+	return w != NULL && !task->shares && w->error != 0 ? w : NULL;
 }
 
 static int
@@ -113,27 +117,25 @@ wait_for(struct sks_rfile *r, struct sks_patience *p, int want, struct sks_prere
 	return sks_wait_readable(r->tr->fd, watch_of(r), preread, p->deadline);
 }
 
-/* Waits for input, having flushed. 0, or -1; ETIMEDOUT is worth one more try. */
+/* Flushes, and waits for input. 0, or -1; behind ETIMEDOUT the caller tries once more. */
 static int
-await(struct sks_rfile *r, struct sks_task *task, struct sks_patience *p, int want,
+await_input(struct sks_rfile *r, struct sks_task *task, struct sks_patience *p, int want,
     struct sks_preread *preread)
 {
+	struct sks_wfile *broken;
 	int rc = -1;
 
 	r->busy = 1;
 	r->preread_bytes = 0;
 	sks_flush_dirty();
-	if (!is_broken(r, task))
+	if (broken_wfile(r, p, task) == NULL)
 		rc = wait_for(r, p, want, preread);
 	r->busy = 0;
-	if (is_broken(r, task)) {
-		(void)sks_wfile_failed(r->peer_wfile);
-		return -1;
-	}
-	return rc;
+	broken = broken_wfile(r, p, task);
+	return broken != NULL ? sks_wfile_check(broken) : rc;
 }
 
-/* One try, into the buffer (into is NULL) or the caller's memory. */
+/* Tries once to read, as the caller of sks_fill() wants it. */
 static ssize_t
 pull_some(struct sks_rfile *r, void *into, size_t n)
 {
@@ -142,16 +144,15 @@ pull_some(struct sks_rfile *r, void *into, size_t n)
 	return into != NULL ? pull(r, into, n) : pull_more(r);
 }
 
-/* Has the fairness budget. */
 static void
-count(struct sks_task *task, ssize_t got)
+charge_budget(struct sks_task *task, ssize_t got)
 {
 	task->calls++;
 	if (got > 0)
 		task->bytes += (size_t)got;
 }
 
-/* Also one more try after the deadline has found nothing. */
+/* The try behind the deadline has found nothing, too. */
 static ssize_t
 timed_out(struct sks_task *task, const struct sks_patience *p)
 {
@@ -161,7 +162,7 @@ timed_out(struct sks_task *task, const struct sks_patience *p)
 	return -1;
 }
 
-/* One frame for all of it: see flush_at_once() in wfile.c. */
+/* flatten: one frame for all of it, since it lies on the stack of each fiber that waits. */
 __attribute__((flatten)) ssize_t
 sks_fill(struct sks_rfile *r, struct sks_patience *p, void *into, size_t n)
 {
@@ -183,7 +184,7 @@ sks_fill(struct sks_rfile *r, struct sks_patience *p, void *into, size_t n)
 			return 0;
 		if (!r->drained) {
 			got = pull_some(r, into, n);
-			count(task, got);
+			charge_budget(task, got);
 			if (got >= 0 || errno != EAGAIN) {
 				p->begun |= got > 0;
 				return got;
@@ -195,16 +196,16 @@ sks_fill(struct sks_rfile *r, struct sks_patience *p, void *into, size_t n)
 		r->drained = 0;
 		if (into == NULL)
 			sks_buf_shrink(&r->buf, r->pool);
-		if (await(r, task, p, want, preread) == -1) {
+		if (await_input(r, task, p, want, preread) == -1) {
 			if (errno != ETIMEDOUT) {
-				r->drained = 1; /* what ended the wait may look like an end of input */
+				r->drained = 1; /* a read now could see an end that is none */
 				return -1;
 			}
 			expired = 1;
 		}
 		if (r->preread_bytes > 0) {
 			p->begun = 1;
-			count(task, (ssize_t)r->preread_bytes);
+			charge_budget(task, (ssize_t)r->preread_bytes);
 			return (ssize_t)r->preread_bytes;
 		}
 	}

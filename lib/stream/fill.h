@@ -12,13 +12,14 @@ struct sks_patience {
 	int64_t deadline;
 	enum sks_patience_phase {
 		SKS_PATIENCE_UNSET,
-		SKS_PATIENCE_FIRST,
-		SKS_PATIENCE_REST
+		SKS_PATIENCE_FIRST, /* it waits for the first byte of its block, */
+		SKS_PATIENCE_REST   /* or for a later one */
 	} phase;
-	int begun; /* bytes of this block have come */
+	int begun;              /* bytes of the block have come */
+	struct sks_wfile *sink; /* of a copy: a wait ends where it is broken; NULL: peer_wfile */
 };
 
-/* A long transfer gets its time anew. */
+/* Gives a long transfer its time anew. */
 static inline void
 sks_patience_renew(struct sks_patience *p)
 {
@@ -26,14 +27,16 @@ sks_patience_renew(struct sks_patience *p)
 }
 
 /*
- * Gets more input, into the buffer (into is NULL) or the caller's memory.
- * 1..n, 0 at the end of input, or -1.
+ * Gets more input, into the buffer, or into n bytes of the caller's memory if into is not NULL.
+ * On the task that reads. 1 to n: how many bytes have come; 0: the input ends; -1 with errno as
+ * of sks_read().
  */
 ssize_t sks_fill(struct sks_rfile *r, struct sks_patience *p, void *into, size_t n);
 
 /*
- * Of an rfile: reads once into the buffer, on the loop's stack, for a fiber that waits in
- * sks_fill(). That finds the number of bytes in preread_bytes, an end or an error in r.
+ * The preread of an rfile: reads once into the buffer, on the loop's stack, for a fiber that
+ * waits in sks_fill(). How many bytes have come it says in preread_bytes; an end of input or an
+ * error, in eof or error.
  */
 void sks_fill_preread(struct sks_preread *preread);
 

@@ -93,7 +93,7 @@ ssize_t sks_outbox_push(struct sks_outbox *box);
 /* On the task that has claimed it: the loop may send again, and soon sends what is left. */
 void sks_outbox_release(struct sks_outbox *box);
 
-/* On the loop: sends what the socket takes now, and the rest when it takes more, then calls done. */
+/* On the loop: sends what the socket takes now, the rest when it takes more; then calls done. */
 void sks_outbox_send(struct sks_outbox *box);
 
 #endif

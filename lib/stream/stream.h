@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * stream.h - the inside of rfile and wfile (socketserver/stream.h).
+ *
+ * The calls below are for the task that has the streams, on its own thread.
  */
 #ifndef SKS_STREAM_STREAM_H
 #define SKS_STREAM_STREAM_H
@@ -17,58 +19,57 @@
 struct sks_shared_watch;
 struct sks_watch;
 
-/* Limits of a connection's streams, kept while no streams are attached. */
+/* The time limits of a connection, which outlive its streams: SKS_OFF is none, 0 does not wait. */
 struct sks_times {
-	int idle_ms;  /* as all time limits of calls: SKS_OFF is none, 0 does not wait */
-	int read_ms;
-	int write_ms;
+	int idle_ms;  /* until the first byte of a read */
+	int read_ms;  /* from that byte on */
+	int write_ms; /* for each 64 KiB of a write */
 };
 
-/* In both, what each message touches stands first: two lines of cache. */
+/* In both streams the fields that each message touches stand first: two cache lines. */
 struct sks_rfile {
-	struct sks_preread preread; /* by the loop, for a fiber that waits; read NULL: not at all */
-	size_t preread_bytes;       /* what it has put into buf since the wait began */
-	struct sks_transport *tr;   /* NULL: memory, and buf holds all there is */
-	struct sks_watch *watch;    /* of tr's input, on a loop; may be NULL */
-	struct sks_shared_watch **shared_watch; /* of a client's socket, instead of watch; or NULL.
-	                               Then pool is set anew by each call, to its task's */
-	struct sks_wfile *peer_wfile; /* whose failure ends reading too; may be NULL */
-	struct sks_buf_pool *pool;
+	struct sks_preread preread;   /* how the loop reads for a fiber; read may be NULL */
+	size_t preread_bytes;         /* what that has put into buf since the wait began */
+	struct sks_transport *tr;     /* NULL: the input is in memory, all of it in buf */
+	struct sks_watch *watch;      /* of the input, on a loop; may be NULL */
+	struct sks_shared_watch **shared_watch; /* of a client's socket, instead of watch; or NULL */
+	struct sks_wfile *peer_wfile; /* to the same peer: if it breaks reading ends; or NULL */
+	struct sks_buf_pool *pool;    /* of buf; each call on a client sets its task's */
 	struct sks_buf buf;
 	int idle_ms;
 	int read_ms;
 	size_t max_line;
-	uint64_t taken;             /* bytes that reads have consumed */
-	unsigned char *nul;         /* where a NUL was put for the caller; NULL: nowhere */
-	unsigned char under_nul;
-	unsigned char drained;      /* the last read came short, or its wait failed: wait first */
-	unsigned char eof;
-	unsigned char busy;
-	int error;
-	atomic_int claimed;         /* busy, where several threads may read */
+	uint64_t taken;               /* how many bytes the calls have consumed */
+	unsigned char *nul;           /* where a NUL was put for the caller; NULL: nowhere */
+	unsigned char under_nul;      /* the byte that stood there */
+	unsigned char drained;        /* the socket is believed to be empty: wait before reading */
+	unsigned char eof;            /* the input has ended; buf may have bytes of it */
+	unsigned char busy;           /* a call waits */
+	int error;                    /* why the direction is broken; 0: it is not */
+	atomic_int claimed;           /* a call is under way; only where task->shares */
 	const struct sks_times *defaults;
 };
 
 struct sks_wfile {
-	struct sks_transport *tr;   /* NULL: memory; max_output is then a hard limit */
-	struct sks_buf_pool *pool;
+	struct sks_transport *tr;     /* NULL: output stays in memory, max_output at most */
+	struct sks_buf_pool *pool;    /* of buf */
 	struct sks_buf buf;
-	struct sks_list dirty;      /* on the list of the task that wrote last */
-	struct sks_outbox *_Atomic *outbox; /* where a connection keeps one; may be NULL */
+	struct sks_list dirty;        /* in the list of the task that has written */
+	struct sks_outbox *_Atomic *outbox; /* where the connection keeps its outbox; may be NULL */
 	size_t max_output;
-	atomic_int error;           /* a reader of the same peer looks at it, perhaps on a thread */
-	atomic_int claimed;         /* busy, where several threads may write */
-	unsigned char borrows_pool; /* a client's: pool is set anew by each call, to its task's */
-	unsigned char partial;      /* of the first message in buf something is sent */
-	unsigned char busy;
+	atomic_int error;             /* why it is broken; the peer's rfile looks at it */
+	atomic_int claimed;           /* a call is under way; only where task->shares */
+	unsigned char borrows_pool;   /* a client's: each call sets pool to its task's */
+	unsigned char partial;        /* a part of the first message in buf was sent */
+	unsigned char busy;           /* a call sends */
 	int write_ms;
 	const struct sks_times *defaults;
 };
 
 /*
- * One reader and one writer at a time, also between threads that share a
- * request (task->shares): a claim for the length of a call. Everywhere else
- * `busy` is enough, which costs nothing. 0, or -1 and EBUSY.
+ * A stream has one reader, or writer, at a time. Where threads share it (task->shares) a call
+ * claims it and releases it at its end; elsewhere `busy` is enough, which costs nothing. 0, or
+ * -1: EBUSY.
  */
 static inline int
 sks_stream_claim(const struct sks_task *task, atomic_int *claimed)
@@ -86,38 +87,25 @@ sks_stream_release(const struct sks_task *task, atomic_int *claimed)
 		atomic_store(claimed, 0);
 }
 
-/* Zeroed streams with these limits; the caller sets what else they have. */
+/* Make streams with these limits. The caller sets what else they are to have. */
 void sks_rfile_init(struct sks_rfile *r, struct sks_transport *tr, const struct sks_times *times,
     const struct sks_times *defaults, size_t max_line);
 void sks_wfile_init(struct sks_wfile *w, struct sks_transport *tr, const struct sks_times *times,
     const struct sks_times *defaults, size_t max_output);
 
-/* Puts back the byte under a NUL, so that the buffer may go elsewhere. */
+/* Puts the byte back that the caller's NUL has replaced, so that buf may be used elsewhere. */
 void sks_rfile_restore(struct sks_rfile *r);
 
-/* Sends what it can without waiting. 0 also when bytes are left; -1 when the direction broke. */
-int sks_wfile_try_flush(struct sks_wfile *w);
-
-/*
- * Is the direction broken? Then errno says why. The failure of a datagram is
- * told once, to whoever asks first: it breaks nothing.
- */
-int sks_wfile_failed(struct sks_wfile *w);
-
-/*
- * As sks_write() of all that is in buf, which is emptied, memory and all: no
- * byte is copied. 0: not like this; nothing was done.
- */
-int sks_wfile_adopt(struct sks_wfile *w, struct sks_buf *buf);
-
-/* Gives memory back and leaves the list of its task; unsent bytes are lost. */
-void sks_wfile_close(struct sks_wfile *w);
+/* Gives the memory back; input that was not read is lost. */
 void sks_rfile_close(struct sks_rfile *r);
 
-/* The flush rule: sends what the current task has written. Failures stick to the streams. */
-void sks_flush_dirty(void);
+/* Gives the memory back, and is no longer flushed by its task; unsent bytes are lost. */
+void sks_wfile_close(struct sks_wfile *w);
 
-/* The same for a task that ends: what could not be sent is no longer its business. */
-void sks_flush_end(void);
+/*
+ * Writes all bytes of buf without copying one: buf's memory changes hands, and buf is empty
+ * then. 1, or 0: that is not possible now, and nothing was done.
+ */
+int sks_wfile_try_adopt(struct sks_wfile *w, struct sks_buf *buf);
 
 #endif

@@ -32,7 +32,8 @@ is_closed(int fd)
 	unsigned char state; /* the first byte of struct tcp_info */
 	socklen_t len = sizeof(state);
 
-	return sks_sys_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &len) == 0 && state == TCP_CLOSE;
+	return sks_sys_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &len) == 0 &&
+	    state == TCP_CLOSE;
 }
 
 /* 0: it is the end of input; -1 and ECONNRESET: the peer has broken off. */
@@ -41,7 +42,8 @@ judge_end(struct sks_transport *tr)
 {
 	int writing = atomic_load_explicit(&tr->writing, memory_order_acquire);
 
-	if (!atomic_load_explicit(&tr->reset, memory_order_relaxed) && !(writing && is_closed(tr->fd)))
+	if (!atomic_load_explicit(&tr->reset, memory_order_relaxed) &&
+	    !(writing && is_closed(tr->fd)))
 		return 0;
 	errno = ECONNRESET;
 	return -1;

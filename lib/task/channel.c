@@ -9,7 +9,7 @@
  */
 #include "base/clock.h"
 #include "base/sys.h"
-#include "stream/stream.h"
+#include "stream/flush.h"
 #include "loop/completion.h"
 
 #include <errno.h>

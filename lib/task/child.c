@@ -21,7 +21,7 @@
 #include "loop/cancel.h"
 #include "loop/completion.h"
 #include "loop/wait.h"
-#include "stream/stream.h"
+#include "stream/flush.h"
 
 #include <errno.h>
 #include <socketserver/task.h>

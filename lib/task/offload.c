@@ -7,7 +7,7 @@
  * back instead: then it has not run, and its caller can say so.
  */
 #include "loop/helpers.h"
-#include "stream/stream.h"
+#include "stream/flush.h"
 #include "loop/completion.h"
 
 #include "base/clock.h"

@@ -3,7 +3,7 @@
  * The waits of socketserver/fiber.h: the seam, behind the flush rule.
  */
 #include "base/clock.h"
-#include "stream/stream.h"
+#include "stream/flush.h"
 #include "loop/wait.h"
 
 #include <errno.h>

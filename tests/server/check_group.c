@@ -7,6 +7,7 @@
 #include "base/sys.h"
 #include "base/util.h"
 #include "loop/cancel.h"
+#include "stream/flush.h"
 #include "harness.h"
 #include "rig.h"
 

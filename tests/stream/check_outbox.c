@@ -7,6 +7,7 @@
  */
 #include "streams.h"
 
+#include "stream/flush.h"
 #include "stream/outbox.h"
 
 #include <errno.h>

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The flush rule, and how bytes are sent.
+ *
+ * Bytes gather in a wfile until its task is about to wait, or until there are too many of
+ * them. So a handler that answers sixteen pipelined lines makes one system call, and
+ * nobody can forget to flush: a peer never waits for bytes of a task that waits for the
+ * peer.
+ *
+ * What others have posted to the connection (its outbox) is sent between two flushes,
+ * never inside of one.
+ */
+#include "stream/flush.h"
+
+#include "base/clock.h"
+#include "loop/loop.h"
+#include "loop/wait.h"
+
+#include <errno.h>
+#include <socketserver/fiber.h>
+
+#define STEP_SIZE 65536 /* a long write gets its time anew for each of these */
+#define KEPT_SIZE 2048  /* as much memory stays with a wfile that has no pool */
+
+static int
+is_datagram(const struct sks_wfile *w)
+{
+	return sks_transport_is_datagram(w->tr);
+}
+
+int
+sks_wfile_check(struct sks_wfile *w)
+{
+	int error = w->error;
+
+	if (error == 0)
+		return 0;
+	errno = error;
+	if (is_datagram(w)) /* the next one may go */
+		w->error = 0;
+	return -1;
+}
+
+/* All bytes were sent: gives the memory back. */
+static void
+empty(struct sks_wfile *w)
+{
+	if (w->pool == NULL && w->buf.cap <= KEPT_SIZE)
+		w->buf.start = w->buf.end = 0;
+	else
+		sks_buf_release(&w->buf, w->pool);
+}
+
+/* What send_all() has to send of the task's own. */
+struct block {
+	struct sks_buf *buf;
+	const unsigned char *more; /* the caller's memory, to be sent behind buf */
+	size_t more_len;
+};
+
+static size_t
+block_length(const struct block *b)
+{
+	return sks_buf_length(b->buf) + b->more_len;
+}
+
+/* One try to send. 1..n, or -1. */
+static ssize_t
+push(struct sks_wfile *w, struct block *b)
+{
+	struct iovec iov[2];
+	size_t have = sks_buf_length(b->buf);
+	ssize_t sent;
+	int n = 0;
+
+	if (have > 0)
+		iov[n++] = (struct iovec){ b->buf->base + b->buf->start, have };
+	if (b->more_len > 0)
+		iov[n++] = (struct iovec){ (void *)b->more, b->more_len };
+	sent = w->tr->ops->write(w->tr, iov, n);
+	if (sent > 0) {
+		size_t from_buf = sks_min((size_t)sent, have);
+
+		sks_buf_consume(b->buf, from_buf);
+		b->more += (size_t)sent - from_buf;
+		b->more_len -= (size_t)sent - from_buf;
+	}
+	return sent;
+}
+
+/* Waits until the socket takes more. 0, or -1; behind ETIMEDOUT the caller tries once more. */
+static int
+await_room(struct sks_wfile *w, int64_t *deadline)
+{
+	if (*deadline == 0)
+		*deadline = sks_clock_after(w->write_ms);
+	sks_flush_dirty();
+	if (w->tr->want == SKS_READ)
+		return sks_wait_readable(w->tr->fd, NULL, NULL, *deadline);
+	return sks_wait_events(w->tr->fd, SKS_WRITE, *deadline);
+}
+
+/*
+ * Sends a block, or what was posted (b is NULL). 0: all was sent. 1: without wait, all that
+ * the socket took. -1 with errno: the direction is broken, unless it is ECANCELED or ENOMEM.
+ */
+static int
+send_block(struct sks_wfile *w, struct block *b, struct sks_outbox *box, int wait)
+{
+	struct sks_task *task = sks_task_current();
+	int64_t deadline = 0;
+	size_t step = 0;
+	int expired = 0;
+
+	while (b == NULL || block_length(b) > 0) {
+		ssize_t sent = b != NULL ? push(w, b) : sks_outbox_push(box);
+
+		task->calls++;
+		if (sent == 0) /* nothing that was posted is left */
+			return 0;
+		if (sent > 0) {
+			task->bytes += (size_t)sent;
+			step += (size_t)sent;
+			if (step >= STEP_SIZE || expired) {
+				step = 0;
+				expired = 0;
+				deadline = 0;
+			}
+			if (wait)
+				sks_wait_yield_if_due(sks_task_current());
+			continue;
+		}
+		if (errno != EAGAIN)
+			return -1;
+		if (!wait)
+			return 1;
+		if (expired) {
+			errno = ETIMEDOUT;
+			return -1;
+		}
+		if (await_room(w, &deadline) == -1) {
+			if (errno != ETIMEDOUT)
+				return -1;
+			expired = 1;
+		}
+	}
+	return 0;
+}
+
+/* Sends what was posted to the connection. Only between two messages of its task. */
+static int
+send_posted(struct sks_wfile *w, struct sks_outbox *box, int wait)
+{
+	int error = sks_outbox_error(box);
+
+	if (error != 0) {
+		errno = error;
+		return -1;
+	}
+	sks_outbox_claim(box);
+	return send_block(w, NULL, box, wait);
+}
+
+static int
+send_own(struct sks_wfile *w, struct block *own, int wait)
+{
+	size_t before = block_length(own);
+	size_t direct = own->more_len;
+	int rc = send_block(w, own, NULL, wait);
+
+	if (block_length(own) == 0)
+		w->partial = 0;
+	else if (block_length(own) < before)
+		w->partial = 1;
+	/* A large write that was cut short cannot be finished by a later one. */
+	if (rc == -1 && (errno == ECANCELED || errno == ENOMEM) && own->more_len < direct)
+		w->error = errno;
+	return rc;
+}
+
+static struct sks_outbox *
+outbox_of(const struct sks_wfile *w)
+{
+	return w->outbox != NULL ? atomic_load_explicit(w->outbox, memory_order_acquire) : NULL;
+}
+
+/* Sends what was posted while the task's own bytes were sent; then the loop may send again. */
+static int
+end_sending(struct sks_wfile *w, struct sks_outbox *box, int rc, int wait)
+{
+	int error;
+
+	if (rc == 0)
+		rc = send_posted(w, box, wait);
+	error = errno;
+	if (!w->partial)
+		sks_outbox_release(box);
+	errno = error;
+	return rc;
+}
+
+/* Sends the buffer and n bytes more; without wait, only what the socket takes now. 0, or -1. */
+static int
+send_all(struct sks_wfile *w, const void *more, size_t n, int wait)
+{
+	struct block own = { &w->buf, more, n };
+	struct sks_outbox *box = outbox_of(w);
+	int rc = 0;
+
+	if (sks_wfile_check(w) == -1)
+		return -1;
+	if (w->busy) {
+		errno = EBUSY;
+		return -1;
+	}
+	w->busy = 1;
+	if (!sks_list_empty(&w->dirty)) /* threads that share one must not write here */
+		sks_list_remove(&w->dirty);
+	if (box != NULL && !w->partial)
+		rc = send_posted(w, box, wait);
+	if (rc == 0)
+		rc = send_own(w, &own, wait);
+	box = outbox_of(w);
+	if (box != NULL) /* it may have been made meanwhile */
+		rc = end_sending(w, box, rc, wait);
+	if (rc == -1 && errno != ECANCELED && errno != ENOMEM)
+		w->error = errno;
+	if (w->error != 0 && is_datagram(w)) /* it is lost: nothing is to be joined to it */
+		sks_buf_consume(&w->buf, sks_buf_length(&w->buf));
+	if (sks_buf_length(&w->buf) == 0)
+		empty(w);
+	w->busy = 0;
+	return rc == -1 ? -1 : 0;
+}
+
+/*
+ * The usual flush: nothing was posted, and the socket takes all bytes at once. 1: they were
+ * sent, or the direction is broken. 0: send_all() has to do the rest. This way has little
+ * code because it runs at the deepest point of a fiber that waits: each cache line of the
+ * stack that is touched there has to be fetched at each wake-up.
+ */
+static int
+flush_at_once(struct sks_task *task, struct sks_wfile *w)
+{
+	size_t n = sks_buf_length(&w->buf);
+	struct iovec iov = { w->buf.base + w->buf.start, n };
+	struct sks_outbox *box = outbox_of(w);
+	ssize_t sent;
+
+	if (w->error != 0 || w->busy || n == 0 || is_datagram(w) ||
+	    (box != NULL && !sks_outbox_try_claim(box)))
+		return 0;
+	sent = w->tr->ops->write(w->tr, &iov, 1);
+	task->calls++;
+	if (sent < 0) {
+		if (errno == EAGAIN || errno == ENOMEM)
+			return 0;
+		w->error = errno;
+	} else {
+		task->bytes += (size_t)sent;
+		if ((size_t)sent < n) {
+			sks_buf_consume(&w->buf, (size_t)sent);
+			w->partial = 1;
+			return 0;
+		}
+		w->partial = 0;
+		empty(w);
+	}
+	if (box != NULL)
+		sks_outbox_release(box);
+	sks_list_remove(&w->dirty);
+	return 1;
+}
+
+static __attribute__((noinline)) void
+flush_all(struct sks_list *dirty)
+{
+	struct sks_list *link;
+	struct sks_list kept;
+
+	sks_list_init(&kept);
+	while ((link = sks_list_pop(dirty)) != NULL) {
+		struct sks_wfile *w = sks_list_entry(link, struct sks_wfile, dirty);
+
+		if (send_all(w, NULL, 0, 1) == 0 || w->error != 0)
+			continue;
+		/* The task must not wait for an answer to a question that is still here. */
+		if (errno == ENOMEM)
+			w->error = ENOMEM;
+		else
+			sks_list_append(&kept, &w->dirty);
+	}
+	sks_list_move_all(dirty, &kept);
+}
+
+void
+sks_flush_dirty(void)
+{
+	struct sks_task *task = sks_task_current();
+	struct sks_list *dirty = &task->dirty;
+
+	if (sks_list_empty(dirty) ||
+	    (dirty->next == dirty->prev &&
+		flush_at_once(task, sks_list_entry(dirty->next, struct sks_wfile, dirty))))
+		return;
+	flush_all(dirty);
+}
+
+void
+sks_flush_end(void)
+{
+	struct sks_list *dirty = &sks_task_current()->dirty;
+
+	sks_flush_dirty();
+	while (sks_list_pop(dirty) != NULL)
+		;
+}
+
+int
+sks_wfile_send(struct sks_wfile *w, const void *more, size_t n)
+{
+	return send_all(w, more, n, 1);
+}
+
+int
+sks_wfile_try_flush(struct sks_wfile *w)
+{
+	if (w->tr == NULL)
+		return 0;
+	if (flush_at_once(sks_task_current(), w))
+		return w->error != 0 ? -1 : 0;
+	return send_all(w, NULL, 0, 0);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * rfile.h - what the calls that read have in common: rfile.c (blocks), rfile_line.c (lines) and
+ * rfile_copy.c (from an rfile to a wfile).
+ */
+#ifndef SKS_STREAM_RFILE_H
+#define SKS_STREAM_RFILE_H
+
+#include "stream/stream.h"
+
+#define SKS_RFILE_STEP 65536 /* a long transfer gets its time anew for each of these */
+
+/*
+ * Each public call begins with it, and ends with sks_rfile_end() unless it has failed. The fiber
+ * yields here if that is due. 0, or -1: EBUSY.
+ */
+int sks_rfile_begin(struct sks_rfile *r);
+
+static inline void
+sks_rfile_end(struct sks_rfile *r)
+{
+	sks_stream_release(sks_task_current(), &r->claimed);
+}
+
+/* Within a call: yields if that is due. Others find the rfile busy meanwhile. */
+void sks_rfile_yield_if_due(struct sks_rfile *r, struct sks_task *task);
+
+/* The first n bytes of the buffer are read. */
+static inline void
+sks_rfile_consume(struct sks_rfile *r, size_t n)
+{
+	sks_buf_consume(&r->buf, n);
+	r->taken += n;
+}
+
+#endif

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reading lines, and other blocks that end with a certain byte.
+ *
+ * A line that is handed out lies in the buffer, and ends with a NUL that is put over the byte
+ * behind it. That byte comes back at the next call. To copy each line out was the
+ * alternative: it costs a copy and an allocation for each.
+ */
+#include "stream/rfile.h"
+
+#include "base/util.h"
+#include "stream/fill.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Hands out the first n bytes of the buffer, which stand at first: with a NUL behind, in *block. */
+static inline ssize_t
+hand_out(struct sks_rfile *r, struct sks_task *task, unsigned char *first, size_t n, char **block)
+{
+	unsigned char *nul = first + n;
+
+	*block = (char *)first;
+	r->nul = nul;
+	r->under_nul = *nul;
+	sks_rfile_consume(r, n);
+	task->lines++;
+	*nul = '\0'; /* the last: the compiler takes the byte for a part of anything, also of *r */
+	return (ssize_t)n;
+}
+
+/*
+ * Looks for the byte `last` in the first max bytes of input, and reads as needed. 1: *n is the
+ * length of the block with it. 0: the input ends without it, and has *n bytes more. -1.
+ */
+static int
+find(struct sks_rfile *r, int last, size_t max, size_t *n)
+{
+	struct sks_patience p = { 0 };
+	size_t seen = 0;
+
+	for (;;) {
+		size_t have = sks_min(sks_buf_length(&r->buf), max);
+		ssize_t got;
+
+		if (have > seen) {
+			unsigned char *first = r->buf.base + r->buf.start;
+			unsigned char *at = memchr(first + seen, last, have - seen);
+
+			if (at != NULL) {
+				*n = (size_t)(at - first) + 1;
+				return 1;
+			}
+			seen = have;
+		}
+		*n = have;
+		if (have >= max) {
+			errno = EMSGSIZE;
+			return -1;
+		}
+		got = sks_fill(r, &p, NULL, 0);
+		if (got <= 0)
+			return (int)got;
+	}
+}
+
+static inline ssize_t
+read_until(struct sks_rfile *r, int last, size_t max, char **block)
+{
+	size_t n;
+
+	switch (find(r, last, max != 0 ? max : r->max_line, &n)) {
+	case -1:
+		return -1;
+	case 0:
+		if (n == 0)
+			return 0;
+		break;
+	}
+	return hand_out(r, sks_task_current(), r->buf.base + r->buf.start, n, block);
+}
+
+ssize_t
+sks_readuntil(struct sks_rfile *r, int last, size_t max, char **block)
+{
+	ssize_t n;
+
+	if (sks_rfile_begin(r) == -1)
+		return -1;
+	n = read_until(r, last, max, block);
+	sks_rfile_end(r);
+	return n;
+}
+
+/*
+ * Where clients pipeline, most lines stand right behind the one that was handed out last, and
+ * take the short way: the line begins where that one's NUL stands. The byte under the NUL is
+ * put back, and compared by itself, as a vector load over a store so young would have to
+ * wait for it.
+ */
+ssize_t
+sks_readline(struct sks_rfile *r, char **line)
+{
+	struct sks_task *task = sks_task_now;
+	unsigned char *first = r->nul, *at = first;
+	unsigned char under = r->under_nul;
+
+	if (first == NULL || first != r->buf.base + r->buf.start || task->shares ||
+	    task->lines >= SKS_BUDGET_LINES)
+		return sks_readuntil(r, '\n', 0, line);
+	*first = under;
+	if (under != '\n')
+		at = memchr(first + 1, '\n', sks_min(sks_buf_length(&r->buf), r->max_line) - 1);
+	if (at == NULL)
+		return sks_readuntil(r, '\n', 0, line);
+	return hand_out(r, task, first, (size_t)(at - first) + 1, line);
+}
+
+char *
+sks_gets(struct sks_rfile *r)
+{
+	char *line;
+	ssize_t n = sks_readline(r, &line);
+
+	if (n <= 0) {
+		if (n == 0)
+			errno = 0;
+		return NULL;
+	}
+	if (line[n - 1] == '\n') {
+		line[--n] = '\0';
+		if (n > 0 && line[n - 1] == '\r')
+			line[n - 1] = '\0';
+	}
+	return line;
+}
+
+static int
+skip_line(struct sks_rfile *r)
+{
+	struct sks_patience p = { 0 };
+	size_t step = 0;
+
+	for (;;) {
+		size_t n = sks_buf_length(&r->buf);
+		ssize_t got;
+
+		if (n > 0) {
+			unsigned char *first = r->buf.base + r->buf.start;
+			unsigned char *at = memchr(first, '\n', n);
+
+			if (at != NULL) {
+				sks_rfile_consume(r, (size_t)(at - first) + 1);
+				return 1;
+			}
+			sks_rfile_consume(r, n);
+			step += n;
+			p.begun = 1;
+		}
+		if (step >= SKS_RFILE_STEP) {
+			step = 0;
+			sks_patience_renew(&p);
+		}
+		sks_rfile_yield_if_due(r, sks_task_current());
+		got = sks_fill(r, &p, NULL, 0);
+		if (got < 0)
+			return -1;
+		if (got == 0)
+			return p.begun;
+	}
+}
+
+int
+sks_skipline(struct sks_rfile *r)
+{
+	int rc;
+
+	if (sks_rfile_begin(r) == -1)
+		return -1;
+	rc = skip_line(r);
+	sks_rfile_end(r);
+	return rc;
+}
+
