@@ -419,7 +419,7 @@ executable('user', 'user.c', dependencies: dependency('socketserver'))
 MESON
 # shellcheck disable=SC2086
 run "a subproject is set up" $meson setup user/build user &&
-    run "a program with the subproject" ninja -C user/build user &&
+    run "a program with the subproject" ninja -C user/build &&
     same "it runs" "$version" "$(user/build/user 2>&1)"
 # shellcheck disable=SC2086
 run "it installs the library alone" $meson install -C user/build --no-rebuild --destdir "$tmp/alone" &&
