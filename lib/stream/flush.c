@@ -121,7 +121,7 @@ send_block(struct sks_wfile *w, struct block *b, struct sks_outbox *box, int wai
 		if (sent > 0) {
 			task->bytes += (size_t)sent;
 			step += (size_t)sent;
-			if (step >= STEP_SIZE || expired) {
+			if (step >= STEP_SIZE) { /* less gets no more time */
 				step = 0;
 				expired = 0;
 				deadline = 0;

@@ -11,12 +11,14 @@
  */
 #include "stream/outbox.h"
 
+#include "base/clock.h"
 #include "base/sys.h"
 #include "base/tools.h"
 
 #include <errno.h>
 #include <string.h>
 
+#define STEP_SIZE 65536 /* a time limit holds for so many bytes, as for a write */
 #define CLAIMED 1   /* the task sends, the loop does not */
 #define NOT_EMPTY 2 /* there are bytes, or an error */
 
@@ -300,9 +302,31 @@ push(struct sks_outbox *box)
 	struct iovec iov = { box->buf.base + box->buf.start, sks_buf_length(&box->buf) };
 	ssize_t sent = box->tr.ops->write(&box->tr, &iov, 1);
 
-	if (sent > 0)
-		sks_buf_consume(&box->buf, (size_t)sent);
+	if (sent <= 0)
+		return sent;
+	sks_buf_consume(&box->buf, (size_t)sent);
+	box->step += (size_t)sent;
+	if (box->step >= STEP_SIZE || sks_buf_length(&box->buf) == 0) {
+		box->step = 0;
+		box->deadline = 0;
+	}
 	return sent;
+}
+
+/* Waits for room, until the deadline. 0, or -1: ETIMEDOUT, or as sks_loop_add(). */
+static int
+await_room(struct sks_outbox *box)
+{
+	int64_t left;
+
+	if (box->deadline == 0)
+		box->deadline = sks_clock_after(box->timeout_ms);
+	left = box->deadline == SKS_NEVER ? -1 : sks_clock_left(box->deadline);
+	if (left == 0) {
+		errno = ETIMEDOUT;
+		return -1;
+	}
+	return sks_loop_add(&box->ev, left);
 }
 
 ssize_t
@@ -354,7 +378,7 @@ sks_outbox_send(struct sks_outbox *box)
 	while (!waits && sks_buf_length(&box->buf) > 0) {
 		if (push(box) >= 0)
 			continue;
-		if (errno == EAGAIN && sks_loop_add(&box->ev, box->timeout_ms) == 0)
+		if (errno == EAGAIN && await_room(box) == 0)
 			waits = 1;
 		else
 			fail(box, errno);

@@ -28,7 +28,9 @@ struct sks_outbox {
 	pthread_mutex_t lock;      /* of buf, notified and error */
 	atomic_int state;          /* whether it is claimed, and whether it is empty */
 	struct sks_buf buf;
-	int timeout_ms;            /* how long the socket may take no byte */
+	int timeout_ms;            /* how long 64 KiB, or the rest, may take */
+	int64_t deadline;          /* of these; 0: nothing waits for room */
+	size_t step;               /* so many of them are sent */
 	int notified;              /* the notice is on its way to the loop */
 	int error;                 /* why nothing can be sent any more; 0: all is well */
 	struct sks_message notice; /* its run is the owner's, who calls sks_outbox_on_notice() */

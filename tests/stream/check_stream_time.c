@@ -236,6 +236,53 @@ TEST(a_byte_now_and_then_keeps_nothing_alive, TIMES(SLOW_OPS))
 	rig_loop_close(&rig);
 }
 
+/* Each other try has room for a byte, so the one after the deadline has, too. */
+static ssize_t
+write_a_byte(struct sks_transport *tr, const struct iovec *iov, int n)
+{
+	static int full;
+
+	(void)tr;
+	(void)iov;
+	(void)n;
+	full = !full;
+	errno = EAGAIN;
+	return full ? -1 : 1;
+}
+
+static void
+write_much(void *arg)
+{
+	static char much[1024 * 1024];
+	struct rig_link *l = arg;
+
+	ck_assert_int_eq(sks_write(&l->w, much, sizeof(much)), -1);
+	ck_assert_int_eq(errno, ETIMEDOUT);
+}
+
+/* On a fiber and on a thread. No wait finds room in the socket, which is full. */
+TEST(a_byte_now_and_then_keeps_no_write_alive, TIMES(2))
+{
+	static const struct sks_transport_ops byte_by_byte = { .write = write_a_byte };
+	struct rig_link l;
+	struct rig_loop rig;
+
+	if (_i == 0)
+		rig_loop_open(&rig);
+	rig_link_open_on(&l, &byte_by_byte);
+	while (send(l.fd, "x", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1)
+		;
+	sks_set_timeout(&l.w, 10);
+	if (_i == 0) {
+		rig_go(&rig, write_much, &l);
+		rig_run(&rig);
+	} else
+		write_much(&l);
+	rig_link_close(&l);
+	if (_i == 0)
+		rig_loop_close(&rig);
+}
+
 static void *
 drip_on_thread(void *arg)
 {
