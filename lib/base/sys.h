@@ -5,7 +5,7 @@
  * sks_sys_<call> has libc's signature and contract. In a release build it is
  * the call. In the test build (-DSKS_FAULTS) it first asks a table of faults,
  * so that a test can make the k-th accept4 fail with EMFILE, or let each recv
- * give one byte. See the second half of this file.
+ * give one byte. The tests have that table: tests/support/faults.h.
  *
  * Not -Wl,--wrap, which is link-time only and reaches other libraries' calls
  * too, and not LD_PRELOAD, which the sanitizers do not like.
@@ -40,19 +40,6 @@
 #endif
 #define sks_sys_call_pidfd_open(pid, flags) ((int)syscall(SYS_pidfd_open, (pid), (flags)))
 
-/* As posix_memalign(3), but NULL with errno set where there is no memory. */
-static inline void *
-sks_sys_call_memalign(size_t align, size_t size)
-{
-	void *ptr;
-	int error = posix_memalign(&ptr, align, size);
-
-	if (error == 0)
-		return ptr;
-	errno = error;
-	return NULL;
-}
-
 /*
  * X(type, result when it fails, name, parameters, what is called). The first
  * list fails by returning that result with errno set, and does nothing then.
@@ -78,9 +65,6 @@ sks_sys_call_memalign(size_t align, size_t size)
 	X(int, -1, setsockopt, (int fd, int level, int name, const void *value, socklen_t len), \
 	    setsockopt(fd, level, name, value, len)) \
 	X(int, -1, shutdown, (int fd, int how), shutdown(fd, how)) \
-	X(ssize_t, -1, recvfrom, (int fd, void *buf, size_t n, int flags, \
-	    struct sockaddr *addr, socklen_t *len), \
-	    recvfrom(fd, buf, n, flags, addr, len)) \
 	X(ssize_t, -1, sendto, (int fd, const void *buf, size_t n, int flags, \
 	    const struct sockaddr *addr, socklen_t len), \
 	    sendto(fd, buf, n, flags, addr, len)) \
@@ -115,7 +99,7 @@ sks_sys_call_memalign(size_t align, size_t size)
 
 /*
  * These fail in a way of their own, can be made to move fewer bytes, or are
- * counted; sys.c spells them out.
+ * counted; tests/support/faults.c spells them out.
  */
 #define SKS_SYS_OWN_CALLS(X) \
 	X(void *, MAP_FAILED, mmap, (void *at, size_t n, int prot, int flags, int fd, off_t off), \
@@ -131,8 +115,6 @@ sks_sys_call_memalign(size_t align, size_t size)
 	    sendmsg(fd, msg, flags)) \
 	X(ssize_t, -1, read, (int fd, void *buf, size_t n), read(fd, buf, n)) \
 	X(ssize_t, -1, write, (int fd, const void *buf, size_t n), write(fd, buf, n)) \
-	X(ssize_t, -1, readv, (int fd, const struct iovec *iov, int n), readv(fd, iov, n)) \
-	X(ssize_t, -1, writev, (int fd, const struct iovec *iov, int n), writev(fd, iov, n)) \
 	X(int, EAGAIN, pthread_create, (pthread_t *thread, const pthread_attr_t *attr, \
 	    void *(*run)(void *), void *arg), \
 	    pthread_create(thread, attr, run, arg)) \
@@ -147,7 +129,6 @@ sks_sys_call_memalign(size_t align, size_t size)
 #define SKS_SYS_ALLOC_CALLS(X) \
 	X(void *, NULL, malloc, (size_t size), malloc(size)) \
 	X(void *, NULL, calloc, (size_t n, size_t size), calloc(n, size)) \
-	X(void *, NULL, memalign, (size_t align, size_t size), sks_sys_call_memalign(align, size)) \
 	X(void *, NULL, realloc, (void *old, size_t size), realloc(old, size))
 /* clang-format on */
 
@@ -216,45 +197,8 @@ void sks_sys_free(void *ptr);
 int sks_sys_munmap(void *at, size_t size);
 void sks_sys_give_away(const void *ptr);
 
-/* How many blocks and mappings were had by the calls above and not given back. */
-long sks_sys_held(void);
-
-/* As above. A name that the list in sys.c does not have aborts: no typo goes unnoticed. */
+/* As above. A name that the list in faults.c does not have aborts: no typo goes unnoticed. */
 int sks_sys_fault_point(const char *name);
-
-/*
- * Adds rules, separated by commas:
- *
- *     call:ERROR[:when]     the call fails: "accept4:EMFILE:3"
- *     call:short=n[:when]   it moves at most n bytes: "recv:short=1"
- *
- *     when is  k    only the k-th call from now (an error without when: the first)
- *              k+   the k-th and all after it (short without when: 1+)
- *              %n   each n-th
- *
- * The call is a name above without sks_sys_ (malloc and its kin are
- * "malloc", counted together; free and munmap do not fail), or a fault point.
- * ERROR is an errno name, and for getaddrinfo and getnameinfo also EAI_NAME.
- * short is for recv send read write recvmsg sendmsg readv writev, n is 1 to
- * 65535, and it spares what the kernel never cuts: datagrams and eventfds.
- * Of several rules that strike at once the oldest wins, an error before a
- * short.
- *
- * 0, or -1 and no rule added: EINVAL (grammar, unknown call or error), ENOSPC
- * (64 rules are there already).
- *
- * The environment variable SKS_FAULT is such a text, read before main(); a
- * wrong one ends the program. Rules and counters may be used by any thread
- * and by signal handlers; a forked child goes on with a copy.
- */
-int sks_fault(const char *rules);
-
-/* Forgets all rules (those of SKS_FAULT too) and counts from 0 again. */
-void sks_fault_clear(void);
-
-/* Since the last clear: uses of a call, failed ones included, and strikes of all rules. */
-unsigned long sks_fault_calls(const char *call);
-unsigned long sks_fault_hits(void);
 
 #endif /* SKS_FAULTS */
 

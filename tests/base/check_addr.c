@@ -2,6 +2,7 @@
 /*
  * check_addr.c - addresses: text to endpoint, to socket addresses, to text.
  */
+#include "faults.h"
 #include "suite.h"
 #include "base/addr.h"
 #include "base/sys.h"

@@ -2,6 +2,7 @@
 /*
  * check_buf.c - byte buffers and their pool.
  */
+#include "faults.h"
 #include "suite.h"
 #include "base/buf.h"
 #include "base/sys.h"

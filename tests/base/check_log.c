@@ -2,6 +2,7 @@
 /*
  * check_log.c - log lines, to standard error (here a pipe) and to a function.
  */
+#include "faults.h"
 #include "suite.h"
 #include "base/clock.h"
 #include "base/log.h"

@@ -2,6 +2,7 @@
 /*
  * check_fiber_stacks.c - the stacks of fibers: a pool of them, their memory, and what lacks.
  */
+#include "faults.h"
 #include "fibers.h"
 
 #include "base/sys.h"

@@ -2,6 +2,7 @@
 /*
  * check_overflow.c - stacks that are too small: the overflow hits a guard, and is told.
  */
+#include "faults.h"
 #include "fibers.h"
 
 #include "base/sys.h"

@@ -4,6 +4,7 @@
  * plugins of tests/plugins are copied into the test's own folder, so that it does not matter who
  * owns the build.
  */
+#include "faults.h"
 #include "plugin_files.h"
 
 #include "base/sys.h"

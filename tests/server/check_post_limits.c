@@ -2,6 +2,7 @@
 /*
  * check_post_limits.c - posts that are too much, that nobody reads, and that come when it ends.
  */
+#include "faults.h"
 #include "room.h"
 
 #include "base/sys.h"

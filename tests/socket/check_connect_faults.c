@@ -2,6 +2,7 @@
 /*
  * check_connect_faults.c - sks_connect() when something runs out, or there is no network.
  */
+#include "faults.h"
 #include "base/sys.h"
 #include "base/util.h"
 #include "network.h"

@@ -6,6 +6,7 @@
 #ifndef SKS_TEST_HARNESS_H
 #define SKS_TEST_HARNESS_H
 
+#include "faults.h"
 #include "suite.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sys.c - the table of faults of the test build. A release build has nothing
- * here: sys.h is the calls themselves.
+ * faults.c - the table of faults, and the calls of base/sys.h that ask it. A release build has
+ * nothing of this: there base/sys.h is the calls themselves.
  *
  * The table has no lock. Wrapped calls come from signal handlers (a shutdown
  * writes to an eventfd) and from children forked while another thread was in
@@ -12,10 +12,9 @@
  *
  * A call that runs while its rule is added or cleared sees one or the other.
  */
+#include "faults.h"
+
 #include "base/sys.h"
-
-#ifdef SKS_FAULTS
-
 #include "base/util.h"
 
 #include <errno.h>
@@ -26,14 +25,8 @@
 #include <string.h>
 
 /* Calls of others that lib/ announces with sks_sys_fault_point(). */
-#define FAULT_POINTS(X)                                                                         \
-	X(open) X(fcntl) X(dlopen) X(dlsym) X(getrlimit) X(setrlimit) X(sigaction)              \
-	X(sigaltstack) X(kill)                                                                  \
-	X(event_add) X(event_assign) X(event_new) X(event_base_new) X(event_base_loop)          \
-	X(event_base_new_with_config) X(event_config_new) X(event_base_init_common_timeout)     \
-	X(event_del) X(event_base_once) X(evsignal_new) X(sendfile) X(splice) X(pipe2)          \
-	X(timerfd_create) X(signalfd) X(memfd_create) X(prctl) X(sched_setaffinity) X(getrandom)  \
-	X(gethostbyaddr_r)
+#define FAULT_POINTS(X) \
+	X(open) X(fcntl) X(setrlimit) X(dlopen) X(dlsym) X(event_add) X(gethostbyaddr_r)
 
 enum fault_call {
 	CALL_none, /* so that an empty slot is all zeroes */
@@ -145,8 +138,7 @@ static int
 can_be_short(enum fault_call call)
 {
 	return call == CALL_recv || call == CALL_send || call == CALL_read || call == CALL_write ||
-	    call == CALL_recvmsg || call == CALL_sendmsg || call == CALL_readv ||
-	    call == CALL_writev;
+	    call == CALL_recvmsg || call == CALL_sendmsg;
 }
 
 /* The digits text[0..n) as 1 to most; 0 when they are anything else. */
@@ -394,7 +386,7 @@ sks_sys_fault_point(const char *name)
 	enum fault_call call = find_call(name, strlen(name));
 
 	if (call == CALL_none) {
-		fprintf(stderr, "sks_sys_fault_point(\"%s\"): not in FAULT_POINTS of sys.c\n", name);
+		fprintf(stderr, "sks_sys_fault_point(\"%s\"): not in FAULT_POINTS of faults.c\n", name);
 		abort();
 	}
 	return refuse(call, NULL);
@@ -493,12 +485,6 @@ void *
 sks_sys_calloc(size_t n, size_t size)
 {
 	return refuse(CALL_malloc, NULL) == -1 ? NULL : hold(calloc(n, size), 1);
-}
-
-void *
-sks_sys_memalign(size_t align, size_t size)
-{
-	return refuse(CALL_malloc, NULL) == -1 ? NULL : hold(sks_sys_call_memalign(align, size), 1);
 }
 
 void *
@@ -622,32 +608,6 @@ sks_sys_write(int fd, const void *buf, size_t n)
 }
 
 ssize_t
-sks_sys_readv(int fd, const struct iovec *iov, int n)
-{
-	struct iovec parts[PARTS];
-	size_t most, pieces = (size_t)n;
-
-	if (refuse(CALL_readv, &most) == -1)
-		return -1;
-	if (n > 0)
-		iov = cut_parts(fd, parts, iov, &pieces, most);
-	return readv(fd, iov, (int)pieces);
-}
-
-ssize_t
-sks_sys_writev(int fd, const struct iovec *iov, int n)
-{
-	struct iovec parts[PARTS];
-	size_t most, pieces = (size_t)n;
-
-	if (refuse(CALL_writev, &most) == -1)
-		return -1;
-	if (n > 0)
-		iov = cut_parts(fd, parts, iov, &pieces, most);
-	return writev(fd, iov, (int)pieces);
-}
-
-ssize_t
 sks_sys_recvmsg(int fd, struct msghdr *msg, int flags)
 {
 	struct iovec parts[PARTS], *iov = msg->msg_iov;
@@ -720,5 +680,3 @@ sks_sys_getnameinfo(const struct sockaddr *addr, socklen_t len, char *host, sock
 		return resolver_error(error);
 	return getnameinfo(addr, len, host, host_size, port, port_size, flags);
 }
-
-#endif /* SKS_FAULTS */
