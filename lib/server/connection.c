@@ -99,8 +99,8 @@ on_parked(struct sks_watch *watch, enum sks_watch_event event)
 		expect_input(c, watch->deadline);
 }
 
-void
-sks_connection_park(struct sks_connection *c)
+static void
+park(struct sks_connection *c)
 {
 	sks_connection_set_state(c, SKS_CONNECTION_PARKED);
 	if (!has_input(c)) { /* where handle has left some its task reads on */
@@ -108,6 +108,22 @@ sks_connection_park(struct sks_connection *c)
 		c->watch.preread = &c->preread;
 	}
 	expect_input(c, sks_clock_after(c->times.idle_ms));
+}
+
+/*
+ * Mostly the client has spoken before it was accepted, even if it is far away: then a
+ * look saves a wait. That is an eighth of our instructions for a connection of one line.
+ */
+void
+sks_connection_expect_first(struct sks_connection *c)
+{
+	receive(c);
+	if (c->wire != SKS_WIRE_OPEN)
+		sks_connection_end(c);
+	else if (has_input(c))
+		sks_connection_submit(c);
+	else
+		park(c);
 }
 
 /* -- a task has ended -- */
@@ -137,7 +153,7 @@ wait_for_next_exchange(struct sks_connection *c)
 	}
 	if (!sks_outbox_is_empty(c->outbox))
 		sks_outbox_send(c->outbox);
-	sks_connection_park(c);
+	park(c);
 }
 
 static void

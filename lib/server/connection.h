@@ -111,8 +111,8 @@ extern const struct sks_call_ops sks_connection_call_ops;
 /* Hands it to the executor, which may run it at once: it may be gone afterwards. */
 void sks_connection_submit(struct sks_connection *c);
 
-/* Waits for input, or for the end of idle_ms. It may be gone afterwards. */
-void sks_connection_park(struct sks_connection *c);
+/* A new one has no task before the client's first bytes have come. It may be gone afterwards. */
+void sks_connection_expect_first(struct sks_connection *c);
 
 /* Ends one that does not run: finish is called where it is due. It may be gone afterwards. */
 void sks_connection_end(struct sks_connection *c);

@@ -91,7 +91,7 @@ begin(struct sks_connection *c)
 	else if (service->shared->draining)
 		sks_connection_end(c);
 	else
-		sks_connection_park(c);
+		sks_connection_expect_first(c);
 }
 
 static void
