@@ -46,6 +46,7 @@ sks_server_first(const struct sks_server *server)
 	return &server->workers[0];
 }
 
+/* Wakes the loops of all workers but `me`, which may be NULL. From any thread. */
 static inline void
 sks_server_wake_others(struct sks_server *server, const struct sks_worker *me)
 {
@@ -55,5 +56,26 @@ sks_server_wake_others(struct sks_server *server, const struct sks_worker *me)
 		if (&server->workers[i] != me)
 			sks_loop_wake(server->workers[i].loop);
 }
+
+/* -- server_state.c: on the first worker's thread, except where it says otherwise -- */
+
+void sks_server_set_state(struct sks_server *server, enum sks_server_state state);
+void sks_server_order_all(struct sks_server *server, enum sks_order order);
+
+/* The run is over: 0, or error is why. The on_stop hook is called last. */
+void sks_server_become_idle(struct sks_server *server, int error);
+
+/* The state ends by itself after ms; SKS_OFF: it does not. 0, or -1: no memory for a timer. */
+int sks_server_set_limit(struct sks_server *server, int ms);
+void sks_server_on_limit(evutil_socket_t fd, short what, void *server);
+
+/* The first worker's loop was woken: by a shutdown, or by another worker. */
+void sks_server_on_woken(struct sks_worker *worker);
+
+/* Another worker's loop was woken, on its thread. */
+void sks_server_on_other_woken(struct sks_worker *worker);
+
+/* A request is gone, or a task: on the thread of any worker. */
+void sks_server_on_released(struct sks_worker *worker);
 
 #endif

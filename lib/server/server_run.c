@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A run of a server, from its start until it is idle again.
+ */
+#include "server/server.h"
+
+#include "base/log.h"
+#include "server/accept.h"
+#include "server/stop_signals.h"
+
+#include <errno.h>
+
+static int
+start_workers(struct sks_server *server)
+{
+	int i;
+
+	for (i = 1; i < server->service.options.workers; i++)
+		if (sks_worker_start(&server->workers[i]) == -1)
+			return -1;
+	return 0;
+}
+
+/* Arms everything. 0, or -1 and idle as before. */
+static int
+begin(struct sks_server *server, int quota)
+{
+	struct sks_loop *loop = sks_server_first(server)->loop;
+	const struct sks_options *o = &server->service.options;
+
+	if (server->state != SKS_IDLE) {
+		errno = EALREADY;
+		return -1;
+	}
+	if (server->admission.alive == 0) {
+		errno = EINVAL;
+		return -1;
+	}
+	sks_loop_enter(loop);
+	if (sks_loop_open(loop) == -1)
+		return -1;
+	server->admission.quota = quota;
+	server->result = 0;
+	sks_server_set_state(server, SKS_SERVING);
+	sks_server_order_all(server, SKS_ORDER_SERVE);
+	if (atomic_load(&server->service.shared->stop) != 0) { /* asked before it began: not one request */
+		sks_server_on_woken(sks_server_first(server));
+		return 0;
+	}
+	if (start_workers(server) == -1 ||
+	    (o->on_tick != NULL && o->tick_ms > 0 &&
+		sks_loop_add(&server->tick, o->tick_ms) == -1) ||
+	    sks_accept_start(sks_server_first(server)) == -1) {
+		int error = errno;
+
+		sks_accept_stop(sks_server_first(server));
+		sks_loop_shut(loop);
+		event_del(&server->tick);
+		sks_server_set_state(server, SKS_IDLE);
+		errno = error;
+		return -1;
+	}
+	(void)sks_watchdog_start(&server->watchdog); /* without it, loops report afterwards */
+	sks_loop_wake(loop); /* for a shutdown that came meanwhile */
+	if (o->reuse_port)
+		sks_server_wake_others(server, sks_server_first(server)); /* to listen, too */
+	return 0;
+}
+
+/* Runs the loop until the server is idle. */
+static int
+dispatch(struct sks_server *server)
+{
+	struct sks_loop *loop = sks_server_first(server)->loop;
+	int rc = 0;
+
+	server->dispatching = 1;
+	while (server->state != SKS_IDLE && rc == 0)
+		rc = sks_loop_run(loop);
+	server->dispatching = 0;
+	if (rc == -1) {
+		sks_server_become_idle(server, EIO);
+		sks_logf("event loop: failed");
+	}
+	errno = server->result;
+	return server->result == 0 ? 0 : -1;
+}
+
+int
+sks_serve_forever(struct sks_server *server)
+{
+	int rc, error, stop_signals = server->service.options.stop_signals;
+
+	if (begin(server, -1) == -1)
+		return -1;
+	if (stop_signals && sks_stop_signals_add(&server->service.shared->stop,
+				sks_server_first(server)->loop) == -1) {
+		error = errno;
+		sks_server_shutdown(server);
+		dispatch(server);
+		errno = error;
+		return -1;
+	}
+	rc = dispatch(server);
+	error = errno;
+	if (stop_signals)
+		sks_stop_signals_remove(&server->service.shared->stop);
+	errno = error;
+	return rc;
+}
+
+int
+sks_handle_request(struct sks_server *server, int timeout_ms)
+{
+	if (sks_limit_check(timeout_ms) == -1 || begin(server, 1) == -1)
+		return -1;
+	if (server->state == SKS_SERVING && sks_server_set_limit(server, timeout_ms) == -1) {
+		int error = errno;
+
+		server->admission.quota = 0; /* before one is taken */
+		sks_server_shutdown(server);
+		dispatch(server);
+		errno = error;
+		return -1;
+	}
+	return dispatch(server);
+}
+
+int
+sks_server_start(struct sks_server *server)
+{
+	if (server->service.options.base == NULL) {
+		errno = EINVAL;
+		return -1;
+	}
+	return begin(server, -1);
+}
+
+void
+sks_server_shutdown(struct sks_server *server)
+{
+	int none = 0;
+
+	atomic_compare_exchange_strong(&server->service.shared->stop, &none, 1);
+	sks_loop_wake(sks_server_first(server)->loop);
+}
+
+int
+sks_server_is_running(const struct sks_server *server)
+{
+	return server->state != SKS_IDLE;
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The states of a server, in the order of the picture in server.h.
+ *
+ * A shutdown is a store and a write to the loop's eventfd, so that it can be asked for
+ * anywhere. All that follows from it happens on the thread of the first worker.
+ */
+#include "server/server.h"
+
+#include "server/accept.h"
+
+#include <errno.h>
+
+#define CLOSING_MS 200
+#define KILLED_MS 1000 /* a killed child is gone in a moment, unless it hangs in the kernel */
+
+void
+sks_server_set_state(struct sks_server *server, enum sks_server_state state)
+{
+	server->state = state;
+	server->admission.is_open = state == SKS_SERVING;
+}
+
+void
+sks_server_order_all(struct sks_server *server, enum sks_order order)
+{
+	int i;
+
+	for (i = 0; i < server->service.options.workers; i++)
+		sks_worker_order(&server->workers[i], order);
+}
+
+/* May another worker have one more in its hands, although nothing is open? */
+static int
+others_accept(const struct sks_server *server)
+{
+	int i;
+
+	for (i = 1; i < server->service.options.workers; i++)
+		if (atomic_load(&server->workers[i].accepts))
+			return 1;
+	return 0;
+}
+
+void
+sks_server_become_idle(struct sks_server *server, int error)
+{
+	event_del(&server->limit);
+	event_del(&server->tick);
+	sks_loop_shut(sks_server_first(server)->loop);
+	sks_accept_stop(sks_server_first(server));
+	sks_server_set_state(server, SKS_IDLE);
+	server->result = error;
+	if (server->service.options.reuse_port) /* they have listeners to stop, too */
+		sks_server_wake_others(server, sks_server_first(server));
+	atomic_store(&server->service.shared->draining, 0);
+	atomic_store(&server->service.shared->stop, 0);
+	if (server->dispatching)
+		sks_loop_stop(sks_server_first(server)->loop);
+	if (server->service.options.on_stop != NULL)
+		server->service.options.on_stop(server, server->service.options.data);
+}
+
+static void
+check_empty(struct sks_server *server)
+{
+	/* Looked at in this order: see sks_admission_claim(). */
+	int used_up = server->dispatching && server->admission.quota == 0;
+
+	if (server->state == SKS_IDLE || (server->state == SKS_SERVING && !used_up))
+		return;
+	if (server->state != SKS_SERVING && others_accept(server))
+		return;
+	if (atomic_load(&server->service.shared->places) == 0)
+		sks_server_become_idle(server, server->result);
+}
+
+/* 0, or -1: there is no memory for a timer. */
+int
+sks_server_set_limit(struct sks_server *server, int ms)
+{
+	event_del(&server->limit);
+	return ms >= 0 ? sks_loop_add(&server->limit, ms) : 0;
+}
+
+/* What still runs does not end by itself. */
+static void
+give_up(struct sks_server *server)
+{
+	int rc;
+
+	sks_server_set_state(server, SKS_KILLED);
+	server->result = ETIMEDOUT;
+	rc = sks_server_set_limit(server, KILLED_MS);
+	sks_server_order_all(server, SKS_ORDER_KILL);
+	if (rc == -1 || server->service.options.mode != SKS_PROCESSES)
+		sks_server_become_idle(server, ETIMEDOUT);
+}
+
+/* The last of the time is over. */
+static void
+close_all(struct sks_server *server)
+{
+	int rc;
+
+	sks_server_set_state(server, SKS_CLOSING);
+	rc = sks_server_set_limit(server, CLOSING_MS);
+	sks_server_order_all(server, SKS_ORDER_CLOSE);
+	if (rc == -1 && server->state == SKS_CLOSING)
+		give_up(server);
+}
+
+static void
+cancel(struct sks_server *server)
+{
+	int rc;
+
+	sks_server_set_state(server, SKS_CANCELLED);
+	sks_server_order_all(server, SKS_ORDER_CANCEL);
+	rc = sks_server_set_limit(server, server->service.options.linger_ms);
+	check_empty(server);
+	if (rc == -1 && server->state == SKS_CANCELLED)
+		close_all(server);
+}
+
+static void
+drain(struct sks_server *server)
+{
+	int rc;
+
+	sks_server_set_state(server, SKS_DRAINING);
+	atomic_store(&server->service.shared->draining, 1);
+	sks_accept_stop(sks_server_first(server));
+	rc = sks_server_set_limit(server, server->service.options.drain_ms);
+	sks_server_order_all(server, SKS_ORDER_DRAIN);
+	check_empty(server);
+	if (rc == -1 && server->state == SKS_DRAINING)
+		cancel(server); /* better short than for ever */
+}
+
+/* The first worker's loop was woken: by a shutdown, or by the others' word. */
+void
+sks_server_on_woken(struct sks_worker *worker)
+{
+	struct sks_server *server = worker->owner;
+	int stop = atomic_load(&server->service.shared->stop);
+
+	if (stop >= 1 && server->state == SKS_SERVING) {
+		if (server->admission.quota > 0)
+			server->result = ECANCELED; /* of sks_handle_request */
+		drain(server);
+	}
+	if (server->state == SKS_SERVING && server->admission.alive == 0) {
+		server->result = server->admission.error;
+		drain(server);
+	}
+	if (server->state == SKS_SERVING)
+		sks_accept_restart(worker);
+	check_empty(server);
+	if (stop >= 2 && server->state == SKS_DRAINING)
+		cancel(server);
+}
+
+/*
+ * Another worker's loop was woken: as the state has changed, or there is room.
+ * It says that it accepts before it looks at the state, so that either it
+ * sees the end of the run, or that end waits for it.
+ */
+void
+sks_server_on_other_woken(struct sks_worker *worker)
+{
+	struct sks_server *server = worker->owner;
+
+	if (sks_list_empty(&worker->listeners))
+		return;
+	atomic_store(&worker->accepts, 1);
+	if (server->state == SKS_SERVING) {
+		sks_accept_restart(worker);
+		return;
+	}
+	sks_accept_stop(worker);
+	atomic_store(&worker->accepts, 0);
+	if (server->state != SKS_IDLE)
+		sks_loop_wake(sks_server_first(server)->loop);
+}
+
+void
+sks_server_on_limit(evutil_socket_t fd, short what, void *arg)
+{
+	struct sks_server *server = arg;
+
+	(void)fd;
+	(void)what;
+	switch (atomic_load(&server->state)) {
+	case SKS_IDLE:
+		break;
+	case SKS_SERVING: /* sks_handle_request: nothing came */
+		if (server->admission.quota > 0)
+			sks_server_become_idle(server, ETIMEDOUT);
+		break;
+	case SKS_DRAINING:
+		cancel(server);
+		break;
+	case SKS_CANCELLED:
+		close_all(server);
+		break;
+	case SKS_CLOSING:
+		give_up(server);
+		break;
+	case SKS_KILLED:
+		sks_server_become_idle(server, ETIMEDOUT);
+		break;
+	}
+}
+
+/*
+ * Does a listener wait for an end, or the server for the last one? A drain may begin
+ * between two of these looks, but then it finds this end itself.
+ */
+static int
+is_awaited(struct sks_server *server)
+{
+	return atomic_load(&server->service.shared->draining) || server->admission.quota == 0 ||
+	    sks_admission_stop_waiting(&server->admission);
+}
+
+/*
+ * There may be room for another request, or it was the last. On the thread of
+ * any worker, also of the first for another: that of one refused on arrival.
+ */
+void
+sks_server_on_released(struct sks_worker *worker)
+{
+	struct sks_server *server = worker->owner;
+	struct sks_worker *first = sks_server_first(server);
+	int here = sks_loop_is_here(worker->loop);
+
+	if (!is_awaited(server))
+		return;
+	if (server->service.options.reuse_port)
+		sks_server_wake_others(server, here ? worker : NULL);
+	else if (worker != first)
+		sks_loop_wake(first->loop);
+	if (here && server->state == SKS_SERVING)
+		sks_accept_restart(worker);
+	if (worker == first)
+		check_empty(server);
+}
