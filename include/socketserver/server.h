@@ -202,7 +202,9 @@ SKS_API int sks_server_listen(struct sks_server *server, const char *address);
 
 /*
  * Serves until a shutdown. The thread runs the first loop meanwhile. It may be
- * called again afterwards: the addresses stay open.
+ * called again afterwards: the addresses stay open. With options.base,
+ * event_base_loopexit(3) and event_base_loopbreak(3) of the host are such a shutdown,
+ * too.
  * Returns 0, or -1:
  *   ETIMEDOUT  some requests did not end within drain_ms and linger_ms. Child
  *              processes were killed then; the others go on, and

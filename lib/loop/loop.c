@@ -301,12 +301,20 @@ sks_loop_is_here(const struct sks_loop *loop)
 int
 sks_loop_run(struct sks_loop *loop)
 {
+	loop->stopped = 0;
 	return event_base_loop(loop->base, 0) == -1 ? -1 : 0;
+}
+
+int
+sks_loop_was_left(const struct sks_loop *loop)
+{
+	return !loop->stopped && (event_base_got_exit(loop->base) || event_base_got_break(loop->base));
 }
 
 void
 sks_loop_stop(struct sks_loop *loop)
 {
+	loop->stopped = 1;
 	event_base_loopbreak(loop->base);
 }
 

@@ -49,6 +49,7 @@ struct sks_loop {
 	struct event turn;          /* a timer of zero: there are jobs or ready tasks */
 	int turn_set;
 	int running_jobs;
+	int stopped;                /* by sks_loop_stop(), since it began to run */
 	size_t certain_waits;       /* fibers that only a completion can wake */
 	_Atomic pthread_t thread;   /* which runs the loop; any thread may look */
 	struct sks_buf_pool bufs;
@@ -82,11 +83,17 @@ int sks_loop_is_here(const struct sks_loop *loop);
 int sks_loop_open(struct sks_loop *loop);
 void sks_loop_shut(struct sks_loop *loop);
 
-/* Dispatches events until sks_loop_stop(). 0, or -1: libevent has failed. */
+/*
+ * Dispatches events until sks_loop_stop(), or until the host that the base belongs to calls
+ * event_base_loopexit(3) or event_base_loopbreak(3). 0, or -1: libevent has failed.
+ */
 int sks_loop_run(struct sks_loop *loop);
 
 /* From a callback or a fiber: sks_loop_run() returns when that lets go. */
 void sks_loop_stop(struct sks_loop *loop);
+
+/* 1: the last sks_loop_run() was ended by the host. */
+int sks_loop_was_left(const struct sks_loop *loop);
 
 /* Runs all jobs, and resumes each ready task once, without waiting for events. */
 void sks_loop_run_ready(struct sks_loop *loop);

@@ -67,7 +67,7 @@ begin(struct sks_server *server, int quota)
 	return 0;
 }
 
-/* Runs the loop until the server is idle. */
+/* Runs the loop until the server is idle. A host that leaves its loop wants that, too. */
 static int
 dispatch(struct sks_server *server)
 {
@@ -75,8 +75,11 @@ dispatch(struct sks_server *server)
 	int rc = 0;
 
 	server->dispatching = 1;
-	while (server->state != SKS_IDLE && rc == 0)
+	while (server->state != SKS_IDLE && rc == 0) {
 		rc = sks_loop_run(loop);
+		if (rc == 0 && sks_loop_was_left(loop))
+			sks_server_shutdown(server);
+	}
 	server->dispatching = 0;
 	if (rc == -1) {
 		sks_server_become_idle(server, EIO);

@@ -156,3 +156,66 @@ TEST(two_servers_share_a_base, EACH_MODE)
 	acc_free(&two);
 	event_base_free(options.base);
 }
+
+/* -- a host that leaves its loop by libevent's own calls -- */
+
+static int (*const leave[])(struct event_base *) = { event_base_loopbreak, NULL };
+
+static void
+leave_the_loop(evutil_socket_t fd, short what, void *arg)
+{
+	struct event_base *base = arg;
+	int how = atomic_load(&seen->note);
+
+	(void)fd;
+	(void)what;
+	if (leave[how] != NULL)
+		leave[how](base);
+	else
+		event_base_loopexit(base, NULL);
+}
+
+TEST(a_host_that_leaves_its_loop_ends_the_server, EACH_MODE)
+{
+	struct sks_options options = { .base = event_base_new(), .data = seen,
+		.on_stop = note_stop, .linger_ms = 1 };
+	struct event *ev;
+	struct acc acc;
+	int fd, how;
+
+	acc_tcp(&acc, _i, &acc_script, &options);
+	ev = event_new(options.base, -1, EV_PERSIST, leave_the_loop, options.base);
+	for (how = 0; how < 2; how++) {
+		atomic_store(&seen->note, how);
+		fd = acc_client(&acc);
+		peer_puts(fd, "echo\nk\n");
+		event_add(ev, &(struct timeval){ .tv_usec = 20000 });
+		ck_assert_int_eq(sks_serve_forever(acc.server), 0);
+		event_del(ev);
+		ck_assert_int_eq(seen->stops, how + 1);
+		ck_assert_int_eq(sks_server_is_running(acc.server), 0);
+		peer_expect(fd, "echo\n");
+		peer_expect_gone(fd);
+	}
+	event_free(ev);
+	acc_free(&acc);
+	event_base_free(options.base);
+}
+
+TEST(a_host_that_leaves_its_loop_ends_the_wait_for_a_request, EACH_MODE)
+{
+	struct sks_options options = { .base = event_base_new(), .data = seen };
+	struct event *ev;
+	struct acc acc;
+
+	acc_tcp(&acc, _i, &acc_script, &options);
+	atomic_store(&seen->note, 1);
+	ev = evtimer_new(options.base, leave_the_loop, options.base);
+	event_add(ev, &(struct timeval){ 0 });
+	errno = 0;
+	ck_assert_int_eq(sks_handle_request(acc.server, SKS_OFF), -1);
+	ck_assert_int_eq(errno, ECANCELED);
+	event_free(ev);
+	acc_free(&acc);
+	event_base_free(options.base);
+}
