@@ -196,6 +196,7 @@ static inline struct sks_server *sks_udp_server_new(const char *address,
  *   ENOENT      the name is not found
  *   EAGAIN      the name server did not answer
  *   EADDRINUSE  somebody else has the port or answers on the Unix socket
+ *   EBUSY       a server of this process listens on the descriptor already
  *   EACCES, EMFILE, ENFILE, ENOMEM, ...   as socket(2), bind(2) and listen(2) say
  */
 SKS_API int sks_server_listen(struct sks_server *server, const char *address);

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/sys.h"
+#include "server/bind.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -120,25 +121,14 @@ is_named(const struct passed *p, int i, const char *name)
 	return strcspn(own, ":") == strlen(name) && strncmp(own, name, strlen(name)) == 0;
 }
 
+/* Before anything is taken: is it a socket that a server can listen on, and none does? */
 static int
-is_taken(const struct sks_server *server, int fd)
-{
-	unsigned int i;
-	int other;
-
-	for (i = 0; (other = sks_server_fileno(server, i)) != -1; i++)
-		if (other == fd)
-			return 1;
-	return 0;
-}
-
-/* Before anything is taken: is it a socket that a server can listen on, and this one does not? */
-static int
-check_socket(const struct sks_server *server, int fd, const char *address)
+check_socket(int fd, const char *address)
 {
 	int type, listening = 0;
 	socklen_t len = sizeof(type);
 	const char *why = NULL;
+	int reason = EINVAL;
 
 	if (sks_sys_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == -1) {
 		int error = errno;
@@ -151,12 +141,14 @@ check_socket(const struct sks_server *server, int fd, const char *address)
 	sks_sys_getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len);
 	if (type != SOCK_DGRAM && (type != SOCK_STREAM || !listening))
 		why = "neither a listening stream socket nor a datagram socket";
-	else if (is_taken(server, fd))
+	else if (sks_listener_has(fd)) {
 		why = "it is listened on already";
+		reason = EBUSY;
+	}
 	if (why == NULL)
 		return 0;
 	sks_logf("listen on %s: %s", address, why);
-	errno = EINVAL;
+	errno = reason;
 	return -1;
 }
 
@@ -177,7 +169,7 @@ sks_activation_listen(struct sks_server *server, const char *name,
 			continue;
 		n++;
 		snprintf(address, sizeof(address), "fd:%d", FIRST + i);
-		if (check_socket(server, FIRST + i, address) == -1 ||
+		if (check_socket(FIRST + i, address) == -1 ||
 		    (check != NULL && check(FIRST + i, address, arg) == -1))
 			return -1;
 	}

@@ -33,6 +33,14 @@ set_flag(int fd, int level, int name, int on)
 	return sks_sys_setsockopt(fd, level, name, &on, sizeof(on));
 }
 
+/*
+ * Descriptors of all servers of the process, a bit for each. One that is given twice
+ * would be closed twice, and the second time it may be somebody else's. A bit needs no
+ * lock, which a child could inherit locked.
+ */
+#define NOTED 65536
+static _Atomic uint64_t noted[NOTED / 64];
+
 static struct sks_listener *
 new_listener(int fd, int type)
 {
@@ -43,7 +51,15 @@ new_listener(int fd, int type)
 	sks_list_init(&l->link);
 	l->fd = fd;
 	l->type = type;
+	if (fd < NOTED)
+		atomic_fetch_or(&noted[fd / 64], (uint64_t)1 << fd % 64);
 	return l;
+}
+
+int
+sks_listener_has(int fd)
+{
+	return fd >= 0 && fd < NOTED && (atomic_load(&noted[fd / 64]) >> fd % 64 & 1);
 }
 
 /* Accepted sockets inherit these, so they cost nothing for each connection. */
@@ -245,6 +261,11 @@ open_inherited(int fd, const char *address, struct sks_list *listeners)
 		errno = EINVAL;
 		return -1;
 	}
+	if (sks_listener_has(fd)) {
+		complain("listen on", address, "it is listened on already");
+		errno = EBUSY;
+		return -1;
+	}
 	flags = sks_sys_fcntl(fd, F_GETFL);
 	if (flags == -1 || sks_sys_fcntl(fd, F_SETFL, flags | O_NONBLOCK) == -1 ||
 	    sks_sys_fcntl(fd, F_SETFD, FD_CLOEXEC) == -1 || (l = new_listener(fd, type)) == NULL) {
@@ -283,6 +304,8 @@ sks_listener_close(struct sks_listener *l)
 	sks_list_remove(&l->link);
 	sks_event_end(&l->ev);
 	sks_event_end(&l->retry);
+	if (l->fd < NOTED)
+		atomic_fetch_and(&noted[l->fd / 64], ~((uint64_t)1 << l->fd % 64));
 	sks_sys_close(l->fd);
 	sks_socket_file_remove(l->file);
 	sks_sys_free(l);

@@ -53,6 +53,9 @@ int sks_listener_open(const char *address, const struct sks_options *options,
 struct sks_listener *sks_listener_twin(const struct sks_listener *listener,
     const struct sks_options *options);
 
+/* Does a server of this process listen on the descriptor? From any thread. */
+int sks_listener_has(int fd);
+
 /* Closes it, and removes its socket file: see sks_socket_file_remove(). */
 void sks_listener_close(struct sks_listener *listener);
 

@@ -173,9 +173,43 @@ TEST(the_same_is_not_taken_twice)
 	environment("2", "a:b");
 	listens_on("a", 3, 1);
 	ck_assert_int_eq(sks_server_listen_inherited(server, ""), -1);
-	ck_assert_int_eq(errno, EINVAL);
+	ck_assert_int_eq(errno, EBUSY);
 	ck_assert_int_eq(log_count("listen on fd:3: it is listened on already"), 1);
 	ck_assert_int_eq(sks_server_fileno(server, 1), -1);
+}
+
+/* Or it would be closed twice, the second time when it is somebody else's. */
+TEST(a_descriptor_is_not_taken_twice)
+{
+	struct sks_server *other = sks_server_new(&(struct sks_handler){ .handle = hello }, NULL);
+	char address[16];
+	int i;
+
+	ck_assert_ptr_nonnull(other);
+	pass(3, SOCK_STREAM, 1);
+	pass(4, SOCK_DGRAM, 0);
+	for (i = 3; i <= 4; i++) {
+		snprintf(address, sizeof(address), "fd:%d", i);
+		ck_assert_int_eq(sks_server_listen(server, address), 0);
+		errno = 0;
+		ck_assert_int_eq(sks_server_listen(server, address), -1);
+		ck_assert_int_eq(errno, EBUSY);
+		errno = 0;
+		ck_assert_int_eq(sks_server_listen(other, address), -1);
+		ck_assert_int_eq(errno, EBUSY);
+	}
+	ck_assert_int_eq(log_count("listen on fd:3: it is listened on already"), 2);
+	ck_assert_int_eq(log_count("listen on fd:4: it is listened on already"), 2);
+	/* Nor is one that a server has opened itself. */
+	ck_assert_int_eq(sks_server_listen(server, "127.0.0.1:0"), 0);
+	snprintf(address, sizeof(address), "fd:%d", sks_server_fileno(server, 2));
+	ck_assert_int_eq(sks_server_listen(other, address), -1);
+	ck_assert_int_eq(errno, EBUSY);
+	/* Once it is closed the number is another's. */
+	sks_server_free(server);
+	server = other;
+	pass(3, SOCK_STREAM, 1);
+	ck_assert_int_eq(sks_server_listen(server, "fd:3"), 0);
 }
 
 TEST(none_is_said)
