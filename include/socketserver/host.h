@@ -43,8 +43,8 @@ struct sks_module;
  * constructors run.
  *
  * A plugin runs with the rights of its host. So its file and its folder belong to
- * root or to the effective user, and only their owner may write to them; in the
- * folders above nobody else can replace them. Symbolic links are followed first.
+ * root or to the effective user, and nobody else may write to them (a group in which
+ * nobody else is may); in the folders above nobody else can replace them. Symbolic links are followed first.
  * A program with more rights than its caller (set-user-ID) ignores the
  * environment variable.
  *
@@ -54,7 +54,8 @@ struct sks_module;
  *
  * Returns the module, or NULL:
  *   ENOENT   there is no such file; the line says where it was looked for
- *   EPERM    somebody else may write to it
+ *   EPERM    somebody else may write to it: the line says all that is wrong, and
+ *            how chmod(1) mends it
  *   ENOEXEC  it is no ELF file, is cut short, is for another machine, needs a
  *            function that the host does not have, is no plugin, or is one of a
  *            version that this library does not take

@@ -24,7 +24,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WHY 320
+#define WHY 900 /* all that is wrong, as far as a line of the log takes it */
 
 static int
 complain(const char *path, const char *why)

@@ -1,37 +1,130 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who may write a plugin's file may run code in its host. So the file and its
- * folder belong to root or to us, and only their owner may write.
+ * A plugin's file is code that runs in its host, and so does whatever the loader
+ * takes from its folder. So the file and its folder belong to root or to us, and
+ * nobody else may write them.
  *
- * The folders above count too, since who may rename a folder may put another
- * one in its place. There a sticky folder such as /tmp is fine, which lets
- * nobody rename what is not his, and so is one that root lets a group write
- * (/usr/local belongs to the group staff on some systems). That is the check
- * that sshd makes of the files that grant access, and for the same reason.
+ * The folders above count too, since one that may be renamed may be replaced by
+ * another. There a sticky folder such as /tmp is fine, in which nobody renames what
+ * belongs to others, and so is one that root lets a group write (/usr/local belongs
+ * to the group staff on some systems). That is the check that sshd makes of the files
+ * that grant access, and for the same reason.
+ *
+ * A group whose only members are root and this user is nobody else. With umask 002,
+ * which comes with such groups, all that a user makes may be written by his own.
+ *
+ * All that is wrong is told at once, with the command that mends it.
  */
 #include "host/trust.h"
 
 #include "base/sys.h"
 
 #include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#define NOT_OURS "belongs neither to root nor to this user"
-#define OTHERS_WRITE "may be written by others (chmod go-w)"
+#define TEXT_SIZE 512
 
-static int
-refuse(char *why, size_t size, const char *reason)
+struct text {
+	char bytes[TEXT_SIZE];
+	size_t len;
+};
+
+/* What is wrong, in words, and the paths for chmod. */
+struct findings {
+	struct text words, paths;
+};
+
+static void add(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* As much as there is room for. */
+static void
+add(struct text *text, const char *format, ...)
 {
-	snprintf(why, size, "%s", reason);
-	errno = EPERM;
-	return -1;
+	size_t room = sizeof(text->bytes) - text->len;
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(text->bytes + text->len, room, format, args);
+	va_end(args);
+	if (n > 0)
+		text->len += (size_t)n < room ? (size_t)n : room - 1;
 }
 
+/* -- who somebody is -- */
+
 static int
-is_ours(const struct stat *st)
+is_ours(uid_t uid)
 {
-	return st->st_uid == 0 || st->st_uid == geteuid();
+	return uid == 0 || uid == geteuid();
+}
+
+/* How many users have it as their own group; -1: others than root and this user do. */
+static int
+count_users_of(gid_t gid)
+{
+	const struct passwd *user;
+	int n = 0;
+
+	setpwent();
+	while (n >= 0 && (user = getpwent()) != NULL)
+		if (user->pw_gid == gid)
+			n = is_ours(user->pw_uid) ? n + 1 : -1;
+	endpwent();
+	return n;
+}
+
+/* A group without members is not taken: programs that are set-group-id have those. */
+static int
+is_nobody_else(gid_t gid)
+{
+	const struct group *group;
+	const struct passwd *user;
+	int n = count_users_of(gid);
+	char **name;
+
+	group = n >= 0 ? getgrgid(gid) : NULL;
+	if (group == NULL)
+		return 0;
+	for (name = group->gr_mem; *name != NULL; name++, n++) {
+		user = getpwnam(*name);
+		if (user == NULL || !is_ours(user->pw_uid))
+			return 0;
+	}
+	return n > 0;
+}
+
+/* The number that a user namespace shows for each user it does not have. */
+static int
+is_unknown_here(uid_t uid)
+{
+	unsigned int overflow = 65534, first = 0, there = 0, n = 0;
+	FILE *file = fopen("/proc/sys/kernel/overflowuid", "re");
+
+	if (file != NULL) {
+		if (fscanf(file, "%u", &overflow) != 1)
+			overflow = 65534;
+		fclose(file);
+	}
+	file = fopen("/proc/self/uid_map", "re");
+	if (file == NULL)
+		return 0;
+	if (fscanf(file, "%u %u %u", &first, &there, &n) != 3)
+		n = UINT32_MAX;
+	fclose(file);
+	return uid == overflow && n != UINT32_MAX;
+}
+
+/* -- what is wrong with a file or folder -- */
+
+static int
+others_may_write(const struct stat *st)
+{
+	return (st->st_mode & S_IWOTH) || ((st->st_mode & S_IWGRP) && !is_nobody_else(st->st_gid));
 }
 
 /* May others put something else in the place of a folder in this one? */
@@ -40,35 +133,27 @@ lets_others_rename(const struct stat *st)
 {
 	if (st->st_mode & S_ISVTX)
 		return 0;
-	return (st->st_mode & S_IWOTH) || ((st->st_mode & S_IWGRP) && st->st_uid != 0);
+	return st->st_uid == 0 ? (st->st_mode & S_IWOTH) != 0 : others_may_write(st);
 }
 
-static int
-check_file(const struct stat *st, char *why, size_t size)
+static void
+note(struct findings *found, const char *path, int is_folder, const char *problem)
 {
-	if (!S_ISREG(st->st_mode))
-		return refuse(why, size, "not a regular file");
-	if (!is_ours(st))
-		return refuse(why, size, "it " NOT_OURS);
-	if (st->st_mode & (S_IWGRP | S_IWOTH))
-		return refuse(why, size, "it " OTHERS_WRITE);
-	return 0;
+	add(&found->words, "%s%s%s %s", found->words.len > 0 ? ", " : "", is_folder ? "its folder " : "it",
+	    is_folder ? path : "", problem);
 }
 
-static int
-check_folder(const struct stat *st, const char *path, int holds_it, char *why, size_t size)
+static void
+judge(struct findings *found, const struct stat *st, const char *path, int is_folder, int is_open)
 {
-	const char *wrong = NULL;
-
-	if (!is_ours(st))
-		wrong = NOT_OURS;
-	else if (holds_it ? (st->st_mode & (S_IWGRP | S_IWOTH)) != 0 : lets_others_rename(st))
-		wrong = OTHERS_WRITE;
-	if (wrong == NULL)
-		return 0;
-	snprintf(why, size, "its folder %s %s", path, wrong);
-	errno = EPERM;
-	return -1;
+	if (!is_ours(st->st_uid))
+		note(found, path, is_folder, is_unknown_here(st->st_uid) ?
+			"belongs to a user that this user namespace does not know" :
+			"belongs neither to root nor to this user");
+	if (is_open) {
+		note(found, path, is_folder, "may be written by others");
+		add(&found->paths, " %s", path);
+	}
 }
 
 /* Cuts the last name off; "/a" becomes "/", and then there is no more. */
@@ -83,12 +168,44 @@ go_up(char *path)
 	return 1;
 }
 
+/* The folders of a path, which is cut. 0, or -1: one could not be looked at. */
+static int
+judge_folders(struct findings *found, char *path, char *why, size_t size)
+{
+	struct stat st;
+	int holds_it;
+
+	for (holds_it = 1; go_up(path); holds_it = 0) {
+		if (sks_sys_lstat(path, &st) == -1) {
+			snprintf(why, size, "%s: %s", path, strerror(errno));
+			return -1;
+		}
+		judge(found, &st, path, 1, holds_it ? others_may_write(&st) : lets_others_rename(&st));
+	}
+	return 0;
+}
+
+/* 0, or -1 and EPERM. */
+static int
+tell(const struct findings *found, char *why, size_t size)
+{
+	if (found->words.len == 0)
+		return 0;
+	if (found->paths.len > 0)
+		snprintf(why, size, "%s (chmod go-w%s)", found->words.bytes, found->paths.bytes);
+	else
+		snprintf(why, size, "%s", found->words.bytes);
+	errno = EPERM;
+	return -1;
+}
+
 int
 sks_trust_file(int fd, const char *path, char *why, size_t size)
 {
+	struct findings found = { 0 };
 	struct stat st;
 	char *folder;
-	int rc, holds_it;
+	int rc;
 
 	rc = sks_sys_fstat(fd, &st);
 	folder = rc == 0 ? sks_sys_malloc(strlen(path) + 1) : NULL;
@@ -97,14 +214,11 @@ sks_trust_file(int fd, const char *path, char *why, size_t size)
 		return -1;
 	}
 	strcpy(folder, path);
-	rc = check_file(&st, why, size);
-	for (holds_it = 1; rc == 0 && go_up(folder); holds_it = 0) {
-		rc = sks_sys_lstat(folder, &st);
-		if (rc == -1)
-			snprintf(why, size, "%s: %s", folder, strerror(errno));
-		else
-			rc = check_folder(&st, folder, holds_it, why, size);
-	}
+	if (!S_ISREG(st.st_mode))
+		note(&found, path, 0, "is not a regular file");
+	else
+		judge(&found, &st, path, 0, others_may_write(&st));
+	rc = judge_folders(&found, folder, why, size);
 	sks_sys_free(folder);
-	return rc;
+	return rc == 0 ? tell(&found, why, size) : -1;
 }

@@ -2,12 +2,18 @@
 /*
  * check_plugin_refused.c - files that are no plugin, or that others could have written, are refused.
  */
+#include "child.h"
 #include "plugin_files.h"
 
 #include <dlfcn.h>
 #include <elf.h>
+#include <err.h>
 #include <errno.h>
+#include <grp.h>
 #include <link.h>
+#include <pwd.h>
+#include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -30,9 +36,9 @@ TEST(what_is_no_shared_object_is_refused)
 	write_file(at("magic.so"), ELFMAG, SELFMAG);
 	refused(at("magic.so"), ENOEXEC, "magic.so: cut short");
 	ck_assert_int_eq(mkdir(at("folder.so"), 0755), 0);
-	refused(at("folder.so"), EPERM, "folder.so: not a regular file");
+	refused(at("folder.so"), EPERM, "folder.so: it is not a regular file");
 	ck_assert_int_eq(mkfifo(at("fifo.so"), 0600), 0);
-	refused(at("fifo.so"), EPERM, "fifo.so: not a regular file");
+	refused(at("fifo.so"), EPERM, "fifo.so: it is not a regular file");
 }
 
 TEST(a_file_for_another_machine_is_refused)
@@ -184,6 +190,30 @@ TEST(a_plugin_in_cxx_has_exceptions_for_each_request, TIMES(2))
 
 /* -- files that others could have written -- */
 
+static const char *
+not_root(void)
+{
+	return geteuid() == 0 ? NULL : "only root gives files away";
+}
+
+/* Some systems have others in the group of root; and a user's own may be one of many. */
+static const char *
+no_group_of_roots_own(void)
+{
+	const struct passwd *user;
+	const struct group *group = getgrgid(getegid());
+	int others = group == NULL || group->gr_mem[0] != NULL;
+
+	setpwent();
+	while ((user = getpwent()) != NULL)
+		others |= user->pw_gid == getegid() && user->pw_uid != geteuid();
+	endpwent();
+	return others ? "others are in this user's group" : NULL;
+}
+
+/* A group of this file's owner that has others in it, or none: only root can give one away. */
+#define OTHER_GROUP 12345
+
 TEST(what_others_may_write_is_refused)
 {
 	static const char *const why = "may be written by others";
@@ -193,15 +223,22 @@ TEST(what_others_may_write_is_refused)
 	path = copy_as("hooks", "folder/hooks.so");
 	chmod(path, 0666);
 	refused(path, EPERM, why);
-	chmod(path, 0664);
-	refused(path, EPERM, why);
 	chmod(path, 0644);
 	chmod(at("folder"), 0777);
 	refused(path, EPERM, why);
 	chmod(at("folder"), 01777); /* others may add files there, the next plugin's dependencies */
 	refused(path, EPERM, why);
+	chmod(at("folder"), 0755);
+	sks_module_free(must_load(path));
+	if (geteuid() != 0)
+		return;
+	ck_assert_int_eq(chown(path, (uid_t)-1, OTHER_GROUP), 0);
+	ck_assert_int_eq(chown(at("folder"), (uid_t)-1, OTHER_GROUP), 0);
+	chmod(path, 0664);
+	refused(path, EPERM, "hooks.so: it may be written by others (chmod go-w");
+	chmod(path, 0644);
 	chmod(at("folder"), 0775);
-	refused(path, EPERM, why);
+	refused(path, EPERM, "hooks.so: its folder");
 	chmod(at("folder"), 0755);
 	sks_module_free(must_load(path));
 }
@@ -217,6 +254,111 @@ TEST(folders_above_must_not_let_others_replace_it)
 	refused(path, EPERM, "above may be written by others");
 	chmod(at("above"), 01777); /* as /tmp: nobody renames what is not his */
 	sks_module_free(must_load(path));
+}
+
+/* -- as another user than root, which a child becomes -- */
+
+/* Loads the plugin at arg; what the log says is the child's text. */
+static void
+load_as_another(void *arg)
+{
+	sks_set_log(NULL, NULL);
+	if (setgroups(0, NULL) == -1 || setgid(OTHER_GROUP) == -1 || setuid(OTHER_USER) == -1)
+		err(EXIT_FAILURE, "another user");
+	if (sks_module_load(arg) != NULL)
+		warnx("loaded");
+}
+
+static void
+expect_as_another(const char *path, const char *words)
+{
+	struct child child = { .act = load_as_another, .arg = (void *)(uintptr_t)path };
+
+	child_run(&child);
+	ck_assert_msg(strstr(child_said(&child), words) != NULL, "nothing of '%s': %s", words,
+	    child_said(&child));
+}
+
+static const char *
+give_away(const char *name)
+{
+	ck_assert_int_eq(chown(at(name), OTHER_USER, OTHER_GROUP), 0);
+	return at(name);
+}
+
+TEST(all_that_is_wrong_is_told_at_once_with_what_mends_it, .left_out = not_root())
+{
+	char command[1200], path[256];
+
+	chmod(acc_dir, 0755);
+	mkdir(at("above"), 0755);
+	mkdir(at("above/between"), 0755);
+	mkdir(at("above/between/folder"), 0755);
+	snprintf(path, sizeof(path), "%s", copy_as("hooks", "above/between/folder/hooks.so"));
+	chmod(give_away("above"), 0775);
+	chmod(give_away("above/between"), 0775);
+	chmod(give_away("above/between/folder"), 0775);
+	chmod(give_away("above/between/folder/hooks.so"), 0775);
+	snprintf(command, sizeof(command), "chmod go-w %s %s %s %s)", path, at("above/between/folder"),
+	    at("above/between"), at("above"));
+	expect_as_another(path, command);
+	chmod(path, 0755);
+	expect_as_another(path, "hooks.so: its folder");
+	chmod(at("above/between/folder"), 0755);
+	chmod(at("above/between"), 0755);
+	/* Who may rename it may put another one in its place. */
+	snprintf(command, sizeof(command), "hooks.so: its folder %s may be written by others (chmod "
+	    "go-w %s)", at("above"), at("above"));
+	expect_as_another(path, command);
+	chmod(at("above"), 0755);
+	expect_as_another(path, "loaded");
+}
+
+/* A group that root and the user alone are in, as each user has one where the umask is 002. */
+TEST(what_the_users_own_group_may_write_is_loaded, .left_out = no_group_of_roots_own())
+{
+	const char *path;
+
+	mkdir(at("above"), 0775);
+	mkdir(at("above/folder"), 0775);
+	path = copy_as("hooks", "above/folder/hooks.so");
+	chmod(at("above"), 0775);
+	chmod(at("above/folder"), 0775);
+	chmod(path, 0775);
+	sks_module_free(must_load(path));
+	chmod(path, 0777);
+	refused(path, EPERM, "hooks.so: it may be written by others (chmod go-w");
+}
+
+/* There everybody who has no number of his own has that of "nobody", root too. */
+static void
+load_in_a_user_namespace(void *arg)
+{
+	uid_t uid = geteuid();
+	FILE *map;
+
+	sks_set_log(NULL, NULL);
+	if (unshare(CLONE_NEWUSER) == -1 || (map = fopen("/proc/self/uid_map", "w")) == NULL)
+		errx(77, "no user namespace");
+	fprintf(map, "%u %u 1\n", (unsigned int)uid, (unsigned int)uid);
+	fclose(map);
+	if (sks_module_load(arg) != NULL)
+		warnx("loaded");
+}
+
+TEST(a_user_namespace_is_named_as_the_reason)
+{
+	const char *path = copy("hooks");
+	struct child child = { .act = load_in_a_user_namespace, .arg = (void *)(uintptr_t)path };
+
+	if (geteuid() == 0) /* else it is the root of the real one whom the namespace does not know */
+		ck_assert_int_eq(chown(path, OTHER_USER - 1, (gid_t)-1), 0);
+	child_run(&child);
+	if (child_exited_with(&child, 77))
+		return;
+	ck_assert_msg(strstr(child_said(&child),
+	    "belongs to a user that this user namespace does not know") != NULL, "%s",
+	    child_said(&child));
 }
 
 TEST(what_belongs_to_others_is_refused)
