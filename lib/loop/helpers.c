@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A fork copies the crews but none of their threads. So they are locked around
- * it, and the child forgets whom it does not have: what ran there belongs to
- * tasks of the parent. In a process of one thread there is nobody to forget and
- * no lock held, and a lock taken would be a page copied by parent and child.
+ * A fork copies the pools but none of their threads. So the pools are locked around it, and
+ * the child forgets the threads that it does not have, with their work, which belongs to
+ * tasks of the parent. A process of one thread needs none of this, and a lock that is taken
+ * would be a page to copy for parent and child.
  */
 #include "loop/helpers.h"
 
@@ -30,23 +30,23 @@ struct sks_helpers {
 	struct sks_list idle;    /* threads that wait for work, the last one first */
 	struct sks_list busy;    /* the others */
 	struct sks_list queue;   /* work that waits for a thread */
-	unsigned int threads;    /* all there are, those let go too */
+	unsigned int threads;    /* of all kinds, the detached ones too */
 	unsigned int queued;
 	unsigned int most_threads;
 	unsigned int most_queued;
 };
 
 struct thread {
-	struct sks_list link; /* in idle or busy; stopped, among those to join */
+	struct sks_list link; /* in idle or busy; if it is stopped, in the list of those to join */
 	struct sks_helpers *pool;
 	struct sks_work *work; /* until run has returned */
 	pthread_t id;
 	pthread_cond_t wake;
-	int stop;             /* it ends, and is joined */
-	int let_go;           /* it ends with its work, and is not */
+	int stop;             /* it ends and is joined */
+	int detached;         /* it ends with its work, and is not joined */
 };
 
-#define CREW(name, n, q)                                            \
+#define POOL(name, n, q)                                            \
 	struct sks_helpers name = {                                    \
 		.lock = PTHREAD_MUTEX_INITIALIZER,                  \
 		.idle = { &name.idle, &name.idle },                 \
@@ -56,17 +56,17 @@ struct thread {
 		.most_queued = q,                                   \
 	}
 
-CREW(sks_helpers_offload, 32, 1024);
-CREW(sks_helpers_resolve, SKS_HELPERS_LOOKUPS, 0);
+POOL(sks_helpers_offload, 32, 1024);
+POOL(sks_helpers_resolve, SKS_HELPERS_LOOKUPS, 0);
 
-static struct sks_helpers *const crews[] = { &sks_helpers_offload, &sks_helpers_resolve };
+static struct sks_helpers *const pools[] = { &sks_helpers_offload, &sks_helpers_resolve };
 
 static pthread_mutex_t users_lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned int users;
 
 /* -- around a fork -- */
 
-static int locked; /* under the locks */
+static int locked; /* is itself under the locks */
 
 static void
 lock_all(void)
@@ -76,8 +76,8 @@ lock_all(void)
 	if (IS_SINGLE_THREADED)
 		return;
 	pthread_mutex_lock(&users_lock);
-	for (i = 0; i < SKS_ARRAY_LEN(crews); i++)
-		pthread_mutex_lock(&crews[i]->lock);
+	for (i = 0; i < SKS_ARRAY_LEN(pools); i++)
+		pthread_mutex_lock(&pools[i]->lock);
 	locked = 1;
 }
 
@@ -89,12 +89,15 @@ unlock_all(void)
 	if (!locked)
 		return;
 	locked = 0;
-	for (i = SKS_ARRAY_LEN(crews); i-- > 0;)
-		pthread_mutex_unlock(&crews[i]->lock);
+	for (i = SKS_ARRAY_LEN(pools); i-- > 0;)
+		pthread_mutex_unlock(&pools[i]->lock);
 	pthread_mutex_unlock(&users_lock);
 }
 
-/* Their condition variables are left as they are: to destroy one waits for who waits for it. */
+/*
+ * Without pthread_cond_destroy(), which waits in glibc until all waiters have left: they do not
+ * exist in the child.
+ */
 static void
 forget(struct sks_list *threads)
 {
@@ -111,12 +114,12 @@ forget_all(void)
 
 	if (!locked)
 		return;
-	for (i = 0; i < SKS_ARRAY_LEN(crews); i++) {
-		forget(&crews[i]->idle);
-		forget(&crews[i]->busy);
-		sks_list_init(&crews[i]->queue);
-		crews[i]->threads = 0;
-		crews[i]->queued = 0;
+	for (i = 0; i < SKS_ARRAY_LEN(pools); i++) {
+		forget(&pools[i]->idle);
+		forget(&pools[i]->busy);
+		sks_list_init(&pools[i]->queue);
+		pools[i]->threads = 0;
+		pools[i]->queued = 0;
 	}
 	unlock_all();
 }
@@ -141,8 +144,8 @@ take_queued(struct sks_helpers *pool)
 }
 
 /*
- * Under the lock, which is given back meanwhile. Idle first, told then: who
- * hears that the work is done, and has more of it, finds this thread.
+ * Under the lock, which is given back meanwhile. The thread becomes idle before done() is
+ * called, as a caller that then submits more work must find it.
  */
 static void
 do_work(struct thread *thread)
@@ -153,7 +156,7 @@ do_work(struct thread *thread)
 	pthread_mutex_unlock(&pool->lock);
 	work->run(work);
 	pthread_mutex_lock(&pool->lock);
-	if (thread->let_go)
+	if (thread->detached)
 		thread->work = NULL;
 	else if ((thread->work = take_queued(pool)) == NULL && !thread->stop) {
 		sks_list_remove(&thread->link);
@@ -192,12 +195,12 @@ thread_main(void *arg)
 	pthread_mutex_lock(&pool->lock);
 	while (thread->work != NULL) {
 		do_work(thread);
-		if (thread->work == NULL && !thread->let_go)
+		if (thread->work == NULL && !thread->detached)
 			wait_for_work(thread);
 	}
 	joined = thread->stop;
 	pool->threads--;
-	if (!joined) /* else the link is of those who join */
+	if (!joined) /* else stop_pool() has the link in its list */
 		sks_list_remove(&thread->link);
 	pthread_mutex_unlock(&pool->lock);
 	if (!joined) {
@@ -221,7 +224,7 @@ new_thread(struct sks_helpers *pool, struct sks_work *work)
 	return thread;
 }
 
-/* Under the lock. One more thread, for this work. 0, or -1. */
+/* Under the lock. Makes one more thread for this work. 0, or -1. */
 static int
 add_thread(struct sks_helpers *pool, struct sks_work *work)
 {
@@ -241,7 +244,7 @@ add_thread(struct sks_helpers *pool, struct sks_work *work)
 	return 0;
 }
 
-/* Under the lock. 1: a thread that was idle has it. */
+/* Under the lock. 1: an idle thread has got the work. 0: none is idle. */
 static int
 give_to_idle(struct sks_helpers *pool, struct sks_work *work)
 {
@@ -281,7 +284,7 @@ sks_helpers_submit(struct sks_helpers *pool, struct sks_work *work)
 	int rc;
 
 	sks_list_init(&work->link);
-	work->abandoned = 0;
+	work->detached = 0;
 	pthread_mutex_lock(&pool->lock);
 	rc = put(pool, work);
 	pthread_mutex_unlock(&pool->lock);
@@ -307,7 +310,7 @@ void
 sks_helpers_detach(struct sks_helpers *pool, struct sks_work *work)
 {
 	pthread_mutex_lock(&pool->lock);
-	work->abandoned = 1;
+	work->detached = 1;
 	pthread_mutex_unlock(&pool->lock);
 }
 
@@ -324,7 +327,7 @@ sks_helpers_retain(void)
 	pthread_mutex_unlock(&users_lock);
 }
 
-/* Under the lock. To be joined: all but those whose work nobody waits for. */
+/* Under the lock. Has all threads end, and moves those that are to be joined. */
 static void
 stop_threads(struct sks_list *threads, struct sks_list *stopped)
 {
@@ -333,8 +336,8 @@ stop_threads(struct sks_list *threads, struct sks_list *stopped)
 	sks_list_each (link, after, threads) {
 		struct thread *thread = sks_list_entry(link, struct thread, link);
 
-		if (thread->work != NULL && thread->work->abandoned) {
-			thread->let_go = 1;
+		if (thread->work != NULL && thread->work->detached) {
+			thread->detached = 1;
 			continue;
 		}
 		thread->stop = 1;
@@ -345,7 +348,7 @@ stop_threads(struct sks_list *threads, struct sks_list *stopped)
 }
 
 static void
-dismiss(struct sks_helpers *pool)
+stop_pool(struct sks_helpers *pool)
 {
 	struct sks_list stopped, *link;
 
@@ -367,10 +370,10 @@ sks_helpers_release(void)
 {
 	size_t i;
 
-	/* Held to the end: who comes now finds threads that stay. */
+	/* Held to the end: a new user finds no threads that are about to end. */
 	pthread_mutex_lock(&users_lock);
 	if (--users == 0)
-		for (i = 0; i < SKS_ARRAY_LEN(crews); i++)
-			dismiss(crews[i]);
+		for (i = 0; i < SKS_ARRAY_LEN(pools); i++)
+			stop_pool(pools[i]);
 	pthread_mutex_unlock(&users_lock);
 }

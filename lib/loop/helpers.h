@@ -2,17 +2,18 @@
 /*
  * helpers.h - helper threads for what blocks, so that a loop need not.
  *
- * There are two crews for the whole process, not one for each loop: how much
- * blocking work a machine bears does not grow with the loops, and a bound for
- * each would be their number times too much. They are two because look-ups
- * depend on somebody else's name server: when that is dead, all who wait for
- * it must not take the threads of those who do not.
+ * There are two pools for the whole process, not one for each loop: how much blocking work a
+ * machine bears does not grow with the number of loops. They are two because look-ups of
+ * names depend on somebody else's server. When that is dead, tasks that look up a name must
+ * not take the threads of those that do not.
  *
- * Threads are made when work finds none idle, kept for ten seconds, and have
- * all signals blocked. They are gone when the last user is: each loop is one,
- * and each plain thread while it waits. Only work that its owner has abandoned
- * is not waited for then: its thread is let go, and ends when the work does.
- * It cannot be ended from outside, as it may hold locks of the C library.
+ * A thread is made when work finds none idle, is kept idle for ten seconds, and has signals
+ * blocked. When the last user of the pools has released them their threads are joined. Users
+ * are the loops, and plain threads while they wait for work. Work that its owner has detached
+ * is not waited for: its thread ends by itself when the work is done. (It could not be ended
+ * before that, as it may hold locks of the C library.)
+ *
+ * All calls may be made on any thread.
  */
 #ifndef SKS_LOOP_HELPERS_H
 #define SKS_LOOP_HELPERS_H
@@ -21,29 +22,29 @@
 
 struct sks_helpers;
 
-extern struct sks_helpers sks_helpers_offload; /* 32 threads, and 1024 who wait for one */
-extern struct sks_helpers sks_helpers_resolve; /* 64 threads */
+extern struct sks_helpers sks_helpers_offload; /* 32 threads; 1024 works may wait for one */
+extern struct sks_helpers sks_helpers_resolve; /* 64 threads; no work waits */
 
 #define SKS_HELPERS_LOOKUPS 64
 
 struct sks_work {
 	struct sks_list link;
 	void (*run)(struct sks_work *);  /* on a thread of the pool */
-	void (*done)(struct sks_work *); /* after run, on the same; may free it */
-	int abandoned;                   /* the pool's */
+	void (*done)(struct sks_work *); /* after run, on the same thread; may free the work */
+	int detached;                    /* the pool's */
 };
 
-/* For as long as the caller may put work: the threads are gone when the last one has released. */
+/* Around the time in which the caller may submit work. The last release joins the threads. */
 void sks_helpers_retain(void);
 void sks_helpers_release(void);
 
-/* 0, or -1: EAGAIN when too much is waiting, or no thread can be had; ENOMEM. */
+/* Has the work done. 0, or -1: EAGAIN (too much work waits, or there can be no thread); ENOMEM. */
 int sks_helpers_submit(struct sks_helpers *pool, struct sks_work *work);
 
-/* 1: it has not begun, and never will, and done is not called. 0: too late. */
+/* 1: the work had not begun, and never will; done is not called. 0: it has begun. */
 int sks_helpers_cancel(struct sks_helpers *pool, struct sks_work *work);
 
-/* Nobody waits for it any more. Its done must not have been called. */
+/* Nobody waits for the work any more. Its done must not have been called yet. */
 void sks_helpers_detach(struct sks_helpers *pool, struct sks_work *work);
 
 #endif

@@ -2,25 +2,22 @@
 /*
  * watchdog.c - a thread that looks whether the loops go on.
  *
- * It looks twice in the time that a handler may keep its loop, and right when
- * that time is over. When no loop has run a fiber since the last look it
- * sleeps without a limit, and the next fiber wakes it: an idle server wakes
- * nobody up.
+ * It looks twice in the time that a handler may keep its loop, and once right when that time
+ * is over. If no loop has run a fiber since the last look it sleeps without a limit, and the
+ * next fiber wakes it. So an idle server wakes up for nothing.
  *
- * A loop runs a fiber for each message, so its side of this is a few stores and
- * two looks at a flag that is nearly always zero. Two things must hold all the
- * same: no fiber runs unseen while the watchdog goes to sleep, and no task or
- * peer is freed while the watchdog reads it. Both are the same pattern: the loop
- * writes its turn and then reads heed, the watchdog writes heed and then reads
- * the turn, and at least one of them must see the other's store. So these four
- * are sequentially consistent.
+ * A loop runs a fiber for each message, so its part is a few stores, and two loads of a flag
+ * that is nearly always zero. Two things must hold all the same: no fiber runs unseen while
+ * the watchdog goes to sleep, and no task or peer is freed while the watchdog reads it. Both
+ * follow from one pattern. The loop writes its turn and then reads heed, the watchdog writes
+ * heed and then reads the turn, and at least one of them must see what the other has
+ * written. So these four accesses are sequentially consistent.
  *
- * (Rejected: a signal to the loop's thread, whose handler could have looked in
- * peace. Signals are the host's.)
+ * A signal to the loop's thread, whose handler looks at the task, was the alternative. But
+ * signals are the host's.
  *
- * When the whole process did not run, because it was stopped or its machine
- * was, no handler is to blame. Then the watchdog itself comes late to its
- * look, and what was before that does not count.
+ * If the whole process did not run, because it or its machine was stopped, no handler is to
+ * blame. Then the watchdog itself looks too late, and the time before that does not count.
  */
 #include "loop/watchdog.h"
 
@@ -34,7 +31,7 @@
 
 #define LATE_LEAST_MS 50
 #define NAMES_EVERY_MS 1000
-/* What the log's function finds, too: as much as it has on a fiber. */
+/* The log's function, too, runs on it: it gets as much as on a fiber. */
 #define STACK_SIZE (128 * 1024)
 
 static int64_t
@@ -59,21 +56,21 @@ describe(struct sks_stuck *stuck, const struct sks_task *task, int64_t ms)
 
 /* -- the thread; all of it under the lock -- */
 
-/* From here on it looks in time, first at this moment. */
+/* From now on the watchdog looks in time, first at this moment. */
 static void
 look_from(struct sks_watchdog *dog, int64_t moment)
 {
-	dog->watching = sks_clock_ms();
+	dog->in_time = sks_clock_ms();
 	dog->due = moment;
 }
 
-/* Says who it is, unless the handler comes to its end right now. */
+/* Reports the turn, unless the handler lets go of the loop right now. */
 static void
-tell_of(struct sks_watchdog *dog, struct sks_watched *loop, uint64_t turn, int64_t ms)
+report(struct sks_watchdog *dog, struct sks_watched *loop, uint64_t turn, int64_t ms)
 {
 	struct sks_stuck stuck;
 
-	/* If this is still its turn, it must ask the watchdog before it ends. */
+	/* If the turn still goes on behind this store, it has to ask the watchdog before it ends. */
 	atomic_store(&loop->heed, 1);
 	if (atomic_load(&loop->turn) != turn) {
 		atomic_store(&loop->heed, 0);
@@ -81,13 +78,13 @@ tell_of(struct sks_watchdog *dog, struct sks_watched *loop, uint64_t turn, int64
 	}
 	describe(&stuck, loop->task, ms);
 	stuck.still = 1;
-	loop->told = turn;
-	loop->report(loop->arg, &stuck); /* under the lock, so before what is said at its end */
+	loop->reported = turn;
+	loop->report(loop->arg, &stuck); /* under the lock: before the report of its end */
 	dog->due = sks_clock_ms();
 	dog->quiet_until = dog->due + NAMES_EVERY_MS;
 }
 
-/* 1: something moves, or should. */
+/* 1: the loop runs a fiber, or has run one since the last look. */
 static int
 look_at(struct sks_watchdog *dog, struct sks_watched *loop, int64_t now)
 {
@@ -98,12 +95,12 @@ look_at(struct sks_watchdog *dog, struct sks_watched *loop, int64_t now)
 	loop->seen = turn;
 	if (turn % 2 == 0)
 		return moved;
-	if (turn == loop->told)
+	if (turn == loop->reported)
 		return 1;
-	begun = sks_max64(atomic_load_explicit(&loop->begun, memory_order_relaxed), dog->watching);
+	begun = sks_max64(atomic_load_explicit(&loop->begun, memory_order_relaxed), dog->in_time);
 	over = sks_max64(begun + dog->limit_ms, dog->quiet_until);
 	if (now >= over)
-		tell_of(dog, loop, turn, now - begun);
+		report(dog, loop, turn, now - begun);
 	else
 		dog->due = sks_min64(dog->due, over);
 	return 1;
@@ -117,7 +114,7 @@ look(struct sks_watchdog *dog)
 	int moves = 0;
 
 	if (now - dog->due > late_ms(dog))
-		dog->watching = now;
+		dog->in_time = now;
 	dog->due = now + pause_ms(dog);
 	sks_list_each (link, after, &dog->loops)
 		moves |= look_at(dog, sks_list_entry(link, struct sks_watched, link), now);
@@ -153,7 +150,7 @@ any_has_moved(struct sks_watchdog *dog)
 	return 0;
 }
 
-/* Until a loop runs a fiber. One that did not see heed has begun before, and is seen here. */
+/* Sleeps until a loop runs a fiber. A fiber that did not see heed is seen by any_has_moved(). */
 static void
 sleep_until_woken(struct sks_watchdog *dog)
 {
@@ -171,7 +168,7 @@ watch(void *arg)
 	struct sks_watchdog *dog = arg;
 
 	pthread_mutex_lock(&dog->lock);
-	if (!dog->stop) /* it can be over before this thread has begun */
+	if (!dog->stop) /* which may be set before this thread has begun */
 		wait_until_due(dog);
 	while (!dog->stop) {
 		if (look(dog))
@@ -200,11 +197,11 @@ sks_watched_wake(struct sks_watched *loop)
 	pthread_mutex_unlock(&dog->lock);
 }
 
-/* For how long the process ran meanwhile, as far as the watchdog knows. */
+/* The time from begun to now, without gaps in which the process did not run. */
 static int64_t
 without_gaps(const struct sks_watchdog *dog, int64_t begun, int64_t now)
 {
-	return now - dog->due > late_ms(dog) ? 0 : now - sks_max64(begun, dog->watching);
+	return now - dog->due > late_ms(dog) ? 0 : now - sks_max64(begun, dog->in_time);
 }
 
 void
@@ -216,10 +213,10 @@ sks_watched_over(struct sks_watched *loop, int64_t ms)
 	int again = 0;
 
 	if (dog != NULL) {
-		pthread_mutex_lock(&dog->lock); /* it has read what it wanted to know of the task */
+		pthread_mutex_lock(&dog->lock); /* waits until the watchdog has read the task */
 		atomic_store(&loop->heed, 0);
-		again = loop->told != 0;
-		loop->told = 0;
+		again = loop->reported != 0;
+		loop->reported = 0;
 		if (dog->has_thread && !again) {
 			now = sks_clock_coarse_ms();
 			ms = sks_min64(ms, without_gaps(dog, now - ms, now));

@@ -2,9 +2,9 @@
 /*
  * watchdog.h - names the handler that keeps its loop, also while it still does.
  *
- * A loop shows which fiber it runs and since when (struct sks_watched); the
- * thread of a watchdog looks at the loops of its server now and then. Without
- * a thread a loop reports by itself, once the handler has let go of it.
+ * A loop shows which fiber it runs and since when (struct sks_watched). The thread of a
+ * watchdog looks at the loops of its server now and then. Without such a thread a loop
+ * reports by itself, when the handler has let go of it.
  */
 #ifndef SKS_LOOP_WATCHDOG_H
 #define SKS_LOOP_WATCHDOG_H
@@ -17,32 +17,33 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* A handler that kept its loop for too long. */
+/* A report: a handler has kept its loop for too long. */
 struct sks_stuck {
 	char name[64];
 	char peer[SKS_ADDR_TEXT];
-	int64_t ms; /* for so long */
-	int still;  /* and it still does */
-	int again;  /* it was reported before, when it still did */
+	int64_t ms; /* how long it has kept the loop so far */
+	int still;  /* it still does */
+	int again;  /* it was reported before, while it still did */
 };
 
 struct sks_watched {
-	_Atomic uint64_t turn;       /* of its fibers; odd: one runs. Written by the loop, as the next two */
-	_Atomic int64_t begun;       /* of that turn, by the coarse clock */
-	const struct sks_task *task; /* who runs */
-	atomic_int heed;             /* the watchdog sleeps, or reads the task: the loop must ask it */
-	int limit_ms;                /* longer is too long; 0: nothing is measured */
+	/* The loop writes the first three. */
+	_Atomic uint64_t turn;       /* counts the beginnings and ends of turns; odd: a fiber runs */
+	_Atomic int64_t begun;       /* when the turn began, by the coarse clock */
+	const struct sks_task *task; /* which runs */
+	atomic_int heed;             /* the watchdog sleeps, or reads task: the loop has to ask it */
+	int limit_ms;                /* how long a turn may take; 0: nothing is measured */
 	/*
-	 * Set by the owner: tells of an incident, on the watchdog's thread as long as it
-	 * goes on, on the loop's when it is over; on both for one that is told of twice.
+	 * Set by the owner. Called on the watchdog's thread while the handler still keeps the
+	 * loop, and on the loop's thread when it has let go; for one handler perhaps on both.
 	 */
 	void (*report)(void *arg, const struct sks_stuck *stuck);
 	void *arg;
-	struct sks_watchdog *dog;    /* NULL: none, the loop looks for itself */
+	struct sks_watchdog *dog;    /* NULL: the loop reports by itself */
 	/* The rest is under the watchdog's lock. */
 	struct sks_list link;
-	uint64_t seen; /* its turn at the last look */
-	uint64_t told; /* the turn that was reported while it went on; 0: none */
+	uint64_t seen;     /* its turn at the last look */
+	uint64_t reported; /* the turn that was reported while it went on; 0: none */
 };
 
 struct sks_watchdog {
@@ -55,32 +56,32 @@ struct sks_watchdog {
 	int stop;
 	int asleep;          /* until a loop runs a fiber */
 	int64_t due;         /* when it looks next */
-	int64_t watching;    /* it has always looked in time since then */
-	int64_t quiet_until; /* it has just told of one */
+	int64_t in_time;     /* since this moment it has always looked in time */
+	int64_t quiet_until; /* it has just reported, and waits for so long before the next time */
 };
 
-/* For loops with this limit. end is fine for one that never started, or of zeroes. */
+/* Makes a watchdog for loops with this limit. */
 void sks_watchdog_init(struct sks_watchdog *dog, int limit_ms);
 
-/* One more loop to watch, before start. It must live until end. */
+/* Adds a loop, which must live until sks_watchdog_end(). Before sks_watchdog_start(). */
 void sks_watchdog_add(struct sks_watchdog *dog, struct sks_watched *loop);
 
 /*
- * Gives it its thread, with signals blocked, unless it has one or there is no loop. 0, or -1:
- * EAGAIN or ENOMEM.
+ * Starts the thread, with signals blocked, unless there is one already or there are no loops.
+ * 0, or -1: EAGAIN, ENOMEM.
  */
 int sks_watchdog_start(struct sks_watchdog *dog);
 
-/* Its loops run no fibers any more. */
+/* Ends the thread. Its loops run no fibers any more. dog may be zeroed, or never started. */
 void sks_watchdog_end(struct sks_watchdog *dog);
 
-/* The slow ways of the two below. */
+/* The slow paths of the two calls below. */
 void sks_watched_wake(struct sks_watched *loop);
 void sks_watched_over(struct sks_watched *loop, int64_t ms);
 
 /*
- * On the loop's thread, around each turn of a fiber: these are on the way of
- * every message. See watchdog.c for the order of turn and heed.
+ * The loop calls these around each turn of a fiber, on the way of every message. The order of
+ * turn and heed is explained in watchdog.c.
  */
 static inline void
 sks_watched_begin(struct sks_watched *loop, const struct sks_task *task)

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * A ring of lists, one for each tick, and one timer of libevent's for the first that is not
+ * empty.
+ */
 #include "loop/wheel.h"
 
 #include "base/clock.h"
@@ -12,7 +16,7 @@ slot_of(struct sks_wheel *wheel, int64_t tick)
 	return &wheel->slots[tick % SKS_WHEEL_SLOTS];
 }
 
-/* The timer for this tick. 0, or -1: ENOMEM. */
+/* Sets the timer to this tick. 0, or -1: ENOMEM. */
 static int
 set_timer(struct sks_wheel *wheel, int64_t tick)
 {
@@ -41,8 +45,9 @@ insert(struct sks_wheel *wheel, struct sks_due *due, int64_t tick)
 	wheel->entries++;
 }
 
+/* Calls on_due for each entry of a slot, and puts those that are not due yet where they belong. */
 static void
-look_at(struct sks_wheel *wheel, struct sks_list *slot, int64_t now)
+serve_slot(struct sks_wheel *wheel, struct sks_list *slot, int64_t now)
 {
 	struct sks_list due, *link;
 
@@ -53,7 +58,7 @@ look_at(struct sks_wheel *wheel, struct sks_list *slot, int64_t now)
 		int64_t deadline;
 
 		wheel->entries--;
-		deadline = wheel->look(one, now); /* it may be gone after this, if 0 */
+		deadline = wheel->on_due(one, now); /* 0: the entry may be gone now */
 		if (deadline != 0)
 			insert(wheel, one, deadline / SKS_WHEEL_TICK_MS + 1);
 	}
@@ -69,22 +74,22 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	while (wheel->entries > 0 && wheel->done < now / SKS_WHEEL_TICK_MS) {
 		wheel->done++;
-		look_at(wheel, slot_of(wheel, wheel->done), now);
+		serve_slot(wheel, slot_of(wheel, wheel->done), now);
 	}
 	if (wheel->entries == 0 || event_pending(&wheel->timer, EV_TIMEOUT, NULL))
 		return;
 	for (tick = wheel->done + 1; sks_list_empty(slot_of(wheel, tick)); tick++)
 		;
-	(void)set_timer(wheel, tick); /* its place in libevent's heap is still there */
+	(void)set_timer(wheel, tick); /* cannot fail: libevent has a place for this timer */
 }
 
 void
 sks_wheel_init(struct sks_wheel *wheel, struct event_base *base,
-    int64_t (*look)(struct sks_due *, int64_t now))
+    int64_t (*on_due)(struct sks_due *, int64_t now))
 {
 	int i;
 
-	wheel->look = look;
+	wheel->on_due = on_due;
 	for (i = 0; i < SKS_WHEEL_SLOTS; i++)
 		sks_list_init(&wheel->slots[i]);
 	sks_event_assign(&wheel->timer, base, -1, 0, on_timer, wheel);

@@ -2,12 +2,14 @@
 /*
  * wheel.h - the time limits of a loop's connections.
  *
- * A connection sets a limit at each wait and hardly ever meets it. A timer for
- * each costs a removal and an insertion for each message, in memory of two
- * other connections that is in no cache any more. Here a wait only stores its
- * deadline; the entry stays in the slot of an earlier one, is looked at when
- * that comes, and moves on to where it belongs. Limits are met up to a tick
- * late, never early. One beyond the last slot is looked at on the way, each 16 s.
+ * A connection sets a limit at each wait and hardly ever meets it. With a timer for each
+ * connection every message would cost a removal and an insertion, in memory of two other
+ * connections that is in no cache any more. Here a wait only stores its deadline. The entry
+ * stays in the slot of an earlier deadline, is looked at when that has come, and moves on
+ * to where it belongs by then. Limits are met up to a tick (16 ms) late, never early. An
+ * entry whose deadline lies beyond the last slot is looked at on its way there, each 16 s.
+ *
+ * All calls are for the loop's thread.
  */
 #ifndef SKS_LOOP_WHEEL_H
 #define SKS_LOOP_WHEEL_H
@@ -20,18 +22,18 @@
 #define SKS_WHEEL_SLOTS 1024
 #define SKS_WHEEL_TICK_MS 16
 
+/* An entry. */
 struct sks_due {
 	struct sks_list link;
-	int64_t tick; /* the slot it is in */
+	int64_t tick; /* of the slot where it is */
 };
 
 struct sks_wheel {
 	/*
-	 * An entry's time has come. Returns the deadline that it really has by now,
-	 * when that is later; else acts upon it, and returns 0. It may add or remove
-	 * any entry.
+	 * The tick of an entry has come. Returns the deadline that the entry really has, if
+	 * that is later; else it does what is due, and returns 0. It may add and remove entries.
 	 */
-	int64_t (*look)(struct sks_due *, int64_t now);
+	int64_t (*on_due)(struct sks_due *, int64_t now);
 	struct event timer;
 	int64_t timer_tick; /* when it fires */
 	int64_t done;       /* the last tick that was looked at */
@@ -40,15 +42,15 @@ struct sks_wheel {
 };
 
 void sks_wheel_init(struct sks_wheel *wheel, struct event_base *base,
-    int64_t (*look)(struct sks_due *, int64_t now));
+    int64_t (*on_due)(struct sks_due *, int64_t now));
 void sks_wheel_end(struct sks_wheel *wheel);
 
 void sks_due_init(struct sks_due *due);
 
-/* The second half of the next. */
+/* The slow path of sks_wheel_set(): puts the entry into the slot of this tick. 0, or -1: ENOMEM. */
 int sks_wheel_move(struct sks_wheel *wheel, struct sks_due *due, int64_t tick);
 
-/* Will be looked at when the deadline has come, or before. 0, or -1: ENOMEM. */
+/* on_due will be called when the deadline has come, or before. 0, or -1: ENOMEM. */
 static inline int
 sks_wheel_set(struct sks_wheel *wheel, struct sks_due *due, int64_t deadline)
 {
@@ -59,7 +61,7 @@ sks_wheel_set(struct sks_wheel *wheel, struct sks_due *due, int64_t deadline)
 	return sks_wheel_move(wheel, due, tick);
 }
 
-/* It need not be there. */
+/* The entry need not be in the wheel. */
 void sks_wheel_remove(struct sks_wheel *wheel, struct sks_due *due);
 
 #endif

@@ -2,9 +2,9 @@
 /*
  * Streams on a socket object, the same as a handler gets.
  *
- * A client may be kept in a handler's data, used on several loops and closed when
- * all of them are gone. So its input has a shared watch (loop/shared_watch.h), and
- * its buffers come from the pool of whoever uses it.
+ * A client may be kept in a handler's data, be used on several loops, and be closed when all of
+ * them are gone. So its input has a shared watch (loop/shared_watch.h), and its buffers come
+ * from the pool of the task that uses it.
  */
 #include "base/sys.h"
 #include "base/util.h"
@@ -27,10 +27,10 @@ struct client {
 	struct sks_transport tr;
 	struct sks_rfile r;
 	struct sks_wfile w;
-	int owns;             /* the socket is freed with it */
+	int owns;             /* the socket is freed with the streams */
 };
 
-/* The largest datagram; 0: these are no datagrams. -1 and errno. */
+/* How long a datagram may be; 0: the socket has none. -1 and errno. */
 static int
 datagram_size(const struct sks_socket *s)
 {

@@ -2,10 +2,9 @@
 /*
  * Clients: from the text of an address to a connection's streams.
  *
- * A host with several addresses is tried as RFC 8305 says ("happy eyeballs"),
- * which is a race of attempts that start one after the other. One task runs
- * the race and waits for all of its sockets at once. A fiber for each attempt
- * was the alternative; outside of fibers there are none.
+ * If a host has several addresses they are tried as RFC 8305 says ("happy eyeballs"): in a race
+ * of attempts that begin one after the other. One task runs the race, and waits for all of its
+ * sockets at once. A fiber for each attempt was the alternative, but a thread has none.
  */
 #include "base/addr.h"
 #include "base/clock.h"
@@ -27,7 +26,7 @@
 
 struct attempt {
 	struct sks_addr addr;
-	int fd; /* -1: not begun, or over */
+	int fd; /* -1: it has not begun, or is over */
 	int error;
 };
 
@@ -37,14 +36,17 @@ struct race {
 	struct pollfd *fds;  /* of the same index, and room for sks_wait_set() */
 	size_t n;
 	size_t begun;
-	size_t open;         /* begun, and not over */
+	size_t open;         /* how many have begun and are not over */
 	int64_t deadline;
-	int64_t next_at;     /* when the next attempt begins, whatever those before do */
+	int64_t next_at;     /* when the next attempt begins at the latest */
 };
 
 /* ---- what goes wrong ---- */
 
-/* Always NULL. addr is NULL where it did not come to an attempt; why is NULL for errno. */
+/*
+ * Logs why there is no connection, and returns NULL. addr is the last one that was tried, or NULL;
+ * why is NULL if errno says it.
+ */
 static void *
 fail(const char *address, const struct sks_addr *addr, const char *why)
 {
@@ -66,7 +68,7 @@ fail(const char *address, const struct sks_addr *addr, const char *why)
 	return NULL;
 }
 
-/* How far an attempt got, that ended with this error. */
+/* How far an attempt has come that has ended with this error. */
 static int
 progress(int error)
 {
@@ -120,7 +122,8 @@ begin_attempt(struct race *race)
 	struct attempt *a = &race->tries[race->begun++];
 
 	race->next_at = 0;
-	a->fd = sks_sys_socket(a->addr.u.any.sa_family, race->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	a->fd = sks_sys_socket(a->addr.u.any.sa_family,
+	    race->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (a->fd == -1) {
 		a->error = errno;
 		return 0;
@@ -135,7 +138,7 @@ begin_attempt(struct race *race)
 	return 0;
 }
 
-/* Of an attempt that has an event: 1 when it is connected. */
+/* The attempt has an event. 1: it is connected; 0: it has failed. */
 static int
 look_at(struct race *race, struct attempt *a)
 {
@@ -150,9 +153,9 @@ look_at(struct race *race, struct attempt *a)
 	return 0;
 }
 
-/* Waits for an event of an attempt, or the time of the next. 0, or -1: it is over. */
+/* Waits for events of the attempts, or until the next one begins. 0, or -1: the race is over. */
 static int
-await(struct race *race)
+await_attempts(struct race *race)
 {
 	int64_t until = race->deadline;
 	size_t i;
@@ -170,7 +173,7 @@ await(struct race *race)
 	return 0;
 }
 
-/* The winner, or NULL: all have failed, or the race is over, with errno. */
+/* Returns the winner. NULL: errno is 0 if all have failed, else why the race is over. */
 static struct attempt *
 run(struct race *race)
 {
@@ -187,7 +190,7 @@ run(struct race *race)
 			errno = 0;
 			return NULL;
 		}
-		if (await(race) == -1)
+		if (await_attempts(race) == -1)
 			return NULL;
 		for (i = 0; i < race->begun; i++)
 			if (race->fds[i].revents != 0 && look_at(race, &race->tries[i]))
@@ -195,7 +198,7 @@ run(struct race *race)
 	}
 }
 
-/* Closes all but the winner, whose descriptor it returns; -1. */
+/* Closes all attempts but the winner. Returns that one's descriptor, or -1. */
 static int
 finish(struct race *race, struct attempt *winner)
 {
@@ -213,7 +216,7 @@ finish(struct race *race, struct attempt *winner)
 	return fd;
 }
 
-/* The families in turn, each in its own order. */
+/* Takes an address of each family in turn; within a family their order stays. */
 static void
 line_up(struct race *race, const struct sks_addr *addrs)
 {
@@ -235,7 +238,7 @@ line_up(struct race *race, const struct sks_addr *addrs)
 	}
 }
 
-/* A connected descriptor, or -1, errno, and a line in the log. */
+/* Returns a connected descriptor, or -1 with errno and a line in the log. */
 static int
 race_to(const char *address, int type, const struct sks_addr *addrs, size_t n, int64_t deadline)
 {
@@ -265,7 +268,7 @@ race_to(const char *address, int type, const struct sks_addr *addrs, size_t n, i
 
 /* ---- sks_connect ---- */
 
-/* In words; NULL: errno's own. */
+/* Why a name has no address, in words. NULL: errno says it. */
 static const char *
 why_not_found(void)
 {
@@ -274,7 +277,7 @@ why_not_found(void)
 	return code != 0 && code != EAI_SYSTEM ? gai_strerror(code) : NULL;
 }
 
-/* The names' part of the time. */
+/* Looks the host up, before the deadline. 0, or -1. */
 static int
 look_up(const struct sks_endpoint *ep, struct addrinfo **list, int64_t deadline)
 {
@@ -305,7 +308,10 @@ find_addresses(const char *address, const struct sks_endpoint *ep, size_t *n, in
 	return addrs != NULL ? addrs : fail(address, NULL, why);
 }
 
-/* A Unix socket, which has one address, and a backlog that may be full. -1, errno and a line. */
+/*
+ * To a Unix socket, which has one address, and a backlog that may be full. Returns a connected
+ * descriptor, or -1 with errno and a line in the log.
+ */
 static int
 connect_unix(const char *address, const struct sks_endpoint *ep, int timeout_ms)
 {
@@ -315,13 +321,13 @@ connect_unix(const char *address, const struct sks_endpoint *ep, int timeout_ms)
 
 	if (s != NULL) {
 		sks_socket_settimeout(s, timeout_ms);
-		/* An answer to a datagram needs a name to go to: one of the kernel's choice. */
+		/* The answer to a datagram needs a name to go to: the kernel chooses one. */
 		if ((type != SOCK_DGRAM || sks_socket_bind(s, &any, sizeof(any.sa_family)) == 0) &&
 		    sks_socket_connect(s, &ep->path.u.any, ep->path.len) == 0)
 			fd = sks_socket_detach(s);
 	}
 	if (fd == -1) {
-		if (errno == EAGAIN) /* with a limit of 0: the backlog is full */
+		if (errno == EAGAIN) /* the backlog is full, and the limit is 0 */
 			errno = ETIMEDOUT;
 		fail(address, NULL, NULL);
 	}
@@ -350,7 +356,7 @@ connect_inet(const char *address, const struct sks_endpoint *ep, int timeout_ms)
 	return fd;
 }
 
-/* Streams of a descriptor that is closed when there are none. */
+/* Makes the streams of fd, or closes it. NULL: ENOMEM. */
 static struct sks_client *
 open_client(const char *address, int fd, int timeout_ms)
 {
@@ -383,7 +389,8 @@ sks_connect(const char *address, int timeout_ms)
 		return fail(address, NULL, why);
 	if (ep.scheme->kind == SKS_DESCRIPTOR) {
 		errno = EINVAL;
-		return fail(address, NULL, "a descriptor is not connected to: sks_socket_makefile()");
+		return fail(address, NULL,
+		    "a descriptor is not connected to: sks_socket_makefile()");
 	}
 	sks_flush_dirty();
 	if (ep.scheme->kind == SKS_UNIX_PATH)

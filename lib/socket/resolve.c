@@ -2,15 +2,13 @@
 /*
  * Names, without stopping the loop.
  *
- * The C library's resolver blocks, and nothing but its own time-outs ends it.
- * So it is asked on a helper thread, and the deadline is on the side of who
- * waits: the look-up is memory of its own, and whichever of the two comes
- * second, the answer or the end of the wait, frees it.
+ * The C library's resolver blocks, and nothing but its own time-outs ends it. So it is asked on
+ * a helper thread, and only the task that waits has a deadline. The look-up is memory of its
+ * own: whichever comes second, the answer or the end of the wait, frees it.
  *
- * Not libevent's evdns: 15 s for a silent server, a failure when only the
- * first of two servers is dead, and it knows nothing of nsswitch. Not
- * getaddrinfo_a(3): a thread for each look-up as well, of a number nobody
- * bounds, and cancelling one that runs is refused.
+ * libevent's evdns was one alternative. It needs 15 s for a silent server, fails if only the
+ * first of two servers is dead, and knows nothing of nsswitch. getaddrinfo_a(3) was another. It
+ * takes a thread for each look-up as well, without a bound, and refuses to cancel one that runs.
  */
 #include "base/addr.h"
 #include "base/clock.h"
@@ -27,18 +25,18 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ENTRY_SIZE 1024 /* for one host's names and addresses; more when that is not enough */
+#define ENTRY_SIZE 1024 /* for the names and addresses of one host; doubled if it is too small */
 #define ENTRY_MOST 65536
 
 enum { WAITED_FOR, ANSWERED, ABANDONED };
 
 struct lookup {
 	struct sks_work work;
-	struct sks_completion *completion; /* of who waits, until the look-up is abandoned */
+	struct sks_completion *completion; /* of the task that waits, unless it is ABANDONED */
 	atomic_int state;
 	void (*ask)(struct lookup *);
 	/* the question */
-	char *host, *service; /* behind the struct, or NULL */
+	char *host, *service; /* behind this struct, or NULL */
 	struct addrinfo hints;
 	struct sockaddr_storage addr;
 	socklen_t addr_len;
@@ -66,7 +64,7 @@ ask_names(struct lookup *l)
 	    sizeof(l->name), l->port, sizeof(l->port), l->flags);
 }
 
-/* Python's choice: the first with a dot in it. */
+/* As in Python: the first name with a dot in it. */
 static const char *
 full_name(const struct hostent *entry)
 {
@@ -96,7 +94,7 @@ reverse(const struct addrinfo *ai, struct hostent *entry, char *buf, size_t size
 	    size, found, &why);
 }
 
-/* The names that an address has: the best of them goes to l->name. */
+/* Asks for the names of an address, and puts the best one into l->name. */
 static void
 ask_names_of(struct lookup *l, const struct addrinfo *ai)
 {
@@ -105,7 +103,8 @@ ask_names_of(struct lookup *l, const struct addrinfo *ai)
 	char *buf = NULL, *more;
 	int error = ERANGE;
 
-	while (error == ERANGE && size <= ENTRY_MOST && (more = sks_sys_realloc(buf, size)) != NULL) {
+	while (error == ERANGE && size <= ENTRY_MOST &&
+	    (more = sks_sys_realloc(buf, size)) != NULL) {
 		buf = more;
 		error = reverse(ai, &entry, buf, size, &found);
 		size *= 2;
@@ -115,7 +114,7 @@ ask_names_of(struct lookup *l, const struct addrinfo *ai)
 	sks_sys_free(buf);
 }
 
-/* A name that leads nowhere, or to this machine alone, is its own full name. */
+/* A name without an address, or that only this machine knows, is its own full name. */
 static void
 ask_full_name(struct lookup *l)
 {
@@ -164,13 +163,13 @@ work_done(struct sks_work *work)
 		sks_complete(l->completion);
 }
 
-/* 0: it was answered. -1: it will not be, and l is not the caller's any more. */
+/* 0: the look-up has its answer. -1: the wait has failed, and l is no longer the caller's. */
 static int
 wait_for_answer(struct lookup *l, int64_t deadline)
 {
 	if (sks_completion_wait(l->completion, deadline) == 0)
 		return 0;
-	/* The order counts: once the state says so, the other side may free it. */
+	/* In this order: as soon as it is ABANDONED, the helper thread may free it. */
 	sks_helpers_detach(&sks_helpers_resolve, &l->work);
 	if (atomic_exchange(&l->state, ABANDONED) == WAITED_FOR)
 		return -1;
@@ -178,7 +177,7 @@ wait_for_answer(struct lookup *l, int64_t deadline)
 	return 0;
 }
 
-/* On a helper thread. 0: l has the answer; -1: l is gone. */
+/* Asks on a helper thread. 0: l has the answer. -1: l is gone. */
 static int
 ask_helper(struct lookup *l, int64_t deadline)
 {
@@ -189,7 +188,8 @@ ask_helper(struct lookup *l, int64_t deadline)
 	l->work.done = work_done;
 	l->completion = &completion;
 	atomic_init(&l->state, WAITED_FOR);
-	if (sks_completion_init(&completion) == -1 || sks_helpers_submit(&sks_helpers_resolve, &l->work) == -1) {
+	if (sks_completion_init(&completion) == -1 ||
+	    sks_helpers_submit(&sks_helpers_resolve, &l->work) == -1) {
 		error = errno;
 		free_lookup(l);
 		errno = error;
@@ -199,7 +199,7 @@ ask_helper(struct lookup *l, int64_t deadline)
 	return rc;
 }
 
-/* The same, wherever it is right to ask. */
+/* Asks where that is right. A thread that may wait without end asks by itself. As ask_helper(). */
 static int
 look_up(struct lookup *l, int64_t deadline)
 {
@@ -211,7 +211,7 @@ look_up(struct lookup *l, int64_t deadline)
 		errno = ETIMEDOUT;
 		return -1;
 	}
-	if (task->fiber != NULL) /* whose loop holds the crew */
+	if (task->fiber != NULL) /* its loop is a user of the helper threads */
 		return ask_helper(l, deadline);
 	if (deadline == SKS_NEVER && task->deadline == SKS_NEVER && task->cancel == NULL) {
 		ask(l);
@@ -250,7 +250,7 @@ errno_of(int code)
 	}
 }
 
-/* What a call returns for a code; errno is the resolver's, for EAI_SYSTEM. */
+/* What a call returns for this code. For EAI_SYSTEM errno is the resolver's. */
 static int
 result(int code)
 {
@@ -261,7 +261,7 @@ result(int code)
 	return -1;
 }
 
-/* What all of them begin with: they are calls that may wait. */
+/* Each call begins with it, as it may wait. 0, or -1. */
 static int
 begin(int timeout_ms, int64_t *deadline)
 {
@@ -272,7 +272,7 @@ begin(int timeout_ms, int64_t *deadline)
 	return sks_wait_check();
 }
 
-/* host and service may be NULL. NULL: ENOMEM, or EINVAL for names that no resolver takes. */
+/* Makes a look-up; host and service may be NULL. NULL: ENOMEM. */
 static struct lookup *
 new_lookup(void (*question)(struct lookup *), const char *host, const char *service)
 {
@@ -292,7 +292,7 @@ new_lookup(void (*question)(struct lookup *), const char *host, const char *serv
 	return l;
 }
 
-/* The end of a look-up that was answered. */
+/* Frees a look-up with an answer. Returns what the call returns. */
 static int
 end_lookup(struct lookup *l)
 {
@@ -316,7 +316,7 @@ copy_text(char *buf, size_t size, const char *text)
 	return -1;
 }
 
-/* What needs no look-up, as localhost: neither its addresses nor its canonical name. */
+/* 1: the host needs no look-up, as localhost does without its canonical name. */
 static int
 is_direct(const char *host, const struct addrinfo *hints)
 {
@@ -325,8 +325,8 @@ is_direct(const char *host, const struct addrinfo *hints)
 }
 
 /*
- * The resolver itself knows best what is numeric, and asks nobody then.
- * EAI_NONAME: it is not.
+ * Looks up what is numeric, for which the resolver asks no server. It knows best what is numeric:
+ * EAI_NONAME, it is not. Returns 0, or EAI_.
  */
 static int
 ask_numeric(const char *host, const char *service, const struct addrinfo *hints,
@@ -334,7 +334,9 @@ ask_numeric(const char *host, const char *service, const struct addrinfo *hints,
 {
 	struct addrinfo numeric = *hints;
 
-	numeric.ai_flags |= is_direct(host, hints) ? AI_NUMERICSERV : AI_NUMERICHOST | AI_NUMERICSERV;
+	numeric.ai_flags |= AI_NUMERICSERV;
+	if (!is_direct(host, hints))
+		numeric.ai_flags |= AI_NUMERICHOST;
 	errno = 0;
 	return sks_lookup(host, service, &numeric, list);
 }
@@ -416,7 +418,8 @@ sks_getnameinfo(const struct sockaddr *addr, socklen_t len, char *host, size_t h
 		return -1;
 	}
 	if (!numeric)
-		return get_names(addr, len, host, host_size, service, service_size, flags, deadline);
+		return get_names(addr, len, host, host_size, service, service_size, flags,
+		    deadline);
 	errno = 0;
 	return result(sks_sys_getnameinfo(addr, len, host,
 	    host != NULL ? (socklen_t)sks_min(host_size, NI_MAXHOST) : 0, service,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * select, over poll(2) (wait_many.c), so without its limit of 1024.
+ * sks_select(): as select(2), but by poll(2), so without its limit of 1024 descriptors.
  */
 #include "base/clock.h"
 #include "base/sys.h"
@@ -10,9 +10,9 @@
 
 #include <errno.h>
 
-#define FEW 16 /* so many need no memory but the stack */
+#define FEW 16 /* so many entries need no memory but the stack */
 
-/* Would a read answer without the socket? */
+/* 1: a read would return without a look at the socket. */
 static int
 has_input(const struct sks_rfile *r)
 {
@@ -36,7 +36,7 @@ poll_events(int want)
 	    (want & SKS_EXCEPT ? POLLPRI : 0));
 }
 
-/* How many need no look at their descriptor, or -1. */
+/* Fills in fds. Returns how many entries are ready already, or -1. */
 static int
 prepare(struct sks_selectable *set, struct pollfd *fds, size_t n)
 {
@@ -66,7 +66,7 @@ prepare(struct sks_selectable *set, struct pollfd *fds, size_t n)
 	return ready;
 }
 
-/* How many are ready, or -1. */
+/* Fills in ready. Returns how many entries are ready, or -1. */
 static int
 collect(struct sks_selectable *set, const struct pollfd *fds, size_t n)
 {
@@ -80,7 +80,7 @@ collect(struct sks_selectable *set, const struct pollfd *fds, size_t n)
 			errno = EBADF;
 			return -1;
 		}
-		if (events & (POLLERR | POLLHUP)) /* the next call will say which */
+		if (events & (POLLERR | POLLHUP)) /* the next call will fail, and say why */
 			set[i].ready |= set[i].want & (SKS_READ | SKS_WRITE);
 		set[i].ready |= (events & POLLIN ? SKS_READ : 0) |
 		    (events & POLLOUT ? SKS_WRITE : 0) | (events & POLLPRI ? SKS_EXCEPT : 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Socket objects: their life, their waits, and the calls that never wait.
- * (Those that may: sock_io.c, sock_fds.c.)
+ * Socket objects: their life, their waits, and the calls that never wait. (Those that may wait:
+ * socket_io.c and socket_fds.c.)
  */
 #include "socket/socket.h"
 
@@ -12,7 +12,6 @@
 #include "loop/wait.h"
 
 #include <errno.h>
-
 
 /* ---- life ---- */
 
@@ -99,7 +98,7 @@ sks_sock_hold(struct sks_socket *s)
 	atomic_fetch_add(&s->holds, 1);
 }
 
-/* 0, or -1 and errno of close(2). Keeps errno otherwise. */
+/* 0, and errno is kept; or -1 and errno of close(2). */
 static int
 drop(struct sks_socket *s)
 {
@@ -113,7 +112,7 @@ drop(struct sks_socket *s)
 	sks_shared_watch_close(&s->shared_watch, sks_loop_shared_watches(sks_task_current()));
 	if (orphan)
 		sks_sys_free(s);
-	/* The descriptor is gone whatever close says, also after EINTR. */
+	/* The descriptor is gone whatever close(2) says, also behind EINTR. */
 	if (fd != -1 && sks_sys_close(fd) == -1 && errno != EINTR)
 		rc = -1;
 	else
@@ -131,12 +130,12 @@ sks_sock_drop(struct sks_socket *s)
 }
 
 /*
- * Ends the wait of another fiber of this thread, or of another thread. That one
- * waits for the socket, so it is that which has to wake it. A reader needs no
- * end of our side for it, which would come before a reset.
+ * Ends a wait, so that the call fails with EBADF. A fiber of this thread is woken. Another thread
+ * polls the socket, so it is woken by an end of the socket. For a reader that is only an end of
+ * input: an end of our output would reach the peer before a reset.
  */
 static void
-interrupt(struct sks_socket *s, struct sks_socket_turn *w, int how)
+interrupt_waiter(struct sks_socket *s, struct sks_socket_waiter *w, int how)
 {
 	struct sks_task *task = atomic_load(&w->task);
 	int error = errno;
@@ -146,7 +145,7 @@ interrupt(struct sks_socket *s, struct sks_socket_turn *w, int how)
 	if (pthread_equal(atomic_load(&w->thread), pthread_self()))
 		sks_wait_wake(task, EBADF);
 	else
-		(void)sks_sys_shutdown(s->fd, how); /* also where it says ENOTCONN it wakes */
+		(void)sks_sys_shutdown(s->fd, how); /* it wakes also where it fails with ENOTCONN */
 	errno = error;
 }
 
@@ -155,8 +154,8 @@ sks_socket_close(struct sks_socket *s)
 {
 	if (atomic_exchange(&s->closed, 1))
 		return 0;
-	interrupt(s, &s->waiting[0], SHUT_RD);
-	interrupt(s, &s->waiting[1], SHUT_RDWR);
+	interrupt_waiter(s, &s->waiting[0], SHUT_RD);
+	interrupt_waiter(s, &s->waiting[1], SHUT_RDWR);
 	return drop(s);
 }
 
@@ -215,7 +214,7 @@ sks_socket_gettimeout(const struct sks_socket *s)
 	return s->timeout_ms;
 }
 
-/* For a call: nobody may have let go for the last time, or it would do so again. 0: somebody has. */
+/* 1: the call holds the descriptor now. 0: it is closed, or is just being closed. */
 static int
 hold_open(struct sks_socket *s)
 {
@@ -243,11 +242,11 @@ sks_sock_begin(struct sks_socket *s)
 	return -1;
 }
 
-/* Has the socket a limit that is over? */
+/* Before a wait. 1: the call must not wait, and errno is what it fails with. */
 static int
-is_over(struct sks_socket *s, struct sks_sock_wait *wait)
+must_not_wait(struct sks_socket *s, struct sks_sock_wait *wait)
 {
-	if (s->timeout_ms == 0) /* errno says what there would be to wait for */
+	if (s->timeout_ms == 0) /* errno stays, which says what it would wait for */
 		return 1;
 	if (wait->expired) {
 		errno = ETIMEDOUT;
@@ -274,11 +273,11 @@ await_event(struct sks_socket *s, struct sks_sock_wait *wait, int event)
 	}
 }
 
-/* Waits for an event; 0: for a moment. The flush may wait itself, for other sockets. */
+/* Flushes, and waits for an event, or for a moment (0). 0, or -1. */
 static int
-await(struct sks_socket *s, struct sks_sock_wait *wait, int event)
+await_socket(struct sks_socket *s, struct sks_sock_wait *wait, int event)
 {
-	struct sks_socket_turn *waiting = &s->waiting[event == SKS_WRITE];
+	struct sks_socket_waiter *waiting = &s->waiting[event == SKS_WRITE];
 	int rc = -1;
 
 	sks_flush_dirty();
@@ -288,7 +287,7 @@ await(struct sks_socket *s, struct sks_sock_wait *wait, int event)
 		atomic_store(&waiting->thread, pthread_self());
 		atomic_store(&waiting->process, (int)getpid());
 		atomic_store(&waiting->task, sks_task_current());
-		if (!s->closed) /* looked at last: whoever closes looks for us after that */
+		if (!s->closed) /* after the stores: a thread that closes looks for a waiter */
 			rc = await_event(s, wait, event);
 		atomic_store(&waiting->task, NULL);
 	}
@@ -306,19 +305,19 @@ sks_sock_retry(struct sks_socket *s, struct sks_sock_wait *wait, int event)
 
 	if (errno == EINTR)
 		return 0;
-	if ((errno != EAGAIN && errno != EINPROGRESS) || is_over(s, wait))
+	if ((errno != EAGAIN && errno != EINPROGRESS) || must_not_wait(s, wait))
 		return -1;
-	rc = await(s, wait, event);
+	rc = await_socket(s, wait, event);
 	if (rc == 0 || errno != ETIMEDOUT)
 		return rc;
-	wait->expired = 1; /* it may have come in the same moment */
+	wait->expired = 1; /* one more try: the event may have come in the same moment */
 	return 0;
 }
 
 int
 sks_sock_pause(struct sks_socket *s, struct sks_sock_wait *wait)
 {
-	return is_over(s, wait) ? -1 : await(s, wait, 0);
+	return must_not_wait(s, wait) ? -1 : await_socket(s, wait, 0);
 }
 
 /* ---- calls that never wait ---- */

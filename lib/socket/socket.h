@@ -2,9 +2,9 @@
 /*
  * socket.h - the inside of a socket object (socketserver/socket.h).
  *
- * Its descriptor is held by the object while it is open, by each call that
- * waits, and by streams; who lets go last closes it. So closing it under a
- * fiber that waits gives no descriptor number away that is still in use.
+ * The descriptor is held by the object while that is open, by each call that waits, and by
+ * streams. The last one to drop it closes it. So to close the object while a fiber waits for it
+ * gives no descriptor number away that is still in use.
  */
 #ifndef SKS_SOCKET_SOCKET_H
 #define SKS_SOCKET_SOCKET_H
@@ -17,20 +17,20 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* Who waits, and where. In a forked child it is its parent's. */
-struct sks_socket_turn {
-	struct sks_task *_Atomic task; /* NULL: nobody */
+/* The task that waits, and where it does. In a child process it may be a task of the parent. */
+struct sks_socket_waiter {
+	struct sks_task *_Atomic task; /* NULL: there is none */
 	_Atomic pthread_t thread;
 	atomic_int process;
 };
 
 struct sks_socket {
-	int fd;                      /* -1: closed, and nobody holds it */
-	atomic_int closed;           /* for its owner, on whatever thread */
-	int orphan;                  /* the owner has freed it; who lets go last frees the memory */
+	int fd;                      /* -1: nobody holds it any more */
+	atomic_int closed;           /* by its owner, on any thread */
+	int orphan;                  /* freed by its owner: the last one to drop it frees the memory */
 	int timeout_ms;
-	atomic_int holds;            /* the owner's, its streams', and those of calls that may wait */
-	struct sks_socket_turn waiting[2]; /* for input, for room */
+	atomic_int holds;            /* of the owner, its streams, and calls that may wait */
+	struct sks_socket_waiter waiting[2]; /* for input, and for room */
 	struct sks_shared_watch *shared_watch; /* NULL: no fiber has waited for input yet */
 };
 
@@ -40,14 +40,14 @@ void sks_sock_init(struct sks_socket *s, int fd);
 /* A new socket that owns fd. NULL: ENOMEM, and fd is closed. */
 struct sks_socket *sks_sock_wrap(int fd);
 
-/* For streams that go on when the owner closes. drop may free the object. */
+/* For streams, which go on when the owner closes the object. The last drop may free it. */
 void sks_sock_hold(struct sks_socket *s);
 void sks_sock_drop(struct sks_socket *s);
 
 /*
- * Around each call that may wait. begin: 0, or -1 and EBADF when it is closed, and
- * then there is no end; a turn, when one is due. In between the descriptor stays,
- * whoever closes it. end keeps errno, and then *s may be gone.
+ * Around each call that may wait; in between the descriptor stays open, whoever closes the
+ * object. begin yields if that is due. It returns 0, or -1 if the object is closed (EBADF), and
+ * then there must be no end. end keeps errno; the object may be gone after it.
  */
 int sks_sock_begin(struct sks_socket *s);
 
@@ -57,22 +57,22 @@ sks_sock_end(struct sks_socket *s)
 	sks_sock_drop(s);
 }
 
-/* How long a call may still wait; zero it before. */
+/* How long one call may still wait. Zeroed at first. */
 struct sks_sock_wait {
-	int64_t deadline;  /* 0: none yet */
+	int64_t deadline;  /* 0: it has not waited yet */
 	int expired;
 	int pause_ms;
 };
 
 /*
- * After a call that failed: waits for the event when that was EAGAIN, or does
- * nothing when it was EINTR. 0: try again. -1 and errno.
+ * A system call has failed with errno. If that is EAGAIN, waits for the event; EINTR needs no
+ * wait. 0: the call is to be tried again. -1 with errno: it has failed.
  */
 int sks_sock_retry(struct sks_socket *s, struct sks_sock_wait *wait, int event);
 
 /*
- * The same where the kernel has no event for it: a Unix socket's queue at the
- * other end is full, and we are not connected to it. Sleeps for a moment.
+ * The same where the kernel has no event: the queue of a Unix socket at the other end is full,
+ * and ours is not connected to it. Waits for a moment.
  */
 int sks_sock_pause(struct sks_socket *s, struct sks_sock_wait *wait);
 

@@ -2,11 +2,10 @@
 /*
  * Descriptors over a Unix socket.
  *
- * Received are always as many as one message can bring, and what the caller
- * has no room for is closed here. A control buffer of just the caller's size
- * would leave that to the kernel, which rounds up (room for one is room for
- * two, of which the second would leak), and has credentials before descriptors
- * where SO_PASSCRED is on.
+ * As many are received as one message can bring, and those for which the caller has no room are
+ * closed here. A control buffer of just the caller's size would leave that to the kernel. But
+ * the kernel rounds up (room for one is room for two, of which the second would leak), and where
+ * SO_PASSCRED is on it puts credentials before the descriptors.
  */
 #include "base/sys.h"
 #include "base/util.h"
@@ -52,7 +51,7 @@ sks_socket_send_fds(struct sks_socket *s, const void *buf, size_t n, const int *
 	return sent;
 }
 
-/* Those of one control message: into fds while there is room, the others are closed. */
+/* Takes the descriptors of one control message: into fds while there is room; closes the others. */
 static void
 take(const struct cmsghdr *cmsg, int *fds, size_t room, size_t *taken, int *cut)
 {

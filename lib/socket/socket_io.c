@@ -2,18 +2,18 @@
 /*
  * Socket objects: the calls that may wait.
  *
- * Each tries first and waits only when the kernel says so. MSG_DONTWAIT makes
- * that independent of O_NONBLOCK, which is shared with whoever has inherited
- * the socket, except for accept and connect, which know no such flag.
+ * Each call tries first, and waits only if the kernel says that it would block. MSG_DONTWAIT makes
+ * that independent of O_NONBLOCK, which is shared with processes that have inherited the
+ * socket; accept(2) and connect(2) know no such flag.
  */
 #include "base/sys.h"
 #include "socket/socket.h"
 
 #include <errno.h>
 
-/* After a failure. With MSG_DONTWAIT the caller has asked not to wait. */
+/* As sks_sock_retry(), but does not wait if the caller has said MSG_DONTWAIT. */
 static int
-again(struct sks_socket *s, struct sks_sock_wait *wait, int event, int flags)
+retry(struct sks_socket *s, struct sks_sock_wait *wait, int event, int flags)
 {
 	if (errno == EAGAIN && (flags & MSG_DONTWAIT))
 		return -1;
@@ -29,7 +29,7 @@ sks_socket_accept(struct sks_socket *s, struct sockaddr *addr, socklen_t *len)
 
 	if (sks_sock_begin(s) == -1)
 		return NULL;
-	/* First, so that a client is not lost for want of memory. */
+	/* First, so that no client is lost because there is no memory. */
 	client = sks_sys_calloc(1, sizeof(*client));
 	if (client != NULL) {
 		do {
@@ -45,7 +45,7 @@ sks_socket_accept(struct sks_socket *s, struct sockaddr *addr, socklen_t *len)
 	return client;
 }
 
-/* A connect that has begun goes on by itself; its end is an event. */
+/* Waits for a connect(2) that has begun, and goes on by itself: its end is an event. 0, or -1. */
 static int
 await_connected(struct sks_socket *s, struct sks_sock_wait *wait)
 {
@@ -72,7 +72,7 @@ connect_and_wait(struct sks_socket *s, const struct sockaddr *addr, socklen_t le
 	while (sks_sys_connect(s->fd, addr, len) == -1) {
 		if (errno == EINPROGRESS || errno == EINTR)
 			return await_connected(s, &wait);
-		/* Of other families it means that no port is left. */
+		/* For other families EAGAIN means that no port is left. */
 		if (errno != EAGAIN || addr->sa_family != AF_UNIX || sks_sock_pause(s, &wait) == -1)
 			return -1;
 	}
@@ -101,7 +101,7 @@ sks_socket_recv(struct sks_socket *s, void *buf, size_t n, int flags)
 		return -1;
 	do {
 		got = sks_sys_recv(s->fd, buf, n, flags | MSG_DONTWAIT);
-	} while (got == -1 && again(s, &wait, SKS_READ, flags) == 0);
+	} while (got == -1 && retry(s, &wait, SKS_READ, flags) == 0);
 	sks_sock_end(s);
 	return got;
 }
@@ -115,7 +115,7 @@ send_some(struct sks_socket *s, struct sks_sock_wait *wait, const void *buf, siz
 		return -1;
 	do {
 		sent = sks_sys_send(s->fd, buf, n, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
-	} while (sent == -1 && again(s, wait, SKS_WRITE, flags) == 0);
+	} while (sent == -1 && retry(s, wait, SKS_WRITE, flags) == 0);
 	sks_sock_end(s);
 	return sent;
 }
@@ -160,7 +160,7 @@ sks_socket_recvfrom(struct sks_socket *s, void *buf, size_t n, int flags, struct
 		msg.msg_name = addr;
 		msg.msg_namelen = addr != NULL ? *len : 0;
 		got = sks_sys_recvmsg(s->fd, &msg, flags | MSG_DONTWAIT);
-	} while (got == -1 && again(s, &wait, SKS_READ, flags) == 0);
+	} while (got == -1 && retry(s, &wait, SKS_READ, flags) == 0);
 	sks_sock_end(s);
 	if (got == -1)
 		return -1;
@@ -186,11 +186,11 @@ sks_socket_sendto(struct sks_socket *s, const void *buf, size_t n, int flags,
 		sent = sks_sys_sendto(s->fd, buf, n, flags | MSG_DONTWAIT | MSG_NOSIGNAL, addr, len);
 		if (sent != -1)
 			break;
-		/* Our side can be written all the time that the other's queue is full. */
+		/* Our side can be written even while the queue of the other side is full. */
 		if (errno == EAGAIN && is_unix && !(flags & MSG_DONTWAIT))
 			rc = sks_sock_pause(s, &wait);
 		else
-			rc = again(s, &wait, SKS_WRITE, flags);
+			rc = retry(s, &wait, SKS_WRITE, flags);
 	} while (rc == 0);
 	sks_sock_end(s);
 	return sent;

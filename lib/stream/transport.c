@@ -2,13 +2,13 @@
 /*
  * The plain transports: a connected stream or datagram socket.
  *
- * MSG_DONTWAIT makes it independent of the descriptor's O_NONBLOCK, which is
- * shared with whoever inherited the socket.
+ * MSG_DONTWAIT makes them independent of the descriptor's O_NONBLOCK, which is shared with
+ * processes that have inherited the socket.
  *
- * The kernel tells of a reset once, to the first call that asks, and to a read
- * that comes later it looks like the end of input. So the write that was told
- * tells the reads. Where that is another thread it may be about to, and then the
- * kernel is asked what became of the connection.
+ * The kernel reports a reset only once, to the first call that it concerns; a read that comes
+ * later sees the end of input. So a write that fails by a reset notes that for the reads. If the
+ * write is another thread's, the read may come before that note. Then it asks the kernel for the
+ * state of the connection.
  */
 #include "stream/transport.h"
 
@@ -25,7 +25,7 @@ count(struct sks_traffic *traffic, int out, ssize_t n)
 		    memory_order_relaxed);
 }
 
-/* TCP's, and both ways: an end alone leaves ours open, as long as somebody writes. */
+/* Is the TCP connection closed both ways? After an end of input alone our side is still open. */
 static int
 is_closed(int fd)
 {
@@ -36,7 +36,7 @@ is_closed(int fd)
 	    state == TCP_CLOSE;
 }
 
-/* 0: it is the end of input; -1 and ECONNRESET: the peer has broken off. */
+/* A read has seen the end of input. 0: it is one; -1, ECONNRESET: it was a reset. */
 static __attribute__((noinline)) ssize_t
 judge_end(struct sks_transport *tr)
 {
@@ -69,7 +69,7 @@ plain_read(struct sks_transport *tr, void *buf, size_t n)
 	return got == 0 && n > 0 ? judge_end(tr) : got;
 }
 
-/* Apart, since its header takes the stack of every fiber that never needs it. */
+/* A function of its own, so that msghdr takes no stack of the many fibers that never need it. */
 static __attribute__((noinline)) ssize_t
 send_pieces(int fd, const struct iovec *iov, int n)
 {

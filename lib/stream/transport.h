@@ -2,9 +2,9 @@
 /*
  * transport.h - how bytes move: a table that sockets fill now, TLS later.
  *
- * A transport does not wait. It moves what it can at once, or
- * answers -1 with EAGAIN and in `want` which event (SKS_READ or SKS_WRITE) it
- * needs first: a TLS read may want to write. Waiting is the stream's business.
+ * A transport does not wait, which is the stream's business. It moves what it can at once. If
+ * that is nothing it fails with EAGAIN, and `want` is the event that it needs first (SKS_READ
+ * or SKS_WRITE): a read of TLS may have to write.
  */
 #ifndef SKS_STREAM_TRANSPORT_H
 #define SKS_STREAM_TRANSPORT_H
@@ -18,20 +18,20 @@
 struct sks_transport;
 
 struct sks_transport_ops {
-	/* 1..n bytes, 0 at the end of input, or -1. EINTR never comes out. */
+	/* Returns 1 to n, the bytes that were read; 0 at the end of input; or -1, never with EINTR. */
 	ssize_t (*read)(struct sks_transport *, void *buf, size_t n);
-	/* How many bytes were taken, or -1. Never raises SIGPIPE. */
+	/* Returns how many bytes were taken, or -1. Raises no SIGPIPE. */
 	ssize_t (*write)(struct sks_transport *, const struct iovec *iov, int n);
-	/* No more bytes will be written; the peer reads an end. Errors are ignored. */
+	/* No more bytes will be written: the peer reads an end. Errors are ignored. */
 	void (*shutdown)(struct sks_transport *);
 	/*
-	 * NULL where bytes flow. Of datagrams, which go one by one: how many bytes
-	 * the next one has, that a read has room for it, or -1 as read.
+	 * NULL for streams of bytes. For datagrams, which are read one by one: returns how many
+	 * bytes the next one has, or -1 as read.
 	 */
 	ssize_t (*next_size)(struct sks_transport *);
 };
 
-/* Payload bytes that went through; one for many transports. */
+/* How many bytes went through. One counts for many transports. */
 struct sks_traffic {
 	_Atomic uint64_t in;
 	_Atomic uint64_t out;
@@ -41,14 +41,14 @@ struct sks_transport {
 	const struct sks_transport_ops *ops;
 	struct sks_traffic *traffic; /* may be NULL */
 	int fd;
-	short want;           /* 0: the natural one, SKS_READ to read and SKS_WRITE to write */
-	atomic_uchar writing; /* one thread, while another may read */
-	atomic_uchar reset;   /* a write was told of it; a read would find an end */
+	short want;           /* what EAGAIN waits for; 0: SKS_READ for a read, SKS_WRITE for a write */
+	atomic_uchar writing; /* a write is under way, while another thread may read */
+	atomic_uchar reset;   /* a write has failed by a reset, and a read would see an end of input */
 };
 
 extern const struct sks_transport_ops sks_plain_transport;
 
-/* A connected datagram socket: each read takes one whole, each write sends one. */
+/* Of a connected datagram socket: each read takes one datagram, each write sends one. */
 extern const struct sks_transport_ops sks_datagram_transport;
 
 static inline int

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sks_channel: a ring of items, and those who wait on either side of it.
+ * sks_channel: a ring of items, and tasks that wait to send or to receive one.
  *
- * An item goes from who gives to who waits for it directly, under the lock, so
- * nobody who was woken finds that another one was faster. A sender waits only
- * while the ring is full and a receiver only while it is empty, so there are
- * never some of both. The pthread mutex is never held across a wait.
+ * If a task waits for an item the sender copies it there directly, under the lock. So no task
+ * is woken only to find that another one was faster. A sender waits only while the ring is
+ * full, and a receiver only while it is empty, so there are never waiters of both kinds. The
+ * pthread mutex is never held across a wait.
  */
 #include "base/clock.h"
 #include "base/sys.h"
@@ -29,11 +29,11 @@ struct sks_channel {
 	unsigned char ring[];
 };
 
-/* One who waits, with the item's place on its side. */
-struct party {
+/* A task that waits, and where its item is or goes. */
+struct waiter {
 	struct sks_completion completion;
 	void *item;
-	int served; /* the item was moved, not just the channel closed */
+	int served; /* the item was copied; 0 when it is woken: the channel was closed */
 };
 
 struct sks_channel *
@@ -93,30 +93,31 @@ take(struct sks_channel *ch, void *item)
 	ch->count--;
 }
 
-/* Who waits longest on that side: it will be told. NULL: nobody. */
-static struct party *
-choose(struct sks_list *side)
+/* Takes the waiter that has waited longest off the list; it will be woken. NULL: there is none. */
+static struct waiter *
+claim_oldest(struct sks_list *waiters)
 {
-	struct sks_list *link = sks_list_pop(side);
-	struct party *party;
+	struct sks_list *link = sks_list_pop(waiters);
+	struct waiter *waiter;
 
 	if (link == NULL)
 		return NULL;
-	party = sks_container_of(sks_list_entry(link, struct sks_completion, link), struct party, completion);
-	party->completion.claimed = 1;
-	return party;
+	waiter = sks_container_of(sks_list_entry(link, struct sks_completion, link), struct waiter,
+	    completion);
+	waiter->completion.claimed = 1;
+	return waiter;
 }
 
-/* 1: done, and *other is to be told. 0: it is full. -1: closed. */
+/* 1: the item was sent, and *other is to be woken. 0: the ring is full. -1: EPIPE. */
 static int
-try_send(struct sks_channel *ch, const void *item, struct party **other)
+try_send(struct sks_channel *ch, const void *item, struct waiter **other)
 {
 	*other = NULL;
 	if (ch->closed) {
 		errno = EPIPE;
 		return -1;
 	}
-	*other = choose(&ch->receivers);
+	*other = claim_oldest(&ch->receivers);
 	if (*other != NULL) {
 		memcpy((*other)->item, item, ch->item_size);
 		(*other)->served = 1;
@@ -128,15 +129,15 @@ try_send(struct sks_channel *ch, const void *item, struct party **other)
 	return 1;
 }
 
-/* 1: done, and *other is to be told. 0: it is empty, and may be closed. */
+/* 1: an item was received, and *other is to be woken. 0: the ring is empty. */
 static int
-try_recv(struct sks_channel *ch, void *item, struct party **other)
+try_recv(struct sks_channel *ch, void *item, struct waiter **other)
 {
 	*other = NULL;
 	if (ch->count == 0)
 		return 0;
 	take(ch, item);
-	*other = choose(&ch->senders);
+	*other = claim_oldest(&ch->senders);
 	if (*other != NULL) {
 		put(ch, (*other)->item);
 		(*other)->served = 1;
@@ -147,15 +148,15 @@ try_recv(struct sks_channel *ch, void *item, struct party **other)
 /* -- waiting -- */
 
 static void
-tell(struct party *party)
+wake(struct waiter *waiter)
 {
-	if (party != NULL)
-		sks_complete(&party->completion);
+	if (waiter != NULL)
+		sks_complete(&waiter->completion);
 }
 
-/* On a side already. 0: it was claimed; -1: the wait ended without that. */
+/* Waits; me is in a list already. 0: it was claimed and woken. -1: the wait has failed. */
 static int
-wait_at(struct sks_channel *ch, struct party *me)
+wait_for_claim(struct sks_channel *ch, struct waiter *me)
 {
 	int claimed;
 
@@ -163,7 +164,7 @@ wait_at(struct sks_channel *ch, struct party *me)
 		return 0;
 	pthread_mutex_lock(&ch->lock);
 	claimed = me->completion.claimed;
-	if (!claimed) /* else the link is of who tells */
+	if (!claimed) /* else it is in no list any more */
 		sks_list_remove(&me->completion.link);
 	pthread_mutex_unlock(&ch->lock);
 	if (!claimed)
@@ -173,9 +174,9 @@ wait_at(struct sks_channel *ch, struct party *me)
 }
 
 static int
-wait_to_send(struct sks_channel *ch, struct party *me)
+wait_to_send(struct sks_channel *ch, struct waiter *me)
 {
-	struct party *other;
+	struct waiter *other;
 	int rc;
 
 	pthread_mutex_lock(&ch->lock);
@@ -183,10 +184,10 @@ wait_to_send(struct sks_channel *ch, struct party *me)
 	if (rc == 0)
 		sks_list_append(&ch->senders, &me->completion.link);
 	pthread_mutex_unlock(&ch->lock);
-	tell(other);
+	wake(other);
 	if (rc != 0)
 		return rc == 1 ? 0 : -1;
-	if (wait_at(ch, me) == -1)
+	if (wait_for_claim(ch, me) == -1)
 		return -1;
 	if (me->served)
 		return 0;
@@ -195,9 +196,9 @@ wait_to_send(struct sks_channel *ch, struct party *me)
 }
 
 static int
-wait_to_recv(struct sks_channel *ch, struct party *me)
+wait_to_recv(struct sks_channel *ch, struct waiter *me)
 {
-	struct party *other;
+	struct waiter *other;
 	int rc, closed;
 
 	pthread_mutex_lock(&ch->lock);
@@ -206,15 +207,15 @@ wait_to_recv(struct sks_channel *ch, struct party *me)
 	if (rc == 0 && !closed)
 		sks_list_append(&ch->receivers, &me->completion.link);
 	pthread_mutex_unlock(&ch->lock);
-	tell(other);
+	wake(other);
 	if (rc != 0 || closed)
 		return rc;
-	return wait_at(ch, me) == -1 ? -1 : me->served;
+	return wait_for_claim(ch, me) == -1 ? -1 : me->served;
 }
 
-/* Flushes, and is ready to wait. */
+/* Flushes, and prepares to wait. 0, or -1. */
 static int
-begin(struct party *me, void *item)
+begin(struct waiter *me, void *item)
 {
 	sks_flush_dirty();
 	me->item = item;
@@ -225,13 +226,13 @@ begin(struct party *me, void *item)
 int
 sks_channel_send(struct sks_channel *ch, const void *item)
 {
-	struct party me, *other;
+	struct waiter me, *other;
 	int rc;
 
 	pthread_mutex_lock(&ch->lock);
 	rc = try_send(ch, item, &other);
 	pthread_mutex_unlock(&ch->lock);
-	tell(other);
+	wake(other);
 	if (rc != 0)
 		return rc == 1 ? 0 : -1;
 	if (begin(&me, (void *)item) == -1)
@@ -244,14 +245,14 @@ sks_channel_send(struct sks_channel *ch, const void *item)
 int
 sks_channel_recv(struct sks_channel *ch, void *item)
 {
-	struct party me, *other;
+	struct waiter me, *other;
 	int rc, closed;
 
 	pthread_mutex_lock(&ch->lock);
 	rc = try_recv(ch, item, &other);
 	closed = ch->closed;
 	pthread_mutex_unlock(&ch->lock);
-	tell(other);
+	wake(other);
 	if (rc != 0 || closed)
 		return rc;
 	if (begin(&me, item) == -1)

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Children: sequential code beside sequential code, that does not outlive it.
+ * Children: sequential code that runs beside its parent, and does not outlive it.
  *
- * A child is of its parent's kind: a fiber of the same loop, or a thread. So
- * between a fiber and its children there is no lock, for data nor for streams,
- * and a handler that has children still runs in every mode. Fibers of other
- * loops would have been one more way to use two processors, and would have
- * made everything that a handler has in common with its children a race.
+ * A child is of its parent's kind: a fiber of the same loop, or a thread. So a fiber and its
+ * children need no lock, neither for data nor for streams, and a handler with children runs in
+ * every mode. Children on other loops would have been one more way to use two processors, and
+ * would have made a race of all that a handler has in common with them.
  *
- * A fiber cancels its children by walking down to them. A thread can not look
- * into what another thread is doing; there each child has an eventfd, and polls
- * those of all who are above it.
+ * A fiber cancels its children by walking down to them. A thread cannot touch the task of
+ * another thread. So each child that is a thread has an eventfd, and polls those of all tasks
+ * above it as well.
  */
 #include "task/child.h"
 
@@ -32,13 +31,13 @@ struct sks_child {
 	int (*run)(void *arg);
 	void *arg;
 	int nesting;                /* the parent's, when it was started */
-	int cancelled;              /* by its parent: it will end soon */
-	pthread_mutex_t lock;       /* over the next four */
+	int cancelled;              /* by its parent, so that it will end soon */
+	pthread_mutex_t lock;       /* of the next four */
 	struct sks_task *task;      /* NULL: it has ended */
-	struct sks_completion *joiner;
+	struct sks_completion *joiner; /* of the parent, which waits for the end; or NULL */
 	int result;
 	int ended;
-	/* a thread's: */
+	/* Only of a thread: */
 	pthread_t thread;
 	struct sks_task own;
 	struct sks_cancel cancel;
@@ -52,7 +51,7 @@ is_thread(const struct sks_child *child)
 
 /* -- the child's side -- */
 
-/* What could not be sent belongs to the parent, as the stream does. */
+/* What the child could not send is left to the parent, which has the stream. */
 static void
 leave_dirty(struct sks_child *child, struct sks_task *task)
 {
@@ -107,7 +106,7 @@ thread_main(void *arg)
 static void
 inherit(struct sks_task *task, const struct sks_task *parent)
 {
-	/* As if in a scope of the parent's: what the child sets extends nothing. */
+	/* As in a scope of the parent: no deadline that the child sets is later than the parent's. */
 	sks_task_limit(task, SKS_NEVER, parent->deadline);
 	task->name = parent->name;
 	task->peer = parent->peer;
@@ -141,7 +140,7 @@ depth(const struct sks_task *task)
 	return n;
 }
 
-/* From here on two threads may write: nothing may be left on a list that is one's own. */
+/* From now on two threads may write. What is unsent must not stay in the list of one of them. */
 static void
 share_streams(struct sks_task *task)
 {
@@ -203,9 +202,9 @@ sks_go(int (*run)(void *arg), void *arg)
 
 /* -- the end -- */
 
-/* It has ended, and its thread was joined. */
+/* The child has ended, and its thread was joined. */
 static void
-bury(struct sks_child *child)
+free_child(struct sks_child *child)
 {
 	sks_list_remove(&child->link);
 	if (is_thread(child)) {
@@ -216,9 +215,9 @@ bury(struct sks_child *child)
 	sks_sys_free(child);
 }
 
-/* 1: w will be told of its end. 0: it has ended already. */
+/* 1: the child will complete w at its end. 0: it has ended already. */
 static int
-ask_to_be_told(struct sks_child *child, struct sks_completion *w)
+set_joiner(struct sks_child *child, struct sks_completion *w)
 {
 	int ended;
 
@@ -229,9 +228,9 @@ ask_to_be_told(struct sks_child *child, struct sks_completion *w)
 	return !ended;
 }
 
-/* 1: too late, it has claimed to tell w. */
+/* The child is not to complete w any more. 1: too late, it has claimed w. */
 static int
-ask_no_more(struct sks_child *child, struct sks_completion *w)
+clear_joiner(struct sks_child *child, struct sks_completion *w)
 {
 	int claimed;
 
@@ -242,7 +241,7 @@ ask_no_more(struct sks_child *child, struct sks_completion *w)
 	return claimed;
 }
 
-/* 0: it has ended; -1: the wait has. */
+/* Waits for the end. 0, or -1: the wait has failed. */
 static int
 await_end(struct sks_child *child)
 {
@@ -251,8 +250,8 @@ await_end(struct sks_child *child)
 
 	if (sks_completion_init(&w) == -1)
 		return -1;
-	rc = ask_to_be_told(child, &w) ? sks_completion_wait(&w, SKS_NEVER) : 0;
-	if (rc == -1 && ask_no_more(child, &w)) {
+	rc = set_joiner(child, &w) ? sks_completion_wait(&w, SKS_NEVER) : 0;
+	if (rc == -1 && clear_joiner(child, &w)) {
 		sks_completion_wait_certain(&w);
 		rc = 0;
 	}
@@ -260,9 +259,9 @@ await_end(struct sks_child *child)
 	return rc;
 }
 
-/* Whatever happens meanwhile. */
+/* Waits for the end, whatever happens meanwhile. */
 static void
-hold_for_end(struct sks_child *child)
+await_certain_end(struct sks_child *child)
 {
 	struct sks_completion w;
 
@@ -270,14 +269,14 @@ hold_for_end(struct sks_child *child)
 		pthread_join(child->thread, NULL);
 		return;
 	}
-	(void)sks_completion_init(&w); /* needs nothing on a fiber */
-	if (ask_to_be_told(child, &w))
+	(void)sks_completion_init(&w); /* cannot fail on a fiber */
+	if (set_joiner(child, &w))
 		sks_completion_wait_certain(&w);
 }
 
-/* Is there nothing that could end the wait, or must it not end? */
+/* Can nothing but its end end the wait for the child, or must nothing else? */
 static int
-is_for_certain(const struct sks_child *child)
+must_be_certain(const struct sks_child *child)
 {
 	const struct sks_task *task = child->parent;
 
@@ -293,12 +292,12 @@ sks_child_join(struct sks_child *child, int *result)
 		return -1;
 	}
 	sks_flush_dirty();
-	if (!is_for_certain(child) && await_end(child) == -1)
+	if (!must_be_certain(child) && await_end(child) == -1)
 		return -1;
-	hold_for_end(child);
+	await_certain_end(child);
 	if (result != NULL)
 		*result = child->result;
-	bury(child);
+	free_child(child);
 	return 0;
 }
 
@@ -353,8 +352,8 @@ sks_children_end_all(struct sks_task *task)
 			sks_child_cancel(child);
 	}
 	while ((child = next_to_end(task)) != NULL) {
-		hold_for_end(child);
-		bury(child);
+		await_certain_end(child);
+		free_child(child);
 	}
 	errno = error;
 }

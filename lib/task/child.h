@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * child.h - the end of children that nobody has joined.
+ * child.h - the end of children that nobody has joined (socketserver/task.h has the rest).
  */
 #ifndef SKS_TASK_CHILD_H
 #define SKS_TASK_CHILD_H
 
 #include "fiber/task.h"
 
+/* The slow path of sks_children_end(). */
 void sks_children_end_all(struct sks_task *task);
 
 /*
- * The current task: cancels its children and waits for them, except those it
- * had before the innermost handler that it runs. Keeps errno.
+ * Cancels the children of the current task and waits for their end, except those that it had
+ * before the innermost handler that it runs. Keeps errno.
  */
 static inline void
 sks_children_end(struct sks_task *task)
@@ -20,7 +21,7 @@ sks_children_end(struct sks_task *task)
 		sks_children_end_all(task);
 }
 
-/* A fiber, from its loop's thread: what it has started is cancelled too. */
+/* Cancels all children of a fiber, and theirs. On the thread of its loop. */
 void sks_children_cancel(struct sks_task *task);
 
 #endif

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sks_mutex: a lock that fibers and threads share, and that may be held across
- * a wait.
+ * sks_mutex: a lock that fibers and threads share, and that may be held across a wait.
  *
- * Unlocking hands the lock to who waits longest, so nobody is overtaken and a
- * woken waiter never has to ask again. The pthread mutex inside guards only
- * these few fields and is never held across a wait.
+ * Unlocking hands the lock to the task that has waited longest. So no task is overtaken, and
+ * one that is woken has the lock. The pthread mutex inside guards only these few fields, and is
+ * never held across a wait.
  */
 #include "base/clock.h"
 #include "base/sys.h"
@@ -43,9 +42,9 @@ sks_mutex_free(struct sks_mutex *mutex)
 	sks_sys_free(mutex);
 }
 
-/* Under the guard. 0 taken, or -1 with EBUSY or EDEADLK. */
+/* Under the guard: takes the lock if it is free. 0, or -1: EBUSY, EDEADLK. */
 static int
-try(struct sks_mutex *mutex, struct sks_task *me)
+try_lock(struct sks_mutex *mutex, struct sks_task *me)
 {
 	if (mutex->holder == NULL) {
 		mutex->holder = me;
@@ -61,7 +60,7 @@ sks_mutex_trylock(struct sks_mutex *mutex)
 	int rc;
 
 	pthread_mutex_lock(&mutex->guard);
-	rc = try(mutex, sks_task_current());
+	rc = try_lock(mutex, sks_task_current());
 	pthread_mutex_unlock(&mutex->guard);
 	return rc;
 }
@@ -80,7 +79,7 @@ sks_mutex_lock(struct sks_mutex *mutex)
 	if (sks_completion_init(&w) == -1)
 		return -1;
 	pthread_mutex_lock(&mutex->guard);
-	rc = try(mutex, w.task);
+	rc = try_lock(mutex, w.task);
 	if (rc == -1)
 		sks_list_append(&mutex->waiters, &w.link);
 	pthread_mutex_unlock(&mutex->guard);

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sks_offload: what blocks, on a helper thread.
+ * sks_offload: runs a function that blocks on a helper thread.
  *
- * The argument is as a rule on the stack of who waits, so a function that has
- * begun is waited for, cancelled or not. One that is still queued is taken
- * back instead: then it has not run, and its caller can say so.
+ * Its argument is as a rule on the stack of the task that waits. So a function that has begun is
+ * waited for, even if the task is cancelled. One that is still queued is taken back instead:
+ * it has not run then, and the caller learns that.
  */
-#include "loop/helpers.h"
-#include "stream/flush.h"
-#include "loop/completion.h"
-
 #include "base/clock.h"
+#include "loop/completion.h"
+#include "loop/helpers.h"
 #include "loop/wait.h"
+#include "stream/flush.h"
 
 #include <errno.h>
 #include <socketserver/fiber.h>
@@ -40,9 +39,14 @@ work_done(struct sks_work *work)
 static int
 offload(void (*run)(void *arg), void *arg)
 {
-	struct offload o = { .work = { .run = run_work, .done = work_done }, .run = run, .arg = arg };
+	struct offload o = {
+		.work = { .run = run_work, .done = work_done },
+		.run = run,
+		.arg = arg,
+	};
 
-	if (sks_completion_init(&o.completion) == -1 || sks_helpers_submit(&sks_helpers_offload, &o.work) == -1)
+	if (sks_completion_init(&o.completion) == -1 ||
+	    sks_helpers_submit(&sks_helpers_offload, &o.work) == -1)
 		return -1;
 	if (sks_completion_wait(&o.completion, SKS_NEVER) == 0)
 		return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The waits of socketserver/fiber.h: the seam, behind the flush rule.
+ * The waits of socketserver/fiber.h: those of loop/wait.h, with the flush rule before them.
  */
 #include "base/clock.h"
 #include "stream/flush.h"
@@ -17,7 +17,7 @@ sks_sleep(int ms)
 	sks_flush_dirty();
 	if (ms == SKS_OFF)
 		return sks_wait_until(SKS_NEVER);
-	if (ms > 0) /* one more: the clock's present millisecond is partly over */
+	if (ms > 0) /* one more, as the present millisecond of the clock is partly over */
 		return sks_wait_until(sks_clock_after((int64_t)ms + 1));
 	sks_wait_yield();
 	if (sks_task_is_cancelled(sks_task_current())) {
