@@ -1,22 +1,29 @@
 #!/bin/sh
-# Builds and runs everything: with gcc and clang, under the sanitizers and
-# under valgrind, and the benchmark once. Installs what is missing first, where
-# there is apt-get. Goes on after a failure and says what failed; the last line
-# is "N passed, N failed", and the exit code is 1 when something did.
+# Builds and tests: with gcc and clang, under the sanitizers and under valgrind; feeds random
+# texts to what reads texts, and runs the benchmark once. Installs what is missing first, where
+# there is apt-get. Goes on after a failure and says what failed; the last line is
+# "N passed, N failed", and the exit code is 1 when something did.
 #
-# Each step that builds does so in build-ci/STEP, which is kept for the next run;
-# each writes build-ci/STEP.log.
+# Each step that builds does so in build-ci/STEP, which is kept for the next run; each writes
+# build-ci/STEP.log.
 set -u
 
 usage() {
-	echo "usage: sh tests/run.sh [--quick]"
-	echo "  --quick   the build and the tests with gcc only"
+	echo "usage: sh tests/run.sh [--quick | --check | --stress N]"
+	echo "  --quick      gcc alone: a minute or two, after the build"
+	echo "  --check      gcc, and AddressSanitizer: before a commit"
+	echo "  --stress N   gcc alone, N times, while every core is kept busy: do tests depend on time?"
+	echo "  (nothing)    all of it"
 }
 
-quick=
+steps=all rounds=0
 case ${1-} in
 '') ;;
---quick) quick=1 ;;
+--quick) steps=quick ;;
+--check) steps=check ;;
+--stress)
+	steps=stress rounds=${2-}
+	case $rounds in ''|*[!0-9]*|0*) usage >&2; exit 2 ;; esac ;;
 -h|--help) usage; exit 0 ;;
 *) usage >&2; exit 2 ;;
 esac
@@ -50,9 +57,9 @@ finish() {
 
 # ---- steps ----
 
-# title STEP WORDS: of what follows
+# title STEP WORDS: what is run now
 title() {
-	step=$1
+	step=$1 built=
 	log=$root/build-ci/$step.log
 	: >"$log"
 	echo
@@ -61,7 +68,7 @@ title() {
 }
 
 took() {
-	echo "  $(($(date +%s) - step_begun)) seconds"
+	echo "  $(($(date +%s) - step_begun)) seconds${built:+, $built of them for the build}"
 }
 
 skip() {
@@ -98,10 +105,13 @@ build() {
 		fail "the build"
 		return 1
 	}
+	built=$(($(date +%s) - step_begun))
 }
 
-# suites MESON_TEST_ARGUMENT...: runs them, $jobs at once, and adds up their checks
+# suites MESON_TEST_ARGUMENT...: runs them, $jobs at once, and adds up their checks. With $terse only
+# those are shown that have failed.
 jobs=$cores
+terse=
 suites() {
 	rm -f "$dir"/meson-logs/testlog*.json
 	meson test -C "$dir" --no-rebuild --num-processes "$jobs" "$@" >>"$log" 2>&1 </dev/null
@@ -110,7 +120,8 @@ suites() {
 		fail "no test ran"
 		return
 	}
-	sed '$d' "$dir/count" | tee -a "$log"
+	sed '$d' "$dir/count" >>"$log"
+	sed '$d' "$dir/count" | if [ -n "$terse" ]; then grep -v ' 0 failed  (\|^ *skipped: '; else cat; fi
 	read -r more_passed more_failed <<-SUM
 		$(tail -n 1 "$dir/count")
 	SUM
@@ -158,72 +169,94 @@ need_packages "to build and to test" gcc meson ninja-build pkg-config libevent-d
 	finish
 }
 wanted="g++ socat ncat iproute2 mandoc redis-tools libuv1-dev"
-[ -n "$quick" ] || wanted="$wanted clang libclang-rt-dev valgrind"
+[ $steps != all ] || wanted="$wanted clang libclang-rt-dev valgrind"
 # shellcheck disable=SC2086
 need_packages "for all of the tests" $wanted || echo "Tests that need those are skipped."
 launch=
 
-# ---- builds as users have them ----
+# ---- as users have it ----
 # Here the suites wait more than they run.
 
 jobs=$((2 * cores))
 
-title gcc "gcc"
+# Programs that do nothing, to keep every core busy.
+busy=
+keep_busy() {
+	core=0
+	while [ "$core" -lt "$cores" ]; do
+		(while :; do :; done) &
+		busy="$busy $!"
+		core=$((core + 1))
+	done
+	trap rest EXIT
+	trap 'exit 143' HUP INT TERM
+}
+
+rest() {
+	# shellcheck disable=SC2086
+	[ -z "$busy" ] || kill $busy
+	busy=
+}
+
+if [ $steps = stress ]; then
+	title stress "gcc, $rounds times, with every core kept busy: the suites, and the scripts that run programs"
+	build gcc -Dwerror=true || finish
+	terse=1 round=0
+	export CK_TIMEOUT_MULTIPLIER=4
+	keep_busy
+	while [ "$round" -lt "$rounds" ]; do
+		round=$((round + 1))
+		before=$passed,$failed begun_round=$(date +%s)
+		suites --no-suite structure --timeout-multiplier 4
+		echo "  round $round: $((passed - ${before%,*})) passed, $((failed - ${before#*,})) failed" \
+		    "($(($(date +%s) - begun_round)) s)"
+	done
+	rest
+	finish
+fi
+
+title gcc "gcc: all suites and scripts"
 gcc_built=
 build gcc -Dwerror=true && gcc_built=1 && suites
 took
-[ -z "$quick" ] || finish
-
-title clang "clang"
-if probe clang ""; then
-	echo "  left out: examples, proxy, socketserverd, kv_clients: they wait more than they run; gcc's do"
-	build clang -Dwerror=true && suites --no-suite programs
-else
-	skip "$why"
-fi
-took
-
-title ucontext "gcc, fibers by swapcontext(3)"
-echo "  left out: all suites that do not switch fibers in ways of their own"
-switching="fiber read write copy flush stream_errors stream_memory stream_model stream_time tasks blast"
-# shellcheck disable=SC2086
-targets="installed $(printf 'tests/check_%s ' $switching)"
-# shellcheck disable=SC2086
-build gcc -Dwerror=true -Ducontext=true && suites $switching install
-targets=
-took
+[ $steps != quick ] || finish
 
 # ---- sanitizers ----
-# The structure is the same in all builds.
+# What looks at sources and at files that are installed is the same in all builds.
 
-jobs=$cores
+asan() {
+	title asan "gcc, AddressSanitizer with leak detection, UndefinedBehaviorSanitizer: all suites, and the scripts that run programs"
+	jobs=$cores
+	if probe gcc -fsanitize=address,undefined; then
+		leaks=1
+		ASAN_OPTIONS=detect_leaks=1 build-ci/probe >>"$log" 2>&1 || {
+			leaks=0
+			echo "  skipped: detection of leaks: $(head -n 1 "$log")"
+		}
+		export ASAN_OPTIONS="detect_leaks=$leaks:detect_stack_use_after_return=1:strict_string_checks=1"
+		export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+		export CK_TIMEOUT_MULTIPLIER=3
+		build gcc -Doptimization=1 -Db_sanitize=address,undefined -Db_lundef=false &&
+		    suites --no-suite structure
+		unset ASAN_OPTIONS UBSAN_OPTIONS CK_TIMEOUT_MULTIPLIER
+	else
+		skip "$why"
+	fi
+	took
+}
 
-title asan "AddressSanitizer with leak detection, UndefinedBehaviorSanitizer; gcc"
-if probe gcc -fsanitize=address,undefined; then
-	leaks=1
-	ASAN_OPTIONS=detect_leaks=1 build-ci/probe >>"$log" 2>&1 || {
-		leaks=0
-		echo "  skipped: detection of leaks: $(head -n 1 "$log")"
-	}
-	export ASAN_OPTIONS="detect_leaks=$leaks:detect_stack_use_after_return=1:strict_string_checks=1"
-	export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-	export CK_TIMEOUT_MULTIPLIER=3
-	build gcc -Doptimization=1 -Db_sanitize=address,undefined -Db_lundef=false && suites --no-suite structure
-	unset ASAN_OPTIONS UBSAN_OPTIONS CK_TIMEOUT_MULTIPLIER
-else
-	skip "$why"
-fi
-took
+asan
+[ $steps != check ] || finish
 
 # every N: of a test that is made for each mode and transport, each N-th from here on
 every() {
 	export SKS_TEST_EVERY="$1"
-	echo "  left out: of tests that run once for each mode and transport, all but every ${1}rd"
+	echo "  left out: of a test for each mode and transport, all variants but every ${1}rd"
 }
 
 # thread_sanitizer COMPILER
 thread_sanitizer() {
-	title "tsan-$1" "ThreadSanitizer; $1"
+	title "tsan-$1" "$1, ThreadSanitizer: the suites that have threads or signals"
 	if probe_thread "$1"; then
 		# The children of processes mode come from a process with threads.
 		export TSAN_OPTIONS=die_after_fork=0:second_deadlock_stack=1
@@ -231,12 +264,12 @@ thread_sanitizer() {
 		# It holds signals back until a call that it knows to block, and loses
 		# one that comes while a thread makes its list of those, at the first
 		# such call. The programs are told to end at every moment.
-		echo "  left out: examples, proxy, socketserverd, kv_clients: ThreadSanitizer loses signals"
+		echo "  left out: the scripts that run programs: ThreadSanitizer loses signals"
 		[ "$1" = clang ] || every 3 # which has run them all
 		targets=suites
 		# shellcheck disable=SC2086
 		build "$1" -Doptimization=1 -Db_sanitize=thread -Db_lundef=false &&
-		    suites --no-suite structure --no-suite programs ${launch:+--wrapper "$launch"}
+		    suites --no-suite structure --no-suite programs --no-suite texts ${launch:+--wrapper "$launch"}
 		targets=
 		unset TSAN_OPTIONS CK_TIMEOUT_MULTIPLIER SKS_TEST_EVERY
 		launch=
@@ -249,29 +282,52 @@ thread_sanitizer() {
 thread_sanitizer clang
 thread_sanitizer gcc
 
+# ---- other builds ----
+
+jobs=$((2 * cores))
+
+title clang "clang: all suites, and the scripts that look at sources and at what is built"
+if probe clang ""; then
+	echo "  left out: the scripts that run programs: they wait more than they run, and gcc's programs do the same"
+	build clang -Dwerror=true && suites --no-suite programs
+else
+	skip "$why"
+fi
+took
+
+title ucontext "gcc, fibers that switch by swapcontext(3): the suites in which they do so in ways of their own"
+switching="fiber fiber_stacks overflow read write copy flush stream_errors stream_memory stream_model
+stream_time tasks tasks_of_handlers blast"
+# shellcheck disable=SC2086
+targets="installed $(printf 'tests/check_%s ' $switching)"
+# shellcheck disable=SC2086
+build gcc -Dwerror=true -Ducontext=true && suites $switching install
+targets=
+took
+
 # ---- valgrind ----
-# Check runs each test in a child; valgrind goes with it, and an error or a leak
-# makes that child, and so that test, fail. All suites run but these:
+# Check runs each test in a child; valgrind goes with it, and an error or a leak makes that child,
+# and so that test, fail.
 
 not_for_valgrind() {
 	case $1 in
-	examples|proxy|socketserverd|kv_clients) echo "a script; its programs run under the sanitizers" ;;
-	completion|headers|install|layers|man|symbols|readme|notes) echo "looks at files" ;;
 	program) echo "sets limits of open files, which valgrind keeps itself" ;;
 	torture) echo "starts hundreds of servers; it looks for leaks with AddressSanitizer" ;;
 	*) return 1 ;;
 	esac
 }
 
-title valgrind "valgrind, with what the step gcc has built"
+title valgrind "valgrind, the programs of the step gcc: the suites that have threads, memory or signals"
 dir=build-ci/gcc
+jobs=$cores
 if ! command -v valgrind >/dev/null; then
 	skip "there is no valgrind"
 elif [ -z "$gcc_built" ]; then
 	skip "the step gcc has built nothing"
 else
 	set --
-	for suite in $(meson test -C "$dir" --no-rebuild --list 2>>"$log" | sed 's,.* / ,,'); do
+	for suite in $(meson test -C "$dir" --no-rebuild --list --no-suite structure --no-suite programs \
+	    --no-suite texts 2>>"$log" | sed 's,.* / ,,'); do
 		if why=$(not_for_valgrind "$suite"); then
 			echo "  left out: $suite: $why"
 		else
@@ -286,9 +342,9 @@ else
 fi
 took
 
-# ---- fuzzing, for a moment ----
+# ---- random texts, for a moment ----
 
-title fuzz "texts that nobody thought of, 10 seconds for each reader of texts"
+title fuzz "clang, libFuzzer: the reader of options and that of kv's requests, 10 seconds each"
 if ! command -v clang >/dev/null; then
 	skip "there is no clang"
 else
@@ -304,7 +360,7 @@ took
 
 # ---- the benchmark, that it runs ----
 
-title bench "the benchmark, short; its figures are of this moment and decide nothing"
+title bench "the benchmark, once and short: does it run? Its figures are of this moment and decide nothing"
 if [ "$cores" -lt 2 ]; then
 	skip "there is one core only, and it needs two"
 elif ! command -v taskset >/dev/null; then
