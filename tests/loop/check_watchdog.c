@@ -94,8 +94,8 @@ was_woken(void)
 	int woken;
 
 	pthread_mutex_lock(&dog.lock);
-	woken = dog.watching != 0;
-	dog.watching = 0;
+	woken = dog.in_time != 0;
+	dog.in_time = 0;
 	pthread_mutex_unlock(&dog.lock);
 	return woken;
 }
@@ -198,7 +198,7 @@ TEST(what_did_not_run_is_not_to_blame)
 {
 	make_dog(1);
 	dog.has_thread = 1;
-	dog.due = dog.watching = sks_clock_ms() - 1000;
+	dog.due = dog.in_time = sks_clock_ms() - 1000;
 	sks_watched_begin(&loops[0], &tasks[0]);
 	take_long(&loops[0]);
 	sks_watched_end(&loops[0]);
@@ -206,7 +206,7 @@ TEST(what_did_not_run_is_not_to_blame)
 
 	/* Awake again, and since then it was not long. */
 	dog.limit_ms = loops[0].limit_ms = 1000;
-	dog.due = dog.watching = sks_clock_ms();
+	dog.due = dog.in_time = sks_clock_ms();
 	sks_watched_begin(&loops[0], &tasks[0]);
 	loops[0].begun -= 1000;
 	sks_watched_end(&loops[0]);
