@@ -166,7 +166,7 @@ main(int argc, char **argv)
 
 	parse_options(argc, argv, &options);
 	target.address = options.other[0];
-	target.timeout_ms = options.server.timeout_ms;
+	target.timeout_ms = options.server.timeout_ms != 0 ? options.server.timeout_ms : SKS_DEFAULT;
 	target.idle_ms = options.server.idle_ms != 0 ? options.server.idle_ms : 60000;
 	server = sks_server_new(&handler, &options.server);
 	if (server == NULL || sks_server_listen(server, options.address) == -1) {
