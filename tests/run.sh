@@ -88,12 +88,13 @@ fail() {
 targets=
 build() {
 	dir=build-ci/$step
-	made_by="$root: $("$1" --version | head -n 1): $*"
+	case $1 in gcc) cxx=g++ ;; *) cxx=$1++ ;; esac # of the same kind, or they link two sanitizers
+	made_by="$root: $("$1" --version | head -n 1): $cxx $*"
 	if [ ! -f "$dir/build.ninja" ] || [ "$(cat "$dir/made-by" 2>/dev/null)" != "$made_by" ]; then
 		rm -rf "$dir"
 		CC=$1
 		shift
-		CC=$CC meson setup --fatal-meson-warnings "$@" "$dir" >>"$log" 2>&1 </dev/null || {
+		CC=$CC CXX=$cxx meson setup --fatal-meson-warnings "$@" "$dir" >>"$log" 2>&1 </dev/null || {
 			fail "meson setup"
 			rm -rf "$dir"
 			return 1

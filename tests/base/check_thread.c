@@ -57,7 +57,8 @@ TEST(a_thread_has_the_stack_that_was_asked_for)
 
 	ck_assert_int_eq(sks_thread_start(&thread, 192 * 1024, tell_stack_size, &size), 0);
 	pthread_join(thread, NULL);
-	ck_assert_uint_eq(size, 192 * 1024);
+	ck_assert_uint_ge(size, 192 * 1024);
+	ck_assert_uint_lt(size, 2 * 1024 * 1024); /* a sanitizer adds to it, and the default is more */
 }
 
 TEST(a_thread_that_cannot_be_had_is_told)

@@ -340,7 +340,8 @@ TEST_ON_BOTH(SKS_OFF_waits_until_it_comes)
 	child = begin_to_speak(&later);
 	expect_line(&l, TEXT("said\n"));
 	sks_socket_settimeout(pair[0], SKS_OFF);
-	ck_assert_int_eq(sks_socket_recv(pair[0], text, sizeof(text), MSG_WAITALL), 8);
+	ck_assert_int_eq(sks_socket_recv(pair[0], text, 4, 0), 4); /* what the first one has said */
+	ck_assert_int_eq(sks_socket_recv(pair[0], text, 4, 0), 4);
 	ck_assert_int_eq(sks_child_join(child, NULL), 0);
 	child = begin_to_speak(&later);
 	set[0] = (struct sks_selectable){ .socket = pair[0], .want = SKS_READ };
