@@ -20,6 +20,7 @@
 #define USAGE 2      /* the exit code of a wrong use */
 #define GUESTS 500   /* at once; more wait to be accepted */
 #define SAID_MAX 1024
+#define RETRY_MS 1000 /* without a free descriptor, for one more guest */
 
 struct guest {
 	struct sks_socket *socket; /* NULL: the chair is free */
@@ -30,12 +31,14 @@ struct guest {
 
 static struct guest guests[GUESTS];
 static unsigned long last_number;
+static int no_descriptor; /* the last one who came could not be let in */
 
 static void
 dismiss(struct guest *g)
 {
 	sks_socket_free(g->socket);
 	g->socket = NULL;
+	no_descriptor = 0;
 }
 
 /* Whoever cannot take it at once does not read, and goes. */
@@ -66,6 +69,10 @@ pass_lines(struct guest *g)
 	char *at = g->said, *end = g->said + g->have, *newline;
 
 	while ((newline = memchr(at, '\n', (size_t)(end - at))) != NULL) {
+		if (sks_is_http(at, (size_t)(newline - at))) { /* a web page speaks, not a guest */
+			dismiss(g);
+			return;
+		}
 		tell_said(g, at, (size_t)(newline - at));
 		at = newline + 1;
 	}
@@ -117,6 +124,8 @@ welcome(struct sks_socket *listener)
 	if (socket == NULL) {
 		if (errno != EAGAIN && errno != ECONNABORTED)
 			warn("accept");
+		/* He is still there: to look at once again would be to do nothing else. */
+		no_descriptor = errno == EMFILE || errno == ENFILE;
 		return;
 	}
 	*g = (struct guest){ .socket = socket, .number = ++last_number };
@@ -131,15 +140,19 @@ serve_round(struct sks_socket *listener, int signals)
 {
 	static struct sks_selectable set[2 + GUESTS];
 	size_t i;
+	int n;
 
 	set[0] = (struct sks_selectable){ .fd = signals, .want = SKS_READ };
 	set[1] = (struct sks_selectable){ .socket = listener,
-		.want = free_chair() != NULL ? SKS_READ : 0 };
+		.want = free_chair() != NULL && !no_descriptor ? SKS_READ : 0 };
 	for (i = 0; i < GUESTS; i++)
 		set[2 + i] = (struct sks_selectable){ .socket = guests[i].socket,
 			.want = guests[i].socket != NULL ? SKS_READ : 0 };
-	if (sks_select(set, 2 + GUESTS, SKS_OFF) == -1)
+	n = sks_select(set, 2 + GUESTS, no_descriptor ? RETRY_MS : SKS_OFF);
+	if (n == -1)
 		err(1, "select");
+	if (n == 0)
+		no_descriptor = 0;
 	if (set[0].ready)
 		return 0;
 	for (i = 0; i < GUESTS; i++)

@@ -323,13 +323,12 @@ struct sks_selectable {
 
 /*
  * Waits until one of n entries is ready, and sets `ready` in all of them. There may
- * be thousands of entries, and several for the same descriptor. Regular files are
- * always ready. Closing a descriptor does not end the wait. May wait; with a
- * timeout_ms of 0 it only looks.
+ * be thousands of entries, more than files may be open, and several for the same
+ * descriptor. Regular files are always ready. Closing a descriptor does not end the
+ * wait. May wait; with a timeout_ms of 0 it only looks.
  * Returns how many entries are ready, 0 when none was in time, or -1:
  *   EBADF   a descriptor is not open
- *   EINVAL  there are more entries than the limit of open files, a `want` is
- *           unknown, or timeout_ms is another negative number
+ *   EINVAL  a `want` is unknown, or timeout_ms is another negative number
  *   ETIMEDOUT, ECANCELED, ENOMEM   as all calls that may wait (ETIMEDOUT when a limit of
  *           the task came first)
  *   EMFILE  no descriptor to wait with

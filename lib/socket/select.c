@@ -9,6 +9,8 @@
 #include "loop/wait.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define FEW 16 /* so many entries need no memory but the stack */
 
@@ -36,45 +38,54 @@ poll_events(int want)
 	    (want & SKS_EXCEPT ? POLLPRI : 0));
 }
 
-/* Fills in fds. Returns how many entries are ready already, or -1. */
+/* Is its descriptor looked at? Not when nothing is wanted of it, or an rfile has no descriptor. */
 static int
-prepare(struct sks_selectable *set, struct pollfd *fds, size_t n)
+is_polled(const struct sks_selectable *entry)
+{
+	return entry->want != 0 && (entry->socket != NULL || entry->rfile == NULL ||
+	    entry->rfile->tr != NULL || !(entry->want & SKS_READ));
+}
+
+/* How many need no look at their descriptor, or -1. *polled: how many of fds are for poll(2). */
+static int
+prepare(struct sks_selectable *set, size_t n, struct pollfd *fds, size_t *polled)
 {
 	int ready = 0;
 	size_t i;
 
+	*polled = 0;
 	for (i = 0; i < n; i++) {
 		struct sks_selectable *entry = &set[i];
 		int buffered = entry->socket == NULL && entry->rfile != NULL &&
 		    (entry->want & SKS_READ) && has_input(entry->rfile);
+		int fd;
 
-		fds[i] = (struct pollfd){ .fd = -1, .events = poll_events(entry->want) };
 		entry->ready = buffered ? SKS_READ : 0;
 		ready += buffered;
 		if ((entry->want & ~(SKS_READ | SKS_WRITE | SKS_EXCEPT)) != 0) {
 			errno = EINVAL;
 			return -1;
 		}
-		if (entry->want == 0 || (buffered && entry->rfile->tr == NULL))
+		if (!is_polled(entry))
 			continue;
-		fds[i].fd = descriptor(entry);
-		if (fds[i].fd < 0) {
+		if ((fd = descriptor(entry)) < 0) {
 			errno = EBADF;
 			return -1;
 		}
+		fds[(*polled)++] = (struct pollfd){ .fd = fd, .events = poll_events(entry->want) };
 	}
 	return ready;
 }
 
 /* Fills in ready. Returns how many entries are ready, or -1. */
 static int
-collect(struct sks_selectable *set, const struct pollfd *fds, size_t n)
+collect(struct sks_selectable *set, size_t n, const struct pollfd *fds)
 {
 	int ready = 0;
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		short events = fds[i].revents;
+		short events = is_polled(&set[i]) ? (fds++)->revents : 0;
 
 		if (events & POLLNVAL) {
 			errno = EBADF;
@@ -87,6 +98,66 @@ collect(struct sks_selectable *set, const struct pollfd *fds, size_t n)
 		ready += set[i].ready != 0;
 	}
 	return ready;
+}
+
+/* -- more entries than files may be open: some are for the same descriptor -- */
+
+static int
+by_descriptor(const void *a, const void *b)
+{
+	const struct pollfd *left = a, *right = b;
+
+	return (left->fd > right->fd) - (left->fd < right->fd);
+}
+
+/* Sorts them, and keeps one for each descriptor. How many there are then. */
+static size_t
+unite(struct pollfd *fds, size_t n)
+{
+	size_t i, last = 0;
+
+	qsort(fds, n, sizeof(*fds), by_descriptor);
+	for (i = 1; i < n; i++) {
+		if (fds[i].fd != fds[last].fd)
+			fds[++last] = fds[i];
+		else
+			fds[last].events |= fds[i].events;
+	}
+	return last + 1;
+}
+
+/* As sks_wait_set(), each descriptor handed over once. */
+static int
+wait_united(struct pollfd *fds, size_t n, int64_t deadline)
+{
+	struct pollfd *each = sks_sys_calloc(n + SKS_CANCEL_MOST, sizeof(*each));
+	size_t i, m;
+	int rc, error;
+
+	if (each == NULL)
+		return -1;
+	memcpy(each, fds, n * sizeof(*each));
+	m = unite(each, n);
+	errno = EINVAL;
+	rc = m < n ? sks_wait_set(each, m, deadline) : -1;
+	for (i = 0; i < n; i++) {
+		const struct pollfd *found = bsearch(&fds[i], each, m, sizeof(*each), by_descriptor);
+
+		fds[i].revents = (short)(found->revents & (fds[i].events | POLLERR | POLLHUP | POLLNVAL));
+	}
+	error = errno;
+	sks_sys_free(each);
+	errno = error;
+	return rc;
+}
+
+/* poll(2) takes no more entries than files may be open. */
+static int
+wait_for_any(struct pollfd *fds, size_t n, int64_t deadline)
+{
+	int rc = sks_wait_set(fds, n, deadline);
+
+	return rc == -1 && errno == EINVAL && n > FEW ? wait_united(fds, n, deadline) : rc;
 }
 
 /* The wait has failed. 0: because the time of this call is over. -1: for another reason. */
@@ -105,7 +176,8 @@ none(struct sks_selectable *set, size_t n)
 static int
 wait_for(struct sks_selectable *set, struct pollfd *fds, size_t n, int timeout_ms)
 {
-	int ready = prepare(set, fds, n);
+	size_t polled;
+	int ready = prepare(set, n, fds, &polled);
 	int64_t deadline;
 
 	if (ready == -1)
@@ -115,9 +187,9 @@ wait_for(struct sks_selectable *set, struct pollfd *fds, size_t n, int timeout_m
 	deadline = sks_clock_after(timeout_ms);
 	if (timeout_ms != 0)
 		sks_flush_dirty();
-	if (sks_wait_set(fds, n, deadline) == -1 && (ready == 0 || errno != ETIMEDOUT))
+	if (wait_for_any(fds, polled, deadline) == -1 && (ready == 0 || errno != ETIMEDOUT))
 		return none(set, n);
-	return collect(set, fds, n);
+	return collect(set, n, fds);
 }
 
 int

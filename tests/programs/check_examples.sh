@@ -480,6 +480,36 @@ assert lines_of(c).readline() == "* you are guest 3\n"
 END
 stop 3 INT
 same "select_chat, SIGINT" "0 " "$code $error"
+
+# The room has 500 chairs, but the process may open fewer files: those wait who do not fit.
+python "select_chat: as many guests as files may be open" "$bin/select_chat" <<'END'
+import resource, subprocess
+chat = subprocess.Popen([sys.argv[1], "127.0.0.1:0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    text=True, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20)))
+address = chat.stdout.readline().split()[-1]
+guests = [connect(address) for _ in range(30)]
+for s in guests[:5]:
+    assert s.recv(100).startswith(b"* you are guest")
+last = guests[-1]
+last.settimeout(0.2)
+try:
+    raise SystemExit("nobody waits: %r" % last.recv(100))
+except socket.timeout:
+    pass
+for s in guests[:-1]: # the chairs of those who go are given to those who wait
+    s.close()
+last.settimeout(15)
+assert last.recv(100).startswith(b"* you are guest")
+last.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\n\r\nplanted\r\n")
+try:
+    assert last.recv(100) == b"" # a web page is no guest
+except ConnectionResetError:
+    pass
+chat.terminate()
+lines = len(chat.stderr.read().splitlines())
+assert 1 <= lines <= 50, "%d lines: does it spin?" % lines
+assert chat.wait(15) == 0
+END
 refused "select_chat: unknown option" 2 "unrecognized option '--nonsense'" select_chat --nonsense
 refused "select_chat: two addresses" 2 "too much" select_chat 127.0.0.1:0 127.0.0.1:0
 refused "select_chat: a name" 1 "localhost:1: Invalid argument" select_chat localhost:1

@@ -251,6 +251,45 @@ TEST_ON_BOTH(there_may_be_many_thousands)
 	free_pair(pair);
 }
 
+/* poll(2) takes no more entries than that. What is not wanted, and what comes again, does not count. */
+TEST_ON_BOTH(there_may_be_more_than_files_may_be_open)
+{
+	enum { N = 500 };
+	struct rlimit before, few;
+	struct sks_selectable set[N];
+	struct sks_socket *pair[2], *other[2];
+	int i;
+
+	pair_of(pair, SOCK_STREAM);
+	pair_of(other, SOCK_STREAM);
+	getrlimit(RLIMIT_NOFILE, &before);
+	few = (struct rlimit){ 100, before.rlim_max };
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+	for (i = 0; i < N; i++)
+		set[i] = (struct sks_selectable){ .socket = pair[0], .want = i % 100 == 7 ? SKS_READ : 0 };
+	ck_assert_int_eq(sks_select(set, N, 1), 0);
+	begin_writer(pair[1]);
+	ck_assert_int_eq(sks_select(set, N, SKS_OFF), 5);
+	end_writer();
+	for (i = 0; i < N; i++)
+		ck_assert_int_eq(set[i].ready, i % 100 == 7 ? SKS_READ : 0);
+	/* Each third wants one thing, or another, or something of another. */
+	for (i = 0; i < N; i++)
+		set[i] = (struct sks_selectable){ .socket = i % 3 == 2 ? other[0] : pair[0],
+			.want = i % 3 == 1 ? SKS_WRITE : SKS_READ };
+	ck_assert_int_eq(sks_select(set, N, SKS_OFF), N / 3 * 2 + 2);
+	for (i = 0; i < N; i++)
+		ck_assert_int_eq(set[i].ready, i % 3 == 2 ? 0 : set[i].want);
+	for (i = 0; i < N; i++)
+		set[i] = (struct sks_selectable){ .socket = other[0], .want = SKS_READ };
+	begin_writer(other[1]);
+	ck_assert_int_eq(sks_select(set, N, SKS_OFF), N);
+	end_writer();
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	free_pair(pair);
+	free_pair(other);
+}
+
 /* Two fibers wait for much the same at once. */
 static int rounds;
 
