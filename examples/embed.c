@@ -80,9 +80,10 @@ add_events(struct host *host)
 	host->terminate = evsignal_new(host->base, SIGTERM, on_signal, host);
 	if (host->timer == NULL || host->interrupt == NULL || host->terminate == NULL)
 		return -1;
-	if (event_add(host->timer, &second) == -1 || event_add(host->interrupt, NULL) == -1)
+	if (event_add(host->timer, &second) == -1 ||
+	    (!is_ignored(SIGINT) && event_add(host->interrupt, NULL) == -1))
 		return -1;
-	return event_add(host->terminate, NULL);
+	return is_ignored(SIGTERM) ? 0 : event_add(host->terminate, NULL);
 }
 
 static int

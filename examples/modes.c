@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <socketserver.h>
+#include <socketserver/host.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +74,16 @@ stop_all(int signo)
 			kill(servers[i], SIGTERM);
 }
 
+/* A shell has SIGINT ignored for what runs in the background; then it stays so. */
+static void
+catch_signal(int signo)
+{
+	struct sigaction action = { .sa_handler = stop_all }, before;
+
+	if (sigaction(signo, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+		sigaction(signo, &action, NULL);
+}
+
 /* One that cannot serve takes the others with it. */
 static int
 wait_for_all(void)
@@ -116,6 +127,7 @@ main(int argc, char **argv)
 			errx(2, "'%s' is not a port from 0 to %d", argv[2], 65535 - MODES);
 		port = (int)n;
 	}
+	sks_process_reset_signals();
 	for (i = 0; i < MODES; i++) {
 		servers[i] = fork();
 		if (servers[i] == -1)
@@ -123,7 +135,7 @@ main(int argc, char **argv)
 		if (servers[i] == 0)
 			exit(serve(i, host, port == 0 ? 0 : port + i));
 	}
-	sigaction(SIGTERM, &(struct sigaction){ .sa_handler = stop_all }, NULL);
-	sigaction(SIGINT, &(struct sigaction){ .sa_handler = stop_all }, NULL);
+	catch_signal(SIGTERM);
+	catch_signal(SIGINT);
 	return wait_for_all();
 }

@@ -110,6 +110,7 @@ parse_options(int argc, char **argv, struct options *o)
 	struct option *known = all_options(o);
 	int option, files = o->files > 0 ? o->files : 1;
 
+	sks_process_reset_signals();
 	if (sks_process_fill_standard_files() == -1)
 		err(1, "/dev/null");
 	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1)

@@ -191,6 +191,15 @@ listen_on(const char *text)
 	return socket;
 }
 
+/* A shell has it so for what runs in the background; while it is blocked it would come all the same. */
+static int
+is_ignored(int signo)
+{
+	struct sigaction action;
+
+	return sigaction(signo, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 /* Signals as one more descriptor to look at. */
 static int
 signals_as_input(void)
@@ -199,8 +208,10 @@ signals_as_input(void)
 	int fd;
 
 	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
+	if (!is_ignored(SIGINT))
+		sigaddset(&set, SIGINT);
+	if (!is_ignored(SIGTERM))
+		sigaddset(&set, SIGTERM);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	fd = signalfd(-1, &set, SFD_CLOEXEC);
 	if (fd == -1)

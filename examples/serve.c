@@ -17,13 +17,23 @@ on_signal(int signo)
 	sks_server_shutdown(serving);
 }
 
+int
+is_ignored(int signo)
+{
+	struct sigaction action;
+
+	return sigaction(signo, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 static void
 on_signals(void (*handler)(int))
 {
 	struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESTART };
 
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
+	if (!is_ignored(SIGINT))
+		sigaction(SIGINT, &action, NULL);
+	if (!is_ignored(SIGTERM))
+		sigaction(SIGTERM, &action, NULL);
 }
 
 void

@@ -14,6 +14,9 @@ void announce(const struct sks_server *server);
 /* One line of statistics. */
 void print_statistics(const struct sks_stats *stats);
 
+/* A shell has SIGINT ignored for what runs in the background; then it stays so. */
+int is_ignored(int signo);
+
 /* All of it, and frees the server. Returns the exit code. */
 int serve(struct sks_server *server);
 

@@ -278,12 +278,14 @@ on_hangup(int signo)
 	errno = error;
 }
 
+/* One that is ignored stays so: a shell has it so for what runs in the background, and nohup(1). */
 static void
 catch_signal(int signo, void (*handler)(int))
 {
-	struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESTART };
+	struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESTART }, before;
 
-	sigaction(signo, &action, NULL);
+	if (sigaction(signo, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+		sigaction(signo, &action, NULL);
 }
 
 static void
@@ -380,6 +382,7 @@ main(int argc, char **argv)
 	struct settings settings = { .server = { .stop_signals = 1 } };
 	int rc;
 
+	sks_process_reset_signals();
 	if (sks_process_fill_standard_files() == -1)
 		err(EXIT_FAILURE, "/dev/null");
 	parse(&settings, argc, argv);

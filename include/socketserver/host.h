@@ -184,6 +184,15 @@ SKS_API int sks_server_listen_inherited(struct sks_server *server, const char *n
 SKS_API int sks_process_fill_standard_files(void);
 
 /*
+ * Undoes what a parent may have left behind: SIGCHLD that is ignored gets its default
+ * action, or nobody would learn how a child ended, and no signal is blocked in the
+ * calling thread, or none could stop the program. A signal that is ignored stays so, as
+ * shells and nohup(1) want it: a program catches SIGINT only where it is not ignored.
+ * First thing in main().
+ */
+SKS_API void sks_process_reset_signals(void);
+
+/*
  * Raises the limit of open files of the process, so that so many connections fit;
  * with privileges the hard limit too. Returns how many fit, after one line in the
  * log when those are fewer.

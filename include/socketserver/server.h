@@ -83,7 +83,9 @@ struct sks_options {
 	int unix_mode;       /* By umask. The permissions of a Unix socket's file, as 0660, exactly and
 	                        before anybody can connect */
 	int stop_signals;    /* 0. Not 0: while sks_serve_forever() runs, SIGINT and SIGTERM
-	                        shut the server down; a second one ends the drain at once */
+	                        shut the server down; a second one ends the drain at once.
+	                        They are let through to this thread; one that is ignored
+	                        stays so */
 	int keep_truncated;  /* 0. Not 0: a datagram that was cut is a request as well, see
 	                        sks_is_truncated(). Else it is dropped */
 	int block_warn_ms;   /* 100. A handler that keeps its loop for so long without waiting

@@ -9,6 +9,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -30,6 +32,23 @@ sks_process_fill_standard_files(void)
 			return -1;
 	}
 	return 0;
+}
+
+void
+sks_process_reset_signals(void)
+{
+	struct sigaction child;
+	sigset_t none;
+
+	if (sigaction(SIGCHLD, NULL, &child) == 0 &&
+	    (child.sa_handler == SIG_IGN || (child.sa_flags & SA_NOCLDWAIT))) {
+		child.sa_flags &= ~SA_NOCLDWAIT;
+		if (child.sa_handler == SIG_IGN)
+			child.sa_handler = SIG_DFL;
+		sigaction(SIGCHLD, &child, NULL);
+	}
+	sigemptyset(&none);
+	pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
 
 int

@@ -54,6 +54,7 @@ struct sks_shared {
 	atomic_int stop;   /* shutdowns that were asked for: 1, or 2 for at once */
 	atomic_int places; /* of max_connections that are taken: by the requests of all workers,
 	                      and by what they are just accepting */
+	atomic_uint ended_well; /* children that have left with 0, as they say themselves */
 	struct sks_replies replies;
 };
 

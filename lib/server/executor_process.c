@@ -36,6 +36,7 @@ struct process_executor {
 	struct sks_executor base;
 	struct sks_cancel cancel; /* ends the waits of all children, whatever they did to signals */
 	struct sks_cancel closing; /* ends the waits of those whose handler is through */
+	unsigned int ended_well;  /* children that are known to have left with 0 */
 	int drain_fd;             /* an eventfd that resting children poll: the server is leaving */
 	struct event ask;         /* the timer */
 };
@@ -65,6 +66,16 @@ report_crash(const struct sks_call *call, int signo)
 }
 
 static void
+report_loss(const struct sks_call *call)
+{
+	char peer[SKS_ADDR_TEXT];
+
+	sks_log_limited(&call->service->shared->errors, SKS_LOG_LINES,
+	    "%s: %s: its process has failed or was killed (how is lost, as SIGCHLD is ignored)",
+	    call->service->handler.name, sks_peer(&call->req, peer, sizeof(peer)));
+}
+
+static void
 stop_watching(struct sks_process *process)
 {
 	if (process->pidfd == -1)
@@ -72,6 +83,22 @@ stop_watching(struct sks_process *process)
 	sks_watch_close(&process->watch);
 	sks_sys_close(process->pidfd);
 	process->pidfd = -1;
+}
+
+/*
+ * When the host ignores SIGCHLD the kernel forgets how a child ended. Then the children's own
+ * word counts: there must be one more of those that left well. Which of two children that end
+ * at once it was does not matter, as only their number is told.
+ */
+static void
+guess_status(const struct sks_call *call, siginfo_t *info)
+{
+	struct process_executor *pool = pool_of(call->executor);
+
+	info->si_code = CLD_EXITED;
+	info->si_status = atomic_load(&call->service->shared->ended_well) == pool->ended_well;
+	if (info->si_status != 0)
+		report_loss(call);
 }
 
 static void
@@ -86,7 +113,8 @@ process_ended(struct sks_process *process, const siginfo_t *info)
 	if (info->si_code != CLD_EXITED || info->si_status != 0) {
 		call->failed = 1;
 		sks_count(call->service, failed, 1);
-	}
+	} else
+		pool_of(call->executor)->ended_well++;
 	sks_executor_done(call);
 }
 
@@ -103,10 +131,8 @@ reap(struct sks_process *process, int options)
 	} while (rc == -1 && errno == EINTR);
 	if (rc == 0 && info.si_pid == 0)
 		return 0;
-	if (rc == -1) { /* ECHILD: the host ignores SIGCHLD, so nobody knows how it went */
-		info.si_code = CLD_EXITED;
-		info.si_status = 0;
-	}
+	if (rc == -1) /* ECHILD */
+		guess_status(process->call, &info);
 	process_ended(process, &info);
 	return 1;
 }
@@ -178,7 +204,7 @@ run_child(struct process_executor *pool, struct sks_call *call, const sigset_t *
 
 	if (pool->base.in_child != NULL)
 		pool->base.in_child(pool->base.arg, call);
-	sks_process_child_begin(&task, &pool->cancel, mask);
+	sks_process_child_begin(&task, &pool->cancel, mask, &call->service->shared->ended_well);
 	task.name = call->service->handler.name;
 	task.peer = call->req.peer;
 	task.peer_len = call->req.peer_len;

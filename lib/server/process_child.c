@@ -26,6 +26,8 @@
 /* Cancels the one task of this process. */
 static struct sks_cancel stop;
 
+static atomic_uint *well; /* counts the children that leave with 0 */
+
 static void
 on_stop_signal(int signo)
 {
@@ -38,11 +40,14 @@ static void
 set_stop_signals(int has_stop)
 {
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
-	struct sigaction action = { .sa_handler = has_stop ? on_stop_signal : SIG_DFL };
+	struct sigaction action = { .sa_handler = has_stop ? on_stop_signal : SIG_DFL }, before;
 	size_t i;
 
+	/* What the host ignores stays so, but for the signal that its own server sends. */
 	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-		sigaction(signals[i], &action, NULL);
+		if (sigaction(signals[i], NULL, &before) == 0 &&
+		    (before.sa_handler != SIG_IGN || signals[i] == SIGTERM))
+			sigaction(signals[i], &action, NULL);
 }
 
 static void
@@ -63,6 +68,8 @@ void
 sks_process_child_leave(int status)
 {
 	fflush(stdout);
+	if (status == 0)
+		atomic_fetch_add(well, 1);
 	_exit(status);
 }
 
@@ -76,10 +83,11 @@ on_leave(int status, void *arg)
 
 void
 sks_process_child_begin(struct sks_task *task, const struct sks_cancel *cancel_all,
-    const sigset_t *mask)
+    const sigset_t *mask, atomic_uint *ended_well)
 {
 	int has_stop = sks_cancel_init(&stop) == 0;
 
+	well = ended_well;
 	__fpurge(stdout); /* the host writes its text itself */
 	on_exit(on_leave, NULL);
 	stop.up = cancel_all;

@@ -8,14 +8,17 @@
 #include "fiber/task.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 
 /*
  * In a child that was just forked with all signals blocked: makes `task`, a new one, the task
- * of this process, and lets signals through as `mask` says. SIGINT, SIGTERM and SIGHUP cancel
- * the task; so does cancel_all, which may be shared with other processes.
+ * of this process, and lets signals through as `mask` says. SIGTERM cancels the task, and so do
+ * SIGINT and SIGHUP unless the host ignores them, and cancel_all, which may be shared with other
+ * processes. When the child leaves with 0, *ended_well is one more; it lies in memory that the
+ * parent shares.
  */
 void sks_process_child_begin(struct sks_task *task, const struct sks_cancel *cancel_all,
-    const sigset_t *mask);
+    const sigset_t *mask, atomic_uint *ended_well);
 
 /*
  * Between two exchanges: waits until fd is readable. 1, or 0 when the deadline came, the task

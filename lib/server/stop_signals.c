@@ -13,6 +13,7 @@
 static struct slot {
 	_Atomic(atomic_int *) stop;
 	struct sks_loop *loop;
+	sigset_t mask; /* of the serving thread, as it was before */
 } slots[SLOTS];
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -38,6 +39,27 @@ on_signal(int signo)
 	atomic_fetch_sub(&handling, 1);
 }
 
+/* One that is ignored stays so: as shells have it for what runs in the background. */
+static void
+catch_signal(int signo, const struct sigaction *action, struct sigaction *old)
+{
+	sigaction(signo, NULL, old);
+	if (old->sa_handler != SIG_IGN)
+		sigaction(signo, action, NULL);
+}
+
+/* A parent, or the host, may have left them blocked in this thread. */
+static void
+unblock(sigset_t *old)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	pthread_sigmask(SIG_UNBLOCK, &set, old);
+}
+
 int
 sks_stop_signals_add(atomic_int *stop, struct sks_loop *loop)
 {
@@ -57,10 +79,11 @@ sks_stop_signals_add(atomic_int *stop, struct sks_loop *loop)
 	atomic_store(&slots[i].stop, stop);
 	if (used++ == 0) {
 		sigemptyset(&action.sa_mask);
-		sigaction(SIGINT, &action, &old_int);
-		sigaction(SIGTERM, &action, &old_term);
+		catch_signal(SIGINT, &action, &old_int);
+		catch_signal(SIGTERM, &action, &old_term);
 	}
 	pthread_mutex_unlock(&lock);
+	unblock(&slots[i].mask);
 	return 0;
 }
 
@@ -70,13 +93,14 @@ sks_stop_signals_remove(atomic_int *stop)
 	int i;
 
 	pthread_mutex_lock(&lock);
+	for (i = 0; atomic_load(&slots[i].stop) != stop; i++)
+		;
+	pthread_sigmask(SIG_SETMASK, &slots[i].mask, NULL);
 	if (--used == 0) {
 		sigaction(SIGINT, &old_int, NULL);
 		sigaction(SIGTERM, &old_term, NULL);
 	}
-	for (i = 0; i < SLOTS; i++)
-		if (atomic_load(&slots[i].stop) == stop)
-			atomic_store(&slots[i].stop, NULL);
+	atomic_store(&slots[i].stop, NULL);
 	pthread_mutex_unlock(&lock);
 	/* One that has already looked may still hold the pointers. */
 	while (atomic_load(&handling) > 0)

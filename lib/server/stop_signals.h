@@ -12,11 +12,15 @@
 
 /*
  * From now on the first of these signals sets *stop to 1, a second one to 2,
- * and wakes the loop. -1: ENOBUFS when too many servers want it.
+ * and wakes the loop. One that is ignored stays ignored; both are let through to the
+ * calling thread. -1: ENOBUFS when too many servers want it.
  */
 int sks_stop_signals_add(atomic_int *stop, struct sks_loop *loop);
 
-/* The last one to leave restores the dispositions that the first one found. */
+/*
+ * On the same thread: its mask is as before. The last one to leave restores the
+ * dispositions that the first one found.
+ */
 void sks_stop_signals_remove(atomic_int *stop);
 
 #endif

@@ -7,6 +7,8 @@
 #include "base/sys.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -156,4 +158,54 @@ TEST(addresses_and_statistics_are_lines)
 	ck_assert_int_eq(log_count("me: stopped: 0 connections, 0 datagrams, 0 failed, 0 bytes in, "
 				   "0 bytes out"), 1);
 	sks_server_free(server);
+}
+
+TEST(what_a_parent_left_of_signals_is_undone)
+{
+	struct sigaction child, interrupt, now;
+	sigset_t all, mask;
+
+	sigaction(SIGCHLD, NULL, &child);
+	sigaction(SIGINT, NULL, &interrupt);
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &mask);
+	signal(SIGCHLD, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	sks_process_reset_signals();
+	pthread_sigmask(SIG_SETMASK, NULL, &all);
+	ck_assert(!sigismember(&all, SIGTERM));
+	ck_assert(!sigismember(&all, SIGINT));
+	ck_assert(!sigismember(&all, SIGUSR1));
+	sigaction(SIGCHLD, NULL, &now);
+	ck_assert(now.sa_handler == SIG_DFL);
+	sigaction(SIGINT, NULL, &now);
+	ck_assert(now.sa_handler == SIG_IGN);
+	/* As another way to say it. */
+	now = (struct sigaction){ .sa_handler = SIG_DFL, .sa_flags = SA_NOCLDWAIT };
+	sigaction(SIGCHLD, &now, NULL);
+	sks_process_reset_signals();
+	sigaction(SIGCHLD, NULL, &now);
+	ck_assert_int_eq(now.sa_flags & SA_NOCLDWAIT, 0);
+	sigaction(SIGCHLD, &child, NULL);
+	sigaction(SIGINT, &interrupt, NULL);
+	pthread_sigmask(SIG_SETMASK, &mask, NULL);
+}
+
+static void
+note(int signo)
+{
+	(void)signo;
+}
+
+/* The program's own handler is its own. */
+TEST(a_handler_for_children_is_kept)
+{
+	struct sigaction child, now;
+
+	sigaction(SIGCHLD, NULL, &child);
+	signal(SIGCHLD, note);
+	sks_process_reset_signals();
+	sigaction(SIGCHLD, NULL, &now);
+	ck_assert(now.sa_handler == note);
+	sigaction(SIGCHLD, &child, NULL);
 }

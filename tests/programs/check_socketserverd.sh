@@ -46,7 +46,8 @@ start() {
 	shift
 	rm -f "$tmp/log"
 	mkfifo "$tmp/log" || exit 2
-	"$daemon" "$@" 2>"$tmp/log" >"$tmp/out" &
+	# shellcheck disable=SC2086
+	$hears_int "$daemon" "$@" 2>"$tmp/log" >"$tmp/out" &
 	pid=$!
 	exec 3<"$tmp/log"
 	addresses=
@@ -71,6 +72,7 @@ stop() {
 	name=$1
 	shift
 	for signal; do
+		[ -n "$hears_int" ] || [ "$signal" != INT ] || signal=TERM
 		kill -"$signal" "$pid"
 	done
 	rest=$($limit cat <&3)

@@ -85,6 +85,35 @@ TEST(a_crash_ends_its_request_alone)
 	acc_free(&acc);
 }
 
+/* A parent may have left SIGCHLD ignored: the kernel forgets how a child ended, the children do not. */
+TEST(a_crash_is_no_success_where_nobody_learns_how_children_end)
+{
+	static const struct sks_handler handler = { .name = "crasher", .handle = crash };
+	struct sigaction before;
+	struct acc acc;
+	int fd, i;
+
+	sigaction(SIGCHLD, NULL, &before);
+	signal(SIGCHLD, SIG_IGN);
+	serve(&acc, &handler, NULL);
+	for (i = 0; i < 6; i++) {
+		fd = acc_client(&acc);
+		peer_puts(fd, i % 3 == 1 ? "x\n" : "\n");
+		if (i % 3 == 1) {
+			peer_expect_gone(fd);
+			continue;
+		}
+		peer_expect(fd, "well\n");
+		peer_expect_eof(fd);
+	}
+	ck_eventually(acc_stats(&acc).finished == 6);
+	ck_assert_int_eq((int)acc_stats(&acc).failed, 2);
+	ck_assert_int_eq(log_count("crasher: 127.0.0.1:"), 2);
+	ck_assert_int_eq(log_count("its process has failed or was killed"), 2);
+	acc_free(&acc);
+	sigaction(SIGCHLD, &before, NULL);
+}
+
 /* ErrorHandler.test_forking_handled */
 TEST(an_error_reaches_on_error_in_the_child)
 {
@@ -363,6 +392,7 @@ TEST(what_the_host_catches_now_is_the_default_in_a_child)
 {
 	static const struct sks_handler handler = { .handle = tell_signals };
 	const int signals[] = { SIGUSR1, SIGCHLD, SIGSEGV, SIGRTMIN + 3 };
+	const int to_stop[] = { SIGINT, SIGHUP, SIGTERM };
 	struct sigaction before;
 	struct acc acc;
 	char text[16];
@@ -376,14 +406,20 @@ TEST(what_the_host_catches_now_is_the_default_in_a_child)
 		acc_ask(&acc, text, "default\n");
 		signal(signals[i], note_signal);
 		acc_ask(&acc, text, "default\n");
-		if (signals[i] != SIGCHLD) { /* who ignores that never learns how a child ended */
-			signal(signals[i], SIG_IGN);
-			acc_ask(&acc, text, "ignored\n");
-		}
+		signal(signals[i], SIG_IGN);
+		acc_ask(&acc, text, "ignored\n");
 		sigaction(signals[i], &before, NULL);
 	}
-	snprintf(text, sizeof(text), "%d\n", SIGTERM);
-	acc_ask(&acc, text, "caught\n");
+	/* Those end its waits; but what the host ignores the server alone may send. */
+	for (i = 0; i < sizeof(to_stop) / sizeof(to_stop[0]); i++) {
+		snprintf(text, sizeof(text), "%d\n", to_stop[i]);
+		sigaction(to_stop[i], NULL, &before);
+		signal(to_stop[i], SIG_DFL);
+		acc_ask(&acc, text, "caught\n");
+		signal(to_stop[i], SIG_IGN);
+		acc_ask(&acc, text, to_stop[i] == SIGTERM ? "caught\n" : "ignored\n");
+		sigaction(to_stop[i], &before, NULL);
+	}
 	acc_free(&acc);
 }
 

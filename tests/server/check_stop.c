@@ -257,6 +257,47 @@ TEST(stop_signal_stops_all_servers_that_asked, EACH_MODE)
 	acc_free(&other);
 }
 
+/* A shell has SIGINT ignored for what runs in the background, and so it stays. */
+TEST(an_ignored_signal_stays_ignored, EACH_MODE)
+{
+	struct sks_options options = { .stop_signals = 1 };
+	struct sigaction ignore = { .sa_handler = SIG_IGN }, old, now;
+	struct acc acc;
+
+	sigaction(SIGINT, &ignore, &old);
+	acc_tcp(&acc, _i, &acc_script, &options);
+	acc_start(&acc);
+	acc_ask(&acc, "echo\nd\n", "echo\n");
+	kill(getpid(), SIGINT);
+	acc_ask(&acc, "q\nd\n", "draining 0\n");
+	sigaction(SIGINT, NULL, &now);
+	ck_assert_ptr_eq(now.sa_handler, SIG_IGN);
+	kill(getpid(), SIGTERM);
+	acc_join(&acc);
+	ck_assert_int_eq(acc.rc, 0);
+	sigaction(SIGINT, &old, NULL);
+	acc_free(&acc);
+}
+
+/* As a parent may have left it. One that came before is not lost. */
+TEST(a_blocked_stop_signal_is_let_through, EACH_MODE)
+{
+	struct sks_options options = { .stop_signals = 1 };
+	sigset_t set, old, now;
+	struct acc acc;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	pthread_sigmask(SIG_BLOCK, &set, &old);
+	acc_tcp(&acc, _i, &acc_script, &options);
+	kill(getpid(), SIGTERM);
+	ck_assert_int_eq(sks_serve_forever(acc.server), 0);
+	pthread_sigmask(SIG_SETMASK, NULL, &now);
+	ck_assert(sigismember(&now, SIGTERM));
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	acc_free(&acc);
+}
+
 TEST(signals_are_left_alone_unless_asked, EACH_MODE)
 {
 	struct sigaction before, during;

@@ -6,6 +6,8 @@
 daemon=$build/handlers/socketserverd
 # shellcheck source=tests/support/scratch.sh
 . "$1/tests/support/scratch.sh"
+# shellcheck source=tests/support/signals.sh
+. "$1/tests/support/signals.sh"
 
 # Whoever owns the build: these are ours.
 umask 022

@@ -15,6 +15,8 @@ files= # the soft limit of open files of the next servers
 support=$(cd "$(dirname "$0")/../support" && pwd) || exit 1
 # shellcheck source=tests/support/talk.sh
 . "$support/talk.sh"
+# shellcheck source=tests/support/signals.sh
+. "$support/signals.sh"
 
 cleanup() {
 	for slot in $slots; do
@@ -50,6 +52,7 @@ has() {
 
 # start SLOT PROGRAM ARGUMENTS...: waits for the first line. Sets pid, line and
 # address; 1 when it ends before, and then code and error.
+# shellcheck disable=SC2086
 start() {
 	slot=$1
 	program=$2
@@ -57,9 +60,9 @@ start() {
 	rm -f "$tmp/lines"
 	mkfifo "$tmp/lines" || exit 1
 	if [ -n "$files" ]; then
-		exec sh -c 'ulimit -S -n "$0"; exec "$@"' "$files" "$bin/$program" "$@"
+		exec sh -c 'ulimit -S -n "$0"; exec "$@"' "$files" $hears_int "$bin/$program" "$@"
 	else
-		exec "$bin/$program" "$@"
+		exec $hears_int "$bin/$program" "$@"
 	fi >"$tmp/lines" 2>"$tmp/errors.$slot" &
 	pid=$!
 	eval "exec $slot<\"\$tmp/lines\""
@@ -91,6 +94,7 @@ stop() {
 	shift
 	eval "pid=\$pid_$slot"
 	for signal; do
+		[ -n "$hears_int" ] || [ "$signal" != INT ] || signal=TERM
 		kill -"$signal" "$pid"
 	done
 	rest=$(eval "$limit cat <&$slot")

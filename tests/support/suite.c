@@ -2,6 +2,7 @@
 #include "suite.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,6 +184,7 @@ main(int argc, char **argv)
 	int failed;
 
 	(void)argc;
+	signal(SIGINT, SIG_DFL); /* a shell in the background has it ignored, and the tests raise it */
 	wanted = argv + 1;
 	if (strncmp(name, prefix, strlen(prefix)) == 0)
 		name += strlen(prefix);
