@@ -297,7 +297,8 @@ static inline int sks_server_stats(const struct sks_server *server, struct sks_s
  * Serves one connection on fd, a connected stream socket such as inetd(8) hands
  * over, to its end, in the calling thread or fiber. Then it closes fd, also when
  * it fails. options may be NULL; of its members the times, max_line, max_output,
- * data and on_error count. May wait.
+ * data and on_error count. Where standard error is the same socket, as inetd has it,
+ * no line of the log goes there any more: see sks_set_log(). May wait.
  * Returns 0, or -1 and errno: as handle or setup left it; ENOTSOCK when fd is no
  * socket; EINVAL, E2BIG and ENOMEM as sks_server_new().
  */

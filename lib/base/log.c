@@ -24,6 +24,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define LINE_SIZE 1024 /* bytes at most, without the newline */
 
@@ -85,6 +86,30 @@ user_sink(void **arg)
 			return write_line;
 	}
 	return NULL;
+}
+
+/* The socket that is spared, as the kernel numbers it; 0: none. */
+static _Atomic uint64_t spared_dev, spared_ino;
+
+void
+sks_log_spare(int fd)
+{
+	struct stat here, there;
+
+	if (fstat(fd, &here) == -1 || fstat(STDERR_FILENO, &there) == -1 ||
+	    here.st_dev != there.st_dev || here.st_ino != there.st_ino)
+		return;
+	atomic_store(&spared_dev, here.st_dev);
+	atomic_store(&spared_ino, here.st_ino);
+}
+
+int
+sks_log_is_spared(void)
+{
+	struct stat now;
+
+	return atomic_load(&spared_ino) != 0 && fstat(STDERR_FILENO, &now) == 0 &&
+	    now.st_ino == atomic_load(&spared_ino) && now.st_dev == atomic_load(&spared_dev);
 }
 
 /* Is there room for a line? A closed or broken standard error has none. */
@@ -157,6 +182,8 @@ emit(const char *text)
 		write_line(line, arg);
 		return;
 	}
+	if (sks_log_is_spared())
+		return;
 	memcpy(line, prefix, PREFIX_LEN);
 	n = PREFIX_LEN + sks_escape(text, strlen(text), line + PREFIX_LEN, LINE_SIZE - PREFIX_LEN + 1);
 	line[n++] = '\n';

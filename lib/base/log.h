@@ -57,6 +57,15 @@ extern struct sks_log_counts *_Atomic sks_log_counts;
  */
 void sks_log_share(void);
 
+/*
+ * Where standard error is this socket, a client's, as inetd(8) has it: no line goes there any
+ * more, as the client would read it.
+ */
+void sks_log_spare(int fd);
+
+/* Is standard error a socket that is spared? A signal handler may ask. */
+int sks_log_is_spared(void);
+
 /* As sks_set_log (socketserver/server.h): NULL is standard error again. */
 void sks_log_set(void (*write_line)(const char *line, void *arg), void *arg);
 

@@ -3,6 +3,7 @@
  * check_standalone.c - handlers without a server: sks_handle_bytes() and sks_serve_fd().
  */
 #include "acceptance.h"
+#include "child.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -211,6 +212,83 @@ TEST(serve_fd_returns_the_handlers_error)
 	ck_assert_int_eq(s.rc, -1);
 	ck_assert_int_eq(s.error, EPROTO);
 	ck_assert_int_eq(log_lines(), 1);
+}
+
+static int
+log_and_fail(struct sks_request *req)
+{
+	static const struct sks_options newer = { .mode = 77 };
+	char *line;
+
+	while ((line = sks_gets(req->rfile)) != NULL) {
+		sks_printf(req->wfile, "250 %s\n", line);
+		if (line[0] == 'x') {
+			ck_assert_ptr_null(sks_server_new(&acc_script, &newer));
+			errno = EIO;
+			return -1;
+		}
+	}
+	return SKS_DONE;
+}
+
+/* As inetd starts a program: the client is its input, its output and its standard error. */
+static void
+serve_as_inetd(void *arg)
+{
+	static const struct sks_handler handler = { .name = "smtp-like", .handle = log_and_fail };
+	static const struct sks_options wrong = { .max_line = 1 };
+	int fd = *(int *)arg, i;
+
+	sks_set_log(NULL, NULL);
+	for (i = 0; i < 3; i++)
+		dup2(fd, i);
+	close(fd);
+	if (sks_serve_fd(dup(0), &handler, &wrong) != -1 || sks_serve_fd(0, &handler, NULL) != -1)
+		_exit(EXIT_FAILURE);
+	(void)!sks_server_new(&handler, &wrong); /* a line when it is over */
+}
+
+TEST(no_line_of_the_log_reaches_a_client_that_is_standard_error)
+{
+	struct child child = { .act = serve_as_inetd };
+	int fds[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	child.arg = &fds[0];
+	peer_puts(fds[1], "hello\nxyz\nnever read\n");
+	child_run(&child);
+	close(fds[0]);
+	ck_assert_msg(child_exited_with(&child, 0), "%s", child_said(&child));
+	peer_expect(fds[1], "250 hello\n250 xyz\n");
+	peer_expect_gone(fds[1]);
+}
+
+/* And lines go on to a standard error that is another one. */
+static void
+serve_beside_a_log(void *arg)
+{
+	static const struct sks_handler handler = { .name = "smtp-like", .handle = log_and_fail };
+
+	sks_set_log(NULL, NULL);
+	if (sks_serve_fd(*(int *)arg, &handler, NULL) != -1)
+		_exit(EXIT_FAILURE);
+}
+
+TEST(other_lines_of_the_log_are_where_they_were)
+{
+	struct child child = { .act = serve_beside_a_log };
+	int fds[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	child.arg = &fds[0];
+	peer_puts(fds[1], "xyz\n");
+	peer_half_close(fds[1]);
+	child_run(&child);
+	close(fds[0]);
+	ck_assert_ptr_nonnull(strstr(child_said(&child), "smtp-like: unix:: Input/output error\n"));
+	ck_assert_ptr_nonnull(strstr(child_said(&child), "options.mode: "));
+	peer_expect(fds[1], "250 xyz\n");
+	close(fds[1]);
 }
 
 TEST(serve_fd_closes_what_is_no_socket)
