@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,9 +24,24 @@
 
 static struct sks_server *server;
 
+static int tells_options;
+
+static int
+tell_option(struct sks_request *req, int level, int option)
+{
+	int on = -1;
+	socklen_t len = sizeof(on);
+
+	getsockopt(req->fd, level, option, &on, &len);
+	return on;
+}
+
 static int
 hello(struct sks_request *req)
 {
+	if (tells_options)
+		return sks_printf(req->wfile, "no delay: %d, keepalive: %d",
+		    tell_option(req, IPPROTO_TCP, TCP_NODELAY), tell_option(req, SOL_SOCKET, SO_KEEPALIVE));
 	return sks_puts(req->wfile, "hello");
 }
 
@@ -269,4 +285,28 @@ TEST(what_is_no_listening_socket_is_refused)
 	ck_assert_int_eq(open("/dev/null", O_RDONLY), 4);
 	refused("", ENOTSOCK, "listen on fd:4: Socket operation on non-socket");
 	listens_on("good", 3, 1);
+}
+
+/* -- what comes over them -- */
+
+static const char *const passed_as[] = { "fd:3", "systemd:" };
+
+/* A reply of two writes would wait for an acknowledgement of the first, and who is gone stay for ever. */
+TEST(their_connections_have_the_options_that_others_have, EACH_OF(passed_as))
+{
+	char text[64];
+	int fd;
+
+	tells_options = 1;
+	pass(3, SOCK_STREAM, 1);
+	environment("1", NULL);
+	if (_i == 0)
+		ck_assert_int_eq(sks_server_listen(server, passed_as[_i]), 0);
+	else
+		ck_assert_int_eq(sks_server_listen_inherited(server, ""), 0);
+	fd = peer_connect(sks_server_address(server, 0, text, sizeof(text)));
+	peer_half_close(fd);
+	ck_assert_int_eq(sks_handle_request(server, 10000), 0);
+	peer_expect(fd, "no delay: 1, keepalive: 1");
+	peer_expect_eof(fd);
 }
