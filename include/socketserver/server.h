@@ -90,8 +90,11 @@ struct sks_options {
 	                        sks_is_truncated(). Else it is dropped */
 	int block_warn_ms;   /* 100. A handler that keeps its loop for so long without waiting
 	                        is named in the log, also while it still does; SKS_OFF: it is
-	                        not. Only fibers and serial mode. A thread of the server looks
-	                        for it, which sleeps while no handler runs */
+	                        not. In each mode a hook that runs on the loop (verify,
+	                        on_tick, on_stop) is named, too; handlers on fibers and in
+	                        serial mode. A thread of the server looks for it, which
+	                        sleeps while nothing runs; a server of processes has none
+	                        and says so afterwards */
 	size_t max_line;     /* 8,192. The longest line, its newline included; 2 to 1 GiB */
 	size_t max_output;   /* 65,536. Unsent bytes that a connection may hold; a write that
 	                        finds more waits until the peer takes them */

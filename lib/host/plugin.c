@@ -14,6 +14,7 @@
 #include "host/search.h"
 #include "host/trust.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "fiber/cxx.h"
@@ -24,6 +25,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define INIT_WARN_MS 100
 #define WHY 900 /* all that is wrong, as far as a line of the log takes it */
 
 static int
@@ -170,6 +172,24 @@ sks_module_free(struct sks_module *m)
 	sks_sys_free(m);
 }
 
+/* One that takes long is named: nothing else of this thread, a loop perhaps, has run meanwhile. */
+static int
+call_init(struct sks_module *m)
+{
+	int64_t begun = sks_clock_ms(), ms;
+	int rc, error;
+
+	m->data = NULL;
+	errno = 0;
+	rc = m->plugin.init(m->config, &m->data);
+	error = errno;
+	ms = sks_clock_ms() - begun;
+	if (ms >= INIT_WARN_MS)
+		sks_logf("%s: init kept its thread for %lld ms", m->plugin.name, (long long)ms);
+	errno = error;
+	return rc;
+}
+
 int
 sks_module_init(struct sks_module *m)
 {
@@ -180,16 +200,11 @@ sks_module_init(struct sks_module *m)
 	if (sks_module_check_options(m) == -1)
 		return -1;
 	m->data = m->config;
-	if (m->plugin.init != NULL) {
-		m->data = NULL;
-		errno = 0;
-		if (m->plugin.init(m->config, &m->data) == -1) {
-			error = errno;
-			sks_logf("%s: init: %s", m->plugin.name,
-			    error != 0 ? strerror(error) : "failed");
-			errno = error;
-			return -1;
-		}
+	if (m->plugin.init != NULL && call_init(m) == -1) {
+		error = errno;
+		sks_logf("%s: init: %s", m->plugin.name, error != 0 ? strerror(error) : "failed");
+		errno = error;
+		return -1;
 	}
 	m->is_ready = 1;
 	return 0;

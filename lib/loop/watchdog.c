@@ -47,11 +47,14 @@ late_ms(const struct sks_watchdog *dog)
 }
 
 static void
-describe(struct sks_stuck *stuck, const struct sks_task *task, int64_t ms)
+describe(struct sks_stuck *stuck, const struct sks_watched *loop, int64_t ms)
 {
-	*stuck = (struct sks_stuck){ .ms = ms };
+	const struct sks_task *task = loop->task;
+
+	*stuck = (struct sks_stuck){ .hook = loop->hook, .ms = ms };
 	snprintf(stuck->name, sizeof(stuck->name), "%s", task->name != NULL ? task->name : "-");
-	sks_addr_format(task->peer, task->peer_len, stuck->peer, sizeof(stuck->peer));
+	if (loop->hook == NULL || task->peer != NULL)
+		sks_addr_format(task->peer, task->peer_len, stuck->peer, sizeof(stuck->peer));
 }
 
 /* -- the thread; all of it under the lock -- */
@@ -76,7 +79,7 @@ report(struct sks_watchdog *dog, struct sks_watched *loop, uint64_t turn, int64_
 		atomic_store(&loop->heed, 0);
 		return;
 	}
-	describe(&stuck, loop->task, ms);
+	describe(&stuck, loop, ms);
 	stuck.still = 1;
 	loop->reported = turn;
 	loop->report(loop->arg, &stuck); /* under the lock: before the report of its end */
@@ -225,7 +228,7 @@ sks_watched_over(struct sks_watched *loop, int64_t ms)
 	}
 	if (ms < loop->limit_ms && !again)
 		return;
-	describe(&stuck, loop->task, ms);
+	describe(&stuck, loop, ms);
 	stuck.again = again;
 	loop->report(loop->arg, &stuck);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * watchdog.h - names the handler that keeps its loop, also while it still does.
+ * watchdog.h - names the handler, or the hook, that keeps its loop, also while it still does.
  *
  * A loop shows which fiber it runs and since when (struct sks_watched). The thread of a
  * watchdog looks at the loops of its server now and then. Without such a thread a loop
@@ -17,20 +17,22 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* A report: a handler has kept its loop for too long. */
+/* A report: a handler, or a hook, has kept its loop for too long. */
 struct sks_stuck {
-	char name[64];
-	char peer[SKS_ADDR_TEXT];
+	const char *hook;         /* NULL: the handler itself */
+	char name[64];            /* of the handler */
+	char peer[SKS_ADDR_TEXT]; /* "": a hook that is for no request */
 	int64_t ms; /* how long it has kept the loop so far */
 	int still;  /* it still does */
 	int again;  /* it was reported before, while it still did */
 };
 
 struct sks_watched {
-	/* The loop writes the first three. */
+	/* The loop writes the first four. */
 	_Atomic uint64_t turn;       /* counts the beginnings and ends of turns; odd: a fiber runs */
 	_Atomic int64_t begun;       /* when the turn began, by the coarse clock */
 	const struct sks_task *task; /* which runs */
+	const char *hook;            /* which hook, while one runs; else NULL */
 	atomic_int heed;             /* the watchdog sleeps, or reads task: the loop has to ask it */
 	int limit_ms;                /* how long a turn may take; 0: nothing is measured */
 	/*
@@ -105,6 +107,21 @@ sks_watched_end(struct sks_watched *loop)
 	atomic_store(&loop->turn, turn + 1);
 	if (atomic_load(&loop->heed) || ms >= loop->limit_ms)
 		sks_watched_over(loop, ms);
+}
+
+/* The same around a hook, which runs on the loop itself. Of the task, name and peer count. */
+static inline void
+sks_watched_begin_hook(struct sks_watched *loop, const char *hook, const struct sks_task *task)
+{
+	loop->hook = hook;
+	sks_watched_begin(loop, task);
+}
+
+static inline void
+sks_watched_end_hook(struct sks_watched *loop)
+{
+	sks_watched_end(loop);
+	loop->hook = NULL;
 }
 
 #endif

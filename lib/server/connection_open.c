@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "server/connection.h"
+#include "server/hook.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -69,20 +70,12 @@ refuse(struct sks_worker *worker, int fd)
 	sks_worker_release(worker);
 }
 
-static int
-is_verified(struct sks_connection *c)
-{
-	int (*verify)(struct sks_request *) = c->call.service->options.verify;
-
-	return verify == NULL || verify(&c->call.req);
-}
-
 static void
 begin(struct sks_connection *c)
 {
 	const struct sks_service *service = c->call.service;
 
-	if (!is_verified(c)) {
+	if (!sks_hook_verify(c->worker->loop, &c->call)) {
 		if (!c->call.aborted)
 			c->transport.ops->shutdown(&c->transport);
 		sks_connection_close(c);

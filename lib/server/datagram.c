@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/sys.h"
+#include "server/hook.h"
 #include "stream/stream.h"
 #include "loop/wait.h"
 
@@ -295,7 +296,8 @@ arrive(struct sks_message *message)
 
 /* As sks_datagram_receive(). */
 static int
-serve(struct sks_worker *worker, int fd, struct msghdr *msg, size_t n, unsigned int *lost)
+serve(struct sks_loop *loop, struct sks_worker *worker, int fd, struct msghdr *msg, size_t n,
+    unsigned int *lost)
 {
 	struct sks_service *service = worker->service;
 	struct datagram *d;
@@ -320,7 +322,7 @@ serve(struct sks_worker *worker, int fd, struct msghdr *msg, size_t n, unsigned 
 	d->call.truncated = (msg->msg_flags & MSG_TRUNC) != 0;
 	read_control(d, msg, lost);
 	atomic_fetch_add_explicit(&service->shared->traffic.in, n, memory_order_relaxed);
-	if (service->options.verify != NULL && !service->options.verify(&d->call.req)) {
+	if (!sks_hook_verify(loop, &d->call)) {
 		sks_count(service, refused, 1);
 		sks_count(service, dropped, 1);
 		release(d);
@@ -364,5 +366,5 @@ sks_datagram_receive(struct sks_loop *loop, struct sks_worker *worker, int fd, u
 		return 2;
 	if (n == -1)
 		return -1;
-	return serve(worker, fd, &msg, (size_t)n, lost);
+	return serve(loop, worker, fd, &msg, (size_t)n, lost);
 }

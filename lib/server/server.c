@@ -9,6 +9,7 @@
 #include "base/sys.h"
 #include "server/accept.h"
 #include "server/connection.h"
+#include "server/hook.h"
 
 #include <errno.h>
 #include <string.h>
@@ -20,7 +21,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	server->service.options.on_tick(server, server->service.options.data);
+	sks_hook_tick(sks_server_first(server)->loop, &server->service);
 }
 
 static void
@@ -39,15 +40,20 @@ in_child(void *arg, struct sks_call *call)
 	sks_connection_close_others(worker, call);
 }
 
-/* Threads and processes may block: their handlers keep no loop. */
+/*
+ * On threads and in processes handlers may block, as they keep no loop; but hooks do. A
+ * server that forks has no other thread: its loop reports by itself.
+ */
 static void
 watch_loops(struct sks_server *server)
 {
 	const struct sks_options *o = &server->service.options;
+	int has_hooks = o->verify != NULL || o->on_tick != NULL || o->on_stop != NULL;
 	int i;
 
 	sks_watchdog_init(&server->watchdog, o->block_warn_ms);
-	if (o->block_warn_ms == SKS_OFF || (o->mode != SKS_FIBERS && o->mode != SKS_SERIAL))
+	if (o->block_warn_ms == SKS_OFF || o->mode == SKS_PROCESSES ||
+	    (o->mode == SKS_THREADS && !has_hooks))
 		return;
 	for (i = 0; i < o->workers; i++)
 		sks_watchdog_add(&server->watchdog, &server->workers[i].loop->watched);

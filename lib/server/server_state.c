@@ -8,6 +8,7 @@
 #include "server/server.h"
 
 #include "server/accept.h"
+#include "server/hook.h"
 
 #include <errno.h>
 
@@ -57,8 +58,7 @@ sks_server_become_idle(struct sks_server *server, int error)
 	atomic_store(&server->service.shared->stop, 0);
 	if (server->dispatching)
 		sks_loop_stop(sks_server_first(server)->loop);
-	if (server->service.options.on_stop != NULL)
-		server->service.options.on_stop(server, server->service.options.data);
+	sks_hook_stop(sks_server_first(server)->loop, &server->service);
 }
 
 static void

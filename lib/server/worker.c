@@ -6,6 +6,7 @@
 #include "base/thread.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 static struct sks_call *
 pop_call(struct sks_list *calls)
@@ -126,23 +127,37 @@ on_wake(void *arg)
 		worker->woken(worker);
 }
 
+/* "handler echo serving 127.0.0.1:4711", "verify of echo for 127.0.0.1:4711", "on_tick of echo" */
+static char *
+name_stuck(const struct sks_stuck *stuck, char *text, size_t size)
+{
+	if (stuck->hook == NULL)
+		snprintf(text, size, "handler %s serving %s", stuck->name, stuck->peer);
+	else
+		snprintf(text, size, "%s of %s%s%s", stuck->hook, stuck->name,
+		    stuck->peer[0] != '\0' ? " for " : "", stuck->peer);
+	return text;
+}
+
 /*
- * The handler kept every other connection of this loop waiting. While it still
- * does the watchdog sees to it that the lines are few.
+ * It kept every other connection of this loop waiting. While it still does the watchdog sees
+ * to it that the lines are few.
  */
 static void
 on_stuck(void *arg, const struct sks_stuck *stuck)
 {
 	struct sks_service *service = ((struct sks_worker *)arg)->service;
+	char who[sizeof(stuck->name) + sizeof(stuck->peer) + 32];
 
+	name_stuck(stuck, who, sizeof(who));
 	if (!stuck->again)
 		sks_count(service, blocked, 1);
 	if (stuck->still)
-		sks_logf("handler %s serving %s has kept its loop for %lld ms and still does",
-		    stuck->name, stuck->peer, (long long)stuck->ms);
+		sks_logf("%s has kept its loop for %lld ms and still does", who,
+		    (long long)stuck->ms);
 	else
-		sks_log_limited(&service->shared->blocks, 1, "handler %s serving %s kept its loop for %lld ms",
-		    stuck->name, stuck->peer, (long long)stuck->ms);
+		sks_log_limited(&service->shared->blocks, 1, "%s kept its loop for %lld ms", who,
+		    (long long)stuck->ms);
 }
 
 static struct sks_executor *

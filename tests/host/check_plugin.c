@@ -211,6 +211,17 @@ TEST(init_and_exit_run_once)
 	ck_assert_int_eq(*exits, 1);
 }
 
+TEST(an_init_that_takes_long_is_named)
+{
+	struct sks_module *module = must_load(copy("slow"));
+
+	ck_assert_int_eq(sks_module_init(module), 0);
+	ck_assert_int_eq(log_count("slow: init kept its thread for "), 1);
+	ck_assert_int_eq(sks_module_init(module), 0);
+	ck_assert_int_eq(log_lines(), 1);
+	sks_module_free(module);
+}
+
 TEST(an_init_that_fails_says_why_and_has_no_exit)
 {
 	struct sks_module *module = must_load(copy("hooks"));

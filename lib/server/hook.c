@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/hook.h"
+
+static void
+begin(struct sks_loop *loop, const char *hook, const struct sks_task *task)
+{
+	if (loop->watched.limit_ms != 0)
+		sks_watched_begin_hook(&loop->watched, hook, task);
+}
+
+static void
+end(struct sks_loop *loop)
+{
+	if (loop->watched.limit_ms != 0)
+		sks_watched_end_hook(&loop->watched);
+}
+
+int
+sks_hook_verify(struct sks_loop *loop, struct sks_call *call)
+{
+	const struct sks_task task = { .name = call->service->handler.name, .peer = call->req.peer,
+		.peer_len = call->req.peer_len };
+	int taken;
+
+	if (call->service->options.verify == NULL)
+		return 1;
+	begin(loop, "verify", &task);
+	taken = call->service->options.verify(&call->req);
+	end(loop);
+	return taken;
+}
+
+static void
+run(struct sks_loop *loop, const struct sks_service *service, const char *name,
+    void (*hook)(struct sks_server *server, void *data))
+{
+	const struct sks_task task = { .name = service->handler.name };
+
+	if (hook == NULL)
+		return;
+	begin(loop, name, &task);
+	hook(service->server, service->options.data);
+	end(loop);
+}
+
+void
+sks_hook_tick(struct sks_loop *loop, const struct sks_service *service)
+{
+	run(loop, service, "on_tick", service->options.on_tick);
+}
+
+void
+sks_hook_stop(struct sks_loop *loop, const struct sks_service *service)
+{
+	run(loop, service, "on_stop", service->options.on_stop);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hook.h - calls what options have for the loop: verify, on_tick and on_stop. One that does
+ * not return soon keeps all connections of the loop waiting, in every mode, so the watchdog
+ * names it as it names handlers.
+ */
+#ifndef SKS_SERVER_HOOK_H
+#define SKS_SERVER_HOOK_H
+
+#include "server/call.h"
+
+/* 1: the request is served, also when there is no such hook; 0: it is refused. */
+int sks_hook_verify(struct sks_loop *loop, struct sks_call *call);
+
+/* Nothing, when there is no such hook. */
+void sks_hook_tick(struct sks_loop *loop, const struct sks_service *service);
+void sks_hook_stop(struct sks_loop *loop, const struct sks_service *service);
+
+#endif
