@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * budget.h - one bound on memory, shared by all who allocate under it.
+ * budget.h - one bound on memory for several parts of a program.
  *
- * What is taken is given back when the memory is really freed, not when it is
- * no longer needed: a value that was deleted while a slow client still gets it
- * counts until that client has it. Counting at deletion would be simpler, and
- * a few slow clients could then hold many times the bound.
+ * Bytes are given back when their memory is freed, not when they are no longer needed:
+ * a value that was deleted counts until the last slow client has it. To give them back at
+ * the deletion would be simpler, but then a few slow clients could hold many times the
+ * bound.
  */
 #ifndef HANDLERS_BUDGET_H
 #define HANDLERS_BUDGET_H
@@ -19,7 +19,7 @@ struct budget {
 	size_t max; /* bytes; 0: no bound */
 };
 
-/* 0, or -1 with ENOSPC: nothing is taken. From any thread; never waits. */
+/* Takes n bytes. 0, or -1: ENOSPC, and nothing is taken. Any thread may call it; it never waits. */
 static inline int
 budget_take(struct budget *b, size_t n)
 {

@@ -2,10 +2,10 @@
 /*
  * datagram.h - which datagrams the stock handlers answer.
  *
- * None that could be from a service, since a forged sender must not make one
- * service answer another, and that one the first, without end. The library knows
- * the ports below 1024 and those of the server itself; here are those that stock
- * handlers have, which another daemon may serve.
+ * They answer none that could come from a service: a forged sender must not make two
+ * services answer each other without end. The library knows the ports below 1024 and
+ * those of the server itself. This file adds the ports of the stock handlers, which
+ * another daemon may serve.
  */
 #ifndef HANDLERS_DATAGRAM_H
 #define HANDLERS_DATAGRAM_H
@@ -44,7 +44,7 @@ sender_port(const struct sks_request *req)
 	return peer.any->sa_family == AF_INET6 ? ntohs(peer.in6->sin6_port) : -1;
 }
 
-/* 1 for each connection, and for a datagram that may have an answer; the handler gives it one. */
+/* 1: the handler may answer, always for a connection. 0: it must not answer this datagram. */
 static inline int
 admit(struct sks_request *req)
 {

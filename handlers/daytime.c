@@ -24,8 +24,8 @@ static const struct sks_plugin_option options[] = {
 };
 
 /*
- * localtime(3) would keep the result in memory that all threads share. localtime_r(3)
- * need not look whether the zone has changed since the first call, so tzset(3) does.
+ * localtime(3) would return memory that all threads share. localtime_r(3) reads the time
+ * zone at its first call only, so tzset(3) looks whether the zone has changed.
  */
 static struct tm *
 local_time(const time_t *now, struct tm *parts)

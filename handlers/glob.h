@@ -4,8 +4,8 @@
  *
  * fnmatch(3) takes strings that end with a NUL, and follows the locale.
  *
- * A pattern is compiled once and then run over any number of texts. A text may
- * come in pieces, so that its reader can let others go first in between.
+ * A pattern is compiled once and then run over any number of texts. A text may come in
+ * pieces, so that the caller can yield in between.
  */
 #ifndef HANDLERS_GLOB_H
 #define HANDLERS_GLOB_H
@@ -17,24 +17,24 @@
 #define GLOB_WORDS (GLOB_MOST / 64 + 1)
 
 struct glob {
-	size_t words;                   /* machine words for a bit of each state; each byte of a
-	                                   text costs one step for each */
-	size_t last;                    /* the state in which the whole pattern was met */
-	uint64_t stays[GLOB_WORDS];     /* states behind a star: any byte leaves them as they are */
-	uint64_t reached[GLOB_WORDS];   /* by the text so far */
-	uint64_t takes[256][GLOB_WORDS]; /* for each byte the states that it leads on from */
+	size_t words;                   /* machine words for all states; each byte of a text takes
+	                                   so many steps */
+	size_t last;                    /* the state of a text that fits the whole pattern */
+	uint64_t stays[GLOB_WORDS];     /* states behind a star, which any byte keeps */
+	uint64_t reached[GLOB_WORDS];   /* states of the text so far */
+	uint64_t takes[256][GLOB_WORDS]; /* for each byte: states whose next element takes it */
 };
 
-/* n is at most GLOB_MOST. */
+/* Compiles a pattern of n bytes, at most GLOB_MOST. */
 void glob_compile(struct glob *g, const char *pattern, size_t n);
 
-/* A text begins. */
+/* Begins a text. */
 void glob_begin(struct glob *g);
 
-/* The text goes on. 0: whatever comes now, it does not fit; 1: it may. */
+/* Reads n more bytes of the text. 1: it may still fit; 0: it does not, whatever follows. */
 int glob_feed(struct glob *g, const char *text, size_t n);
 
-/* The text has ended. 1: all of it is as the pattern says; 0. */
+/* Ends the text. 1: it fits the pattern; 0: it does not. */
 int glob_end(const struct glob *g);
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hello: greets whoever connects, or sends a datagram. The shortest plugin
- * with an option.
+ * hello: greets each client. The shortest plugin with an option.
  */
 #include "datagram.h"
 

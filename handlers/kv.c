@@ -2,13 +2,13 @@
 /*
  * kv: a store of keys and values in memory, for clients of redis.
  *
- * A model for handlers that keep state for all their clients:
- * - one object behind req->data, made by init and freed by exit;
- * - its lock is taken around work on memory only, never around a call that may
- *   wait, so that a plain mutex inside the store is right in every mode;
- * - a client that has said all it wanted is parked by SKS_KEEP, and costs no
- *   fiber, thread or buffer until it speaks again. While more of its commands
- *   are in the buffer they are run at once: their replies leave in one piece.
+ * It is a model for handlers that keep state for all their clients:
+ * - There is one object behind req->data, which init makes and exit frees.
+ * - Its lock is held for work on memory only, never for a call that may wait. So a
+ *   plain mutex inside the store is right in every mode.
+ * - A client whose commands are all answered is parked by SKS_KEEP, and takes no fiber,
+ *   thread or buffer until it sends more. While more commands are in the buffer they
+ *   are run at once, and their replies leave in one piece.
  *
  * Nothing is written to disk, and nothing is evicted: at max-memory commands
  * that need more are refused.
@@ -21,8 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SHOWN 65536                  /* bytes that a stream shows at once */
-#define COMMAND_ROOM 65536           /* of a command beside its largest argument */
+#define SHOWN 65536                  /* bytes that sks_peek() shows at most */
+#define COMMAND_ROOM 65536           /* bytes of a command beside its largest argument */
 #define MEMORY_MAX ((int64_t)1 << 44)
 
 static const struct sks_plugin_option options[] = {
@@ -38,7 +38,7 @@ static const struct sks_plugin_option options[] = {
 	{ 0 },
 };
 
-/* What could not be read: the client hears why, where there are words for it. */
+/* After a command that could not be read: tells the client why, if redis has words for it. */
 static int
 give_up(struct kv_call *c)
 {

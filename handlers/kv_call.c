@@ -2,9 +2,9 @@
 /*
  * What the commands of kv have in common.
  *
- * Each client may ask for work that takes seconds: KEYS of a full store, DEL of a
- * million keys. So a command counts its steps, and after so many of them it lets the
- * others of its loop, and a signal to stop, go first.
+ * Any client may ask for work that takes seconds: KEYS of a full store, DEL of a million
+ * keys. So a command counts its steps, and yields after a number of them: then the other
+ * fibers of the loop run, and a signal to stop is heard.
  */
 #include "kv.h"
 
@@ -13,8 +13,8 @@
 #include <string.h>
 #include <strings.h>
 
-#define STEPS_A_TURN 200000 /* 0.1 to 0.4 ms */
-#define WORD_SHOWN 128      /* of a client's word in an error */
+#define STEPS_A_TURN 200000 /* between two yields: 0.1 to 0.4 ms */
+#define WORD_SHOWN 128      /* bytes of a client's word that an error repeats */
 
 const char kv_oom[] = "-OOM command not allowed when used memory > 'maxmemory'.";
 const char kv_not_a_number[] = "-ERR value is not an integer or out of range";

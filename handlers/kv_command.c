@@ -8,10 +8,10 @@
 #include <string.h>
 #include <strings.h>
 
-#define WORD_SHOWN 128 /* of a client's words in an error */
+#define WORD_SHOWN 128 /* bytes of a client's words that an error repeats */
 
 static const struct kv_command commands[] = {
-	/* The ones that are used most first. */
+	/* The most frequent ones stand first, as the table is searched from its begin. */
 	{ "get", 2, 2, kv_get, "readonly fast", 1, 1 },
 	{ "set", 3, 0, kv_set, "write denyoom", 1, 1 },
 	{ "ping", 1, 2, kv_ping, "fast", 0, 0 },
@@ -46,11 +46,12 @@ find(struct resp_arg name)
 	return NULL;
 }
 
-/* "unknown command 'FOO', with args beginning with: 'bar' 'baz' ", as redis words it. */
+/* As redis words it: "unknown command 'FOO', with args beginning with: 'bar' 'baz' ". */
 static int
 refuse(struct kv_call *c)
 {
-	char name[WORD_SHOWN + 1], word[WORD_SHOWN + 1], args[2 * WORD_SHOWN] = "", line[4 * WORD_SHOWN];
+	char name[WORD_SHOWN + 1], word[WORD_SHOWN + 1], args[2 * WORD_SHOWN] = "",
+								  line[4 * WORD_SHOWN];
 	size_t i, used = 0;
 
 	for (i = 1; i < c->r->nargs && used < WORD_SHOWN; i++) {
@@ -95,7 +96,7 @@ reply_flags(struct kv_call *c, const char *flags)
 	return 0;
 }
 
-/* As ten elements; of the last four, which are about what kv does not have, nothing. */
+/* A command as ten elements. The last four are empty: kv has nothing of what they tell. */
 static int
 reply_command(struct kv_call *c, const struct kv_command *command)
 {
@@ -107,10 +108,12 @@ reply_command(struct kv_call *c, const struct kv_command *command)
 	    resp_number(c->w, command->last) == -1 || resp_number(c->w, command->first != 0) == -1)
 		return -1;
 	return kv_reply_set(c, 0) == -1 || kv_reply_set(c, 0) == -1 || kv_reply_set(c, 0) == -1 ||
-	    kv_reply_set(c, 0) == -1 ? -1 : 0;
+		       kv_reply_set(c, 0) == -1
+		   ? -1
+		   : 0;
 }
 
-/* Those that are named from the third word on, or all. */
+/* Tells of the commands that are named from the third word on, or of all. */
 static int
 reply_commands(struct kv_call *c)
 {
@@ -148,7 +151,7 @@ reply_names(struct kv_call *c)
 	return 0;
 }
 
-/* Of COMMAND DOCS there are none: redis-cli wants help texts, and does without. */
+/* COMMAND DOCS is empty: redis-cli asks for help texts, and works without them. */
 int
 kv_command(struct kv_call *c)
 {
@@ -158,8 +161,8 @@ kv_command(struct kv_call *c)
 		return reply_commands(c);
 	what = resp_arg(c->r, 1);
 	if (kv_is_word(what, "count"))
-		return c->r->nargs == 2 ? resp_number(c->w, COUNT) :
-					  kv_refuse_arity(c, "command|count");
+		return c->r->nargs == 2 ? resp_number(c->w, COUNT)
+					: kv_refuse_arity(c, "command|count");
 	if (kv_is_word(what, "info"))
 		return reply_commands(c);
 	if (kv_is_word(what, "list"))

@@ -9,11 +9,11 @@
 #include <string.h>
 
 #define TTL_MAX (INT64_MAX / 4) /* milliseconds */
-#define STEPS_OF_A_KEY 300      /* of what is done for each key of DEL */
+#define STEPS_OF_A_KEY 300      /* of work for each key of DEL or EXISTS */
 
 static const char syntax_error[] = "-ERR syntax error";
 
-/* The entry's value is sent without a copy, and the entry given back. */
+/* Sends the value of an entry without a copy, and releases the entry. */
 static int
 send_value(struct kv_call *c, struct kv_entry *e)
 {
@@ -39,7 +39,7 @@ struct set_options {
 	int64_t ttl_ms;
 };
 
-/* EX s or PX ms. NULL, or why not. */
+/* Reads the number of EX or PX. NULL, or the error for the client. */
 static const char *
 parse_ttl(struct set_options *set, struct resp_arg number, int64_t unit_ms)
 {
@@ -125,7 +125,7 @@ kv_incr(struct kv_call *c)
 	return kv_refuse_memory(c);
 }
 
-/* For DEL and EXISTS: of how many keys something is true. */
+/* For DEL and EXISTS: replies for how many keys `one` returned 1. */
 static int
 count(struct kv_call *c, int (*one)(struct kv_store *, const void *, size_t))
 {

@@ -2,7 +2,8 @@
 /*
  * The commands of kv that are about the connection.
  *
- * There are no passwords and no rights: the only user is "default", who needs none.
+ * There are no passwords and no rights. The only user is "default", whose password may be
+ * anything.
  */
 #include "kv.h"
 
@@ -11,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WORD_SHOWN 128 /* of a client's word in an error */
+#define WORD_SHOWN 128 /* bytes of a client's word that an error repeats */
 
 static const char wrong_password[] =
     "-WRONGPASS invalid username-password pair or user is disabled.";
@@ -52,7 +53,7 @@ kv_select(struct kv_call *c)
 	return resp_line(c->w, n == 0 ? "+OK" : "-ERR DB index is out of range");
 }
 
-/* What a client has said of itself is forgotten. */
+/* RESET forgets what the client has said of itself. */
 int
 kv_reset(struct kv_call *c)
 {
@@ -61,7 +62,7 @@ kv_reset(struct kv_call *c)
 	return resp_line(c->w, "+RESET");
 }
 
-/* -- who the client is -- */
+/* -- the client and its name -- */
 
 static int
 is_default_user(struct resp_arg user)
@@ -81,7 +82,7 @@ kv_auth(struct kv_call *c)
 	return resp_line(c->w, is_default_user(resp_arg(c->r, 1)) ? "+OK" : wrong_password);
 }
 
-/* NULL, or why not. */
+/* NULL: the name is fine. Else the error for the client. */
 static const char *
 check_name(struct resp_arg name)
 {
@@ -89,7 +90,8 @@ check_name(struct resp_arg name)
 
 	for (i = 0; i < name.len; i++)
 		if (name.at[i] < '!' || name.at[i] > '~')
-			return "-ERR Client names cannot contain spaces, newlines or special characters.";
+			return "-ERR Client names cannot contain spaces, newlines or special "
+			       "characters.";
 	return name.len <= KV_NAME_MOST ? NULL : "-ERR Client names cannot be that long";
 }
 
@@ -111,7 +113,7 @@ client_id(struct kv_call *c)
 /* -- HELLO [VERSION [AUTH USER PASSWORD] [SETNAME NAME]] -- */
 
 struct hello {
-	int64_t version; /* 0: as it was */
+	int64_t version; /* 0: the version does not change */
 	struct resp_arg name;
 	int is_named;
 };
@@ -126,7 +128,7 @@ refuse_hello(struct kv_call *c, size_t i)
 	return resp_line(c->w, line);
 }
 
-/* 1, or what an error's reply gave. */
+/* 1: the words are understood. Else an error was replied, and this is what that returned. */
 static int
 parse_hello(struct kv_call *c, struct hello *hello)
 {
@@ -204,12 +206,12 @@ kv_client(struct kv_call *c)
 	if (kv_is_word(what, "getname")) {
 		if (n != 2)
 			return kv_refuse_arity(c, "client|getname");
-		return c->client->name[0] != '\0' ? kv_reply_text(c, c->client->name) :
-						     kv_reply_null(c);
+		return c->client->name[0] != '\0' ? kv_reply_text(c, c->client->name)
+						  : kv_reply_null(c);
 	}
 	if (kv_is_word(what, "setname"))
 		return n == 3 ? set_client_name(c) : kv_refuse_arity(c, "client|setname");
-	if (kv_is_word(what, "setinfo")) /* newer clients say it, and redis 7.0 refuses it: nobody asks */
+	if (kv_is_word(what, "setinfo")) /* newer clients say it; redis 7.0 does not know it */
 		return n == 4 ? resp_line(c->w, "+OK") : kv_refuse_arity(c, "client|setinfo");
 	return kv_refuse_subcommand(c, "CLIENT");
 }

@@ -68,7 +68,7 @@ put(struct kv_expiry *expiry, size_t i, struct kv_due due)
 	due.entry->due = (uint32_t)i;
 }
 
-/* Puts due where it belongs, above or below the hole at i. */
+/* Puts due at its place in the heap, above or below the hole at i. */
 static void
 settle(struct kv_expiry *expiry, size_t i, struct kv_due due)
 {

@@ -2,9 +2,9 @@
 /*
  * kv_expiry.h - which entries expire, the next one first.
  *
- * A binary heap, so that what is due is found without looking at what is not,
- * and its memory comes back with any command. The alternative, looking at a
- * few random keys now and then as redis does, finds most of them some time.
+ * It is a binary heap: an entry that is due is found without a look at those that are
+ * not, so any command frees the memory of some. The alternative, which redis has, is to
+ * look at a few random keys now and then; that finds most of them at some time.
  */
 #ifndef HANDLERS_KV_EXPIRY_H
 #define HANDLERS_KV_EXPIRY_H
@@ -18,7 +18,7 @@ struct kv_due {
 
 struct kv_expiry {
 	struct budget *budget;
-	struct kv_due *heap; /* from 1 on */
+	struct kv_due *heap; /* from index 1 on */
 	size_t count;
 	size_t room;
 };
@@ -26,19 +26,19 @@ struct kv_expiry {
 void kv_expiry_init(struct kv_expiry *expiry, struct budget *budget);
 void kv_expiry_end(struct kv_expiry *expiry);
 
-/* Makes room for one more, so that the next kv_expiry_set() holds. 0, or -1: ENOSPC, ENOMEM. */
+/* Makes room for one more entry, which kv_expiry_set() needs. 0, or -1: ENOSPC, ENOMEM. */
 int kv_expiry_reserve(struct kv_expiry *expiry);
 
-/* e expires at this time. There must be room. */
+/* From now on e expires at this time. There must be room. */
 void kv_expiry_set(struct kv_expiry *expiry, struct kv_entry *e, int64_t at);
 
-/* e does not expire; fine for one that does not anyway. */
+/* From now on e does not expire. It may be one that did not expire before. */
 void kv_expiry_clear(struct kv_expiry *expiry, struct kv_entry *e);
 
-/* e is in the place of old, and expires when that would have. */
+/* Puts e, which expires when old would have expired, in the place of old. */
 void kv_expiry_move(struct kv_expiry *expiry, struct kv_entry *old, struct kv_entry *e);
 
-/* The entry that is due first; NULL: none expires. */
+/* The entry that is due first; NULL: no entry expires. */
 static inline const struct kv_due *
 kv_expiry_first(const struct kv_expiry *expiry)
 {

@@ -121,7 +121,7 @@ kv_info(struct kv_call *c)
 
 /* -- CONFIG -- */
 
-/* What redis-benchmark prints, and the bound. */
+/* The parameters: those that redis-benchmark asks for, and the memory bound. */
 enum { APPENDONLY, DATABASES, MAXMEMORY, MAXMEMORY_POLICY, SAVE, PARAMETERS };
 
 static const char *const parameters[PARAMETERS] = {
@@ -152,7 +152,7 @@ reply_value(struct kv_call *c, int parameter)
 	}
 }
 
-/* Notes which parameters a pattern means. How many there are that were not noted before. */
+/* Notes which parameters a pattern matches. Returns how many of them are new. */
 static size_t
 match(struct glob *glob, struct resp_arg pattern, int wanted[PARAMETERS])
 {
@@ -162,8 +162,8 @@ match(struct glob *glob, struct resp_arg pattern, int wanted[PARAMETERS])
 	if (pattern.len > sizeof(small))
 		return 0;
 	for (i = 0; i < pattern.len; i++)
-		small[i] = (char)(pattern.at[i] >= 'A' && pattern.at[i] <= 'Z' ? pattern.at[i] + 32 :
-										pattern.at[i]);
+		small[i] = (char)(pattern.at[i] >= 'A' && pattern.at[i] <= 'Z' ? pattern.at[i] + 32
+									       : pattern.at[i]);
 	glob_compile(glob, small, pattern.len);
 	for (i = 0; i < PARAMETERS; i++) {
 		glob_begin(glob);
@@ -200,7 +200,7 @@ get(struct kv_call *c)
 	return rc;
 }
 
-/* Nothing can be changed while it runs. */
+/* No parameter can be changed while kv runs. */
 static int
 refuse_set(struct kv_call *c)
 {
@@ -208,12 +208,14 @@ refuse_set(struct kv_call *c)
 	size_t i;
 
 	kv_show(resp_arg(c->r, 2), word, sizeof(word));
-	snprintf(line, sizeof(line), "-ERR Unknown option or number of arguments for CONFIG SET - '%s'",
-	    word);
+	snprintf(line, sizeof(line),
+	    "-ERR Unknown option or number of arguments for CONFIG SET - '%s'", word);
 	for (i = 0; i < PARAMETERS; i++)
 		if (kv_is_word(resp_arg(c->r, 2), parameters[i]))
-			snprintf(line, sizeof(line), "-ERR CONFIG SET failed (possibly related to argument "
-						     "'%s') - can't set immutable config", word);
+			snprintf(line, sizeof(line),
+			    "-ERR CONFIG SET failed (possibly related to argument "
+			    "'%s') - can't set immutable config",
+			    word);
 	return resp_line(c->w, line);
 }
 

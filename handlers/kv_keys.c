@@ -2,10 +2,10 @@
 /*
  * KEYS: the keys that match a pattern.
  *
- * The store is walked in steps. Its lock is held for a step of a few entries, which
- * are looked at when the lock has been given back, so that neither a slow pattern nor
- * a large store keeps others from their keys. One look at all of them under the lock
- * is shorter, and a moment of the store, too; but it took seconds.
+ * The store is walked in steps. Its lock is held while a step collects a few entries, and
+ * their keys are compared without it. So neither a slow pattern nor a large store keeps
+ * other clients waiting. A look at all entries under the lock would need less code, and
+ * would show one moment of the store; but it took seconds.
  */
 #include "kv.h"
 
@@ -15,10 +15,10 @@
 #include <stdlib.h>
 
 #define ROOM_FIRST 64
-#define PIECE 4096        /* bytes of a key that are looked at before others may go first */
-#define STEPS_OF_A_KEY 50 /* of what is done for each beside looking at its bytes */
+#define PIECE 4096        /* bytes of a key that are compared between two counts of steps */
+#define STEPS_OF_A_KEY 50 /* of work for each key beside the comparison */
 
-/* The keys that were found, each with a reference. */
+/* The entries whose keys match, with a reference to each. */
 struct keys {
 	struct kv_store *store;
 	struct budget *budget;
@@ -60,7 +60,7 @@ release(struct kv_call *c, struct keys *keys)
 	budget_give(keys->budget, keys->room * sizeof(*keys->list));
 }
 
-/* 1, 0, or -1: ECANCELED. */
+/* 1: the key of e matches; 0: it does not; -1: ECANCELED. */
 static int
 matches(struct kv_call *c, struct glob *glob, const struct kv_entry *e)
 {
@@ -77,7 +77,10 @@ matches(struct kv_call *c, struct glob *glob, const struct kv_entry *e)
 	return glob_end(glob);
 }
 
-/* Takes those that match over, and gives the others back. 0, or -1: all are given back. */
+/*
+ * Keeps the entries of a step that match, and releases the others. 0, or -1: ECANCELED,
+ * ENOSPC, ENOMEM.
+ */
 static int
 sort_out(struct kv_call *c, struct glob *glob, const struct kv_walk *walk, struct keys *keys)
 {

@@ -2,15 +2,14 @@
 /*
  * The store: a table, a heap of what expires, and one lock around both.
  *
- * One lock, not one for each part of the keys: what is done under it takes some
- * hundred nanoseconds, and a command is some microseconds of other work. So no call
- * does more under it than with a few entries: a walk over all keys gives it back
- * after each step, and a large value is copied before the lock is taken and freed
- * when it has been given back.
+ * There is one lock for all keys, not one for each part of them: a command holds it for
+ * some hundred nanoseconds, and takes some microseconds for other work. So no call does
+ * more under the lock than with a few entries. A walk over all keys releases it after
+ * each step. A large value is copied before the lock is taken, and freed after it was
+ * released.
  *
- * Nothing is copied under the lock to be sent: a command that sends an entry holds a
- * reference to it, and a changed value goes into a new entry unless the store alone
- * has the old one.
+ * A value is not copied to be sent. The command that sends it holds a reference to the
+ * entry, and a new value goes into a new entry unless the store has the only reference.
  */
 #include "kv_store.h"
 
@@ -26,11 +25,11 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define EXPIRE_SOME 16    /* with each change */
-#define EXPIRE_MANY 256   /* when there is no memory, */
-#define EXPIRE_ROUNDS 5   /* so often at most */
+#define EXPIRE_SOME 16    /* entries that each call expires at most */
+#define EXPIRE_MANY 256   /* the same when there is no memory, */
+#define EXPIRE_ROUNDS 5   /* in so many rounds at most */
 #define COPIED_MOST 4096  /* bytes of a value that are copied under the lock */
-#define WALK_BUCKETS 256  /* that one step of a walk looks at */
+#define WALK_BUCKETS 256  /* buckets that one step of a walk looks at */
 #define WALK_END ((uint64_t)1 << 32)
 
 struct kv_store {
@@ -38,7 +37,7 @@ struct kv_store {
 	struct budget budget;
 	struct kv_table table;
 	struct kv_expiry expiry;
-	struct kv_entry *dropped; /* out of the table; freed when the lock has been given back */
+	struct kv_entry *dropped; /* taken out of the table; unlock() releases them */
 	uint64_t expired;
 	int64_t (*now_ms)(void *);
 	void *clock_arg;
@@ -51,7 +50,7 @@ struct name {
 	uint32_t hash;
 };
 
-/* A value; when it is large, already in an entry of its own, until the table has that. */
+/* A value. When it is large it is in an entry already, `made`, until the table takes that. */
 struct value {
 	const void *bytes;
 	size_t len;
@@ -124,7 +123,7 @@ lock(struct kv_store *store)
 	pthread_mutex_lock(&store->lock);
 }
 
-/* Keeps errno. */
+/* Releases the lock, and then the entries that were dropped. Keeps errno. */
 static void
 unlock(struct kv_store *store)
 {
@@ -142,7 +141,7 @@ unlock(struct kv_store *store)
 
 /* -- under the lock -- */
 
-/* The table's reference to e is given back, after the lock is. */
+/* Has unlock() release the reference to e that the table had. */
 static void
 give_up(struct kv_store *store, struct kv_entry *e)
 {
@@ -157,7 +156,7 @@ drop(struct kv_store *store, struct kv_entry **at)
 	give_up(store, kv_table_remove(&store->table, at));
 }
 
-/* Drops what is due, up to max entries. */
+/* Drops entries that are due, max of them at most. */
 static void
 expire(struct kv_store *store, int max)
 {
@@ -175,7 +174,7 @@ expire(struct kv_store *store, int max)
 	}
 }
 
-/* The place of a key; what has expired there is gone. */
+/* The place of a key, as of kv_table_find(). An entry there that has expired is dropped. */
 static struct kv_entry **
 find(struct kv_store *store, const struct name *name)
 {
@@ -192,7 +191,7 @@ find(struct kv_store *store, const struct name *name)
 static int
 overwrite(struct kv_entry *e, const struct value *value)
 {
-	/* Only the table can lend it to others, and that under the lock. */
+	/* Nobody else can get a reference now: that needs the lock. */
 	if (value->len > e->room || value->len < e->room / 2 ||
 	    atomic_load_explicit(&e->refs, memory_order_acquire) != 1)
 		return -1;
@@ -201,7 +200,7 @@ overwrite(struct kv_entry *e, const struct value *value)
 	return 0;
 }
 
-/* The entry at a place gets this value, or a new one does; its time to live stays. */
+/* Stores a value at a place, in the old entry or in a new one. When it expires stays the same. */
 static struct kv_entry *
 store_at(struct kv_store *store, struct kv_entry **at, const struct name *name,
     struct value *value)
@@ -282,7 +281,7 @@ count_turns(const struct kv_entry *e, uint32_t first, uint32_t last)
 	return n;
 }
 
-/* Lends the live entries of these turns, for which there is room. */
+/* Adds the live entries of these turns to the step, as many as there is room for. */
 static void
 lend(struct kv_store *store, struct kv_walk *walk, struct kv_entry *e, uint32_t last)
 {
@@ -297,7 +296,7 @@ lend(struct kv_store *store, struct kv_walk *walk, struct kv_entry *e, uint32_t 
 	}
 }
 
-/* The bucket where the walk stands, or as much of it as a whole step may take. 0: not now. */
+/* Walks the next bucket, or a part of one that is too long for a step. 0: the step is full. */
 static int
 walk_bucket(struct kv_store *store, struct kv_walk *walk)
 {
@@ -306,7 +305,7 @@ walk_bucket(struct kv_store *store, struct kv_walk *walk)
 
 	if (walk->n > 0 && count_turns(first, turn, last) > KV_WALK_MOST - walk->n)
 		return 0;
-	/* Without memory for the table to grow a bucket may be that long. */
+	/* A bucket may be that long when there was no memory for the table to grow. */
 	while (last > turn && count_turns(first, turn, last) > KV_WALK_MOST)
 		last = turn + (last - turn) / 2;
 	lend(store, walk, first, last);
@@ -337,7 +336,7 @@ kv_store_release(struct kv_store *store, struct kv_entry *e)
 	kv_entry_release(&store->budget, e);
 }
 
-/* A large value is copied before the lock is taken. 0, or -1. */
+/* Copies a large value, before the lock is taken. 0, or -1: ENOSPC, ENOMEM. */
 static int
 prepare(struct kv_store *store, const struct name *name, struct value *value)
 {

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A linear hash table (Litwin): it grows by one bucket with an insertion and
- * shrinks by one with a removal, so that no command has to move a whole table.
- * Two tables, and a few buckets moved from one to the other with each command,
- * was the alternative; it needs two look-ups while that goes on, and both
- * arrays at once.
+ * A linear hash table (Litwin): an insertion adds one bucket and a removal takes one
+ * away, so no command has to move a whole table. The alternative is two tables, and a few
+ * buckets that move from one to the other with each command. It needs two look-ups and
+ * both arrays while they move.
  *
  * Bucket i lies in a segment of its own power of two, so that the array grows
  * without being copied: 0..63, 64..127, 128..255, and so on.
  *
- * Without memory for the next segment the table stays as it is; it only gets
- * slower, and not by much, since a bucket is small beside an entry.
+ * Without memory for the next segment the table keeps its size and gets a little slower,
+ * since a bucket is small beside an entry.
  */
 #include "kv_table.h"
 
@@ -20,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What malloc(3) makes of it: its own word, and rounded up. */
+/* What malloc(3) takes for n bytes: a word of its own, and all of it rounded up. */
 static size_t
 chunk(size_t n)
 {
@@ -135,7 +134,7 @@ drop_segment(struct kv_table *table, unsigned int s)
 	budget_give(table->budget, chunk(segment_length(s) * sizeof(struct kv_entry *)));
 }
 
-/* One bucket more: the one half as far gives it the entries that are its. */
+/* Adds a bucket. Some entries of the bucket half as far belong into it, and move. */
 static void
 grow(struct kv_table *table)
 {
@@ -159,7 +158,7 @@ grow(struct kv_table *table)
 		table->low *= 2;
 }
 
-/* One bucket fewer. The segment above the last is kept, or it would come and go at its edge. */
+/* Takes the last bucket away. The next segment is kept, or it would come and go at its edge. */
 static void
 shrink(struct kv_table *table)
 {
@@ -249,7 +248,7 @@ kv_table_remove(struct kv_table *table, struct kv_entry **at)
 	*at = e->next;
 	e->next = NULL;
 	table->count--;
-	/* Twice: or, with all entries gone, half of the buckets would still be there. */
+	/* Twice, or half of the buckets would be left when all entries are gone. */
 	for (i = 0; i < 2 && table->count < table->buckets / 2; i++)
 		shrink(table);
 	return e;
@@ -279,9 +278,9 @@ kv_table_place(struct kv_table *table, const struct kv_entry *e)
 /* -- the order of the entries -- */
 
 /*
- * The bits of the hash, the last one first: the bucket's number is the hash's last
- * bits, and a bucket that is split, or two that become one, differ in the first of
- * these. So their turns stay next to each other.
+ * A turn is the hash with its bits in reverse. The number of a bucket is the last bits of
+ * the hash, and the two halves of a bucket that is split differ in the first one of them.
+ * So the turns of both halves lie next to each other.
  */
 static uint32_t
 reversed(uint32_t n)
@@ -303,7 +302,7 @@ kv_table_bucket(const struct kv_table *table, uint32_t turn, uint32_t *last)
 {
 	uint32_t hash = reversed(turn), mask = (uint32_t)(table->low - 1);
 
-	if ((hash & mask) + table->low < table->buckets) /* it is split already */
+	if ((hash & mask) + table->low < table->buckets) /* the bucket is split already */
 		mask = 2 * mask + 1;
 	*last = turn | reversed(~mask);
 	return *bucket(table, hash & mask);

@@ -10,7 +10,7 @@
 
 #define NUMBER_MOST 20 /* characters of an int64_t */
 
-/* 0, or -1: the n bytes at text are no such number. */
+/* Reads the n bytes at text. 0, or -1: they are no such number. */
 int parse_number(const char *text, size_t n, int64_t *number);
 
 #endif

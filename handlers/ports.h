@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ports.h - the ports of the stock handlers: each is its RFC's port twice, or close
- * to it, since ports below 1024 need privileges.
+ * ports.h - the ports of the stock handlers. Most have the digits of the RFC's port twice,
+ * since ports below 1024 need privileges.
  */
 #ifndef HANDLERS_PORTS_H
 #define HANDLERS_PORTS_H

@@ -2,14 +2,13 @@
 /*
  * Reading RESP.
  *
- * A command is read where it lies, in the rfile's buffer: of sixteen that were
- * sent at once none is copied, and the buffer is asked for once. Only one that
- * is larger than the rfile shows at a time is gathered in memory of its own.
- * Reading line by line was the alternative; it is shorter, but costs three
- * calls and a copy for each argument.
+ * A command is read where it lies, in the rfile's buffer: sixteen commands that came at
+ * once need one look at the buffer and no copy. Only a command that is larger than what
+ * sks_peek() shows is gathered in memory of its own. The alternative is to read line by
+ * line. It needs less code, but three calls and a copy for each argument.
  *
- * The same parser goes over both. It can stop anywhere and says how much it
- * needs to go on, so that a command costs the same in one piece and in many.
+ * One parser reads both. It can stop anywhere and says how many bytes it needs to go on,
+ * so a command takes the same work in one piece and in many.
  */
 #include "resp.h"
 
@@ -31,9 +30,9 @@ bad(struct resp_reader *r, const char *problem)
 	return -1;
 }
 
-/* -- the parser: 1 done, 0 more is needed, -1 -- */
+/* -- the parser: 1: it is done; 0: it needs more bytes; -1: an error -- */
 
-/* A length's line, "*3\r\n", at r->at. Sets *length and where the next line begins. */
+/* Reads the line of a length, "*3\r\n", at r->at. *next is where the next line begins. */
 static int
 parse_length(struct resp_reader *r, const char *bytes, size_t n, int64_t max, int64_t *length,
     size_t *next)
@@ -57,7 +56,7 @@ parse_length(struct resp_reader *r, const char *bytes, size_t n, int64_t max, in
 	return 1;
 }
 
-/* For one more argument. */
+/* Makes room for one more argument. */
 static int
 reserve_args(struct resp_reader *r)
 {
@@ -90,7 +89,7 @@ resp_add_arg(struct resp_reader *r, size_t start, size_t len)
 	return 0;
 }
 
-/* A bulk string, "$3\r\nfoo\r\n", at r->at. */
+/* Reads a bulk string, "$3\r\nfoo\r\n", at r->at. */
 static int
 parse_bulk(struct resp_reader *r, const char *bytes, size_t n)
 {
@@ -141,7 +140,7 @@ parse(struct resp_reader *r, const char *bytes, size_t n)
 			return rc;
 		r->begun = 1;
 	}
-	/* "*-1" is an array that is not there: nothing, as "*0". */
+	/* "*-1" is an array that is not there, so nothing is asked, as by "*0". */
 	for (; r->left > 0; r->left--) {
 		rc = parse_bulk(r, bytes, n);
 		if (rc != 1)
@@ -150,9 +149,12 @@ parse(struct resp_reader *r, const char *bytes, size_t n)
 	return 1;
 }
 
-/* -- where the bytes come from: 1, 0 at the end of input, -1 -- */
+/* -- where the bytes come from: 1: they are there; 0: the input has ended; -1: an error -- */
 
-/* Takes the commands that were read off the rfile, which has no call for just that. */
+/*
+ * Consumes the commands that were read. sks_readn() does it, as rfile has no call that
+ * only skips.
+ */
 static int
 take_off(struct resp_reader *r)
 {
@@ -170,7 +172,7 @@ take_off(struct resp_reader *r)
 	return 0;
 }
 
-/* At least n bytes, or what there is when n is 0. */
+/* Looks at the rfile for at least n bytes; when n is 0, for those that are there. */
 static int
 look(struct resp_reader *r, size_t n)
 {
@@ -187,7 +189,7 @@ look(struct resp_reader *r, size_t n)
 	return r->shown_len > 0 && r->shown_len >= n;
 }
 
-/* Room for more bytes, of which there will be no more than max in all. */
+/* Makes room for more bytes. In all there will be max bytes at most. */
 static int
 reserve_own(struct resp_reader *r, size_t more, size_t max)
 {
@@ -212,7 +214,7 @@ reserve_own(struct resp_reader *r, size_t more, size_t max)
 	return 0;
 }
 
-/* Gathers n more bytes, with memory for as many again as have come. */
+/* Gathers n more bytes. The memory is at most twice what has come. */
 static int
 gather(struct resp_reader *r, size_t n)
 {
@@ -242,7 +244,7 @@ gather_line(struct resp_reader *r)
 	char *line;
 	ssize_t n = sks_readuntil(r->rfile, '\n', LENGTH_MAX, &line);
 
-	if (n == -1 && errno == EMSGSIZE) /* no length is so long; parse_length() finds why */
+	if (n == -1 && errno == EMSGSIZE) /* too long for a length; parse_length() says what is wrong */
 		return gather(r, LENGTH_MAX);
 	if (n <= 0)
 		return (int)n;
@@ -253,7 +255,7 @@ gather_line(struct resp_reader *r)
 	return 1;
 }
 
-/* More bytes of the command, n of which were not enough. */
+/* Gets more bytes of the command, as the n bytes so far are not enough. */
 static int
 more(struct resp_reader *r, size_t n)
 {
@@ -285,7 +287,7 @@ read_array(struct resp_reader *r)
 		if (rc != 0)
 			return rc;
 		rc = more(r, n);
-		if (rc == 0) /* cut off; or it would lie there as the begin of a command */
+		if (rc == 0) /* the command is cut off, and must not be taken for a new one */
 			r->taken = r->shown_len;
 		if (rc != 1)
 			return rc;
@@ -307,7 +309,7 @@ read_words(struct resp_reader *r)
 		return bad(r, "too big inline request");
 	if (n == -1)
 		return -1;
-	if (n == 0 || line[n - 1] != '\n') /* cut off; it was not meant to be run */
+	if (n == 0 || line[n - 1] != '\n') /* the line is cut off, so it is not run */
 		return 0;
 	if (sks_is_http(line, (size_t)n)) {
 		errno = EPROTONOSUPPORT;
@@ -332,7 +334,7 @@ resp_open(struct resp_reader *r, struct sks_rfile *rfile, const struct resp_limi
 	r->shown_len = r->taken = r->own_len = r->own_room = 0;
 }
 
-/* The command that was read last is over. */
+/* Frees what belongs to the command that was read last. */
 static void
 forget(struct resp_reader *r)
 {
@@ -371,7 +373,7 @@ resp_read(struct resp_reader *r)
 {
 	int rc;
 
-	do { /* an empty line and an empty array are nothing */
+	do { /* an empty line or array is no command */
 		forget(r);
 		if (r->taken == r->shown_len) {
 			rc = look(r, 0);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * resp.h - the protocol of redis: commands from an rfile, replies to a wfile.
- * Which forms of a reply version 3 has is its caller's to know.
+ * The caller knows which forms of a reply version 3 of the protocol has.
  *
- * A command is an array of bulk strings, or a line of words. No length is
- * believed before it is bounded, and memory grows only with bytes that came.
+ * A command is an array of bulk strings, or a line of words. Each length is bounded, and
+ * memory grows only with the bytes that have come.
  */
 #ifndef HANDLERS_RESP_H
 #define HANDLERS_RESP_H
@@ -23,7 +23,7 @@ struct resp_limits {
 	                          lies in the rfile's buffer; at most 64 KiB */
 	size_t max_bulk;       /* bytes of one argument; at most 1 GiB */
 	size_t max_command;    /* bytes of a command as it is sent; at most 2 GiB */
-	struct budget *budget; /* for larger ones */
+	struct budget *budget; /* for the memory of larger commands */
 };
 
 /* An argument; it may hold any byte, and no NUL stands behind it. */
@@ -38,7 +38,7 @@ struct resp_span {
 	uint32_t len;
 };
 
-/* One for each run of handle. Its members are resp.c's, but for nargs and problem. */
+/* A reader, for one run of handle. Others than resp.c use nargs and problem only. */
 struct resp_reader {
 	struct sks_rfile *rfile;
 	const struct resp_limits *limits;
@@ -50,56 +50,60 @@ struct resp_reader {
 	size_t args_room;
 	struct resp_span few[RESP_FEW_ARGS];
 
-	/* its bytes: in the rfile's buffer, as sks_peek() showed them */
-	char *shown;            /* NULL: not looked */
+	/* the bytes of the command: in the rfile's buffer, as sks_peek() showed them */
+	char *shown;            /* NULL: sks_peek() was not called */
 	size_t shown_len;
-	size_t taken;           /* of that, commands that were read */
+	size_t taken;           /* bytes of these that are commands which were read */
 
-	/* or, when they do not fit in there, here */
+	/* or here, when they are too many for that */
 	char *own;
 	size_t own_len;
 	size_t own_room;
 
-	/* where reading it stands */
+	/* how far the command was read */
 	size_t at;
-	int64_t left;           /* arguments to come */
-	size_t need;            /* bytes the command must have to go on; 0: the end of a line */
-	int begun;              /* its first line was read */
+	int64_t left;           /* arguments that are still to come */
+	size_t need;            /* bytes of the command that the parser needs; 0: up to a line's end */
+	int begun;              /* the first line was read */
 	char problem[48];
 };
 
 void resp_open(struct resp_reader *r, struct sks_rfile *rfile, const struct resp_limits *limits);
 
-/* What was read is taken off the rfile, and memory given back. */
+/* Consumes the commands that were read, and frees memory. */
 void resp_close(struct resp_reader *r);
 
 /*
- * Reads the next command. 1: nargs is at least 1, and see resp_arg(). 0: no byte
- * of another one is here (or ever will be): never waits for a command to begin,
- * only for one that did. -1: EPROTO, and r->problem says which, as redis
- * words it: nothing behind it can be understood; EPROTONOSUPPORT: a line of words is HTTP, and
- * what is behind it is not the client's own; ENOSPC: the budget does not suffice; ENOMEM, or the
- * rfile's errors.
+ * Reads the next command. It waits for the rest of a command, but not for one to begin.
+ * Returns 1: there is a command, with nargs arguments, at least one. 0: no byte of another
+ * command is there. -1:
+ *   EPROTO           the bytes are no command, and r->problem says why, as redis words it
+ *   EPROTONOSUPPORT  a line of words is HTTP, so what follows is not the client's own
+ *   ENOSPC           the budget does not suffice
+ *   ENOMEM, and the errors of the rfile
  */
 int resp_read(struct resp_reader *r);
 
-/* The first of all waits: until input, or its end, is here. 0, or -1 as the rfile. */
+/* Waits for input, or its end, before the first command. 0, or -1: an error of the rfile. */
 int resp_wait(struct resp_reader *r);
 
-/* Argument i, 0 to nargs - 1; good until the next resp_read(). */
+/* Argument i, from 0 to nargs - 1. Valid until the next resp_read(). */
 static inline struct resp_arg
 resp_arg(const struct resp_reader *r, size_t i)
 {
 	return (struct resp_arg){ r->base + r->args[i].start, r->args[i].len };
 }
 
-/* Replies. 0, or -1 as sks_write(). */
+/* Replies. All return 0, or -1 as sks_write(). */
 
-/* One line of at most 510 bytes: "+text" for a status, "-ERR text" for an error; its end is added. */
+/*
+ * One line of at most 510 bytes: "+text" for a status, "-ERR text" for an error; its end
+ * is added.
+ */
 int resp_line(struct sks_wfile *w, const char *text);
 int resp_number(struct sks_wfile *w, int64_t number);
 int resp_bulk(struct sks_wfile *w, const void *bytes, size_t n);
-/* The head of an aggregate of n elements, "*3" for an array, which follow as replies. */
+/* The head of an aggregate, such as "*3" for an array. n replies follow. */
 int resp_head(struct sks_wfile *w, char type, size_t n);
 
 static inline int
@@ -110,12 +114,13 @@ resp_array(struct sks_wfile *w, size_t n)
 
 /* Between resp.c and resp_words.c. */
 
-/* One more argument. 0, or -1: ENOSPC, ENOMEM. */
+/* Adds an argument. 0, or -1: ENOSPC, ENOMEM. */
 int resp_add_arg(struct resp_reader *r, size_t start, size_t len);
 
 /*
- * The words of a line, unquoted, as arguments. Words become shorter only, so they are
- * put where they stand. 1, or -1: EPROTO for quotes without their end, ENOSPC, ENOMEM.
+ * Adds the words of a line as arguments, without their quotes. A word can only become
+ * shorter, so it is changed in place. 1, or -1: EPROTO when quotes have no end, ENOSPC,
+ * ENOMEM.
  */
 int resp_split(struct resp_reader *r, char *line, size_t n);
 

@@ -10,7 +10,7 @@
 #define AT_ONCE 256
 #define LINE_MOST 512
 
-/* "$12\r\n"; how long it is. */
+/* Writes a head such as "$12\r\n". Returns its length. */
 static size_t
 head(char *to, char type, uint64_t n)
 {

@@ -23,7 +23,7 @@ hex(char c)
 	return -1;
 }
 
-/* What stands for \n, \x41 and so on at *p, behind the backslash. */
+/* The byte that an escape such as \n or \x41 means. *p is behind the backslash, and moves on. */
 static char
 escaped(const char **p, const char *end)
 {
@@ -39,7 +39,10 @@ escaped(const char **p, const char *end)
 	return known != NULL ? to[known - from] : *c;
 }
 
-/* The inside of quotes at *p, to *to. 0, or -1: it does not end, or not where a word does. */
+/*
+ * Copies the inside of quotes at *p to *to. 0, or -1: they have no end, or a word goes on
+ * behind it.
+ */
 static int
 unquote(const char **p, const char *end, char quote, char **to)
 {

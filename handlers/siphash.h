@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * siphash.h - SipHash-1-3 of Aumasson and Bernstein: a hash with a secret key,
- * so that nobody who does not know the key can choose keys that collide.
+ * siphash.h - SipHash-1-3 of Aumasson and Bernstein: a hash with a secret key. Without the
+ * secret nobody can choose keys that collide.
  */
 #ifndef HANDLERS_SIPHASH_H
 #define HANDLERS_SIPHASH_H

@@ -2,8 +2,8 @@
 /*
  * socketserverd: serves one handler, a plugin, where it is told to.
  *
- * What is here is the command line and the order of things. All that another
- * daemon would want too is in the library: socketserver/host.h.
+ * This file has the command line and the order of steps. All that another daemon would
+ * need as well is in the library: socketserver/host.h.
  */
 #include <err.h>
 #include <errno.h>
@@ -85,7 +85,7 @@ on_crash(int signo)
 	_exit(EXIT_FAILURE);
 }
 
-/* A plugin's constructors run when it is loaded: one that crashes is named. */
+/* Loads a plugin. Its constructors run now, and a plugin that crashes in them is named. */
 static struct sks_module *
 load(const char *handler)
 {
@@ -122,7 +122,10 @@ describe(const char *handler)
 	return EXIT_SUCCESS;
 }
 
-/* One that can not be loaded has said why, and the others are told all the same. */
+/*
+ * Lists a plugin. One that cannot be loaded has logged why, and the others are listed all
+ * the same.
+ */
 static int
 list_one(const char *name, const char *path, void *arg)
 {
@@ -148,7 +151,7 @@ list(void)
 	return status;
 }
 
-/* What is written last must have been taken. */
+/* Exits, with an error when standard output did not take all that was written. */
 static _Noreturn void
 leave(int status)
 {
@@ -262,7 +265,7 @@ on_stop(int signo)
 	sks_server_shutdown(serving);
 }
 
-/* Never waits for a standard error that nobody reads. */
+/* Writes one line, but does not wait for a standard error that nobody reads. */
 static void
 on_hangup(int signo)
 {
@@ -278,7 +281,7 @@ on_hangup(int signo)
 	errno = error;
 }
 
-/* One that is ignored stays so: a shell has it so for what runs in the background, and nohup(1). */
+/* A signal that is ignored stays ignored: a shell does that for background jobs, and nohup(1). */
 static void
 catch_signal(int signo, void (*handler)(int))
 {
@@ -318,9 +321,9 @@ listen_on(struct sks_module *module, const char *const *addresses)
 }
 
 /*
- * They were for this process and are taken; what a handler sees or hands on must
- * not speak of them any more. This is the program's to do, since the environment
- * belongs to the process and not to the library.
+ * The passed sockets were for this process, which has taken them. So the environment that
+ * handlers and their children see must not name them any more. The program does this, as
+ * the environment does not belong to the library.
  */
 static void
 forget_passed_sockets(void)
@@ -331,8 +334,8 @@ forget_passed_sockets(void)
 }
 
 /*
- * options.stop_signals makes the library catch the stop signals while it
- * serves. One may come before that, so there is a handler of our own, too.
+ * With options.stop_signals the library catches the stop signals while it serves. A signal
+ * may come before that, so the program has a signal handler, too.
  */
 static int
 serve(void)

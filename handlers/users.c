@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * users: who is connected. A finger service (RFC 1288) whose users are its own
- * connections.
+ * users: a finger service (RFC 1288) that tells who is connected to it.
  *
- * An empty line gets one line for each connection, and the end, as finger(1)
- * expects. "name NAME" names a connection, which stays from then on and may ask
- * as often as it likes; any other line asks for the connections of that name. A
- * datagram gets the list too, in at most as many bytes as came: its sender may be
- * forged, and must not be sent more than was sent here.
+ * An empty line gets one line for each connection, and the end, as finger(1) expects.
+ * "name NAME" gives the connection a name; then it stays open and may ask as often as it
+ * likes. Any other line asks for the connections of that name. A datagram gets the list,
+ * too, but no more bytes than it has: its sender may be forged.
  *
- * A model for handlers that know their connections:
- * - setup puts each one on a list, finish takes it off, under one sks_mutex;
- * - the list is made into text under the lock, for a few of them at a time, and sent
- *   without it: neither a client that does not read its answer nor a long list may
- *   keep others from coming and going. A mark on the list keeps the place meanwhile;
- * - a connection that said nothing yet is parked at once by SKS_KEEP. With
- *   client_first it would be parked as well, but not be on the list.
+ * It is a model for handlers that know their connections:
+ * - setup puts each connection on a list and finish takes it off, under one sks_mutex.
+ * - The list becomes text under the lock, a few connections at a time, and the text is
+ *   sent without the lock. So neither a client that does not read nor a long list keeps
+ *   others from coming and going. A mark on the list keeps the place meanwhile.
+ * - A connection that has said nothing yet is parked at once by SKS_KEEP. With
+ *   client_first it would be parked as well, but it would not be on the list.
  */
 #include "datagram.h"
 
@@ -29,20 +27,20 @@
 #include <time.h>
 
 #define NAME_MAX_LEN 31
-#define PACKET 1400    /* bytes of a datagram's answer, so that it travels in one piece */
+#define PACKET 1400    /* bytes of a datagram's answer, which fit one packet */
 #define LINE_MOST 256
 #define REST_MOST 40  /* "and 12 more" */
-#define SOME 32        /* of the list that are looked at under the lock before others may have it */
+#define SOME 32        /* entries of the list that are read before the lock is released */
 
-/* A connection, in req->state; or a mark on the list, which is nobody. */
+/* A connection, in req->state; or a mark on the list, which is no connection. */
 struct user {
 	struct user *next, *prev;
 	int is_mark;
 	char peer[128]; /* a client chooses the path of its socket: sks_peer() makes it printable */
 	char name[NAME_MAX_LEN + 1]; /* "": none */
 	time_t since;
-	unsigned long asked; /* lines */
-	int parked;          /* it was, when it came */
+	unsigned long asked; /* lines that it has sent */
+	int parked;          /* handle has parked it once */
 };
 
 /* All of them, in the order in which they came: req->data. */
@@ -60,7 +58,7 @@ struct text {
 
 /* -- the list, under the lock -- */
 
-/* Behind a place; NULL: at the begin. */
+/* Inserts u behind `at`; NULL: at the begin. */
 static void
 put_behind(struct users *users, struct user *at, struct user *u)
 {
@@ -77,7 +75,7 @@ take_off(struct users *users, struct user *u)
 	*(u->next != NULL ? &u->next->prev : &users->last) = u->prev;
 }
 
-/* For what must not be given up: the list would keep somebody who is gone. */
+/* Locks, also when this task is cancelled: the list must not keep what is gone. */
 static void
 surely_lock(struct users *users)
 {
@@ -98,7 +96,10 @@ format_user(char line[LINE_MOST], const struct user *u)
 	    since, u->asked, u->name[0] != '\0' ? "  " : "", u->name);
 }
 
-/* The next few behind the mark, which moves; of a name, or all. 0: there are no more. */
+/*
+ * Adds the next few connections behind the mark, and moves it. name may be NULL: all. 0:
+ * that was the end.
+ */
 static int
 add_some(struct users *users, struct user *mark, const char *name, struct text *text)
 {
@@ -115,7 +116,7 @@ add_some(struct users *users, struct user *mark, const char *name, struct text *
 	return 1;
 }
 
-/* Some of the answer, with a mark that is on the list. 1, 0: that was all, or -1. */
+/* Sends the next part of the answer. 1: there is more; 0: that was the end; or -1. */
 static int
 tell_some(struct sks_request *req, struct user *mark, const char *name, int *told)
 {
@@ -134,7 +135,7 @@ tell_some(struct sks_request *req, struct user *mark, const char *name, int *tol
 	return more ? (sks_sleep(0) == -1 ? -1 : 1) : 0;
 }
 
-/* All, or those of a name. 0 or -1. */
+/* Sends the whole answer: all connections, or those of a name. 0 or -1. */
 static int
 tell(struct sks_request *req, const char *name)
 {
@@ -159,7 +160,7 @@ tell(struct sks_request *req, const char *name)
 
 /* -- a datagram's answer, of at most max bytes -- */
 
-/* The first few of the list that fit, and how many more there are. 0: not even that fits. */
+/* Writes the first connections that fit, and how many more there are. 0: not even that fits. */
 static size_t
 fill(char *answer, size_t max, const struct users *users)
 {
@@ -244,7 +245,7 @@ count_line(struct users *users, struct user *me)
 	return sks_mutex_unlock(users->lock);
 }
 
-/* What finger(1) may say before a name: /W, for longer answers, which there are none of. */
+/* Skips the /W that finger(1) may send for a longer answer; all answers have one length here. */
 static char *
 skip_switch(char *line)
 {
@@ -282,7 +283,7 @@ come(struct sks_request *req)
 	struct user *me = req->state;
 
 	if (sks_is_datagram(req))
-		return 0; /* here and gone */
+		return 0; /* a datagram is no connection */
 	sks_peer(req, me->peer, sizeof(me->peer));
 	me->since = time(NULL);
 	if (sks_mutex_lock(users->lock) == -1)
@@ -309,7 +310,7 @@ serve(struct sks_request *req)
 	line = sks_gets(req->rfile);
 	if (line == NULL)
 		return sks_end(req->rfile);
-	if (sks_is_http(line, strlen(line))) { /* its names would be a web page's */
+	if (sks_is_http(line, strlen(line))) { /* a web page would choose the name */
 		errno = EPROTONOSUPPORT;
 		return -1;
 	}

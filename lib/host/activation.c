@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The protocol of sd_listen_fds(3), by hand: descriptors from 3 on, LISTEN_FDS
- * of them, for the process LISTEN_PID, with the names LISTEN_FDNAMES, colon
- * separated. libsystemd would be a library more for a page of code.
+ * The protocol of sd_listen_fds(3): LISTEN_FDS is the number of descriptors, from 3 on,
+ * LISTEN_PID the process that they are for, and LISTEN_FDNAMES has their names between
+ * colons. It is written by hand here, as libsystemd would be one more library for a page
+ * of code.
  *
- * The environment is read at each use and left as it is, since it belongs to
- * the process. What a program that we start sees in it is for another pid.
+ * The environment is read at each use and not changed, since it belongs to the process. A
+ * program that this one starts finds the pid of another process in it.
  */
 #include "host/activation.h"
 
@@ -24,8 +25,8 @@
 #define UNNAMED "unknown" /* as sd_listen_fds_with_names(3) says */
 
 struct passed {
-	int n;             /* how many, from FIRST on */
-	const char *names; /* NULL: all are UNNAMED */
+	int n;             /* how many descriptors, from FIRST on */
+	const char *names; /* NULL: all sockets are UNNAMED */
 };
 
 static int
@@ -36,7 +37,7 @@ refuse(int error, const char *variable, const char *text, const char *why)
 	return -1;
 }
 
-/* A positive number and nothing else; else -1. */
+/* Reads a positive number. -1: the text is something else. */
 static long
 number(const char *text)
 {
@@ -58,7 +59,7 @@ count_names(const char *names)
 	return n;
 }
 
-/* Must not be inherited by children; and so each is seen to be open. */
+/* Sets FD_CLOEXEC, as children must not inherit them. This also shows that each is open. */
 static int
 close_on_exec(int n)
 {
@@ -108,7 +109,7 @@ read_environment(struct passed *p)
 	return 0;
 }
 
-/* Is the i-th of that name? "" is all. */
+/* 1: the i-th socket has that name; "" is the name of all. */
 static int
 is_named(const struct passed *p, int i, const char *name)
 {
@@ -121,7 +122,7 @@ is_named(const struct passed *p, int i, const char *name)
 	return strcspn(own, ":") == strlen(name) && strncmp(own, name, strlen(name)) == 0;
 }
 
-/* Before anything is taken: is it a socket that a server can listen on, and none does? */
+/* Before a socket is taken: 0: a server can listen on it, and none does yet. */
 static int
 check_socket(int fd, const char *address)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A daemon's first and last lines: where it listens, what it has done.
+ * The first and the last lines of a daemon: where it listens, and what it has done.
  */
 #include "base/addr.h"
 #include "base/log.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The options of one module: defaults first, then what its host sets.
+ * Sets the options of a module: first their defaults, then what the host says.
  */
 #include "host/module.h"
 #include "host/option.h"
@@ -41,7 +41,7 @@ sks_module_set_defaults(struct sks_module *m)
 	return 0;
 }
 
-/* "max, greeting", cut where there is no more room. */
+/* The names of all options, as "max, greeting", cut to size - 1 bytes. Returns buf. */
 static char *
 names(const struct sks_module *m, char *buf, size_t size)
 {

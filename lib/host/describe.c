@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A plugin, for people: what it does, where and how it may run, its options.
+ * Describes a plugin for people: what it does, where and how it runs, its options.
  */
 #include "host/module.h"
 #include "host/option.h"

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading a plugin's descriptor, which may be of an older version than ours.
+ * Reads the descriptor of a plugin, which may be of an older version than this library.
  *
- * Three structs of it may have grown since: the descriptor, the handler in
- * its middle, and the entries of its table of options. Each tells the size it
- * was built with, so each is copied by that size, and what it did not have is
- * zero. Not a pointer to the handler, nor reserved words behind it: the first
- * would cost each plugin a name, the second is a guess.
+ * Three structs may have grown since then: the descriptor, the handler in its middle, and
+ * the entries of the table of options. The plugin tells the size that each had when it was
+ * built. So each is copied by that size, and members that it did not have are zero. Two
+ * alternatives were rejected: with a pointer to the handler each plugin would need one
+ * name more, and reserved words behind the handler would be a guess.
  */
 #include "host/module.h"
 #include "host/option.h"
@@ -21,7 +21,7 @@
 
 #define HANDLER_AT offsetof(struct sks_plugin, handler)
 
-/* Of version 1.0: what every plugin has. */
+/* The sizes of version 1.0, which every plugin has at least. */
 #define HANDLER_LEAST (offsetof(struct sks_handler, reserved) + sizeof(int))
 #define OPTION_LEAST (offsetof(struct sks_plugin_option, max) + sizeof(int64_t))
 #define REST_LEAST \
@@ -31,7 +31,7 @@
 #define CONFIG_MOST ((size_t)16 << 20)
 #define OPTIONS_MOST 1000
 
-/* So that all bytes of a member that was appended later are the plugin's word. */
+/* There is no padding, so an appended member has no bytes that an old plugin left undefined. */
 static_assert(sizeof(struct sks_plugin) == sizeof(struct sks_handler) + 24 + 6 * sizeof(void *) +
 	    sizeof(size_t) + 4 * sizeof(int),
     "struct sks_plugin has no padding");
@@ -68,7 +68,7 @@ check_version(const struct sks_plugin *p, char *why, size_t size)
 static int
 check_sizes(const struct sks_plugin *p, char *why, size_t size)
 {
-	/* None is larger than ours: then it would be of a newer version. */
+	/* A larger size would be of a newer version, which was refused. */
 	if (p->handler_size < HANDLER_LEAST || p->handler_size > sizeof(struct sks_handler) ||
 	    p->option_size < OPTION_LEAST || p->option_size > sizeof(struct sks_plugin_option) ||
 	    p->size < HANDLER_AT + p->handler_size + REST_LEAST ||
@@ -127,7 +127,7 @@ check_option(const struct sks_plugin *p, const struct sks_plugin_option *o, size
 	return -1;
 }
 
-/* Entries of `each` bytes, up to one without a name, which is their first member. */
+/* Counts entries of `each` bytes, up to one without a name, which is their first member. */
 static size_t
 count_options(const char *table, size_t each)
 {
@@ -144,7 +144,7 @@ count_options(const char *table, size_t each)
 	return n;
 }
 
-/* The table at `from`, whose entries have `each` bytes, in entries of ours. */
+/* Copies the table at `from`, whose entries have `each` bytes, to entries of this version. */
 static int
 copy_options(struct sks_plugin *p, const char *from, size_t each, size_t *noptions, char *why,
     size_t size)

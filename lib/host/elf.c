@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A look at the file before dlopen(3) gets it. The dynamic loader tells a file
- * of another architecture as one that is not there, and maps a file that was
- * cut short (a copy that still goes on) as if it were whole: the first use of
- * a missing page is a SIGBUS in the host.
+ * Looks at a file before dlopen(3) gets it. The dynamic loader reports a file of another
+ * architecture as one that is not there. And it maps a file that was cut short, such as a
+ * copy that is still being made, as if it were whole: the first use of a missing page is a
+ * SIGBUS in the host.
  */
 #include "host/elf.h"
 
@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* The linker's name for the header of the file that this code is in. */
+/* The linker gives this name to the header of the file that this code is in. */
 extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
 
 static int
@@ -25,7 +25,7 @@ refuse(const char **why, const char *reason)
 	return -1;
 }
 
-/* 0 when all n bytes are there. */
+/* Reads n bytes at an offset. 0: all of them are there. */
 static int
 read_at(int fd, void *to, size_t n, uint64_t at, const char **why)
 {
@@ -51,7 +51,7 @@ check_header(const ElfW(Ehdr) *header, const char **why)
 	return 0;
 }
 
-/* Does the file hold all that is to be mapped? */
+/* 0: the file has all bytes that the loader will map. */
 static int
 check_segments(int fd, const ElfW(Ehdr) *header, uint64_t size, const char **why)
 {

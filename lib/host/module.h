@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * module.h - a plugin that was loaded (socketserver/host.h).
+ * module.h - the inside of struct sks_module: a plugin that was loaded.
  */
 #ifndef SKS_HOST_MODULE_H
 #define SKS_HOST_MODULE_H
@@ -8,28 +8,28 @@
 #include <socketserver/host.h>
 
 struct sks_module {
-	struct sks_plugin plugin; /* as this library knows it; .options are those below */
+	struct sks_plugin plugin; /* in this version of the struct; its options are those below */
 	struct sks_plugin_option *options;
 	size_t noptions;
-	char **kept;              /* of each option: what its string points to, or NULL */
-	char *given;              /* of each option: was it set? */
+	char **kept;              /* for each option: the memory of its string, or NULL */
+	char *given;              /* for each option: 1 when the host has set it */
 	void *config;
-	void *data;               /* of the plugin's init */
+	void *data;               /* what the plugin's init has made */
 	char *path;
-	int is_ready;             /* init held */
+	int is_ready;             /* init has succeeded */
 };
 
-/* Gives each option its default. -1: EINVAL or ENOMEM, after a line in the log. */
+/* Gives each option its default. 0, or -1 after a line in the log: EINVAL, ENOMEM. */
 int sks_module_set_defaults(struct sks_module *module);
 
-/* Is each required option set? 0, or -1 and EINVAL after a line in the log. */
+/* Checks that each required option is set. 0, or -1 after a line in the log: EINVAL. */
 int sks_module_check_options(const struct sks_module *module);
 
 /*
- * The descriptor that a file exports, as this library knows it: copied with
- * the sizes that it tells, and its table of options too, which is in
- * plugin->options then and freed by the caller with sks_sys_free(). 0, or -1
- * and errno (ENOEXEC: of another version, EINVAL: wrong), and why.
+ * Copies the descriptor that a file exports to *plugin, with the sizes that it tells, and
+ * its table of options to plugin->options, which the caller frees with sks_sys_free(). 0,
+ * or -1, with the reason in the `size` bytes at why: ENOEXEC for another version, EINVAL
+ * for a wrong descriptor, ENOMEM.
  */
 int sks_descriptor_read(const void *descriptor, struct sks_plugin *plugin, size_t *noptions,
     char *why, size_t size);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Options of plugins: text in, a member of the plugin's own struct out.
+ * Reads the text of an option into a member of the plugin's struct.
  *
- * The library parses, not the plugin, so that all plugins take the same
- * suffixes, refuse the same nonsense in the same words, and can be described
- * before they run. Each text either is wholly understood or refused: "5x" is
- * not 5, and nothing wraps around.
+ * The library parses, not the plugin: so all plugins take the same suffixes, refuse the
+ * same mistakes in the same words, and can be described before they run. A text is
+ * understood as a whole or refused: "5x" is not 5, and no number overflows.
  */
 #include "host/option.h"
 
@@ -25,7 +24,7 @@ struct suffix {
 	int64_t factor;
 };
 
-/* In falling order, for printing; the last one is for a bare number. */
+/* The largest first, for printing; the last one is for a number without a suffix. */
 static const struct suffix sizes[] = {
 	{ "G", 1 << 30 }, { "M", 1 << 20 }, { "k", 1 << 10 }, { "K", 1 << 10 }, { "", 1 },
 	{ NULL, 0 }
@@ -38,7 +37,7 @@ static const struct suffix plain[] = { { "", 1 }, { NULL, 0 } };
 static const struct type {
 	const char *name;
 	const char *wrong;
-	const struct suffix *suffixes; /* NULL: not a number */
+	const struct suffix *suffixes; /* NULL: the type is no number */
 	int is_text;
 } types[] = {
 	[SKS_OPTION_STRING] = { "string", "", NULL, 1 },
@@ -190,13 +189,13 @@ parse_number(const struct sks_plugin_option *option, const char *text, void *con
 	int64_t value;
 	char *end;
 
-	/* strtoll(3) would skip blanks and take a + as well */
+	/* strtoll(3) would skip blanks, and take a + */
 	if (*digits < '0' || *digits > '9')
 		return refuse(why, size, text, type->wrong);
 	errno = 0;
 	n = strtoll(text, &end, 10);
 	suffix = find_suffix(type->suffixes, end);
-	if (suffix == NULL && (n != 0 || *end != '\0')) /* no time is as well 0 */
+	if (suffix == NULL && (n != 0 || *end != '\0')) /* only 0 needs no unit */
 		return refuse(why, size, text, type->wrong);
 	if (errno == ERANGE ||
 	    __builtin_mul_overflow((int64_t)n, suffix != NULL ? suffix->factor : 1, &value) ||
@@ -222,7 +221,7 @@ parse_boolean(const struct sks_plugin_option *option, const char *text, void *co
 	return refuse(why, size, text, types[option->type].wrong);
 }
 
-/* before and text in one, in memory of its own. */
+/* A new string of `before` and text. */
 static char *
 join(const char *before, size_t n, const char *text)
 {
@@ -236,7 +235,7 @@ join(const char *before, size_t n, const char *text)
 	return joined;
 }
 
-/* Absolute, so that it stays the same file when the daemon changes its directory. */
+/* Makes a path absolute: it is the same file when the daemon changes its directory. */
 static char *
 absolute(const char *path)
 {
@@ -250,7 +249,7 @@ absolute(const char *path)
 		return NULL;
 	n = strlen(folder);
 	if (folder[n - 1] != '/')
-		folder[n++] = '/'; /* where its NUL was: join takes the length */
+		folder[n++] = '/'; /* in the place of the NUL, as join() takes the length */
 	joined = join(folder, n, path);
 	free(folder);
 	return joined;

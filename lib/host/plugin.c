@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A plugin's life in its host: loaded, its options set, initialised, serving,
- * ended.
+ * The life of a plugin in its host: it is loaded, its options are set, it is initialised,
+ * it serves, it ends.
  *
- * RTLD_NOW, so that a missing symbol is an error at the start and not the end
- * of the daemon when a client first needs it. RTLD_LOCAL, so that two plugins
- * may use the same names. Never dlclose(3): a plugin may have threads, atexit
- * functions and pointers in the libraries that it uses, and what is saved is a
- * few pages once in the life of a daemon.
+ * It is loaded with RTLD_NOW: a missing symbol is an error at the start, and not the end of
+ * the daemon when a client first needs it. And with RTLD_LOCAL: two plugins may use the
+ * same names. dlclose(3) is never called, since a plugin may have threads, atexit functions
+ * and pointers in the libraries that it uses; it would save a few pages, once in the life
+ * of a daemon.
  */
 #include "host/elf.h"
 #include "host/module.h"
@@ -56,7 +56,7 @@ check_file(const char *path)
 {
 	int fd, rc, error;
 
-	/* A FIFO without a writer is not to be waited for. */
+	/* O_NONBLOCK: do not wait for the writer of a FIFO. */
 	fd = sks_sys_open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	if (fd == -1)
 		return complain(path, strerror(errno));
@@ -76,11 +76,11 @@ loader_error(const char *path)
 
 	if (text == NULL)
 		return "it can not be loaded";
-	return strncmp(text, path, n) == 0 && text[n] == ':' ? text + n + 1 + (text[n + 1] == ' ') :
-								text;
+	return strncmp(text, path, n) == 0 && text[n] == ':' ? text + n + 1 + (text[n + 1] == ' ')
+							     : text;
 }
 
-/* The descriptor of the file at path. */
+/* Loads the file at path and finds its descriptor. */
 static const void *
 open_library(const char *path)
 {
@@ -172,7 +172,10 @@ sks_module_free(struct sks_module *m)
 	sks_sys_free(m);
 }
 
-/* One that takes long is named: nothing else of this thread, a loop perhaps, has run meanwhile. */
+/*
+ * An init that takes long is logged: nothing else on this thread, such as a loop, has run
+ * meanwhile.
+ */
 static int
 call_init(struct sks_module *m)
 {
@@ -218,7 +221,7 @@ check_mode(const struct sks_module *m, int mode)
 	const struct sks_plugin *p = &m->plugin;
 
 	if (mode < SKS_FIBERS || mode > SKS_PROCESSES || !(p->refuses & SKS_REFUSES(mode)))
-		return 0; /* what is no mode the server will tell */
+		return 0; /* of a wrong number the server will tell */
 	sks_logf("%s: not in the mode %s%s%s", p->name, sks_mode_names[mode],
 	    p->refuses_why != NULL ? ": " : "", p->refuses_why != NULL ? p->refuses_why : "");
 	errno = EINVAL;
@@ -226,13 +229,13 @@ check_mode(const struct sks_module *m, int mode)
 }
 
 struct sks_server *
-sks_module_server_new_abi(struct sks_module *m, const struct sks_options *options,
-    size_t options_size)
+sks_module_server_new_abi(
+    struct sks_module *m, const struct sks_options *options, size_t options_size)
 {
 	struct sks_options o;
 
-	if (sks_copy_known(&o, sizeof(o), options, options_size) == -1 || check_mode(m, o.mode) == -1 ||
-	    sks_module_init(m) == -1)
+	if (sks_copy_known(&o, sizeof(o), options, options_size) == -1 ||
+	    check_mode(m, o.mode) == -1 || sks_module_init(m) == -1)
 		return NULL;
 	o.data = m->data;
 	return sks_server_new_abi(&m->plugin.handler, sizeof(m->plugin.handler), &o, sizeof(o));

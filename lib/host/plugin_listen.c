@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Listening for a plugin: only on what it serves, and also on inherited sockets.
+ * Listens for a plugin: only on kinds of sockets that it serves, also inherited ones.
  */
 #include "host/activation.h"
 #include "host/module.h"
@@ -27,7 +27,7 @@ check_type(const struct sks_module *m, int type, const char *address)
 	return -1;
 }
 
-/* What is wrong with the descriptor, listening will tell. */
+/* Checks the kind of socket. If the descriptor is wrong, listening on it will tell. */
 static int
 check_fd(int fd, const char *address, void *arg)
 {

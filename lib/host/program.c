@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a daemon does around its servers, at its start and at its end. All of
- * it changes or tells something of the process, so the rest of the library
- * does none of it by itself.
+ * What a daemon does before and after it serves. All of it changes the process, so the
+ * rest of the library does none of it by itself.
  */
 #include "base/log.h"
 #include "base/sys.h"
@@ -17,7 +16,7 @@
 
 #include <socketserver/host.h>
 
-#define OTHER_FILES 16 /* beside the connections: standard ones, listeners, epoll */
+#define OTHER_FILES 16 /* descriptors beside the connections: standard ones, listeners, epoll */
 
 int
 sks_process_fill_standard_files(void)
@@ -60,7 +59,7 @@ sks_process_raise_open_files(int connections)
 	if (getrlimit(RLIMIT_NOFILE, &limit) == -1 || limit.rlim_cur >= need)
 		return connections;
 	if (limit.rlim_max < need && sks_sys_setrlimit(RLIMIT_NOFILE, &all) == 0)
-		return connections; /* only with privileges */
+		return connections; /* this needs privileges */
 	limit.rlim_cur = limit.rlim_max < need ? limit.rlim_max : need;
 	if (sks_sys_setrlimit(RLIMIT_NOFILE, &limit) == -1)
 		getrlimit(RLIMIT_NOFILE, &limit);

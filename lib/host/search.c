@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Finding plugins by name: in the folders of SOCKETSERVER_HANDLERS, then where
- * the stock handlers were installed. Not beside the program: who runs a copy
- * or a link of it from elsewhere would get other code.
+ * Finds plugins by name: in the folders of SOCKETSERVER_HANDLERS, then where the stock
+ * handlers were installed. It does not look beside the program, since a copy of the program
+ * or a link to it in another folder would then load other code.
  */
 #include "host/search.h"
 
@@ -20,7 +20,7 @@
 #define SUFFIX ".so"
 #define SUFFIX_LEN (sizeof(SUFFIX) - 1)
 
-/* The folders in their order; names and their text are one block of memory. */
+/* The folders in their order. The names and their text are one block of memory. */
 struct folders {
 	char **names;
 	size_t n;
@@ -69,7 +69,7 @@ stem(const char *name)
 	return n;
 }
 
-/* folder/name.so, in memory of its own. */
+/* A new string: folder/name.so. */
 static char *
 file_in(const char *folder, const char *name)
 {
@@ -103,7 +103,10 @@ by_path(const char *path)
 	return NULL;
 }
 
-/* NULL: ENOENT in none, or the error of the first that has it. */
+/*
+ * Looks for name in the folders. NULL: ENOENT when no folder has it, or the error of the
+ * first that has.
+ */
 static char *
 in_folders(const struct folders *f, const char *name)
 {
@@ -164,7 +167,7 @@ is_plugin_file(const struct dirent *entry)
 	return entry->d_name[0] != '.' && stem(entry->d_name) < strlen(entry->d_name);
 }
 
-/* Has one of the first n folders a file of that name, too? */
+/* 1: one of the first n folders has a file of that name, too. */
 static int
 is_hidden(const struct folders *f, size_t n, const char *name)
 {
@@ -179,7 +182,7 @@ is_hidden(const struct folders *f, size_t n, const char *name)
 	return found;
 }
 
-/* One entry of folder i. */
+/* Tells the caller of one entry of folder i. */
 static int
 tell(const struct folders *f, size_t i, char *name,
     int (*found)(const char *name, const char *path, void *arg), void *arg)

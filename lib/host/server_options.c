@@ -24,7 +24,7 @@ static const struct {
 	[SKS_KIND_FLAG] = { SKS_OPTION_BOOLEAN, "YES" },
 };
 
-/* The first row from *rule on that is for a command line. NULL: there is none. */
+/* The first row from *rule on that a command line may set; NULL: there is none. */
 static const struct sks_option_rule *
 next(const struct sks_option_rule *rule)
 {
@@ -55,7 +55,7 @@ sks_options_name(unsigned int i)
 	return rule != NULL ? rule->name : NULL;
 }
 
-/* -1 is SKS_OFF or SKS_AUTO, for which people say 0. */
+/* SKS_OFF and SKS_AUTO are -1, and a command line says 0 for them. */
 static int
 may_be_off(const struct sks_option_rule *rule)
 {

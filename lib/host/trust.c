@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A plugin's file is code that runs in its host, and so does whatever the loader
- * takes from its folder. So the file and its folder belong to root or to us, and
- * nobody else may write them.
+ * The file of a plugin is code that runs in its host, and so are other files of its folder
+ * that the loader may take. So the file and its folder must belong to root or to this user,
+ * and nobody else may write to them.
  *
- * The folders above count too, since one that may be renamed may be replaced by
- * another. There a sticky folder such as /tmp is fine, in which nobody renames what
- * belongs to others, and so is one that root lets a group write (/usr/local belongs
- * to the group staff on some systems). That is the check that sshd makes of the files
- * that grant access, and for the same reason.
+ * The folders above count, too: a folder that others can rename can be replaced by another
+ * one. There a sticky folder such as /tmp is allowed, in which only the owner of a file
+ * renames it, and a folder of root that a group may write (/usr/local belongs to the group
+ * staff on some systems). sshd checks the files that grant access in the same way.
  *
- * A group whose only members are root and this user is nobody else. With umask 002,
- * which comes with such groups, all that a user makes may be written by his own.
+ * A group may write when root and this user are its only members. Systems with umask 002
+ * give each user such a group, and all files that the user makes are writable for it.
  *
- * All that is wrong is told at once, with the command that mends it.
+ * The report has all that is wrong at once, with the command that mends it.
  */
 #include "host/trust.h"
 
@@ -33,14 +32,14 @@ struct text {
 	size_t len;
 };
 
-/* What is wrong, in words, and the paths for chmod. */
+/* What is wrong, in words; and the paths that chmod(1) mends. */
 struct findings {
 	struct text words, paths;
 };
 
 static void add(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* As much as there is room for. */
+/* Appends text, as much as there is room for. */
 static void
 add(struct text *text, const char *format, ...)
 {
@@ -55,7 +54,7 @@ add(struct text *text, const char *format, ...)
 		text->len += (size_t)n < room ? (size_t)n : room - 1;
 }
 
-/* -- who somebody is -- */
+/* -- users and groups -- */
 
 static int
 is_ours(uid_t uid)
@@ -63,7 +62,7 @@ is_ours(uid_t uid)
 	return uid == 0 || uid == geteuid();
 }
 
-/* How many users have it as their own group; -1: others than root and this user do. */
+/* Counts the users whose own group it is. -1: one of them is neither root nor this user. */
 static int
 count_users_of(gid_t gid)
 {
@@ -78,7 +77,7 @@ count_users_of(gid_t gid)
 	return n;
 }
 
-/* A group without members is not taken: programs that are set-group-id have those. */
+/* 1: root and this user are the only members. 0 for an empty group, as of set-group-ID programs. */
 static int
 is_nobody_else(gid_t gid)
 {
@@ -98,7 +97,7 @@ is_nobody_else(gid_t gid)
 	return n > 0;
 }
 
-/* The number that a user namespace shows for each user it does not have. */
+/* 1: this is the number that a user namespace shows for all users that it does not have. */
 static int
 is_unknown_here(uid_t uid)
 {
@@ -127,7 +126,7 @@ others_may_write(const struct stat *st)
 	return (st->st_mode & S_IWOTH) || ((st->st_mode & S_IWGRP) && !is_nobody_else(st->st_gid));
 }
 
-/* May others put something else in the place of a folder in this one? */
+/* 1: others may replace a folder that lies in this one. */
 static int
 lets_others_rename(const struct stat *st)
 {
@@ -139,24 +138,25 @@ lets_others_rename(const struct stat *st)
 static void
 note(struct findings *found, const char *path, int is_folder, const char *problem)
 {
-	add(&found->words, "%s%s%s %s", found->words.len > 0 ? ", " : "", is_folder ? "its folder " : "it",
-	    is_folder ? path : "", problem);
+	add(&found->words, "%s%s%s %s", found->words.len > 0 ? ", " : "",
+	    is_folder ? "its folder " : "it", is_folder ? path : "", problem);
 }
 
 static void
 judge(struct findings *found, const struct stat *st, const char *path, int is_folder, int is_open)
 {
 	if (!is_ours(st->st_uid))
-		note(found, path, is_folder, is_unknown_here(st->st_uid) ?
-			"belongs to a user that this user namespace does not know" :
-			"belongs neither to root nor to this user");
+		note(found, path, is_folder,
+		    is_unknown_here(st->st_uid)
+			? "belongs to a user that this user namespace does not know"
+			: "belongs neither to root nor to this user");
 	if (is_open) {
 		note(found, path, is_folder, "may be written by others");
 		add(&found->paths, " %s", path);
 	}
 }
 
-/* Cuts the last name off; "/a" becomes "/", and then there is no more. */
+/* Cuts the last name off: "/a" becomes "/". 0: there is nothing to cut. */
 static int
 go_up(char *path)
 {
@@ -168,7 +168,7 @@ go_up(char *path)
 	return 1;
 }
 
-/* The folders of a path, which is cut. 0, or -1: one could not be looked at. */
+/* Judges all folders of a path, which is cut meanwhile. 0, or -1: lstat(2) failed for one. */
 static int
 judge_folders(struct findings *found, char *path, char *why, size_t size)
 {
@@ -180,12 +180,13 @@ judge_folders(struct findings *found, char *path, char *why, size_t size)
 			snprintf(why, size, "%s: %s", path, strerror(errno));
 			return -1;
 		}
-		judge(found, &st, path, 1, holds_it ? others_may_write(&st) : lets_others_rename(&st));
+		judge(found, &st, path, 1,
+		    holds_it ? others_may_write(&st) : lets_others_rename(&st));
 	}
 	return 0;
 }
 
-/* 0, or -1 and EPERM. */
+/* Writes the report. 0: there is none; -1: EPERM. */
 static int
 tell(const struct findings *found, char *why, size_t size)
 {

@@ -4,9 +4,9 @@
  */
 #include "base/clock.h"
 #include "base/sys.h"
+#include "loop/wait.h"
 #include "socket/socket.h"
 #include "stream/flush.h"
-#include "loop/wait.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -35,7 +35,7 @@ static short
 poll_events(int want)
 {
 	return (short)((want & SKS_READ ? POLLIN : 0) | (want & SKS_WRITE ? POLLOUT : 0) |
-	    (want & SKS_EXCEPT ? POLLPRI : 0));
+		       (want & SKS_EXCEPT ? POLLPRI : 0));
 }
 
 /* Is its descriptor looked at? Not when nothing is wanted of it, or an rfile has no descriptor. */
@@ -43,7 +43,7 @@ static int
 is_polled(const struct sks_selectable *entry)
 {
 	return entry->want != 0 && (entry->socket != NULL || entry->rfile == NULL ||
-	    entry->rfile->tr != NULL || !(entry->want & SKS_READ));
+				       entry->rfile->tr != NULL || !(entry->want & SKS_READ));
 }
 
 /* How many need no look at their descriptor, or -1. *polled: how many of fds are for poll(2). */
@@ -57,7 +57,7 @@ prepare(struct sks_selectable *set, size_t n, struct pollfd *fds, size_t *polled
 	for (i = 0; i < n; i++) {
 		struct sks_selectable *entry = &set[i];
 		int buffered = entry->socket == NULL && entry->rfile != NULL &&
-		    (entry->want & SKS_READ) && has_input(entry->rfile);
+			       (entry->want & SKS_READ) && has_input(entry->rfile);
 		int fd;
 
 		entry->ready = buffered ? SKS_READ : 0;
@@ -94,7 +94,8 @@ collect(struct sks_selectable *set, size_t n, const struct pollfd *fds)
 		if (events & (POLLERR | POLLHUP)) /* the next call will fail, and say why */
 			set[i].ready |= set[i].want & (SKS_READ | SKS_WRITE);
 		set[i].ready |= (events & POLLIN ? SKS_READ : 0) |
-		    (events & POLLOUT ? SKS_WRITE : 0) | (events & POLLPRI ? SKS_EXCEPT : 0);
+				(events & POLLOUT ? SKS_WRITE : 0) |
+				(events & POLLPRI ? SKS_EXCEPT : 0);
 		ready += set[i].ready != 0;
 	}
 	return ready;
@@ -141,9 +142,11 @@ wait_united(struct pollfd *fds, size_t n, int64_t deadline)
 	errno = EINVAL;
 	rc = m < n ? sks_wait_set(each, m, deadline) : -1;
 	for (i = 0; i < n; i++) {
-		const struct pollfd *found = bsearch(&fds[i], each, m, sizeof(*each), by_descriptor);
+		const struct pollfd *found =
+		    bsearch(&fds[i], each, m, sizeof(*each), by_descriptor);
 
-		fds[i].revents = (short)(found->revents & (fds[i].events | POLLERR | POLLHUP | POLLNVAL));
+		fds[i].revents =
+		    (short)(found->revents & (fds[i].events | POLLERR | POLLHUP | POLLNVAL));
 	}
 	error = errno;
 	sks_sys_free(each);
