@@ -10,13 +10,14 @@
  * page of its own that is in no cache, and the processor fetches several at a time.
  *
  * CPU time for each message as a multiple of that of a bare epoll loop, at 64
- * connections, at 16 lines in one send and at 1000 connections:
+ * connections, at 16 lines in one send and at 1000 connections, as measured side by
+ * side in version 0.1, whose watches were edge-triggered:
  *
- *     as it is            1.07   1.13   1.05
+ *     with both           1.07   1.13   1.05
  *     without prefetch    1.13   1.17   1.04
  *     without groups      1.22   1.22   1.15
  *
- * `sh tests/bench/run.sh BUILD_DIR` shows the first row, and with --beside
+ * `sh tests/bench/run.sh BUILD_DIR` shows this version, and with --beside
  * OTHER_BUILD_DIR another build beside it. This room alone knows of groups: a watch
  * whose preread is NULL is woken as if there were none.
  */
