@@ -68,8 +68,8 @@ sks_call_log_lost(struct sks_call *call, int error)
 {
 	if (is_silent_reset(call, error))
 		return;
-	count_failure(call);
 	log_error(call, error, "");
+	count_failure(call);
 }
 
 void
@@ -92,11 +92,11 @@ sks_call_report(struct sks_call *call, int error)
 {
 	if (is_silent_reset(call, error))
 		return;
-	count_failure(call);
 	if (call->service->options.on_error != NULL)
 		call->service->options.on_error(&call->req, error);
 	else
 		log_error(call, error, detail_of(error));
+	count_failure(call); /* last: whoever sees the number finds the line in the log, too */
 }
 
 int
