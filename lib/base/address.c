@@ -3,7 +3,7 @@
  * Addresses for those who call bind and sendto themselves: base/addr, as far
  * as it needs no look-up.
  */
-#include "base/addr.h"
+#include "base/endpoint.h"
 #include "base/sys.h"
 
 #include <errno.h>

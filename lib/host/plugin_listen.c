@@ -5,7 +5,7 @@
 #include "host/activation.h"
 #include "host/module.h"
 
-#include "base/addr.h"
+#include "base/endpoint.h"
 #include "base/log.h"
 #include "base/sys.h"
 

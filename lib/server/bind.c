@@ -5,7 +5,7 @@
  */
 #include "server/bind.h"
 
-#include "base/addr.h"
+#include "base/endpoint.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "server/datagram.h"

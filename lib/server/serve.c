@@ -3,8 +3,8 @@
  * The short forms: a server for one address (Python's TCPServer and UDPServer), and
  * a whole server program.
  */
-#include "base/addr.h"
 #include "base/log.h"
+#include "base/scheme.h"
 #include "server/server.h"
 
 #include <errno.h>

@@ -4,6 +4,7 @@
  */
 #include "base/addr.h"
 #include "base/log.h"
+#include "base/scheme.h"
 #include "base/sys.h"
 #include "server/bind.h"
 #include "server/server.h"

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/worker.h"
 
-#include "base/addr.h"
 #include "base/sys.h"
 #include "base/thread.h"
 

@@ -6,8 +6,8 @@
  * of attempts that begin one after the other. One task runs the race, and waits for all of its
  * sockets at once. A fiber for each attempt was the alternative, but a thread has none.
  */
-#include "base/addr.h"
 #include "base/clock.h"
+#include "base/endpoint.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "base/util.h"
@@ -323,7 +323,7 @@ connect_unix(const char *address, const struct sks_endpoint *ep, int timeout_ms)
 		sks_socket_settimeout(s, timeout_ms);
 		/* The answer to a datagram needs a name to go to: the kernel chooses one. */
 		if ((type != SOCK_DGRAM || sks_socket_bind(s, &any, sizeof(any.sa_family)) == 0) &&
-		    sks_socket_connect(s, &ep->path.u.any, ep->path.len) == 0)
+		    sks_socket_connect(s, &ep->addr.u.any, ep->addr.len) == 0)
 			fd = sks_socket_detach(s);
 	}
 	if (fd == -1) {

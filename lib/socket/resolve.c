@@ -10,7 +10,6 @@
  * first of two servers is dead, and knows nothing of nsswitch. getaddrinfo_a(3) was another. It
  * takes a thread for each look-up as well, without a bound, and refuses to cancel one that runs.
  */
-#include "base/addr.h"
 #include "base/clock.h"
 #include "base/lookup.h"
 #include "loop/helpers.h"

@@ -4,7 +4,7 @@
  */
 #include "faults.h"
 #include "suite.h"
-#include "base/addr.h"
+#include "base/endpoint.h"
 #include "base/sys.h"
 #include "base/util.h"
 
@@ -178,14 +178,14 @@ TEST(unix_path_ends_in_nul_and_has_107_bytes_at_most)
 	char text[200];
 
 	ck_assert_str_eq(ep.scheme->prefix, "unix:");
-	ck_assert_int_eq(ep.path.u.un.sun_family, AF_UNIX);
-	ck_assert_str_eq(ep.path.u.un.sun_path, "/tmp/x");
-	ck_assert_uint_eq(ep.path.len, offsetof(struct sockaddr_un, sun_path) + 7);
+	ck_assert_int_eq(ep.addr.u.un.sun_family, AF_UNIX);
+	ck_assert_str_eq(ep.addr.u.un.sun_path, "/tmp/x");
+	ck_assert_uint_eq(ep.addr.len, offsetof(struct sockaddr_un, sun_path) + 7);
 	ck_assert_str_eq(parse("unix-dgram:/tmp/x").scheme->prefix, "unix-dgram:");
 
 	ep = parse(repeat(text, "unix:/", 'x', 106, ""));
-	ck_assert_uint_eq(ep.path.len, sizeof(struct sockaddr_un));
-	ck_assert_int_eq(ep.path.u.un.sun_path[107], '\0');
+	ck_assert_uint_eq(ep.addr.len, sizeof(struct sockaddr_un));
+	ck_assert_int_eq(ep.addr.u.un.sun_path[107], '\0');
 	ck_assert_int_eq(sks_endpoint_parse(&ep, repeat(text, "unix:/", 'x', 107, ""), &why), -1);
 	ck_assert_int_eq(errno, ENAMETOOLONG);
 }
@@ -196,11 +196,11 @@ TEST(abstract_name_counts_exactly)
 	const char *why;
 	char text[200];
 
-	ck_assert_mem_eq(ep.path.u.un.sun_path, "\0name", 5);
-	ck_assert_uint_eq(ep.path.len, offsetof(struct sockaddr_un, sun_path) + 5);
+	ck_assert_mem_eq(ep.addr.u.un.sun_path, "\0name", 5);
+	ck_assert_uint_eq(ep.addr.len, offsetof(struct sockaddr_un, sun_path) + 5);
 	ep = parse(repeat(text, "unix:@", 'x', 107, ""));
-	ck_assert_uint_eq(ep.path.len, sizeof(struct sockaddr_un));
-	ck_assert_int_eq(ep.path.u.un.sun_path[107], 'x');
+	ck_assert_uint_eq(ep.addr.len, sizeof(struct sockaddr_un));
+	ck_assert_int_eq(ep.addr.u.un.sun_path[107], 'x');
 	ck_assert_int_eq(sks_endpoint_parse(&ep, repeat(text, "unix:@", 'x', 108, ""), &why), -1);
 	ck_assert_int_eq(errno, ENAMETOOLONG);
 }
@@ -215,9 +215,9 @@ TEST(bound_abstract_socket_has_the_name_as_written)
 
 	snprintf(name, sizeof(name), "unix:@check_addr.%ld", (long)getpid());
 	ep = parse(name);
-	ck_assert_int_eq(bind(fd, &ep.path.u.any, ep.path.len), 0);
+	ck_assert_int_eq(bind(fd, &ep.addr.u.any, ep.addr.len), 0);
 	ck_assert_int_eq(getsockname(fd, &bound.u.any, &bound.len), 0);
-	ck_assert_uint_eq(bound.len, ep.path.len);
+	ck_assert_uint_eq(bound.len, ep.addr.len);
 	ck_assert_str_eq(sks_addr_format(&bound.u.any, bound.len, text, sizeof(text)), name);
 	close(fd);
 }

@@ -2,7 +2,6 @@
 /*
  * check_connect_many.c - sks_connect() to a name that has several addresses.
  */
-#include "base/addr.h"
 #include "network.h"
 
 #include <errno.h>

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "rig.h"
 
-#include "base/addr.h"
 #include "base/sys.h"
 #include "base/util.h"
 #include "base/tools.h"
