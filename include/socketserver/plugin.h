@@ -101,8 +101,9 @@ struct sks_plugin_option {
  * init  is optional. It is called once in each process that hosts the plugin, when
  *       all options are set and before the first request. config points to the
  *       struct of configuration, which is valid until exit has returned. What init
- *       puts into *data is req->data of each request; without init that is config
- *       itself, or NULL when config_size is 0. init returns 0, or -1 and errno: the
+ *       puts into *data is req->data of each request. Where it leaves *data as it is,
+ *       or there is no init, that is config itself, or NULL when config_size is 0. init
+ *       returns 0, or -1 and errno: the
  *       host says why, and does not serve.
  * exit  is optional. It is called once when init has succeeded, after the last
  *       request of the process.

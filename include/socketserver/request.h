@@ -184,7 +184,8 @@ SKS_API int sks_abort(struct sks_request *req);
  * setup, handle (again after SKS_KEEP, while input is left), finish. It is made
  * for tests of handlers. *out gets the output with a NUL behind it, which the
  * caller frees with free(3), and *out_len its length; both pointers may be NULL.
- * May wait, where the handler does. Any thread or fiber may call it.
+ * May wait, where the handler does. Any thread or fiber may call it. For options,
+ * a peer and datagrams see sks_handle_bytes_with() and sks_handle_datagram().
  * Returns 0, or -1 and errno: as handle or setup left it; EINVAL when there is
  * no handle; ENOMEM.
  */

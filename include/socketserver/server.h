@@ -309,6 +309,35 @@ static inline int sks_serve_fd(int fd, const struct sks_handler *handler,
     const struct sks_options *options);
 
 /*
+ * Runs a handler on n bytes of input as sks_handle_bytes() does, with options, and
+ * with the address that its peer has: "192.0.2.1:4711" or "unix:/path", as
+ * sks_address_parse() takes it; NULL: it has none. So a test gives a plugin the
+ * configuration that it reads at req->data. options may be NULL; of its members
+ * data, on_error, the times, max_line and max_datagram count. Without on_error an
+ * error of the handler is not logged. May wait, where the handler does. Any thread or
+ * fiber may call it.
+ * Returns as sks_handle_bytes(), and -1: EINVAL also when peer is no address or an
+ * option is out of its range; ENAMETOOLONG for a path over 107 bytes; E2BIG as
+ * sks_server_new().
+ */
+static inline int sks_handle_bytes_with(const struct sks_handler *handler,
+    const struct sks_options *options, const char *peer, const void *in, size_t n, char **out,
+    size_t *out_len);
+
+/*
+ * Runs a handler on one datagram of n bytes: setup, handle once, finish. *out gets
+ * the reply, with a NUL behind it, which the caller frees with free(3), and *out_len
+ * its length; 0 bytes are none that a server would send. It is the rest as
+ * sks_handle_bytes_with() says. A datagram of more than max_datagram bytes is cut
+ * where options.keep_truncated says so.
+ * Returns as sks_handle_bytes_with(), and -1: EMSGSIZE when the datagram is too long
+ * and is not to be cut, which a server would drop.
+ */
+static inline int sks_handle_datagram(const struct sks_handler *handler,
+    const struct sks_options *options, const char *peer, const void *in, size_t n, char **out,
+    size_t *out_len);
+
+/*
  * Sets where log lines go, for the whole process: write_line gets each line
  * without a newline, and arg. It is called on any thread that the library uses,
  * on several at once, and must not wait. NULL is standard error again. Set it
@@ -336,6 +365,12 @@ SKS_API struct sks_server *sks_udp_server_new_abi(const char *address,
     size_t options_size);
 SKS_API int sks_server_stats_abi(const struct sks_server *server, struct sks_stats *stats,
     size_t stats_size);
+SKS_API int sks_handle_bytes_with_abi(const struct sks_handler *handler, size_t handler_size,
+    const struct sks_options *options, size_t options_size, const char *peer, const void *in,
+    size_t n, char **out, size_t *out_len);
+SKS_API int sks_handle_datagram_abi(const struct sks_handler *handler, size_t handler_size,
+    const struct sks_options *options, size_t options_size, const char *peer, const void *in,
+    size_t n, char **out, size_t *out_len);
 SKS_API int sks_serve_fd_abi(int fd, const struct sks_handler *handler, size_t handler_size,
     const struct sks_options *options, size_t options_size);
 
@@ -372,6 +407,22 @@ static inline int
 sks_server_stats(const struct sks_server *server, struct sks_stats *stats)
 {
 	return sks_server_stats_abi(server, stats, sizeof(*stats));
+}
+
+static inline int
+sks_handle_bytes_with(const struct sks_handler *handler, const struct sks_options *options,
+    const char *peer, const void *in, size_t n, char **out, size_t *out_len)
+{
+	return sks_handle_bytes_with_abi(handler, sizeof(*handler), options, sizeof(*options), peer,
+	    in, n, out, out_len);
+}
+
+static inline int
+sks_handle_datagram(const struct sks_handler *handler, const struct sks_options *options,
+    const char *peer, const void *in, size_t n, char **out, size_t *out_len)
+{
+	return sks_handle_datagram_abi(handler, sizeof(*handler), options, sizeof(*options), peer,
+	    in, n, out, out_len);
 }
 
 static inline int

@@ -14,7 +14,7 @@ struct sks_module {
 	char **kept;              /* for each option: the memory of its string, or NULL */
 	char *given;              /* for each option: 1 when the host has set it */
 	void *config;
-	void *data;               /* what the plugin's init has made */
+	void *data;               /* what the plugin's init has made; else the config */
 	char *path;
 	int is_ready;             /* init has succeeded */
 };

@@ -182,7 +182,6 @@ call_init(struct sks_module *m)
 	int64_t begun = sks_clock_ms(), ms;
 	int rc, error;
 
-	m->data = NULL;
 	errno = 0;
 	rc = m->plugin.init(m->config, &m->data);
 	error = errno;

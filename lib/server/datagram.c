@@ -24,7 +24,6 @@
 #include <sys/un.h>
 
 #define CONTROL_SIZE 256
-#define REPLY_MAX 65507 /* what UDP over IPv4 carries */
 
 union peer {
 	struct sockaddr any;
@@ -148,7 +147,7 @@ run(struct sks_call *call)
 	struct sks_wfile w;
 
 	sks_rfile_init(&r, NULL, &service->times, &service->times, service->options.max_line);
-	sks_wfile_init(&w, NULL, &service->times, &service->times, REPLY_MAX);
+	sks_wfile_init(&w, NULL, &service->times, &service->times, SKS_DATAGRAM_REPLY_MOST);
 	r.buf = (struct sks_buf){ .base = d->bytes, .end = d->n, .cap = d->n };
 	call->req.rfile = &r;
 	call->req.wfile = &w;

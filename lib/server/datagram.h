@@ -10,6 +10,8 @@
 
 #include <sys/socket.h>
 
+#define SKS_DATAGRAM_REPLY_MOST 65507 /* bytes: what UDP over IPv4 carries */
+
 /* Before the first sks_datagram_receive() on a socket: replies must leave from the address asked. */
 void sks_datagram_prepare(int fd, int family);
 

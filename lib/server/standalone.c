@@ -8,9 +8,11 @@
 #include "stream/stream.h"
 #include "server/call.h"
 #include "server/connection.h"
+#include "server/datagram.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <socketserver/socket.h>
 #include <string.h>
 
 static struct sks_call *
@@ -87,64 +89,185 @@ keep_quiet(struct sks_request *req, int error)
 	(void)error;
 }
 
-int
-sks_handle_bytes_abi(const struct sks_handler *handler, size_t handler_size, const void *in,
-    size_t n, char **out, size_t *out_len)
+/* Puts a copy of the input into r, whose memory is its own. 0, or -1: ENOMEM. */
+static int
+feed(struct sks_rfile *r, const void *in, size_t n)
 {
-	static const struct sks_options quiet = { .on_error = keep_quiet };
-	struct sks_call *call = new_call(handler, handler_size, &quiet, sizeof(quiet));
-	struct sks_times *times;
-	struct sks_rfile r;
-	struct sks_wfile w;
-	struct outer outer;
+	if (sks_buf_reserve(&r->buf, NULL, n + 1) == -1)
+		return -1;
+	if (n > 0)
+		memcpy(r->buf.base, in, n);
+	r->buf.end = n;
+	return 0;
+}
+
+/* Hands the output to the caller, who frees it. 0, or -1: ENOMEM. */
+static int
+give_output(const struct sks_buf *written, char **out, size_t *out_len)
+{
+	size_t n = sks_buf_length(written);
+
+	if (out != NULL) {
+		*out = sks_sys_malloc(n + 1);
+		if (*out == NULL)
+			return -1;
+		if (n > 0)
+			memcpy(*out, written->base + written->start, n);
+		(*out)[n] = '\0';
+		sks_sys_give_away(*out);
+	}
+	if (out_len != NULL)
+		*out_len = n;
+	return 0;
+}
+
+/* All exchanges of the call, and finish. As handle. */
+static int
+exchange_all(struct sks_call *call)
+{
+	struct outer outer = enter_handler();
 	int rc, error;
 
-	if (out != NULL)
-		*out = NULL;
-	if (out_len != NULL)
-		*out_len = 0;
-	if (call == NULL)
-		return -1;
-	times = &call->service->times;
-	sks_rfile_init(&r, NULL, times, times, call->service->options.max_line);
-	sks_wfile_init(&w, NULL, times, times, SSIZE_MAX / 4);
-	if (sks_buf_reserve(&r.buf, NULL, n + 1) == -1) {
-		free_call(call);
-		return -1;
-	}
-	if (n > 0)
-		memcpy(r.buf.base, in, n);
-	r.buf.end = n;
-	call->req.rfile = &r;
-	call->req.wfile = &w;
-	outer = enter_handler();
 	do {
 		rc = sks_call_exchange(call);
 		error = errno;
-	} while (rc == SKS_KEEP && sks_call_is_fed(call));
+	} while (rc == SKS_KEEP && !call->datagram && sks_call_is_fed(call));
 	sks_call_finish(call);
 	leave_handler(&outer);
+	errno = error;
+	return rc;
+}
 
-	if (out != NULL) {
-		*out = sks_sys_malloc(sks_buf_length(&w.buf) + 1);
-		if (*out != NULL) {
-			if (sks_buf_length(&w.buf) > 0)
-				memcpy(*out, w.buf.base + w.buf.start, sks_buf_length(&w.buf));
-			(*out)[sks_buf_length(&w.buf)] = '\0';
-			sks_sys_give_away(*out);
-		} else {
-			rc = -1;
-			error = ENOMEM;
-		}
-	}
-	if (out_len != NULL && (out == NULL || *out != NULL))
-		*out_len = sks_buf_length(&w.buf);
-	sks_rfile_restore(&r);
+/* Of one whose streams are in memory. As handle. */
+static int
+handle_input(struct sks_call *call, const void *in, size_t n, char **out, size_t *out_len)
+{
+	struct sks_rfile *r = call->req.rfile;
+	int rc, error;
+
+	if (feed(r, in, n) == -1)
+		return -1;
+	rc = exchange_all(call);
+	error = errno;
+	if (give_output(&call->req.wfile->buf, out, out_len) == -1)
+		return -1;
+	sks_rfile_restore(r);
+	errno = error;
+	return rc;
+}
+
+/* Ties streams in memory to the call for its exchanges, and frees it. 0 or -1. */
+static int
+handle_in_memory(struct sks_call *call, const void *in, size_t n, char **out, size_t *out_len)
+{
+	struct sks_times *times = &call->service->times;
+	struct sks_rfile r;
+	struct sks_wfile w;
+	int rc, error;
+
+	sks_rfile_init(&r, NULL, times, times, call->service->options.max_line);
+	sks_wfile_init(&w, NULL, times, times,
+	    call->datagram ? SKS_DATAGRAM_REPLY_MOST : SSIZE_MAX / 4);
+	call->req.rfile = &r;
+	call->req.wfile = &w;
+	rc = handle_input(call, in, n, out, out_len);
+	error = errno;
 	sks_rfile_close(&r);
 	sks_wfile_close(&w);
 	free_call(call);
 	errno = error;
 	return rc == -1 ? -1 : 0;
+}
+
+/*
+ * A call for bytes in memory. peer is the text of an address, or NULL, and *address is room for
+ * it. The log needs no line of an error, as the caller is told of it by errno.
+ */
+static struct sks_call *
+new_call_in_memory(const struct sks_handler *handler, size_t handler_size,
+    const struct sks_options *options, size_t options_size, const char *peer,
+    struct sockaddr_storage *address)
+{
+	struct sks_call *call;
+	socklen_t len = 0;
+
+	if (peer != NULL && sks_address_parse(peer, address, &len) == -1)
+		return NULL;
+	call = new_call(handler, handler_size, options, options_size);
+	if (call == NULL)
+		return NULL;
+	if (call->service->options.on_error == NULL)
+		call->service->options.on_error = keep_quiet;
+	call->req.peer = (struct sockaddr *)address;
+	call->req.peer_len = len;
+	return call;
+}
+
+static void
+clear_output(char **out, size_t *out_len)
+{
+	if (out != NULL)
+		*out = NULL;
+	if (out_len != NULL)
+		*out_len = 0;
+}
+
+int
+sks_handle_bytes_with_abi(const struct sks_handler *handler, size_t handler_size,
+    const struct sks_options *options, size_t options_size, const char *peer, const void *in,
+    size_t n, char **out, size_t *out_len)
+{
+	struct sockaddr_storage address;
+	struct sks_call *call;
+
+	clear_output(out, out_len);
+	call = new_call_in_memory(handler, handler_size, options, options_size, peer, &address);
+	return call != NULL ? handle_in_memory(call, in, n, out, out_len) : -1;
+}
+
+int
+sks_handle_bytes_abi(const struct sks_handler *handler, size_t handler_size, const void *in,
+    size_t n, char **out, size_t *out_len)
+{
+	return sks_handle_bytes_with_abi(handler, handler_size, NULL, 0, NULL, in, n, out, out_len);
+}
+
+/* What a server does with a datagram that is too long: it cuts it, or drops it. -1: EMSGSIZE. */
+static int
+cut_datagram(struct sks_call *call, size_t *n)
+{
+	const struct sks_options *options = &call->service->options;
+
+	if (*n <= options->max_datagram)
+		return 0;
+	if (!options->keep_truncated) {
+		errno = EMSGSIZE;
+		return -1;
+	}
+	call->truncated = 1;
+	*n = options->max_datagram;
+	return 0;
+}
+
+int
+sks_handle_datagram_abi(const struct sks_handler *handler, size_t handler_size,
+    const struct sks_options *options, size_t options_size, const char *peer, const void *in,
+    size_t n, char **out, size_t *out_len)
+{
+	struct sockaddr_storage address;
+	struct sks_call *call;
+
+	clear_output(out, out_len);
+	call = new_call_in_memory(handler, handler_size, options, options_size, peer, &address);
+	if (call == NULL)
+		return -1;
+	call->datagram = 1;
+	if (cut_datagram(call, &n) == -1) {
+		free_call(call);
+		errno = EMSGSIZE;
+		return -1;
+	}
+	return handle_in_memory(call, in, n, out, out_len);
 }
 
 /* The same exchanges as on a server, one after another; the wait for input is part of it. */

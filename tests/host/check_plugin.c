@@ -271,6 +271,15 @@ TEST(the_same_file_twice_has_options_of_its_own)
 	sks_module_free(b);
 }
 
+TEST(an_init_without_data_leaves_the_configuration)
+{
+	struct sks_module *module = must_load(copy("slow"));
+
+	ck_assert_int_eq(sks_module_set(module, "word=of its own"), 0);
+	ask(module, "of its own");
+	sks_module_free(module);
+}
+
 TEST(a_mode_it_refuses_is_refused_with_the_reason, TIMES(2))
 {
 	static const int modes[] = { SKS_SERIAL, SKS_PROCESSES };

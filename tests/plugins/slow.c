@@ -1,9 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A plugin whose init takes a fifth of a second.
+ * A plugin whose init takes a fifth of a second, and makes no data: the configuration is the data.
  */
 #include <poll.h>
 #include <socketserver.h>
+
+struct config {
+	const char *word;
+};
+
+static const struct sks_plugin_option options[] = {
+	{ .name = "word", .help = "what to say", .value = "word", .type = SKS_OPTION_STRING,
+	    SKS_OPTION_AT(struct config, word) },
+	{ 0 },
+};
 
 static int
 init(const void *config, void **data)
@@ -17,12 +27,15 @@ init(const void *config, void **data)
 static int
 handle(struct sks_request *req)
 {
-	(void)req;
-	return SKS_DONE;
+	const struct config *config = req->data;
+
+	return sks_puts(req->wfile, config->word);
 }
 
 SKS_PLUGIN(
     .name = "slow",
     .summary = "begins slowly",
     .handler = { .handle = handle },
+    .options = options,
+    .config_size = sizeof(struct config),
     .init = init);

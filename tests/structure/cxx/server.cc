@@ -124,6 +124,12 @@ serve_without_a_server()
 	need(sks_handle_bytes(&handler, "x\n", 2, &out, &n) == 0, "bytes");
 	need(std::string(out, n) == "1 x\n", out);
 	std::free(out);
+	need(sks_handle_bytes_with(&handler, nullptr, "[::1]:1", "x\n", 2, &out, &n) == 0, "with");
+	need(std::string(out, n) == "1 x\n", out);
+	std::free(out);
+	need(sks_handle_datagram(&handler, nullptr, nullptr, "x\n", 2, &out, &n) == 0, "datagram");
+	need(std::string(out, n) == "1 x\n", out);
+	std::free(out);
 	need(socketpair(AF_UNIX, SOCK_STREAM, 0, pair.data()) == 0, "socketpair");
 	need(send(pair[1], "y\n", 2, 0) == 2 && shutdown(pair[1], SHUT_WR) == 0, "send");
 	need(sks_serve_fd(pair[0], &handler, nullptr) == 0, "serve_fd");
