@@ -12,7 +12,7 @@
  * - The list becomes text under the lock, a few connections at a time, and the text is
  *   sent without the lock. So neither a client that does not read nor a long list keeps
  *   others from coming and going. A mark on the list keeps the place meanwhile.
- * - A connection that has said nothing yet is parked at once by SKS_KEEP. With
+ * - setup returns SKS_KEEP, so that a connection that has said nothing yet is parked. With
  *   client_first it would be parked as well, but it would not be on the list.
  */
 #include "datagram.h"
@@ -40,7 +40,6 @@ struct user {
 	char name[NAME_MAX_LEN + 1]; /* "": none */
 	time_t since;
 	unsigned long asked; /* lines that it has sent */
-	int parked;          /* handle has parked it once */
 };
 
 /* All of them, in the order in which they came: req->data. */
@@ -290,23 +289,19 @@ come(struct sks_request *req)
 		return -1;
 	put_behind(users, users->last, me);
 	users->n++;
-	return sks_mutex_unlock(users->lock);
+	sks_mutex_unlock(users->lock);
+	return SKS_KEEP;
 }
 
 static int
 serve(struct sks_request *req)
 {
-	struct user *me = req->state;
 	char *line;
 
 	if (!admit(req))
 		return SKS_DONE;
 	if (sks_is_datagram(req))
 		return answer_datagram(req);
-	if (!me->parked) {
-		me->parked = 1;
-		return SKS_KEEP;
-	}
 	line = sks_gets(req->rfile);
 	if (line == NULL)
 		return sks_end(req->rfile);
@@ -314,7 +309,7 @@ serve(struct sks_request *req)
 		errno = EPROTONOSUPPORT;
 		return -1;
 	}
-	if (count_line(req->data, me) == -1)
+	if (count_line(req->data, req->state) == -1)
 		return -1;
 	return answer(req, line);
 }

@@ -36,7 +36,7 @@ struct sks_server;
 struct sks_options;
 
 /*
- * What handle returns, beside -1.
+ * What handle returns, beside -1. setup may return SKS_KEEP, too.
  *
  * handle may also return what a read returned, so the value of SKS_KEEP is
  * nothing that can be a count of bytes, -1, or a negative errno: INT_MIN + 2.
@@ -48,8 +48,12 @@ struct sks_options;
  * A handler. Whoever takes one copies it. A member that is 0 is the default.
  *
  * setup   is optional, and is called once, before the first handle. It returns
- *         0, or -1 and errno: then on_error is called, the request ends, and
- *         neither handle nor finish is called.
+ *           0         handle is called at once.
+ *           SKS_KEEP  What was written is sent, the connection is parked, and handle is
+ *                     called when the peer sends something; see below. So a protocol
+ *                     whose server greets first has no fiber for a silent client.
+ *           -1        and errno: on_error is called, the request ends, and neither
+ *                     handle nor finish is called.
  * handle  is required. It returns one of
  *           SKS_DONE  The request ends: what was written is sent, finish is
  *                     called, the connection is closed.
@@ -67,7 +71,8 @@ struct sks_options;
  * nothing of the input either, the next call comes when there is more input; if
  * the input has ended, SKS_KEEP is taken as SKS_DONE. No more input may be left
  * unread than sks_peek() can show: then the connection ends.
- * SKS_KEEP is taken as SKS_DONE after an error, and for a datagram.
+ * SKS_KEEP is taken as SKS_DONE after an error, and for a datagram; that of setup
+ * is taken as 0 for a datagram, which has all of its input.
  */
 struct sks_handler {
 	const char *name; /* for the log; NULL: "handler". At most 63 bytes are kept */

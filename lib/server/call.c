@@ -99,6 +99,33 @@ sks_call_report(struct sks_call *call, int error)
 	count_failure(call); /* last: whoever sees the number finds the line in the log, too */
 }
 
+/*
+ * Calls setup. 0: handle is next; SKS_KEEP; or -1 after an error was reported. A datagram
+ * has all of its input, so SKS_KEEP has nothing to wait for.
+ */
+static int
+set_up(struct sks_call *call)
+{
+	const struct sks_handler *h = &call->service->handler;
+	struct sks_task *task = sks_task_current();
+	int rc = 0;
+
+	errno = 0;
+	if (h->setup != NULL)
+		rc = h->setup(&call->req);
+	if (rc == -1) {
+		sks_children_end(task);
+		sks_call_report(call, errno);
+		return -1;
+	}
+	call->state = SKS_CALL_SET_UP;
+	if (rc != SKS_KEEP || call->datagram)
+		return 0;
+	sks_children_end(task);
+	sks_task_limit(task, SKS_NEVER, SKS_NEVER);
+	return SKS_KEEP;
+}
+
 int
 sks_call_exchange(struct sks_call *call)
 {
@@ -106,17 +133,10 @@ sks_call_exchange(struct sks_call *call)
 	struct sks_task *task = sks_task_current();
 	const struct sks_rfile *r = call->req.rfile;
 	uint64_t taken = r->taken;
-	int rc;
+	int rc = call->state == SKS_CALL_NEW ? set_up(call) : 0;
 
-	if (call->state == SKS_CALL_NEW) {
-		errno = 0;
-		if (h->setup != NULL && h->setup(&call->req) == -1) {
-			sks_children_end(task);
-			sks_call_report(call, errno);
-			return -1;
-		}
-		call->state = SKS_CALL_SET_UP;
-	}
+	if (rc != 0)
+		return rc;
 	errno = 0;
 	rc = h->handle(&call->req);
 	sks_children_end(task);

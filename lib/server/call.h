@@ -67,8 +67,9 @@ sks_call_of(const struct sks_request *req)
 }
 
 /*
- * On the task, with streams attached: setup if it was not called yet, then
- * handle once. SKS_DONE, SKS_KEEP, or -1 after an error was reported.
+ * On the task, with streams attached: setup if it was not called yet, then, unless
+ * setup has returned SKS_KEEP, handle once. SKS_DONE, SKS_KEEP, or -1 after an error
+ * was reported.
  */
 int sks_call_exchange(struct sks_call *call);
 

@@ -12,7 +12,7 @@
  *     OPENING   to RUNNING, or to PARKED where the client speaks first
  *     PARKED    to RUNNING when input has come, or when a finish hook is due: the
  *               peer has closed or was silent for too long, or the server stops
- *     RUNNING   to PARKED when the handler has returned SKS_KEEP, and to RUNNING
+ *     RUNNING   to PARKED when handle or setup has returned SKS_KEEP, and to RUNNING
  *               again when it has left input for which it is called at once;
  *               to FLUSHING when the handler is through and output is left, or to
  *               DRAINING when none is; to AWAY when a child process has the connection
