@@ -83,7 +83,7 @@ struct sks_options {
 	int unix_mode;       /* By umask. The permissions of a Unix socket's file, as 0660, exactly and
 	                        before anybody can connect */
 	int stop_signals;    /* 0. Not 0: while sks_serve_forever() runs, SIGINT and SIGTERM
-	                        shut the server down; a second one ends the drain at once.
+	                        shut the server down, and close_listeners is 1; a second one ends the drain at once.
 	                        They are let through to this thread; one that is ignored
 	                        stays so */
 	int keep_truncated;  /* 0. Not 0: a datagram that was cut is a request as well, see
@@ -130,6 +130,16 @@ struct sks_options {
 	 * host may free the server once this has returned to the event loop.
 	 */
 	void (*on_stop)(struct sks_server *server, void *data);
+	int close_listeners; /* With stop_signals 1, else SKS_OFF. 1: a shutdown is the server's end.
+	                        Those who wait in the backlog are served first, then the listeners
+	                        are closed, so that newcomers are refused at once and not only when
+	                        the last request has ended. A socket that was inherited (fd:,
+	                        systemd:) is closed here as well, and goes on in other processes that
+	                        have it; one of datagrams stays open until the last answer.
+	                        SKS_OFF: the server will run again, and newcomers wait in the
+	                        backlog until then */
+	int grace_ms;        /* 1,000. How long, once a shutdown has begun, a parked connection that
+	                        has never sent anything may still send its first request */
 };
 
 /* What a server has done since it was made, and what it does now. */
@@ -208,7 +218,8 @@ SKS_API int sks_server_listen(struct sks_server *server, const char *address);
 
 /*
  * Serves until a shutdown. The thread runs the first loop meanwhile. It may be
- * called again afterwards: the addresses stay open. With options.base,
+ * called again afterwards: the addresses stay open, except with
+ * options.close_listeners. With options.base,
  * event_base_loopexit(3) and event_base_loopbreak(3) of the host are such a shutdown,
  * too.
  * Returns 0, or -1:
@@ -243,8 +254,10 @@ SKS_API int sks_handle_request(struct sks_server *server, int timeout_ms);
 SKS_API int sks_server_start(struct sks_server *server);
 
 /*
- * Begins a shutdown: nothing more is accepted, parked connections are closed,
- * and running requests have drain_ms to end. Returns at once. It may be called
+ * Begins a shutdown: nothing more is accepted, but for the backlog where
+ * options.close_listeners says so. Parked connections are closed, unless a request is
+ * there already; those that have never sent anything have grace_ms for their first
+ * one. Running requests have drain_ms to end. Returns at once. It may be called
  * from a handler, from any thread, and from a signal handler; errno stays as it
  * is. Before the server runs, its next run returns at once. Calling it again
  * changes nothing. Python: shutdown(), but that waits.

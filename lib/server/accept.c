@@ -8,6 +8,12 @@
  * again with a growing delay, at the latest after 100 ms; the kernel's queue
  * holds the clients meanwhile. Errors of one connection are passed over, those
  * of the listener itself stop it.
+ *
+ * A server that stops for good closes its listeners, so that newcomers learn it at once.
+ * Whoever is in the kernel's queue then has been told by the kernel that it is connected,
+ * and close(2) would reset it. So the queue is served first, and accept4(2), saying that it
+ * is empty, is the last call before close(2). A listener is closed, and never shut down by
+ * shutdown(2): other processes may have it too, and go on accepting.
  */
 #include "server/accept.h"
 
@@ -56,6 +62,18 @@ stop(struct sks_listener *l)
 	l->armed = 0;
 }
 
+/* One that ends is asked at once: where nobody waits there would be no event. */
+static int
+arm(struct sks_listener *l)
+{
+	if (sks_loop_add(&l->ev, -1) == -1)
+		return -1;
+	l->armed = 1;
+	if (l->end == SKS_LISTENER_ENDS)
+		event_active(&l->ev, EV_READ, 0);
+	return 0;
+}
+
 static void
 back_off(struct sks_listener *l, int error)
 {
@@ -70,9 +88,7 @@ back_off(struct sks_listener *l, int error)
 		return;
 	/* Without a timer it is better to be busy than deaf. */
 	l->backoff_ms = 0;
-	if (sks_loop_add(&l->ev, -1) == 0)
-		l->armed = 1;
-	else
+	if (arm(l) == -1)
 		sks_loop_wake(l->worker->loop); /* the server tries again at each wake-up */
 }
 
@@ -101,14 +117,26 @@ on_error(struct sks_listener *l, int error)
 	}
 }
 
-/* NULL: it has to pause. */
+/*
+ * NULL: it has to pause. Where the executor is full a request waits in the kernel's queue, but
+ * for that of a listener that ends: it waits for its turn here, so that the listener can be closed.
+ */
 static struct sks_worker *
 find_worker(struct sks_listener *l)
 {
 	const struct sks_service *service = l->worker->service;
-	int needs_task = l->type == SOCK_DGRAM || !service->handler.client_first;
+	int needs_task = l->end == SKS_LISTENER_STAYS &&
+	    (l->type == SOCK_DGRAM || !service->handler.client_first);
 
 	return sks_admission_find_worker(l->admission, l->keeps ? l->worker : NULL, needs_task);
+}
+
+/* Nobody waits in the kernel's queue. */
+static void
+note_empty(struct sks_listener *l)
+{
+	if (l->end == SKS_LISTENER_ENDS)
+		l->end = SKS_LISTENER_SERVED;
 }
 
 /* 1: one more was taken or passed over; 0: no more now. */
@@ -129,8 +157,10 @@ take_connection(struct sks_listener *l, struct sks_worker *worker)
 	if (fd == -1) {
 		error = errno;
 		sks_admission_unclaim(l->admission, l->worker);
-		if (error == EAGAIN)
+		if (error == EAGAIN) {
+			note_empty(l);
 			return 0;
+		}
 		if (error != EINTR)
 			on_error(l, error);
 		return l->armed;
@@ -160,9 +190,35 @@ take_datagram(struct sks_listener *l, struct sks_worker *worker)
 			give_up(l, error);
 		return 0;
 	}
-	if (rc > 0)
+	if (rc == 0)
+		note_empty(l);
+	else
 		l->backoff_ms = 0;
 	return rc;
+}
+
+static int
+take_one(struct sks_listener *l)
+{
+	struct sks_worker *worker = find_worker(l);
+
+	if (worker == NULL) {
+		stop(l);
+		return 0;
+	}
+	return l->type == SOCK_STREAM ? take_connection(l, worker) : take_datagram(l, worker);
+}
+
+/* It takes nothing any more. Requests answer through a socket of datagrams. */
+static void
+end(struct sks_listener *l)
+{
+	stop(l);
+	if (!l->dead)
+		atomic_fetch_sub(&l->admission->alive, 1);
+	l->dead = 1;
+	if (l->type == SOCK_STREAM)
+		sks_listener_shut(l);
 }
 
 static void
@@ -170,16 +226,12 @@ take_some(struct sks_listener *l)
 {
 	int n;
 
-	for (n = 0; n < BATCH && l->armed; n++) {
-		struct sks_worker *worker = find_worker(l);
-
-		if (worker == NULL) {
-			stop(l);
-			return;
-		}
-		if (!(l->type == SOCK_STREAM ? take_connection(l, worker) : take_datagram(l, worker)))
-			return;
-	}
+	for (n = 0; n < BATCH && l->armed && take_one(l); n++)
+		;
+	if (l->end != SKS_LISTENER_SERVED)
+		return;
+	end(l);
+	sks_loop_wake(l->worker->loop); /* perhaps the server waits for nothing else */
 }
 
 static void
@@ -199,11 +251,7 @@ on_retry(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (l->armed)
-		return;
-	if (sks_loop_add(&l->ev, -1) == 0)
-		l->armed = 1;
-	else
+	if (!l->armed && arm(l) == -1)
 		back_off(l, errno);
 }
 
@@ -233,10 +281,7 @@ start(struct sks_listener *l)
 	if (l->armed || l->dead || find_worker(l) == NULL)
 		return 0;
 	stop(l); /* a retry that is due later */
-	if (sks_loop_add(&l->ev, -1) == -1)
-		return -1;
-	l->armed = 1;
-	return 0;
+	return arm(l);
 }
 
 int
@@ -266,6 +311,57 @@ sks_accept_stop(struct sks_worker *worker)
 		stop(listener_of(link));
 }
 
+static int
+is_finishing(const struct sks_listener *l)
+{
+	return l->end == SKS_LISTENER_ENDS && !l->dead;
+}
+
+void
+sks_accept_finish(struct sks_worker *worker)
+{
+	struct sks_list *link, *after;
+
+	sks_list_each (link, after, &worker->listeners) {
+		struct sks_listener *l = listener_of(link);
+
+		if (l->dead || l->end != SKS_LISTENER_STAYS)
+			continue;
+		l->end = SKS_LISTENER_ENDS;
+		if (l->armed)
+			event_active(&l->ev, EV_READ, 0);
+		else if (start(l) == -1)
+			back_off(l, errno);
+	}
+}
+
+int
+sks_accept_is_finishing(const struct sks_worker *worker)
+{
+	struct sks_list *link, *after;
+
+	sks_list_each (link, after, &worker->listeners)
+		if (is_finishing(listener_of(link)))
+			return 1;
+	return 0;
+}
+
+void
+sks_accept_cut(struct sks_worker *worker, int is_idle)
+{
+	struct sks_list *link, *after;
+
+	sks_list_each (link, after, &worker->listeners) {
+		struct sks_listener *l = listener_of(link);
+
+		if (l->end == SKS_LISTENER_STAYS)
+			continue;
+		end(l);
+		if (is_idle)
+			sks_listener_close(l);
+	}
+}
+
 void
 sks_accept_end(struct sks_worker *worker)
 {
@@ -280,5 +376,5 @@ sks_accept_leave(struct sks_worker *worker, int datagrams_stay)
 
 	sks_list_each (link, after, &worker->listeners)
 		if (listener_of(link)->type == SOCK_STREAM || !datagrams_stay)
-			sks_sys_close(listener_of(link)->fd);
+			sks_listener_shut(listener_of(link));
 }

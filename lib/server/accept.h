@@ -30,6 +30,22 @@ void sks_accept_restart(struct sks_worker *worker);
 /* Stops to take requests; new clients wait in the kernel's queue. */
 void sks_accept_stop(struct sks_worker *worker);
 
+/*
+ * The server stops for good: serves those who wait in the kernel's queues, and then closes
+ * the listeners. A datagram socket takes nothing more then, but it stays open, as requests
+ * answer through it. The loop is woken when one has come so far.
+ */
+void sks_accept_finish(struct sks_worker *worker);
+
+/* 1: after sks_accept_finish(), while somebody may still wait in a queue. */
+int sks_accept_is_finishing(const struct sks_worker *worker);
+
+/*
+ * The listeners that sks_accept_finish() has found take nothing more, whoever waits in their
+ * queues, and are closed. is_idle: no request is left either, so nothing is left of them.
+ */
+void sks_accept_cut(struct sks_worker *worker, int is_idle);
+
 /* Stops, and closes the listeners. */
 void sks_accept_end(struct sks_worker *worker);
 

@@ -299,14 +299,23 @@ sks_listener_open(const char *address, const struct sks_options *options,
 }
 
 void
+sks_listener_shut(struct sks_listener *l)
+{
+	if (l->fd == -1)
+		return;
+	if (l->fd < NOTED)
+		atomic_fetch_and(&noted[l->fd / 64], ~((uint64_t)1 << l->fd % 64));
+	sks_sys_close(l->fd);
+	l->fd = -1;
+}
+
+void
 sks_listener_close(struct sks_listener *l)
 {
 	sks_list_remove(&l->link);
 	sks_event_end(&l->ev);
 	sks_event_end(&l->retry);
-	if (l->fd < NOTED)
-		atomic_fetch_and(&noted[l->fd / 64], ~((uint64_t)1 << l->fd % 64));
-	sks_sys_close(l->fd);
+	sks_listener_shut(l);
 	sks_socket_file_remove(l->file);
 	sks_sys_free(l);
 }

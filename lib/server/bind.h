@@ -18,9 +18,16 @@ struct sks_admission;
 struct sks_socket_file;
 struct sks_worker;
 
+/* How a listener ends when its server stops for good (options.close_listeners). */
+enum sks_listener_end {
+	SKS_LISTENER_STAYS,  /* the server does not stop, or will run again */
+	SKS_LISTENER_ENDS,   /* those who wait in the kernel's queue are still served */
+	SKS_LISTENER_SERVED  /* nobody waits any more */
+};
+
 struct sks_listener {
 	struct sks_list link;
-	int fd;
+	int fd;                /* -1: it was shut */
 	int type;              /* SOCK_STREAM or SOCK_DGRAM */
 	int shares_port;       /* bound with SO_REUSEPORT: it can have twins */
 	struct sks_socket_file *file; /* of a Unix socket that it has bound; else NULL */
@@ -35,7 +42,8 @@ struct sks_listener {
 	int armed;
 	int backoff_ms;        /* 0: all is well */
 	unsigned int lost;     /* datagrams, as the kernel counts them */
-	int dead;
+	int dead;              /* it takes nothing any more */
+	enum sks_listener_end end;
 	struct sks_log_limit log;
 };
 
@@ -55,6 +63,12 @@ struct sks_listener *sks_listener_twin(const struct sks_listener *listener,
 
 /* Does a server of this process listen on the descriptor? From any thread. */
 int sks_listener_has(int fd);
+
+/*
+ * Closes its socket, for a server that still has requests. Its file stays until
+ * sks_listener_close(), as a child process that has just begun may have the socket too.
+ */
+void sks_listener_shut(struct sks_listener *listener);
 
 /* Closes it, and removes its socket file: see sks_socket_file_remove(). */
 void sks_listener_close(struct sks_listener *listener);

@@ -24,6 +24,9 @@ struct sks_call_ops {
 	                                     which serves it to its end */
 	void (*ended)(struct sks_call *); /* on the loop, after run, or instead of it (start_error) */
 	void (*handed_over)(struct sks_call *); /* on the loop: a child process has it; may be NULL */
+	void (*leave)(struct sks_call *); /* on the loop, of one that is parked: the server stops, so
+	                                     it ends, unless its client has a request on its way;
+	                                     NULL where nothing is parked */
 	void (*end)(struct sks_call *);   /* on the loop, while it does not run: brings the request
 	                                     to its end; a handler that was set up still finishes */
 	void (*close)(struct sks_call *); /* on the loop, while it does not run: frees the request

@@ -99,6 +99,17 @@ on_parked(struct sks_watch *watch, enum sks_watch_event event)
 		expect_input(c, watch->deadline);
 }
 
+/* Once the server stops, a connection is parked for its first request alone. */
+static int64_t
+until_when(const struct sks_connection *c)
+{
+	const struct sks_service *service = c->call.service;
+	int64_t idle = sks_clock_after(c->times.idle_ms);
+
+	return !service->shared->draining ? idle :
+		sks_min64(idle, sks_clock_after(service->options.grace_ms));
+}
+
 static void
 park(struct sks_connection *c)
 {
@@ -107,7 +118,7 @@ park(struct sks_connection *c)
 		c->preread.read = preread;
 		c->watch.preread = &c->preread;
 	}
-	expect_input(c, sks_clock_after(c->times.idle_ms));
+	expect_input(c, until_when(c));
 }
 
 /*
@@ -147,7 +158,7 @@ end_without_task(struct sks_connection *c)
 static void
 wait_for_next_exchange(struct sks_connection *c)
 {
-	if (c->call.service->shared->draining) {
+	if (c->call.service->shared->draining && sks_call_has_heard(&c->call)) {
 		sks_connection_end(c);
 		return;
 	}
@@ -173,6 +184,27 @@ ended(struct sks_call *call)
 		wait_for_next_exchange(c);
 }
 
+/*
+ * The server stops, and the client has not learned it yet. So what has come already is
+ * answered, and a client that has never spoken may be just about to: it connected to be
+ * served, while one that has had an answer knows that it may find the connection closed.
+ */
+static void
+leave(struct sks_call *call)
+{
+	struct sks_connection *c = sks_connection_of(call);
+	int has_left = has_input(c); /* by handle, which wants more */
+
+	if (!has_left && c->wire == SKS_WIRE_OPEN)
+		receive(c);
+	if (!has_left && has_input(c))
+		sks_connection_submit(c);
+	else if (c->wire != SKS_WIRE_OPEN || sks_call_has_heard(call))
+		sks_connection_end(c);
+	else
+		expect_input(c, sks_min64(c->watch.deadline, until_when(c)));
+}
+
 static void
 end(struct sks_call *call)
 {
@@ -190,6 +222,7 @@ const struct sks_call_ops sks_connection_call_ops = {
 	.run_resident = sks_connection_run_resident,
 	.ended = ended,
 	.handed_over = sks_connection_hand_over,
+	.leave = leave,
 	.end = end,
 	.close = close_as_it_is,
 };

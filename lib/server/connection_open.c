@@ -81,8 +81,6 @@ begin(struct sks_connection *c)
 		sks_connection_close(c);
 	} else if (!service->handler.client_first)
 		sks_connection_submit(c);
-	else if (service->shared->draining)
-		sks_connection_end(c);
 	else
 		sks_connection_expect_first(c);
 }

@@ -5,17 +5,28 @@
  */
 #include "base/clock.h"
 #include "base/sys.h"
+#include "loop/wait.h"
 #include "server/connection.h"
 
-/* Waits, between two exchanges, for more input. 0: none comes, or the server stops. */
+/* 1, or 0: none comes, or the server stops. Then a client that has never spoken has grace_ms. */
+static int
+input_comes(struct sks_call *call, const struct sks_rfile *r)
+{
+	struct sks_executor *executor = call->executor;
+	int fd = call->req.fd;
+
+	if (!sks_draining(&call->req) &&
+	    executor->ops->rest(executor, fd, sks_clock_after(r->idle_ms)))
+		return 1;
+	return sks_draining(&call->req) && !sks_call_has_heard(call) &&
+	    sks_wait_readable(fd, NULL, NULL, sks_clock_after(call->service->options.grace_ms)) == 0;
+}
+
+/* Waits, between two exchanges, for more input. 0: there is none. */
 static int
 wait_for_input(struct sks_call *call, const struct sks_rfile *r, struct sks_wfile *w)
 {
-	struct sks_executor *executor = call->executor;
-
-	return !r->eof && sks_flush(w) == 0 &&
-	    executor->ops->rest(executor, call->req.fd, sks_clock_after(r->idle_ms)) &&
-	    sks_call_get_more(call);
+	return !r->eof && sks_flush(w) == 0 && input_comes(call, r) && sks_call_get_more(call);
 }
 
 /*

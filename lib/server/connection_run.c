@@ -79,7 +79,9 @@ may_stay(const struct sks_connection *c, const struct sks_rfile *r)
 {
 	if (r->error != 0 || sks_task_is_cancelled(sks_task_current()))
 		return 0;
-	return sks_call_is_fed(&c->call) || (!r->eof && !c->call.service->shared->draining);
+	if (sks_call_is_fed(&c->call))
+		return 1;
+	return !r->eof && (!sks_draining(&c->call.req) || !sks_call_has_heard(&c->call));
 }
 
 static void

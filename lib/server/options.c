@@ -56,7 +56,10 @@
 	X(max_datagram, SIZE, 65536, 1, 65536, "max-datagram", \
 	    "the longest datagram") \
 	X(stack_size, SIZE, 128 * 1024, 16384, 1 << 30, "stack-size", \
-	    "of a fiber")
+	    "of a fiber") \
+	X(close_listeners, COUNT, 0, SKS_OFF, 1, NULL, NULL) \
+	X(grace_ms, TIME, 1000, SKS_OFF, INT_MAX, "grace", \
+	    "for the first request of a client, after a stop signal")
 /* clang-format on */
 
 #define SIZE_OF(member, ...) +sizeof(((struct sks_options *)0)->member)
@@ -189,6 +192,8 @@ fill_dependent(struct sks_options *o)
 		o->workers = cores();
 	if (o->max_connections == 0)
 		o->max_connections = fitting_connections();
+	if (o->close_listeners == 0)
+		o->close_listeners = o->stop_signals ? 1 : SKS_OFF;
 	if (o->max_running == 0)
 		o->max_running = o->mode == SKS_THREADS ? 256 :
 		    o->mode == SKS_PROCESSES            ? 64 :

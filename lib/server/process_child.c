@@ -105,5 +105,5 @@ sks_process_child_rest(int fd, int drain_fd, int64_t deadline)
 		{ .fd = drain_fd, .events = POLLIN },
 	};
 
-	return sks_wait_thread_set(p, 2, deadline) > 0 && p[1].revents == 0;
+	return sks_wait_thread_set(p, 2, deadline) > 0 && p[0].revents != 0;
 }

@@ -22,7 +22,7 @@ void sks_process_child_begin(struct sks_task *task, const struct sks_cancel *can
 
 /*
  * Between two exchanges: waits until fd is readable. 1, or 0 when the deadline came, the task
- * was cancelled or drain_fd is readable.
+ * was cancelled, or drain_fd is readable and fd is not.
  */
 int sks_process_child_rest(int fd, int drain_fd, int64_t deadline);
 

@@ -67,6 +67,7 @@ sks_serve_abi(const char *address, const struct sks_handler *handler, size_t han
 	server = sks_server_new_abi(handler, handler_size, options, options_size);
 	if (server != NULL && sks_server_listen(server, address) == 0) {
 		server->service.options.stop_signals = 1;
+		server->service.options.close_listeners = 1;
 		rc = sks_serve_forever(server);
 		if (rc == -1)
 			sks_logf("%s: serve: %s", server->service.handler.name, strerror(errno));

@@ -32,6 +32,7 @@ struct sks_server {
 	struct sks_admission admission;
 	struct sks_watchdog watchdog; /* of loops that run handlers */
 	atomic_int state;          /* enum sks_server_state; others may ask for it */
+	atomic_int is_last;        /* with the run that goes on the listeners end, too */
 	int is_ready;              /* workers and timers are there */
 	int dispatching;           /* in a call of ours that runs the loop */
 	int result;                /* errno of the run that ends; 0 */

@@ -19,7 +19,7 @@ find(const struct sks_server *server, unsigned int i)
 	struct sks_list *link, *after;
 
 	sks_list_each (link, after, &sks_server_first(server)->listeners)
-		if (i-- == 0)
+		if (sks_list_entry(link, struct sks_listener, link)->fd != -1 && i-- == 0)
 			return sks_list_entry(link, struct sks_listener, link);
 	errno = ENOENT;
 	return NULL;

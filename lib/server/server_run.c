@@ -41,12 +41,14 @@ begin(struct sks_server *server, int quota)
 		return -1;
 	server->admission.quota = quota;
 	server->result = 0;
+	server->is_last = 0;
 	sks_server_set_state(server, SKS_SERVING);
 	sks_server_order_all(server, SKS_ORDER_SERVE);
 	if (atomic_load(&server->service.shared->stop) != 0) { /* asked before it began: not one request */
 		sks_server_on_woken(sks_server_first(server));
 		return 0;
 	}
+	server->is_last = quota == -1 && o->close_listeners != SKS_OFF;
 	if (start_workers(server) == -1 ||
 	    (o->on_tick != NULL && o->tick_ms > 0 &&
 		sks_loop_add(&server->tick, o->tick_ms) == -1) ||
@@ -99,6 +101,7 @@ sks_serve_forever(struct sks_server *server)
 	if (stop_signals && sks_stop_signals_add(&server->service.shared->stop,
 				sks_server_first(server)->loop) == -1) {
 		error = errno;
+		server->is_last = 0;
 		sks_server_shutdown(server);
 		dispatch(server);
 		errno = error;

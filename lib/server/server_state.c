@@ -19,7 +19,8 @@ void
 sks_server_set_state(struct sks_server *server, enum sks_server_state state)
 {
 	server->state = state;
-	server->admission.is_open = state == SKS_SERVING;
+	server->admission.is_open = state == SKS_SERVING ||
+	    (state == SKS_DRAINING && server->is_last);
 }
 
 void
@@ -50,6 +51,7 @@ sks_server_become_idle(struct sks_server *server, int error)
 	event_del(&server->tick);
 	sks_loop_shut(sks_server_first(server)->loop);
 	sks_accept_stop(sks_server_first(server));
+	sks_accept_cut(sks_server_first(server), 1);
 	sks_server_set_state(server, SKS_IDLE);
 	server->result = error;
 	if (server->service.options.reuse_port) /* they have listeners to stop, too */
@@ -69,7 +71,8 @@ check_empty(struct sks_server *server)
 
 	if (server->state == SKS_IDLE || (server->state == SKS_SERVING && !used_up))
 		return;
-	if (server->state != SKS_SERVING && others_accept(server))
+	if (server->state != SKS_SERVING &&
+	    (others_accept(server) || sks_accept_is_finishing(sks_server_first(server))))
 		return;
 	if (atomic_load(&server->service.shared->places) == 0)
 		sks_server_become_idle(server, server->result);
@@ -116,6 +119,7 @@ cancel(struct sks_server *server)
 	int rc;
 
 	sks_server_set_state(server, SKS_CANCELLED);
+	sks_accept_cut(sks_server_first(server), 0);
 	sks_server_order_all(server, SKS_ORDER_CANCEL);
 	rc = sks_server_set_limit(server, server->service.options.linger_ms);
 	check_empty(server);
@@ -130,7 +134,10 @@ drain(struct sks_server *server)
 
 	sks_server_set_state(server, SKS_DRAINING);
 	atomic_store(&server->service.shared->draining, 1);
-	sks_accept_stop(sks_server_first(server));
+	if (server->is_last)
+		sks_accept_finish(sks_server_first(server));
+	else
+		sks_accept_stop(sks_server_first(server));
 	rc = sks_server_set_limit(server, server->service.options.drain_ms);
 	sks_server_order_all(server, SKS_ORDER_DRAIN);
 	check_empty(server);
@@ -154,11 +161,27 @@ sks_server_on_woken(struct sks_worker *worker)
 		server->result = server->admission.error;
 		drain(server);
 	}
-	if (server->state == SKS_SERVING)
+	if (server->admission.is_open)
 		sks_accept_restart(worker);
 	check_empty(server);
 	if (stop >= 2 && server->state == SKS_DRAINING)
 		cancel(server);
+}
+
+/* The run is over for the listeners of another worker. 1: those in their queues come first. */
+static int
+other_finishes(const struct sks_server *server, struct sks_worker *worker,
+    enum sks_server_state state)
+{
+	if (!server->is_last) {
+		sks_accept_stop(worker);
+		return 0;
+	}
+	if (state == SKS_DRAINING)
+		sks_accept_finish(worker);
+	else
+		sks_accept_cut(worker, state == SKS_IDLE);
+	return sks_accept_is_finishing(worker);
 }
 
 /*
@@ -170,17 +193,18 @@ void
 sks_server_on_other_woken(struct sks_worker *worker)
 {
 	struct sks_server *server = worker->owner;
+	enum sks_server_state state;
 
-	if (sks_list_empty(&worker->listeners))
+	if (sks_list_empty(&worker->listeners) && !worker->accepts)
 		return;
 	atomic_store(&worker->accepts, 1);
-	if (server->state == SKS_SERVING) {
+	state = (enum sks_server_state)atomic_load(&server->state);
+	if (state == SKS_SERVING || other_finishes(server, worker, state)) {
 		sks_accept_restart(worker);
 		return;
 	}
-	sks_accept_stop(worker);
 	atomic_store(&worker->accepts, 0);
-	if (server->state != SKS_IDLE)
+	if (state != SKS_IDLE)
 		sks_loop_wake(sks_server_first(server)->loop);
 }
 
@@ -241,7 +265,7 @@ sks_server_on_released(struct sks_worker *worker)
 		sks_server_wake_others(server, here ? worker : NULL);
 	else if (worker != first)
 		sks_loop_wake(first->loop);
-	if (here && server->state == SKS_SERVING)
+	if (here && server->admission.is_open)
 		sks_accept_restart(worker);
 	if (worker == first)
 		check_empty(server);

@@ -25,6 +25,22 @@ end_calls(struct sks_list *calls)
 	}
 }
 
+/* Those that stay wait for a last request. */
+static void
+leave_calls(struct sks_list *parked)
+{
+	struct sks_list calls;
+	struct sks_call *call;
+
+	sks_list_init(&calls);
+	sks_list_move_all(&calls, parked);
+	while (!sks_list_empty(&calls)) {
+		call = pop_call(&calls);
+		sks_list_append(parked, &call->link);
+		call->ops->leave(call);
+	}
+}
+
 static void
 close_calls(struct sks_list *calls)
 {
@@ -78,10 +94,11 @@ act(struct sks_worker *worker, enum sks_order order)
 	case SKS_ORDER_SERVE:
 		break;
 	case SKS_ORDER_DRAIN:
-		end_calls(&worker->parked);
+		leave_calls(&worker->parked);
 		sks_executor_drain(worker->executor);
 		break;
 	case SKS_ORDER_CANCEL:
+		end_calls(&worker->parked);
 		end_queued(worker);
 		sks_executor_cancel(worker->executor);
 		break;
