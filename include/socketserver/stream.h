@@ -11,8 +11,9 @@
  * Counting. Lengths count. A NUL is a byte like any other.
  *
  * Time. A read waits idle_ms for its first byte, and then timeout_ms until its
- * line or block is complete. sks_readn(), sks_skipline() and sks_copy() have
- * timeout_ms for each 64 KiB, and so has a write.
+ * line or block is complete. sks_readn(), sks_readexactly(), sks_read_block(),
+ * sks_skipline() and sks_copy() have timeout_ms for each 64 KiB, and so has a
+ * write.
  *
  * Tasks. The streams of a request are used by its task and by children of it, by
  * one reader and one writer at a time. A read or write may wait. On a fiber it
@@ -38,6 +39,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 SKS_BEGIN_DECLS
 
@@ -79,6 +81,14 @@ SKS_API ssize_t sks_readuntil(struct sks_rfile *rfile, int end, size_t max, char
     SKS_MUST_CHECK;
 
 /*
+ * Reads up to and including a string, such as "\r\n.\r\n", which is not empty, and at
+ * most max bytes (0: max_line); otherwise as sks_readline(). May wait. Beside its
+ * errors, EINVAL for an empty string.
+ */
+SKS_API ssize_t sks_readuntil_string(struct sks_rfile *rfile, const char *end, size_t max,
+    char **block) SKS_MUST_CHECK;
+
+/*
  * Reads what is there, at most n bytes; waits only while there is nothing.
  * Returns how many bytes came, 1 to n; 0 at the end of input, or when n is 0; or
  * -1: a common error. Python: rfile.read1().
@@ -91,6 +101,20 @@ SKS_API ssize_t sks_read(struct sks_rfile *rfile, void *buf, size_t n) SKS_MUST_
  * they are in buf, and sks_tell() tells how many. Python: rfile.read(n).
  */
 SKS_API ssize_t sks_readn(struct sks_rfile *rfile, void *buf, size_t n) SKS_MUST_CHECK;
+
+/*
+ * Reads n bytes as sks_readn(), and fewer are an error. May wait. Returns 1 when buf
+ * has n bytes; 0 when the input has ended before the first of them; or -1: ENODATA
+ * when it has ended after it, or a common error. So this is all of a loop over
+ * records:
+ *
+ *     while ((rc = sks_readexactly(req->rfile, &record, sizeof(record))) == 1)
+ *     	...
+ *     return rc;
+ *
+ * Python: asyncio.StreamReader.readexactly().
+ */
+SKS_API int sks_readexactly(struct sks_rfile *rfile, void *buf, size_t n) SKS_MUST_CHECK;
 
 /*
  * Shows input without taking it: waits until n bytes are there, and points *bytes
@@ -179,6 +203,70 @@ SKS_API int sks_printf(struct sks_wfile *wfile, const char *format, ...) SKS_PRI
  * Returns 0, or -1: a common error.
  */
 SKS_API int sks_flush(struct sks_wfile *wfile);
+
+/*
+ * Writes count pieces one behind the other, otherwise as sks_write(). So nothing comes
+ * between them, be it from a child or by sks_post(), and of a reply that is a datagram
+ * either all of them are written or none. There may be any number of pieces, and they are the caller's
+ * again when the call returns.
+ * Returns 0, or -1: EINVAL when all pieces together are over SSIZE_MAX or count is
+ * negative, or an error of sks_write(). Python: wfile.writelines().
+ */
+SKS_API int sks_writev(struct sks_wfile *wfile, const struct iovec *pieces, int count);
+
+/* ---- numbers, and blocks with their length in front ---- */
+
+/*
+ * How a number stands in a stream: how many bytes it has, from 1 to 8, with the most
+ * significant one first (BE, the order of the network), or negative with the least
+ * significant one first (LE). Numbers have no sign: cast one to int32_t and its kin.
+ */
+#define SKS_U8 1
+#define SKS_U16BE 2
+#define SKS_U16LE (-2)
+#define SKS_U24BE 3
+#define SKS_U24LE (-3)
+#define SKS_U32BE 4
+#define SKS_U32LE (-4)
+#define SKS_U64BE 8
+#define SKS_U64LE (-8)
+
+/*
+ * Reads a number of this format into *value. May wait.
+ * Returns 1; 0 at the end of input; or -1, and nothing was taken: ENODATA when the
+ * input has ended within the number; EINVAL when there is no such format; or a
+ * common error. Python: struct.unpack() and int.from_bytes().
+ */
+SKS_API int sks_read_number(struct sks_rfile *rfile, int format, uint64_t *value)
+    SKS_MUST_CHECK;
+
+/*
+ * Reads a block with its length in front, which is a number of this format and
+ * does not count itself: points *block at the bytes behind it, and sets *n to how many
+ * these are, 0 to max (a max of 0 is max_line). A NUL stands behind them. The block
+ * lies in the stream's buffer, which grows as bytes come and not before: it may be
+ * changed in place, and is valid until the next call on this rfile. May wait.
+ * Returns 1; 0 at the end of input; or -1, and nothing was taken, not even the
+ * length: EMSGSIZE when the block is longer than max; ENODATA when the input has
+ * ended within it or within its length; EINVAL when there is no such format; or a
+ * common error. So a loop over blocks ends with sks_end().
+ */
+SKS_API int sks_read_block(struct sks_rfile *rfile, int format, size_t max, char **block,
+    size_t *n) SKS_MUST_CHECK;
+
+/*
+ * Writes a number in this format, as sks_write(). Beside its errors, and nothing was
+ * written: ERANGE when the number needs more bytes; EINVAL when there is no such
+ * format.
+ */
+SKS_API int sks_write_number(struct sks_wfile *wfile, int format, uint64_t value);
+
+/*
+ * Writes a block of n bytes with its length in front, as one sks_writev(). Beside
+ * its errors, and nothing was written: ERANGE when the length needs more bytes than
+ * the format has; EINVAL when there is no such format.
+ */
+SKS_API int sks_write_block(struct sks_wfile *wfile, int format, const void *buf, size_t n);
 
 /* ---- from one to the other ---- */
 

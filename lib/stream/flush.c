@@ -19,8 +19,9 @@
 #include <errno.h>
 #include <socketserver/fiber.h>
 
-#define STEP_SIZE 65536 /* a long write gets its time anew for each of these */
-#define KEPT_SIZE 2048  /* as much memory stays with a wfile that has no pool */
+#define STEP_SIZE 65536   /* a long write gets its time anew for each of these */
+#define PIECES_AT_ONCE 64 /* of one sendmsg(2) */
+#define KEPT_SIZE 2048    /* as much memory stays with a wfile that has no pool */
 
 static int
 is_datagram(const struct sks_wfile *w)
@@ -51,40 +52,59 @@ empty(struct sks_wfile *w)
 		sks_buf_release(&w->buf, w->pool);
 }
 
-/* What send_all() has to send of the task's own. */
+/* What send_all() has to send of the task's own: the buffer, and behind it pieces of its caller. */
 struct block {
 	struct sks_buf *buf;
-	const unsigned char *more; /* the caller's memory, to be sent behind buf */
-	size_t more_len;
+	const struct iovec *pieces;
+	int count;   /* of pieces that are not all sent, */
+	size_t sent; /* how much of the first of these is, */
+	size_t left; /* and how many bytes of them are left */
 };
 
 static size_t
 block_length(const struct block *b)
 {
-	return sks_buf_length(b->buf) + b->more_len;
+	return sks_buf_length(b->buf) + b->left;
 }
 
-/* One try to send. 1..n, or -1. */
-static ssize_t
-push(struct sks_wfile *w, struct block *b)
+/* Puts what is next into iov, PIECES_AT_ONCE at most. How many. */
+static int
+next_pieces(const struct block *b, struct iovec *iov)
 {
-	struct iovec iov[2];
-	size_t have = sks_buf_length(b->buf);
-	ssize_t sent;
-	int n = 0;
+	size_t have = sks_buf_length(b->buf), sent = b->sent;
+	int n = 0, i;
 
 	if (have > 0)
 		iov[n++] = (struct iovec){ b->buf->base + b->buf->start, have };
-	if (b->more_len > 0)
-		iov[n++] = (struct iovec){ (void *)b->more, b->more_len };
-	sent = w->tr->ops->write(w->tr, iov, n);
-	if (sent > 0) {
-		size_t from_buf = sks_min((size_t)sent, have);
-
-		sks_buf_consume(b->buf, from_buf);
-		b->more += (size_t)sent - from_buf;
-		b->more_len -= (size_t)sent - from_buf;
+	for (i = 0; i < b->count && n < PIECES_AT_ONCE; i++, sent = 0) {
+		if (b->pieces[i].iov_len > sent)
+			iov[n++] = (struct iovec){ (char *)b->pieces[i].iov_base + sent,
+				b->pieces[i].iov_len - sent };
 	}
+	return n;
+}
+
+static void
+skip_sent(struct block *b, size_t n)
+{
+	size_t from_buf = sks_min(n, sks_buf_length(b->buf));
+
+	sks_buf_consume(b->buf, from_buf);
+	n -= from_buf;
+	b->left -= n;
+	for (b->sent += n; b->count > 0 && b->sent >= b->pieces->iov_len; b->count--)
+		b->sent -= b->pieces++->iov_len;
+}
+
+/* One try to send. 1..n, or -1. (Apart: its memory is on no stack of a fiber that waits.) */
+static __attribute__((noinline)) ssize_t
+push(struct sks_wfile *w, struct block *b)
+{
+	struct iovec iov[PIECES_AT_ONCE];
+	ssize_t sent = w->tr->ops->write(w->tr, iov, next_pieces(b, iov));
+
+	if (sent > 0)
+		skip_sent(b, (size_t)sent);
 	return sent;
 }
 
@@ -165,7 +185,7 @@ static int
 send_own(struct sks_wfile *w, struct block *own, int wait)
 {
 	size_t before = block_length(own);
-	size_t direct = own->more_len;
+	size_t direct = own->left;
 	int rc = send_block(w, own, NULL, wait);
 
 	if (block_length(own) == 0)
@@ -173,7 +193,7 @@ send_own(struct sks_wfile *w, struct block *own, int wait)
 	else if (block_length(own) < before)
 		w->partial = 1;
 	/* A large write that was cut short cannot be finished by a later one. */
-	if (rc == -1 && (errno == ECANCELED || errno == ENOMEM) && own->more_len < direct)
+	if (rc == -1 && (errno == ECANCELED || errno == ENOMEM) && own->left < direct)
 		w->error = errno;
 	return rc;
 }
@@ -199,11 +219,10 @@ end_sending(struct sks_wfile *w, struct sks_outbox *box, int rc, int wait)
 	return rc;
 }
 
-/* Sends the buffer and n bytes more; without wait, only what the socket takes now. 0, or -1. */
+/* Sends a block; without wait, only what the socket takes now. 0, or -1. */
 static int
-send_all(struct sks_wfile *w, const void *more, size_t n, int wait)
+send_all(struct sks_wfile *w, struct block *own, int wait)
 {
-	struct block own = { &w->buf, more, n };
 	struct sks_outbox *box = outbox_of(w);
 	int rc = 0;
 
@@ -219,7 +238,7 @@ send_all(struct sks_wfile *w, const void *more, size_t n, int wait)
 	if (box != NULL && !w->partial)
 		rc = send_posted(w, box, wait);
 	if (rc == 0)
-		rc = send_own(w, &own, wait);
+		rc = send_own(w, own, wait);
 	box = outbox_of(w);
 	if (box != NULL) /* it may have been made meanwhile */
 		rc = end_sending(w, box, rc, wait);
@@ -272,6 +291,13 @@ flush_at_once(struct sks_task *task, struct sks_wfile *w)
 	return 1;
 }
 
+/* The same for the buffer alone. */
+static int
+send_buffer(struct sks_wfile *w, int wait)
+{
+	return send_all(w, &(struct block){ .buf = &w->buf }, wait);
+}
+
 static __attribute__((noinline)) void
 flush_all(struct sks_list *dirty)
 {
@@ -282,7 +308,7 @@ flush_all(struct sks_list *dirty)
 	while ((link = sks_list_pop(dirty)) != NULL) {
 		struct sks_wfile *w = sks_list_entry(link, struct sks_wfile, dirty);
 
-		if (send_all(w, NULL, 0, 1) == 0 || w->error != 0)
+		if (send_buffer(w, 1) == 0 || w->error != 0)
 			continue;
 		/* The task must not wait for an answer to a question that is still here. */
 		if (errno == ENOMEM)
@@ -317,9 +343,14 @@ sks_flush_end(void)
 }
 
 int
-sks_wfile_send(struct sks_wfile *w, const void *more, size_t n)
+sks_wfile_send(struct sks_wfile *w, const struct iovec *pieces, int count)
 {
-	return send_all(w, more, n, 1);
+	struct block own = { .buf = &w->buf, .pieces = pieces, .count = count };
+	int i;
+
+	for (i = 0; i < count; i++)
+		own.left += pieces[i].iov_len;
+	return send_all(w, &own, 1);
 }
 
 int
@@ -329,5 +360,5 @@ sks_wfile_try_flush(struct sks_wfile *w)
 		return 0;
 	if (flush_at_once(sks_task_current(), w))
 		return w->error != 0 ? -1 : 0;
-	return send_all(w, NULL, 0, 0);
+	return send_buffer(w, 0);
 }

@@ -20,10 +20,11 @@ void sks_flush_dirty(void);
 void sks_flush_end(void);
 
 /*
- * Sends the wfile's buffer and then n bytes more, waiting as needed. 0, or -1 with errno: the
- * direction is broken, or EBUSY, ECANCELED, ENOMEM.
+ * Sends the wfile's buffer and then these pieces of memory, waiting as needed, with nothing that
+ * was posted between them. 0, or -1 with errno: the direction is broken, or EBUSY, ECANCELED,
+ * ENOMEM.
  */
-int sks_wfile_send(struct sks_wfile *w, const void *more, size_t n);
+int sks_wfile_send(struct sks_wfile *w, const struct iovec *pieces, int count);
 
 /* Sends what the socket takes now. 0, also if bytes are left; -1: the direction is broken. */
 int sks_wfile_try_flush(struct sks_wfile *w);

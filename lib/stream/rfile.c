@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "base/util.h"
 #include "loop/wait.h"
-#include "stream/fill.h"
 
 #include <errno.h>
 #include <string.h>
@@ -156,6 +155,41 @@ sks_readn(struct sks_rfile *r, void *buf, size_t n)
 	return got;
 }
 
+int
+sks_readexactly(struct sks_rfile *r, void *buf, size_t n)
+{
+	ssize_t got = sks_readn(r, buf, n);
+
+	if (got < 0)
+		return -1;
+	if ((size_t)got == n)
+		return 1;
+	if (got == 0)
+		return 0;
+	errno = ENODATA;
+	return -1;
+}
+
+int
+sks_rfile_gather(struct sks_rfile *r, struct sks_patience *p, size_t n)
+{
+	size_t step = 0;
+
+	while (sks_buf_length(&r->buf) < n) {
+		ssize_t got = sks_fill(r, p, NULL, 0);
+
+		if (got <= 0)
+			return (int)got;
+		step += (size_t)got;
+		if (step >= SKS_RFILE_STEP) {
+			step = 0;
+			sks_patience_renew(p);
+			sks_rfile_yield_if_due(r, sks_task_current());
+		}
+	}
+	return 1;
+}
+
 static ssize_t
 peek(struct sks_rfile *r, size_t n, char **bytes)
 {
@@ -165,14 +199,8 @@ peek(struct sks_rfile *r, size_t n, char **bytes)
 		errno = EMSGSIZE;
 		return -1;
 	}
-	while (sks_buf_length(&r->buf) < n) {
-		ssize_t got = sks_fill(r, &p, NULL, 0);
-
-		if (got < 0)
-			return -1;
-		if (got == 0)
-			break;
-	}
+	if (sks_rfile_gather(r, &p, n) == -1)
+		return -1;
 	*bytes = (char *)r->buf.base + r->buf.start;
 	return (ssize_t)sks_buf_length(&r->buf);
 }

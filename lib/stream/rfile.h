@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * rfile.h - what the calls that read have in common: rfile.c (blocks), rfile_line.c (lines) and
- * rfile_copy.c (from an rfile to a wfile).
+ * rfile.h - what the calls that read have in common: rfile.c (bytes), rfile_line.c (lines),
+ * frame.c (numbers and blocks) and rfile_copy.c (from an rfile to a wfile).
  */
 #ifndef SKS_STREAM_RFILE_H
 #define SKS_STREAM_RFILE_H
 
+#include "stream/fill.h"
 #include "stream/stream.h"
 
 #define SKS_RFILE_STEP 65536 /* a long transfer gets its time anew for each of these */
@@ -25,12 +26,34 @@ sks_rfile_end(struct sks_rfile *r)
 /* Within a call: yields if that is due. Others find the rfile busy meanwhile. */
 void sks_rfile_yield_if_due(struct sks_rfile *r, struct sks_task *task);
 
+/*
+ * Gets more input until the buffer has n bytes. 1: it has. 0: the input ends before that. -1. On
+ * both others the bytes that have come stay in the buffer.
+ */
+int sks_rfile_gather(struct sks_rfile *r, struct sks_patience *p, size_t n);
+
 /* The first n bytes of the buffer are read. */
 static inline void
 sks_rfile_consume(struct sks_rfile *r, size_t n)
 {
 	sks_buf_consume(&r->buf, n);
 	r->taken += n;
+}
+
+/* Hands out the first n bytes of the buffer, which stand at first: with a NUL behind, in *block. */
+static inline ssize_t
+sks_rfile_hand_out(struct sks_rfile *r, struct sks_task *task, unsigned char *first, size_t n,
+    char **block)
+{
+	unsigned char *nul = first + n;
+
+	*block = (char *)first;
+	r->nul = nul;
+	r->under_nul = *nul;
+	sks_rfile_consume(r, n);
+	task->lines++;
+	*nul = '\0'; /* the last: the compiler takes the byte for a part of anything, also of *r */
+	return (ssize_t)n;
 }
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading lines, and other blocks that end with a certain byte.
+ * Reading lines, and other blocks that end with a certain byte or string.
  *
  * A line that is handed out lies in the buffer, and ends with a NUL that is put over the byte
  * behind it. That byte comes back at the next call. To copy each line out was the
@@ -9,49 +9,47 @@
 #include "stream/rfile.h"
 
 #include "base/util.h"
-#include "stream/fill.h"
 
 #include <errno.h>
 #include <string.h>
 
-/* Hands out the first n bytes of the buffer, which stand at first: with a NUL behind, in *block. */
-static inline ssize_t
-hand_out(struct sks_rfile *r, struct sks_task *task, unsigned char *first, size_t n, char **block)
-{
-	unsigned char *nul = first + n;
+/* What a block ends with: n bytes, at least one. */
+struct ending {
+	const char *bytes;
+	size_t n;
+};
 
-	*block = (char *)first;
-	r->nul = nul;
-	r->under_nul = *nul;
-	sks_rfile_consume(r, n);
-	task->lines++;
-	*nul = '\0'; /* the last: the compiler takes the byte for a part of anything, also of *r */
-	return (ssize_t)n;
+static inline unsigned char *
+search(const unsigned char *from, size_t n, const struct ending *end)
+{
+	if (end->n == 1)
+		return memchr(from, (unsigned char)end->bytes[0], n);
+	return memmem(from, n, end->bytes, end->n);
 }
 
 /*
- * Looks for the byte `last` in the first max bytes of input, and reads as needed. 1: *n is the
- * length of the block with it. 0: the input ends without it, and has *n bytes more. -1.
+ * Looks for the ending in the first max bytes of input, and reads as needed. 1: *n is the length
+ * of the block with it. 0: the input ends without it, and has *n bytes more. -1.
  */
 static int
-find(struct sks_rfile *r, int last, size_t max, size_t *n)
+find(struct sks_rfile *r, const struct ending *end, size_t max, size_t *n)
 {
 	struct sks_patience p = { 0 };
-	size_t seen = 0;
+	size_t seen = 0; /* no ending begins before here */
 
 	for (;;) {
 		size_t have = sks_min(sks_buf_length(&r->buf), max);
 		ssize_t got;
 
-		if (have > seen) {
+		if (have >= seen + end->n) {
 			unsigned char *first = r->buf.base + r->buf.start;
-			unsigned char *at = memchr(first + seen, last, have - seen);
+			unsigned char *at = search(first + seen, have - seen, end);
 
 			if (at != NULL) {
-				*n = (size_t)(at - first) + 1;
+				*n = (size_t)(at - first) + end->n;
 				return 1;
 			}
-			seen = have;
+			seen = have - end->n + 1;
 		}
 		*n = have;
 		if (have >= max) {
@@ -65,11 +63,11 @@ find(struct sks_rfile *r, int last, size_t max, size_t *n)
 }
 
 static inline ssize_t
-read_until(struct sks_rfile *r, int last, size_t max, char **block)
+read_until(struct sks_rfile *r, const struct ending *end, size_t max, char **block)
 {
 	size_t n;
 
-	switch (find(r, last, max != 0 ? max : r->max_line, &n)) {
+	switch (find(r, end, max != 0 ? max : r->max_line, &n)) {
 	case -1:
 		return -1;
 	case 0:
@@ -77,17 +75,35 @@ read_until(struct sks_rfile *r, int last, size_t max, char **block)
 			return 0;
 		break;
 	}
-	return hand_out(r, sks_task_current(), r->buf.base + r->buf.start, n, block);
+	return sks_rfile_hand_out(r, sks_task_current(), r->buf.base + r->buf.start, n, block);
 }
 
 ssize_t
 sks_readuntil(struct sks_rfile *r, int last, size_t max, char **block)
 {
+	const char byte = (char)last;
 	ssize_t n;
 
 	if (sks_rfile_begin(r) == -1)
 		return -1;
-	n = read_until(r, last, max, block);
+	n = read_until(r, &(struct ending){ &byte, 1 }, max, block);
+	sks_rfile_end(r);
+	return n;
+}
+
+ssize_t
+sks_readuntil_string(struct sks_rfile *r, const char *string, size_t max, char **block)
+{
+	struct ending end = { string, strlen(string) };
+	ssize_t n;
+
+	if (end.n == 0) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (sks_rfile_begin(r) == -1)
+		return -1;
+	n = read_until(r, &end, max, block);
 	sks_rfile_end(r);
 	return n;
 }
@@ -113,7 +129,7 @@ sks_readline(struct sks_rfile *r, char **line)
 		at = memchr(first + 1, '\n', sks_min(sks_buf_length(&r->buf), r->max_line) - 1);
 	if (at == NULL)
 		return sks_readuntil(r, '\n', 0, line);
-	return hand_out(r, task, first, (size_t)(at - first) + 1, line);
+	return sks_rfile_hand_out(r, task, first, (size_t)(at - first) + 1, line);
 }
 
 char *
@@ -181,4 +197,3 @@ sks_skipline(struct sks_rfile *r)
 	sks_rfile_end(r);
 	return rc;
 }
-

@@ -7,6 +7,7 @@
 #include "stream/flush.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -102,13 +103,20 @@ added(struct sks_wfile *w, size_t n)
 		sks_list_append(&task->dirty, &w->dirty);
 }
 
+/* Are n bytes sent from where they are, and not by way of the buffer? */
+static int
+is_direct(const struct sks_wfile *w, size_t n)
+{
+	return w->tr != NULL && !is_datagram(w) && (n >= DIRECT_SIZE || n > w->max_output);
+}
+
 static int
 write_bytes(struct sks_wfile *w, const void *buf, size_t n)
 {
-	if (w->tr != NULL && !is_datagram(w) && (n >= DIRECT_SIZE || n > w->max_output)) {
+	if (is_direct(w, n)) {
 		if (begin_write(w, 0) == -1)
 			return -1;
-		return sks_wfile_send(w, buf, n);
+		return sks_wfile_send(w, &(struct iovec){ (void *)buf, n }, 1);
 	}
 	if (begin_write(w, n) == -1 ||
 	    sks_buf_reserve(&w->buf, w->pool, sks_max(n, FIRST_ROOM)) == -1)
@@ -180,6 +188,56 @@ sks_write(struct sks_wfile *w, const void *buf, size_t n)
 		return 0;
 	}
 	return write_first(w, buf, n);
+}
+
+/* How many bytes the pieces have. 0, or -1: EINVAL. */
+static int
+add_lengths(const struct iovec *pieces, int count, size_t *n)
+{
+	int i;
+
+	*n = 0;
+	for (i = 0; i < count; i++) {
+		if (__builtin_add_overflow(*n, pieces[i].iov_len, n))
+			break;
+	}
+	if (i == count && *n <= SSIZE_MAX)
+		return 0;
+	errno = EINVAL;
+	return -1;
+}
+
+/* All pieces go into the buffer, or from their own memory to the peer. */
+static int
+write_pieces(struct sks_wfile *w, const struct iovec *pieces, int count, size_t n)
+{
+	int i;
+
+	if (is_direct(w, n))
+		return begin_write(w, 0) == -1 ? -1 : sks_wfile_send(w, pieces, count);
+	if (begin_write(w, n) == -1 ||
+	    sks_buf_reserve(&w->buf, w->pool, sks_max(n, FIRST_ROOM)) == -1)
+		return -1;
+	for (i = 0; i < count; i++) {
+		if (pieces[i].iov_len == 0)
+			continue;
+		memcpy(w->buf.base + w->buf.end, pieces[i].iov_base, pieces[i].iov_len);
+		added(w, pieces[i].iov_len);
+	}
+	return 0;
+}
+
+int
+sks_writev(struct sks_wfile *w, const struct iovec *pieces, int count)
+{
+	struct sks_task *task = sks_task_current();
+	size_t n;
+	int rc;
+
+	if (add_lengths(pieces, count, &n) == -1 || sks_stream_claim(task, &w->claimed) == -1)
+		return -1;
+	rc = write_pieces(w, pieces, count, n);
+	return task->shares ? end_shared(w, rc) : rc;
 }
 
 int

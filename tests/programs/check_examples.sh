@@ -381,7 +381,20 @@ ask "standard input closed" echo_client "$address" "x" "Hello World!"
 stop 3 TERM
 stopped "standard input closed, SIGTERM"
 
-# ---- counter, chat, embed ----
+# ---- sum_server, counter, chat, embed ----
+
+must_start 3 sum_server 127.0.0.1:0
+python "sum_server: blocks are summed, and those too long end the connection" "$address" <<'END'
+import struct
+s = connect(sys.argv[1])
+s.sendall(struct.pack(">H3I", 12, 1, 2, 0xFFFFFFFF) + struct.pack(">H", 0))
+f = s.makefile("rb")
+assert struct.unpack(">QQ", f.read(16)) == (0x100000002, 0)
+s.sendall(struct.pack(">H", 5000))
+assert f.read() == b""
+END
+stop 3 TERM
+same "sum_server, in its log" "1 0" "$(echo "$error" | grep -c 'Message too long') $code"
 
 must_start 3 counter 127.0.0.1:0
 python "counter: each connection its own" "$address" <<'END'
