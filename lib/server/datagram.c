@@ -96,10 +96,10 @@ send_once(struct datagram *d)
 
 		memset(&control, 0, sizeof(control));
 		msg.msg_control = &control;
-		msg.msg_controllen = CMSG_SPACE(size);
+		msg.msg_controllen = (socklen_t)CMSG_SPACE(size);
 		control.header.cmsg_level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
 		control.header.cmsg_type = v4 ? IP_PKTINFO : IPV6_PKTINFO;
-		control.header.cmsg_len = CMSG_LEN(size);
+		control.header.cmsg_len = (socklen_t)CMSG_LEN(size);
 		memcpy(CMSG_DATA(&control.header), &d->source, size);
 	}
 	do {

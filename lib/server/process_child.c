@@ -73,13 +73,37 @@ sks_process_child_leave(int status)
 	_exit(status);
 }
 
-/* on_exit(3) has it run before the atexit(3) functions of the host, and it does not return. */
+/*
+ * Has exit(3) end this process at once: what is registered last is run first, so it runs before
+ * the functions of the host, and it does not return.
+ */
+#ifdef SKS_HAVE_ON_EXIT
 static void
-on_leave(int status, void *arg)
+leave_at_exit(int status, void *arg)
 {
 	(void)arg;
 	sks_process_child_leave(status);
 }
+
+static void
+catch_exit(void)
+{
+	on_exit(leave_at_exit, NULL);
+}
+#else
+/* musl: a function of atexit(3) does not learn the status, and a handler that leaves has failed. */
+static void
+leave_at_exit(void)
+{
+	sks_process_child_leave(EXIT_FAILURE);
+}
+
+static void
+catch_exit(void)
+{
+	atexit(leave_at_exit);
+}
+#endif
 
 void
 sks_process_child_begin(struct sks_task *task, const struct sks_cancel *cancel_all,
@@ -89,7 +113,7 @@ sks_process_child_begin(struct sks_task *task, const struct sks_cancel *cancel_a
 
 	well = ended_well;
 	__fpurge(stdout); /* the host writes its text itself */
-	on_exit(on_leave, NULL);
+	catch_exit();
 	stop.up = cancel_all;
 	sks_task_init(task);
 	task->cancel = &stop;

@@ -38,10 +38,10 @@ sks_socket_send_fds(struct sks_socket *s, const void *buf, size_t n, const int *
 	if (nfds > 0) {
 		memset(&control, 0, sizeof(control));
 		msg.msg_control = &control;
-		msg.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
+		msg.msg_controllen = (socklen_t)CMSG_SPACE(nfds * sizeof(int));
 		control.align.cmsg_level = SOL_SOCKET;
 		control.align.cmsg_type = SCM_RIGHTS;
-		control.align.cmsg_len = CMSG_LEN(nfds * sizeof(int));
+		control.align.cmsg_len = (socklen_t)CMSG_LEN(nfds * sizeof(int));
 		memcpy(CMSG_DATA(&control.align), fds, nfds * sizeof(int));
 	}
 	do {

@@ -363,7 +363,7 @@ TEST(short_rules_bound_what_each_call_moves)
 	ck_assert_int_eq(sks_sys_recvmsg(fds[1], &imsg, 0), 2);
 	ck_assert_mem_eq(in, "ca", 2);
 	ck_assert_ptr_eq(imsg.msg_iov, i);
-	ck_assert_uint_eq(imsg.msg_iovlen, 2);
+	ck_assert_uint_eq((size_t)imsg.msg_iovlen, 2);
 	ck_assert_uint_eq(i[1].iov_len, 9);
 	ck_assert_uint_eq(sks_fault_hits(), 7);
 	ck_assert_int_eq(recv(fds[1], in, sizeof(in), 0), 16);

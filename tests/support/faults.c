@@ -423,31 +423,32 @@ cut(int fd, size_t n, size_t most)
 #define PARTS 16
 
 /*
- * As cut() for a vector: to[] gets the first bytes of it, at most `most` and
- * at most PARTS pieces, and *n their number. Returns what to use.
+ * As cut() for the vector of msg: where it has to be cut, to[] gets its first bytes, at most
+ * `most` in at most PARTS pieces, and is the vector of msg then.
  */
-static const struct iovec *
-cut_parts(int fd, struct iovec to[PARTS], const struct iovec *from, size_t *n, size_t most)
+static void
+cut_parts(int fd, struct iovec to[PARTS], struct msghdr *msg, size_t most)
 {
-	size_t i, used = 0, total = 0;
+	const struct iovec *from = msg->msg_iov;
+	size_t i, n = (size_t)msg->msg_iovlen, used = 0, total = 0;
 
 	if (most == SIZE_MAX)
-		return from;
-	for (i = 0; i < *n; i++)
+		return;
+	for (i = 0; i < n; i++)
 		total += from[i].iov_len;
 	most = cut(fd, total, most);
 	if (most == total)
-		return from;
+		return;
 	/* No empty pieces: PARTS of them would read as the end of input. */
-	for (i = 0; i < *n && used < PARTS && most > 0; i++) {
+	for (i = 0; i < n && used < PARTS && most > 0; i++) {
 		if (from[i].iov_len == 0)
 			continue;
 		to[used] = from[i];
 		to[used].iov_len = sks_min(from[i].iov_len, most);
 		most -= to[used++].iov_len;
 	}
-	*n = used;
-	return to;
+	msg->msg_iov = to;
+	msg->msg_iovlen = (unsigned char)used; /* size_t in glibc, int in musl */
 }
 
 /* ---- the calls ---- */
@@ -610,17 +611,18 @@ sks_sys_write(int fd, const void *buf, size_t n)
 ssize_t
 sks_sys_recvmsg(int fd, struct msghdr *msg, int flags)
 {
-	struct iovec parts[PARTS], *iov = msg->msg_iov;
-	size_t most, pieces = msg->msg_iovlen;
+	struct msghdr copy = *msg;
+	struct iovec parts[PARTS];
+	size_t most;
 	ssize_t n;
 
 	if (refuse(CALL_recvmsg, &most) == -1)
 		return -1;
-	/* The caller's header is lent shorter parts: the kernel writes into it. */
-	msg->msg_iov = (struct iovec *)cut_parts(fd, parts, iov, &msg->msg_iovlen, most);
+	cut_parts(fd, parts, msg, most);
+	/* The kernel has written into the header; its list of parts is the caller's again. */
 	n = recvmsg(fd, msg, flags);
-	msg->msg_iov = iov;
-	msg->msg_iovlen = pieces;
+	msg->msg_iov = copy.msg_iov;
+	msg->msg_iovlen = copy.msg_iovlen;
 	return n;
 }
 
@@ -633,7 +635,7 @@ sks_sys_sendmsg(int fd, const struct msghdr *msg, int flags)
 
 	if (refuse(CALL_sendmsg, &most) == -1)
 		return -1;
-	copy.msg_iov = (struct iovec *)cut_parts(fd, parts, msg->msg_iov, &copy.msg_iovlen, most);
+	cut_parts(fd, parts, &copy, most);
 	return sendmsg(fd, &copy, flags);
 }
 
