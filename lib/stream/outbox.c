@@ -16,7 +16,6 @@
 #include "base/tools.h"
 
 #include <errno.h>
-#include <string.h>
 
 #define STEP_SIZE 65536 /* a time limit holds for so many bytes, as for a write */
 #define CLAIMED 1   /* the task sends, the loop does not */
@@ -35,11 +34,17 @@ unlock(struct sks_outbox *box)
 	pthread_mutex_unlock(&box->lock);
 }
 
-/* Under the lock, after each change of buf or error. */
+static int
+has_bytes(const struct sks_outbox *box)
+{
+	return sks_unsent_length(&box->unsent) > 0;
+}
+
+/* Under the lock, after each change of unsent or error. */
 static void
 update_state(struct sks_outbox *box)
 {
-	if (box->error != 0 || sks_buf_length(&box->buf) > 0)
+	if (box->error != 0 || has_bytes(box))
 		atomic_fetch_or(&box->state, NOT_EMPTY);
 	else
 		atomic_fetch_and(&box->state, ~NOT_EMPTY);
@@ -56,7 +61,7 @@ static void
 fail(struct sks_outbox *box, int error)
 {
 	box->error = error;
-	sks_buf_release(&box->buf, box->pool);
+	sks_unsent_release(&box->unsent, box->pool);
 	update_state(box);
 	/* A task that reads on this connection learns of it by an end of input. */
 	sks_sys_shutdown(box->tr.fd, SHUT_RDWR);
@@ -74,7 +79,7 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	lock(box);
-	failed = !is_claimed(box) && sks_buf_length(&box->buf) > 0;
+	failed = !is_claimed(box) && has_bytes(box);
 	if (failed)
 		fail(box, ETIMEDOUT);
 	unlock(box);
@@ -118,7 +123,7 @@ sks_outbox_end(struct sks_outbox *box)
 		return;
 	sks_event_end(&box->ev);
 	sks_list_remove(&box->job.link);
-	sks_buf_release(&box->buf, box->pool);
+	sks_unsent_release(&box->unsent, box->pool);
 }
 
 void
@@ -138,7 +143,7 @@ sks_outbox_is_empty(struct sks_outbox *box)
 	if (box == NULL)
 		return 1;
 	lock(box);
-	empty = sks_buf_length(&box->buf) == 0;
+	empty = !has_bytes(box);
 	unlock(box);
 	return empty;
 }
@@ -156,31 +161,19 @@ sks_outbox_error(struct sks_outbox *box)
 	return error;
 }
 
+/* Under the lock: may n bytes more wait? 0, or -1 as sks_outbox_put(). */
 static int
-append(struct sks_buf *to, struct sks_buf_pool *pool, const void *bytes, size_t n)
-{
-	if (n == 0)
-		return 0;
-	if (sks_buf_reserve(to, pool, n) == -1)
-		return -1;
-	memcpy(to->base + to->end, bytes, n);
-	to->end += n;
-	return 0;
-}
-
-/* Under the lock. */
-static int
-put(struct sks_outbox *box, struct sks_buf_pool *pool, const void *bytes, size_t n, size_t max)
+check_room(const struct sks_outbox *box, size_t n, size_t max)
 {
 	if (box->error != 0) {
 		errno = ENOTCONN;
 		return -1;
 	}
-	if (n > max || sks_buf_length(&box->buf) > max - n) {
+	if (n > max || sks_unsent_length(&box->unsent) > max - n) {
 		errno = ENOBUFS;
 		return -1;
 	}
-	return append(&box->buf, pool, bytes, n);
+	return 0;
 }
 
 /* On the loop: sends as soon as the running callback or fiber lets go, unless it is claimed. */
@@ -190,7 +183,7 @@ send_soon(struct sks_outbox *box)
 	int due;
 
 	lock(box);
-	due = !is_claimed(box) && sks_buf_length(&box->buf) > 0;
+	due = !is_claimed(box) && has_bytes(box);
 	unlock(box);
 	if (due && sks_list_empty(&box->job.link) && !event_pending(&box->ev, EV_WRITE, NULL))
 		sks_loop_defer(box->loop, &box->job);
@@ -226,7 +219,26 @@ sks_outbox_put(struct sks_outbox *box, const void *bytes, size_t n, size_t max)
 	int rc;
 
 	lock(box);
-	rc = put(box, pool, bytes, n, max);
+	rc = check_room(box, n, max);
+	if (rc == 0)
+		rc = sks_unsent_add(&box->unsent, pool, bytes, n);
+	update_state(box);
+	unlock(box);
+	if (rc == 0)
+		schedule(box);
+	return rc;
+}
+
+int
+sks_outbox_put_block(struct sks_outbox *box, struct sks_block *block, size_t max)
+{
+	struct sks_buf_pool *pool = sks_loop_is_here(box->loop) ? box->pool : NULL;
+	int rc;
+
+	lock(box);
+	rc = check_room(box, block->n, max);
+	if (rc == 0)
+		rc = sks_unsent_add_block(&box->unsent, pool, block);
 	update_state(box);
 	unlock(box);
 	if (rc == 0)
@@ -261,19 +273,16 @@ sks_outbox_is_notified(struct sks_outbox *box)
 int
 sks_outbox_take(struct sks_outbox *box, struct sks_buf *rest, int first)
 {
-	struct sks_buf *to = first ? rest : &box->buf;
-	struct sks_buf *from = first ? &box->buf : rest;
 	int rc;
 
 	lock(box);
-	rc = append(to, box->pool, from->base + from->start, sks_buf_length(from));
-	if (rc == 0) {
-		sks_buf_release(from, box->pool);
-		if (first) {
-			box->buf = *rest;
-			*rest = (struct sks_buf){ 0 };
-		}
-	}
+	if (first)
+		rc = sks_unsent_add_before(&box->unsent, box->pool, rest);
+	else
+		rc = sks_unsent_add(&box->unsent, box->pool, rest->base + rest->start,
+		    sks_buf_length(rest));
+	if (rc == 0)
+		sks_buf_release(rest, box->pool);
 	update_state(box);
 	unlock(box);
 	return rc;
@@ -299,14 +308,15 @@ sks_outbox_try_claim(struct sks_outbox *box)
 static ssize_t
 push(struct sks_outbox *box)
 {
-	struct iovec iov = { box->buf.base + box->buf.start, sks_buf_length(&box->buf) };
-	ssize_t sent = box->tr.ops->write(&box->tr, &iov, 1);
+	struct iovec parts[SKS_UNSENT_IOV];
+	int n = sks_unsent_parts(&box->unsent, parts);
+	ssize_t sent = box->tr.ops->write(&box->tr, parts, n);
 
 	if (sent <= 0)
 		return sent;
-	sks_buf_consume(&box->buf, (size_t)sent);
+	sks_unsent_consume(&box->unsent, (size_t)sent);
 	box->step += (size_t)sent;
-	if (box->step >= STEP_SIZE || sks_buf_length(&box->buf) == 0) {
+	if (box->step >= STEP_SIZE || !has_bytes(box)) {
 		box->step = 0;
 		box->deadline = 0;
 	}
@@ -335,7 +345,7 @@ sks_outbox_push(struct sks_outbox *box)
 	ssize_t sent = 0;
 
 	lock(box);
-	if (sks_buf_length(&box->buf) > 0)
+	if (has_bytes(box))
 		sent = push(box);
 	update_state(box);
 	unlock(box);
@@ -350,7 +360,7 @@ release_and_send(struct sks_outbox *box)
 
 	lock(box);
 	atomic_fetch_and(&box->state, ~CLAIMED);
-	left = sks_buf_length(&box->buf) > 0;
+	left = has_bytes(box);
 	unlock(box);
 	if (left)
 		schedule(box);
@@ -375,7 +385,7 @@ sks_outbox_send(struct sks_outbox *box)
 		unlock(box);
 		return;
 	}
-	while (!waits && sks_buf_length(&box->buf) > 0) {
+	while (!waits && has_bytes(box)) {
 		if (push(box) >= 0)
 			continue;
 		if (errno == EAGAIN && await_room(box) == 0)
@@ -384,7 +394,7 @@ sks_outbox_send(struct sks_outbox *box)
 			fail(box, errno);
 	}
 	if (!waits)
-		sks_buf_release(&box->buf, box->pool);
+		sks_unsent_release(&box->unsent, box->pool);
 	update_state(box);
 	unlock(box);
 	if (!waits)

@@ -18,6 +18,7 @@
 #include "base/buf.h"
 #include "loop/loop.h"
 #include "stream/transport.h"
+#include "stream/unsent.h"
 
 struct sks_outbox {
 	struct sks_job job;        /* to send soon, on the loop's own stack */
@@ -25,9 +26,9 @@ struct sks_outbox {
 	struct sks_loop *loop;
 	struct sks_transport tr;   /* its own, as another thread may use the connection's */
 	struct sks_buf_pool *pool;
-	pthread_mutex_t lock;      /* of buf, notified and error */
+	pthread_mutex_t lock;      /* of unsent, notified and error */
 	atomic_int state;          /* whether it is claimed, and whether it is empty */
-	struct sks_buf buf;
+	struct sks_unsent unsent;
 	int timeout_ms;            /* how long 64 KiB, or the rest, may take */
 	int64_t deadline;          /* of these; 0: nothing waits for room */
 	size_t step;               /* so many of them are sent */
@@ -63,6 +64,9 @@ int sks_outbox_error(struct sks_outbox *box);
  * that were taken can only be lost together with the connection.
  */
 int sks_outbox_put(struct sks_outbox *box, const void *bytes, size_t n, size_t max);
+
+/* The same of the bytes of a block, which are not copied where that costs more than a use of it. */
+int sks_outbox_put_block(struct sks_outbox *box, struct sks_block *block, size_t max);
 
 /* From any thread: sends the notice to the loop, unless it is on its way already. */
 void sks_outbox_notify(struct sks_outbox *box);
