@@ -83,8 +83,8 @@ struct sks_options {
 	int unix_mode;       /* By umask. The permissions of a Unix socket's file, as 0660, exactly and
 	                        before anybody can connect */
 	int stop_signals;    /* 0. Not 0: while sks_serve_forever() runs, SIGINT and SIGTERM
-	                        shut the server down, and close_listeners is 1; a second one ends the drain at once.
-	                        They are let through to this thread; one that is ignored
+	                        shut the server down, and close_listeners is 1; a second
+	                        one cuts drain_ms, and linger_ms to 0.1 s. They are let through to this thread; one that is ignored
 	                        stays so */
 	int keep_truncated;  /* 0. Not 0: a datagram that was cut is a request as well, see
 	                        sks_is_truncated(). Else it is dropped */
@@ -223,7 +223,8 @@ SKS_API int sks_server_listen(struct sks_server *server, const char *address);
  * event_base_loopexit(3) and event_base_loopbreak(3) of the host are such a shutdown,
  * too.
  * Returns 0, or -1:
- *   ETIMEDOUT  some requests did not end within drain_ms and linger_ms. Child
+ *   ETIMEDOUT  some requests did not end within drain_ms and linger_ms. The log names
+ *              each, with its peer, and sks_offload() where it is in that. Child
  *              processes were killed then; the others go on, and
  *              sks_server_free() waits for their threads
  *   EINVAL     there is no address

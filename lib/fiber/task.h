@@ -37,6 +37,9 @@ enum sks_wait_end {
 	SKS_WAIT_ERROR      /* any other errno: there could be no wait */
 };
 
+/* What a wait that was cancelled has waited for; for reports. */
+enum sks_wait_for { SKS_WAIT_FOR_INPUT, SKS_WAIT_FOR_OUTPUT, SKS_WAIT_FOR_OTHERS };
+
 struct sks_task {
 	struct sks_fiber *fiber;   /* NULL: this task is a thread */
 	struct sks_loop *loop;     /* which resumes the fiber; NULL on a thread */
@@ -52,9 +55,12 @@ struct sks_task {
 	size_t bytes;              /* and bytes read or written */
 	/* What follows is not needed by every wait. */
 	enum sks_wait_end wait_end;
+	enum sks_wait_for wait_for; /* of SKS_WAIT_CANCELLED */
 	struct sks_list ready;     /* in the loop's list of fibers to resume */
 	int64_t limit;             /* deadline is the earlier of this one, by sks_deadline(), */
 	int64_t scope;             /* and that of the innermost sks_timeout_begin() */
+	_Atomic(const char *) place; /* what of the library it is in that nothing cancels, for
+	                              reports of any thread; NULL: it is elsewhere */
 	const char *name;          /* the handler's, for reports; may be NULL */
 	const struct sockaddr *peer; /* whom the task serves, for reports; may be NULL */
 	unsigned int peer_len;
@@ -119,6 +125,13 @@ sks_task_limit(struct sks_task *task, int64_t limit, int64_t scope)
 	task->limit = limit;
 	task->scope = scope;
 	task->deadline = limit < scope ? limit : scope;
+}
+
+/* The task enters such a place, or leaves it: NULL. */
+static inline void
+sks_task_enter(struct sks_task *task, const char *place)
+{
+	atomic_store_explicit(&task->place, place, memory_order_relaxed);
 }
 
 /* Makes it a task with nothing unsent, no deadline, and not cancelled. */

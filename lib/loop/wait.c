@@ -30,6 +30,14 @@ sks_wait_failed(struct sks_task *task, int64_t deadline)
 	return -1;
 }
 
+static enum sks_wait_for
+meaning_of(int events)
+{
+	return events & SKS_READ ? SKS_WAIT_FOR_INPUT :
+		events & SKS_WRITE  ? SKS_WAIT_FOR_OUTPUT :
+				      SKS_WAIT_FOR_OTHERS;
+}
+
 /* No wait begins once the task is cancelled: -1. */
 static int
 check_cancelled(struct sks_task *task)
@@ -47,6 +55,7 @@ sks_wait_readable(int fd, struct sks_watch *watch, struct sks_preread *preread, 
 
 	if (task->fiber == NULL || watch == NULL || watch->set != &task->loop->watches)
 		return sks_wait_events(fd, SKS_READ, deadline) == -1 ? -1 : 0;
+	task->wait_for = SKS_WAIT_FOR_INPUT;
 	if (check_cancelled(task) == -1)
 		return -1;
 	if (sks_wait_fiber_readable(task, watch, preread,
@@ -62,6 +71,7 @@ sks_wait_events(int fd, int events, int64_t deadline)
 	int64_t until = sks_min64(deadline, task->deadline);
 	int got;
 
+	task->wait_for = meaning_of(events);
 	if (check_cancelled(task) == -1)
 		return -1;
 	got = task->fiber != NULL ? sks_wait_fiber_events(fd, events, until) :
@@ -108,6 +118,7 @@ sks_wait_park(int64_t deadline)
 {
 	struct sks_task *task = sks_task_current();
 
+	task->wait_for = SKS_WAIT_FOR_OTHERS;
 	if (check_cancelled(task) == -1)
 		return -1;
 	if (sks_wait_fiber_events(-1, 0, sks_min64(deadline, task->deadline)) == 0)

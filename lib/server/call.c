@@ -24,17 +24,35 @@ log_error(struct sks_call *call, int error, const char *detail)
 	    error != 0 ? strerror(error) : "failed without errno", detail);
 }
 
-/* On the task: which of its time limits has made handle fail. */
+/* What a task was waiting for when it was cancelled. */
+static const char *
+aim_of(const struct sks_task *task)
+{
+	switch (task->wait_for) {
+	case SKS_WAIT_FOR_INPUT:
+		return " (it waited for input)";
+	case SKS_WAIT_FOR_OUTPUT:
+		return " (it waited to write)";
+	default:
+		return " (it waited for a time or another task)";
+	}
+}
+
+/* On the task: which of its time limits, or what of its waits, has made handle fail. */
 static const char *
 detail_of(int error)
 {
-	if (error != ETIMEDOUT)
+	const struct sks_task *task = sks_task_current();
+
+	if (error != ETIMEDOUT && error != ECANCELED)
 		return "";
-	switch (sks_task_current()->wait_end) {
+	switch (task->wait_end) {
 	case SKS_WAIT_IDLE:
-		return " (idle)";
+		return error == ETIMEDOUT ? " (idle)" : "";
 	case SKS_WAIT_DEADLINE:
-		return " (deadline)";
+		return error == ETIMEDOUT ? " (deadline)" : "";
+	case SKS_WAIT_CANCELLED:
+		return error == ECANCELED ? aim_of(task) : "";
 	default:
 		return "";
 	}
@@ -85,6 +103,20 @@ sks_call_log_not_run(struct sks_call *call)
 	sks_log_limited(&call->service->shared->errors, SKS_LOG_LINES,
 	    "%s: cannot run the handler: %s", call->service->handler.name,
 	    strerror(call->start_error));
+}
+
+void
+sks_call_log_given_up(const struct sks_call *call)
+{
+	const struct sks_task *task = atomic_load(&call->task);
+	const char *place = task != NULL ? atomic_load(&task->place) : NULL;
+	char peer[SKS_ADDR_TEXT];
+
+	sks_logf("%s: %s: has not ended in time%s%s", call->service->handler.name,
+	    sks_peer(&call->req, peer, sizeof(peer)),
+	    call->service->options.mode == SKS_PROCESSES ? ", its process is killed" :
+	    place != NULL ? ", it is in " : "",
+	    place != NULL ? place : "");
 }
 
 void
@@ -174,9 +206,11 @@ sks_call_finish(struct sks_call *call)
 	task->cancel = NULL;
 	if (!is_due)
 		return;
-	sks_task_limit(task, sks_clock_after(call->must_not_wait || call->service->freeing ?
-		0 : call->service->options.linger_ms), SKS_NEVER);
+	sks_task_limit(task, sks_clock_after(call->must_not_wait ?
+		0 : sks_service_linger_ms(call->service)), SKS_NEVER);
+	sks_task_enter(task, "finish");
 	h->finish(&call->req);
+	sks_task_enter(task, NULL);
 	sks_children_end(task);
 	sks_task_limit(task, SKS_NEVER, SKS_NEVER);
 }

@@ -51,7 +51,7 @@ struct sks_call {
 		struct sks_process *process; /* or the child process that it runs in */
 	};
 	struct sks_list link;             /* in the executor's queue or among its running; else its owner's */
-	struct sks_task *task;            /* while it runs */
+	struct sks_task *_Atomic task;    /* while it runs; NULL in the parent of its process */
 	int start_error;                  /* why it could not be run at all */
 	enum sks_call_state state;
 	unsigned char datagram;
@@ -112,6 +112,9 @@ void sks_call_log_lost(struct sks_call *call, int error);
 
 /* The same of the output that finish has left, unless the handler has failed or aborted before. */
 void sks_call_log_unsent(struct sks_call *call, int error);
+
+/* On the loop: it runs and is given up, since it does not end. That is logged, and where it is. */
+void sks_call_log_given_up(const struct sks_call *call);
 
 /* The executor could not run it: that is logged. */
 void sks_call_log_not_run(struct sks_call *call);

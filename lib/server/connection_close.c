@@ -77,7 +77,7 @@ static void
 drain(struct sks_connection *c)
 {
 	if (c->wire == SKS_WIRE_OPEN) {
-		int64_t deadline = sks_clock_after(c->call.service->options.linger_ms);
+		int64_t deadline = sks_clock_after(sks_service_linger_ms(c->call.service));
 
 		sks_connection_set_state(c, SKS_CONNECTION_DRAINING);
 		c->transport.ops->shutdown(&c->transport);

@@ -56,7 +56,7 @@ sks_connection_run_resident(struct sks_call *call)
 	if (sks_flush(&w) == -1)
 		sks_call_log_unsent(call, w.error);
 	if (r.error == 0 && w.error == 0 && !sks_eof(&r) && has_to_linger(call, &r, rc))
-		sks_linger(&c->transport, call->service->options.linger_ms);
+		sks_linger(&c->transport, sks_service_linger_ms(call->service));
 	sks_connection_detach(c, &r, &w);
 }
 

@@ -2,11 +2,13 @@
 #include "server/executor.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/sys.h"
 #include "stream/flush.h"
 
 #include <errno.h>
 
+#define GIVEN_UP_LINES 20
 #define RETRY_MS 50
 #define RETRY_MOST 100 /* five seconds */
 
@@ -197,12 +199,25 @@ sks_executor_done(struct sks_call *call)
 	else
 		sks_count_alone(&executor->running, -1);
 	sks_list_remove(&call->link);
-	call->task = NULL;
+	atomic_store_explicit(&call->task, NULL, memory_order_relaxed);
 	call->ops->ended(call); /* may free it, or submit it again behind the others */
 	if (!was_full)
 		return;
 	start_waiting(executor);
 	tell_of_room(executor);
+}
+
+void
+sks_executor_log_given_up(const struct sks_executor *executor)
+{
+	struct sks_list *link, *after;
+	int n = 0;
+
+	sks_list_each (link, after, &executor->active)
+		if (n++ < GIVEN_UP_LINES)
+			sks_call_log_given_up(sks_list_entry(link, struct sks_call, link));
+	if (n > GIVEN_UP_LINES)
+		sks_logf("and %d more", n - GIVEN_UP_LINES);
 }
 
 void

@@ -93,6 +93,9 @@ void sks_executor_run(struct sks_call *call, void (*run)(struct sks_call *));
 /* A call was run: on the loop's own stack. */
 void sks_executor_done(struct sks_call *call);
 
+/* Logs the calls that run: nothing ends them. */
+void sks_executor_log_given_up(const struct sks_executor *executor);
+
 /* See the operations of the same names. */
 void sks_executor_drain(struct sks_executor *executor);
 void sks_executor_cancel(struct sks_executor *executor);

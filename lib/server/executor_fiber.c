@@ -47,7 +47,7 @@ start(struct sks_executor *executor, struct sks_call *call, int now)
 	fiber->task.name = call->service->handler.name;
 	fiber->task.peer = call->req.peer;
 	fiber->task.peer_len = call->req.peer_len;
-	call->task = &fiber->task;
+	atomic_store_explicit(&call->task, &fiber->task, memory_order_relaxed);
 	if (now)
 		sks_loop_resume(&fiber->task);
 	else

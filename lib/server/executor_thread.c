@@ -53,7 +53,9 @@ run_call(struct thread_executor *pool, struct sks_call *call)
 	task->name = call->service->handler.name;
 	task->peer = call->req.peer;
 	task->peer_len = call->req.peer_len;
+	atomic_store(&call->task, task);
 	sks_executor_run(call, call->ops->run);
+	atomic_store(&call->task, NULL); /* the thread may end before its word comes */
 	call->message.run = end_call;
 }
 

@@ -70,7 +70,9 @@ sks_serve_abi(const char *address, const struct sks_handler *handler, size_t han
 		server->service.options.close_listeners = 1;
 		rc = sks_serve_forever(server);
 		if (rc == -1)
-			sks_logf("%s: serve: %s", server->service.handler.name, strerror(errno));
+			sks_logf("%s: serve: %s", server->service.handler.name, errno == ETIMEDOUT ?
+				"some requests did not end in time and were cut off" :
+				strerror(errno));
 	}
 	sks_server_free(server);
 	return rc == 0 ? 0 : 1;

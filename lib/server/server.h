@@ -35,6 +35,7 @@ struct sks_server {
 	atomic_int is_last;        /* with the run that goes on the listeners end, too */
 	int is_ready;              /* workers and timers are there */
 	int dispatching;           /* in a call of ours that runs the loop */
+	int is_hurried;            /* a second signal has cut the time that is left */
 	int result;                /* errno of the run that ends; 0 */
 	struct event limit;        /* drain_ms, linger_ms, or sks_handle_request's time */
 	struct event tick;

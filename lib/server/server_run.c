@@ -42,6 +42,7 @@ begin(struct sks_server *server, int quota)
 	server->admission.quota = quota;
 	server->result = 0;
 	server->is_last = 0;
+	server->is_hurried = 0;
 	sks_server_set_state(server, SKS_SERVING);
 	sks_server_order_all(server, SKS_ORDER_SERVE);
 	if (atomic_load(&server->service.shared->stop) != 0) { /* asked before it began: not one request */

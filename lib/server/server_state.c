@@ -113,15 +113,23 @@ close_all(struct sks_server *server)
 		give_up(server);
 }
 
+/* A second shutdown was asked for. */
+static int
+is_in_a_hurry(const struct sks_server *server)
+{
+	return atomic_load(&server->service.shared->stop) >= 2;
+}
+
 static void
 cancel(struct sks_server *server)
 {
 	int rc;
 
+	server->is_hurried = is_in_a_hurry(server);
 	sks_server_set_state(server, SKS_CANCELLED);
 	sks_accept_cut(sks_server_first(server), 0);
 	sks_server_order_all(server, SKS_ORDER_CANCEL);
-	rc = sks_server_set_limit(server, server->service.options.linger_ms);
+	rc = sks_server_set_limit(server, sks_service_linger_ms(&server->service));
 	check_empty(server);
 	if (rc == -1 && server->state == SKS_CANCELLED)
 		close_all(server);
@@ -145,6 +153,19 @@ drain(struct sks_server *server)
 		cancel(server); /* better short than for ever */
 }
 
+/* What is left of drain_ms and linger_ms is cut. */
+static void
+hurry(struct sks_server *server)
+{
+	if (server->state == SKS_DRAINING)
+		cancel(server);
+	if (server->state != SKS_CANCELLED || server->is_hurried)
+		return;
+	server->is_hurried = 1;
+	if (sks_server_set_limit(server, sks_service_linger_ms(&server->service)) == -1)
+		close_all(server);
+}
+
 /* The first worker's loop was woken: by a shutdown, or by the others' word. */
 void
 sks_server_on_woken(struct sks_worker *worker)
@@ -164,8 +185,8 @@ sks_server_on_woken(struct sks_worker *worker)
 	if (server->admission.is_open)
 		sks_accept_restart(worker);
 	check_empty(server);
-	if (stop >= 2 && server->state == SKS_DRAINING)
-		cancel(server);
+	if (is_in_a_hurry(server))
+		hurry(server);
 }
 
 /* The run is over for the listeners of another worker. 1: those in their queues come first. */

@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#define HURRY_MS 100 /* after a second stop signal */
+
 /* See options.c. */
 static_assert(sizeof(struct sks_handler) == 2 * sizeof(int) + 2 * sizeof(size_t) +
 	    sizeof(char *) + 3 * sizeof(void (*)(void)),
@@ -48,6 +50,18 @@ sks_service_init(struct sks_service *service, const struct sks_handler *handler,
 		.write_ms = o->timeout_ms,
 	};
 	return 0;
+}
+
+int
+sks_service_linger_ms(const struct sks_service *service)
+{
+	int ms = service->options.linger_ms;
+
+	if (atomic_load(&service->freeing))
+		return 0;
+	if (atomic_load(&service->shared->stop) < 2)
+		return ms;
+	return ms == SKS_OFF || ms > HURRY_MS ? HURRY_MS : ms;
 }
 
 void

@@ -107,6 +107,8 @@ act(struct sks_worker *worker, enum sks_order order)
 		sks_executor_close(worker->executor);
 		break;
 	case SKS_ORDER_KILL:
+		if (!atomic_load(&worker->service->freeing)) /* which has no time limit */
+			sks_executor_log_given_up(worker->executor);
 		sks_executor_kill(worker->executor);
 		break;
 	case SKS_ORDER_ABORT:

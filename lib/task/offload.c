@@ -59,11 +59,19 @@ offload(void (*run)(void *arg), void *arg)
 int
 sks_offload(void (*run)(void *arg), void *arg)
 {
+	struct sks_task *task = sks_task_current();
+	const char *outer;
+	int rc = 0;
+
 	sks_flush_dirty();
 	if (sks_wait_check() == -1)
 		return -1;
-	if (sks_task_current()->fiber != NULL)
-		return offload(run, arg);
-	run(arg);
-	return 0;
+	outer = atomic_load_explicit(&task->place, memory_order_relaxed);
+	sks_task_enter(task, "sks_offload");
+	if (task->fiber != NULL)
+		rc = offload(run, arg);
+	else
+		run(arg);
+	sks_task_enter(task, outer);
+	return rc;
 }

@@ -7,6 +7,7 @@
 #include "server/server.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -258,5 +259,94 @@ TEST(says_so_when_requests_do_not_end, EACH_STREAM)
 		atomic_store(&seen->note, 1);
 	acc_free(&acc); /* now it ends */
 	ck_assert_int_eq(seen->finishes, acc.mode->one_memory);
+	peer_expect_gone(fd);
+}
+
+static void
+block_until_told(void *arg)
+{
+	(void)arg;
+	atomic_fetch_add(&seen->handles, 1);
+	while (!atomic_load(&seen->note))
+		breathe();
+}
+
+static int
+offload(struct sks_request *req)
+{
+	(void)req;
+	return sks_offload(block_until_told, NULL);
+}
+
+static int
+wait_and_fail(struct sks_request *req)
+{
+	atomic_fetch_add(&seen->handles, 1);
+	return sks_gets(req->rfile) == NULL ? -1 : SKS_DONE;
+}
+
+/* Nobody has to guess which of many clients it was. */
+TEST(names_what_does_not_end_and_where_it_is, EACH_MODE)
+{
+	static const struct sks_handler handler = { .name = "slow", .handle = offload };
+	struct sks_options options = { .drain_ms = 1, .linger_ms = 1 };
+	struct acc acc;
+	int fd;
+
+	acc_tcp(&acc, _i, &handler, &options);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	ck_eventually(atomic_load(&seen->handles) == 1);
+	sks_server_shutdown(acc.server);
+	acc_join(&acc);
+	ck_assert_int_eq(acc.error, ETIMEDOUT);
+	ck_eventually(log_count("slow: 127.0.0.1:") >= 1);
+	ck_eventually(log_count(acc.mode->one_memory ? "has not ended in time, it is in sks_offload" :
+		"has not ended in time, its process is killed") == 1);
+	atomic_store(&seen->note, 1);
+	acc_free(&acc);
+	peer_expect_gone(fd);
+}
+
+TEST(names_what_was_cancelled_and_its_wait, EACH_MODE)
+{
+	static const struct sks_handler handler = { .name = "slow", .handle = wait_and_fail };
+	struct sks_options options = { .drain_ms = 1 };
+	struct acc acc;
+	int fd;
+
+	acc_tcp(&acc, _i, &handler, &options);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	ck_eventually(atomic_load(&seen->handles) == 1);
+	sks_server_shutdown(acc.server);
+	peer_expect_eof(fd);
+	acc_join(&acc);
+	ck_assert_int_eq(acc.rc, 0);
+	if (acc.mode->one_memory) /* else the child logs it, to its own copy of the test's log */
+		ck_assert_int_eq(log_count("Operation canceled (it waited for input)"), 1);
+	acc_free(&acc);
+}
+
+TEST(a_server_that_is_freed_while_it_runs_blames_nobody, EACH_MODE_IN_ONE_MEMORY)
+{
+	static const struct sks_handler handler = { .name = "slow", .handle = wait_and_fail };
+	struct event_base *base = event_base_new();
+	struct sks_options options = acc_options(&acc_modes[_i], NULL);
+	struct sks_server *server;
+	char address[160];
+	int fd;
+
+	options.base = base;
+	options.on_error = acc_on_error;
+	server = sks_tcp_server_new("127.0.0.1:0", &handler, &options);
+	sks_server_address(server, 0, address, sizeof(address));
+	ck_assert_int_eq(sks_server_start(server), 0);
+	fd = peer_connect(address);
+	while (atomic_load(&seen->handles) == 0)
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	sks_server_free(server);
+	ck_assert_int_eq(log_count("has not ended"), 0);
+	event_base_free(base);
 	peer_expect_gone(fd);
 }

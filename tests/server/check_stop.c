@@ -5,6 +5,8 @@
  */
 #include "acceptance.h"
 
+#include "server/server.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -231,6 +233,28 @@ TEST(second_stop_signal_ends_the_drain, EACH_MODE)
 	acc_join(&acc);
 	ck_assert_int_eq(acc.rc, 0);
 	ck_assert_int_eq(seen->waited, ECANCELED);
+	acc_free(&acc);
+}
+
+/* A connection whose handler is through waits for its peer, which does nothing. */
+TEST(second_stop_signal_ends_the_lingering, EACH_MODE)
+{
+	struct sks_options options = { .stop_signals = 1, .linger_ms = SKS_OFF };
+	struct acc acc;
+	int fd;
+
+	acc_tcp(&acc, _i, &acc_script, &options);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "echo\nd\n");
+	peer_expect(fd, "echo\n");
+	ck_eventually(atomic_load(&seen->finishes) == 1);
+	kill(getpid(), SIGTERM);
+	ck_eventually(atomic_load(&acc.server->service.shared->draining));
+	kill(getpid(), SIGTERM);
+	acc_join(&acc);
+	ck_assert_int_eq(acc.rc, 0);
+	close(fd);
 	acc_free(&acc);
 }
 
