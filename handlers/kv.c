@@ -60,6 +60,8 @@ serve(struct sks_request *req)
 	struct kv_call c = { .w = req->wfile, .kv = req->data, .client = req->state, .r = &reader };
 	int rc, error;
 
+	/* A pipeline may be written whole before the first reply is read. */
+	sks_rfile_set_max_input(req->rfile, c.kv->config->max_memory);
 	resp_open(&reader, req->rfile, &c.kv->limits);
 	rc = resp_wait(&reader);
 	if (rc == 0) {

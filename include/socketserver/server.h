@@ -140,6 +140,11 @@ struct sks_options {
 	                        backlog until then */
 	int grace_ms;        /* 1,000. How long, once a shutdown has begun, a parked connection that
 	                        has never sent anything may still send its first request */
+	size_t max_input;    /* 1,048,576. Bytes of input that a write reads, of a connection,
+	                        while it waits for the peer to take output; the next read takes
+	                        them. So a client may send all of a pipeline before it reads the
+	                        first reply. Beyond it the write waits for the peer alone, and
+	                        a line of the log says so */
 };
 
 /* What a server has done since it was made, and what it does now. */
@@ -314,7 +319,7 @@ static inline int sks_server_stats(const struct sks_server *server, struct sks_s
  * Serves one connection on fd, a connected stream socket such as inetd(8) hands
  * over, to its end, in the calling thread or fiber. Then it closes fd, also when
  * it fails. options may be NULL; of its members the times, max_line, max_output,
- * data and on_error count. Where standard error is the same socket, as inetd has it,
+ * max_input, data and on_error count. Where standard error is the same socket, as inetd has it,
  * no line of the log goes there any more: see sks_set_log(). May wait.
  * Returns 0, or -1 and errno: as handle or setup left it; ENOTSOCK when fd is no
  * socket; EINVAL, E2BIG and ENOMEM as sks_server_new().

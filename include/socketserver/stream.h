@@ -311,6 +311,14 @@ SKS_API int sks_rfile_set_idle(struct sks_rfile *rfile, int idle_ms);
 SKS_API int sks_rfile_set_timeout(struct sks_rfile *rfile, int timeout_ms);
 SKS_API int sks_wfile_set_timeout(struct sks_wfile *wfile, int timeout_ms);
 
+/*
+ * Sets how many bytes of input a write to the same peer may read while it waits for
+ * room, to the end of this exchange: the next call of handle begins with
+ * options.max_input again. Of a client it is 1 MiB, until this is called. 0: such a
+ * write reads nothing. Does not wait. On the task that writes.
+ */
+SKS_API void sks_rfile_set_max_input(struct sks_rfile *rfile, size_t max);
+
 #if !defined(__cplusplus) && defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
 #define sks_error(stream)                              \
 	_Generic((stream),                             \

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/sys.h"
 #include "task/child.h"
+#include "stream/ahead.h"
 #include "stream/stream.h"
 
 #include <errno.h>
@@ -155,6 +156,7 @@ set_up(struct sks_call *call)
 		return 0;
 	sks_children_end(task);
 	sks_task_limit(task, SKS_NEVER, SKS_NEVER);
+	(void)sks_ahead_settle(call->req.rfile);
 	return SKS_KEEP;
 }
 
@@ -175,7 +177,7 @@ sks_call_exchange(struct sks_call *call)
 	if (rc == -1)
 		sks_call_report(call, errno);
 	sks_task_limit(task, SKS_NEVER, SKS_NEVER);
-	if (r->taken != taken || sks_buf_length(&r->buf) == 0)
+	if (sks_ahead_settle(call->req.rfile) || r->taken != taken || sks_buf_length(&r->buf) == 0)
 		call->idle = 0;
 	else
 		call->idle++;

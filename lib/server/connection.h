@@ -74,7 +74,7 @@ struct sks_connection {
 	enum sks_connection_wire wire;
 	int error;                         /* why it is SKS_WIRE_BROKEN, for finish; 0: unknown */
 	uint64_t taken;                    /* bytes that reads have taken, as sks_tell() says */
-	int dropped;                       /* bytes of the peer's rest, while it is DRAINING */
+	size_t dropped;                    /* bytes of the peer's rest, while FLUSHING or DRAINING */
 	struct sks_times times;
 	struct sks_call call;
 	/* The peer's address and the handler's state follow. */

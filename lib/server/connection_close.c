@@ -50,27 +50,31 @@ sks_connection_close(struct sks_connection *c)
 	sks_worker_release(worker);
 }
 
+/* Drops what has come, most bytes in all. 1: more may come. 0: the input is broken, ended, or too long. */
+static int
+drop_rest(struct sks_connection *c, size_t most)
+{
+	unsigned char *scratch = sks_loop_scratch(c->worker->loop);
+
+	while (scratch != NULL && c->dropped < most) {
+		ssize_t n = sks_sys_recv(c->transport.fd, scratch, SKS_LOOP_SCRATCH, MSG_DONTWAIT);
+
+		if (n > 0)
+			c->dropped += (size_t)n;
+		else if (n == 0 || errno != EINTR)
+			return n == -1 && errno == EAGAIN;
+	}
+	return 0;
+}
+
 static void
 on_drain(struct sks_watch *watch, enum sks_watch_event event)
 {
 	struct sks_connection *c = sks_container_of(watch, struct sks_connection, watch);
-	unsigned char *scratch = sks_loop_scratch(c->worker->loop);
 
-	while (event == SKS_WATCH_INPUT && scratch != NULL && c->dropped < DROPPED_MOST) {
-		ssize_t n = sks_sys_recv(c->transport.fd, scratch, SKS_LOOP_SCRATCH, MSG_DONTWAIT);
-
-		if (n > 0) {
-			c->dropped += (int)n;
-			continue;
-		}
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1 && errno == EAGAIN &&
-		    sks_watch_expect(watch, on_drain, watch->deadline) == 0)
-			return;
-		break;
-	}
-	sks_connection_close(c);
+	if (event != SKS_WATCH_INPUT || !drop_rest(c, DROPPED_MOST) ||
+	    sks_watch_expect(watch, on_drain, watch->deadline) == -1)
+		sks_connection_close(c);
 }
 
 static void
@@ -80,6 +84,7 @@ drain(struct sks_connection *c)
 		int64_t deadline = sks_clock_after(sks_service_linger_ms(c->call.service));
 
 		sks_connection_set_state(c, SKS_CONNECTION_DRAINING);
+		c->dropped = 0;
 		c->transport.ops->shutdown(&c->transport);
 		if (sks_watch_expect(&c->watch, on_drain, deadline) == 0)
 			return;
@@ -97,6 +102,17 @@ sks_connection_flushed(struct sks_connection *c, int error)
 	drain(c);
 }
 
+/* The peer may not read before it has sent all, so its rest is dropped while ours is sent. */
+static void
+on_flushing_input(struct sks_watch *watch, enum sks_watch_event event)
+{
+	struct sks_connection *c = sks_container_of(watch, struct sks_connection, watch);
+
+	(void)event;
+	if (drop_rest(c, c->call.service->options.max_input))
+		(void)sks_watch_expect(watch, on_flushing_input, SKS_NEVER);
+}
+
 void
 sks_connection_linger(struct sks_connection *c)
 {
@@ -110,6 +126,8 @@ sks_connection_linger(struct sks_connection *c)
 		return;
 	}
 	sks_connection_set_state(c, SKS_CONNECTION_FLUSHING);
+	if (c->wire == SKS_WIRE_OPEN)
+		(void)sks_watch_expect(&c->watch, on_flushing_input, SKS_NEVER);
 	sks_outbox_release(c->outbox);
 	sks_outbox_send(c->outbox);
 }

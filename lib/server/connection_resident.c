@@ -15,6 +15,8 @@ input_comes(struct sks_call *call, const struct sks_rfile *r)
 	struct sks_executor *executor = call->executor;
 	int fd = call->req.fd;
 
+	if (r->has_ahead)
+		return 1;
 	if (!sks_draining(&call->req) &&
 	    executor->ops->rest(executor, fd, sks_clock_after(r->idle_ms)))
 		return 1;

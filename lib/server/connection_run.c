@@ -8,6 +8,7 @@
 #include "server/connection.h"
 
 #include "loop/wait.h"
+#include "stream/ahead.h"
 
 void
 sks_connection_attach(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w)
@@ -19,7 +20,10 @@ sks_connection_attach(struct sks_connection *c, struct sks_rfile *r, struct sks_
 	sks_wfile_init(w, &c->transport, &c->times, &service->times, service->options.max_output);
 	r->pool = pool;
 	w->pool = pool;
+	r->ahead.most = service->options.max_input;
+	r->ahead.log = &service->shared->errors;
 	r->peer_wfile = w;
+	w->peer_rfile = r;
 	r->watch = &c->watch;
 	r->buf = c->in;
 	c->in = (struct sks_buf){ 0 };
@@ -36,6 +40,7 @@ void
 sks_connection_detach(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w)
 {
 	sks_rfile_restore(r);
+	sks_ahead_end(r);
 	c->call.heard = sks_call_has_heard(&c->call) != 0;
 	c->times = (struct sks_times){ r->idle_ms, r->read_ms, w->write_ms };
 	if (r->eof && sks_buf_length(&r->buf) == 0)

@@ -59,7 +59,9 @@
 	    "of a fiber") \
 	X(close_listeners, COUNT, 0, SKS_OFF, 1, NULL, NULL) \
 	X(grace_ms, TIME, 1000, SKS_OFF, INT_MAX, "grace", \
-	    "for the first request of a client, after a stop signal")
+	    "for the first request of a client, after a stop signal") \
+	X(max_input, SIZE, 1024 * 1024, 1, SSIZE_MAX / 4, "max-input", \
+	    "input read while a write waits")
 /* clang-format on */
 
 #define SIZE_OF(member, ...) +sizeof(((struct sks_options *)0)->member)

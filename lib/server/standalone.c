@@ -283,7 +283,10 @@ serve(struct sks_call *call, struct sks_transport *tr)
 
 	sks_rfile_init(&r, tr, &service->times, &service->times, service->options.max_line);
 	sks_wfile_init(&w, tr, &service->times, &service->times, service->options.max_output);
+	r.ahead.most = service->options.max_input;
+	r.ahead.log = &service->shared->errors;
 	r.peer_wfile = &w;
+	w.peer_rfile = &r;
 	call->req.rfile = &r;
 	call->req.wfile = &w;
 	if (!service->handler.client_first || sks_peek(&r, 1, &first) > 0) {

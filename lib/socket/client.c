@@ -17,6 +17,7 @@
 
 #define MAX_LINE 8192
 #define MAX_OUTPUT 65536
+#define INPUT_MOST (1024 * 1024) /* read by a write that waits */
 #define UDP_HEADERS_V4 28 /* IPv4's and UDP's own, of the 65,535 bytes of a packet */
 #define UDP_HEADERS_V6 8  /* IPv6 does not count its own */
 #define UNIX_OVERHEAD 32  /* of the send buffer, which bounds a Unix datagram */
@@ -74,6 +75,9 @@ open_streams(struct client *c, int reads, int writes, int largest)
 		c->client.wfile = c->r.peer_wfile = &c->w;
 	if (reads)
 		c->client.rfile = &c->r;
+	if (reads && writes)
+		c->w.peer_rfile = &c->r;
+	c->r.ahead.most = INPUT_MOST;
 	c->r.shared_watch = &c->client.socket->shared_watch;
 	c->w.borrows_pool = 1;
 }

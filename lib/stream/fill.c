@@ -15,10 +15,12 @@
 #include "base/util.h"
 #include "loop/shared_watch.h"
 #include "loop/wait.h"
+#include "stream/ahead.h"
 #include "stream/flush.h"
 
 #include <errno.h>
 #include <socketserver/fiber.h>
+#include <string.h>
 
 #define FILL_SIZE SKS_BUF_LARGE /* what an empty buffer is filled with at once */
 #define FILL_MORE 4096          /* what is asked for behind a partial block */
@@ -70,7 +72,7 @@ sks_fill_preread(struct sks_preread *preread)
 	ssize_t got = pull_more(r);
 
 	if (got > 0)
-		r->preread_bytes = (size_t)got;
+		r->preread_bytes = (unsigned int)got;
 }
 
 /*
@@ -117,6 +119,26 @@ wait_for(struct sks_rfile *r, struct sks_patience *p, int want, struct sks_prere
 	return sks_wait_readable(r->tr->fd, watch_of(r), preread, p->deadline);
 }
 
+/* From now on nothing is read ahead. 0: something was, so that there is nothing to wait for. */
+static int
+begin_wait(struct sks_rfile *r, const struct sks_task *task)
+{
+	int locked = sks_ahead_lock(r, task);
+
+	r->waits = !r->has_ahead;
+	sks_ahead_unlock(r, locked);
+	return r->waits;
+}
+
+static void
+end_wait(struct sks_rfile *r, const struct sks_task *task)
+{
+	int locked = sks_ahead_lock(r, task);
+
+	r->waits = 0;
+	sks_ahead_unlock(r, locked);
+}
+
 /* Flushes, and waits for input. 0, or -1; behind ETIMEDOUT the caller tries once more. */
 static int
 await_input(struct sks_rfile *r, struct sks_task *task, struct sks_patience *p, int want,
@@ -128,11 +150,30 @@ await_input(struct sks_rfile *r, struct sks_task *task, struct sks_patience *p, 
 	r->busy = 1;
 	r->preread_bytes = 0;
 	sks_flush_dirty();
-	if (broken_wfile(r, p, task) == NULL)
-		rc = wait_for(r, p, want, preread);
+	if (broken_wfile(r, p, task) == NULL) {
+		rc = 0;
+		if (begin_wait(r, task)) {
+			rc = wait_for(r, p, want, preread);
+			end_wait(r, task);
+		}
+	}
 	r->busy = 0;
 	broken = broken_wfile(r, p, task);
 	return broken != NULL ? sks_wfile_check(broken) : rc;
+}
+
+/* What was read ahead, as the caller of sks_fill() wants it. 0: an end or an error alone. */
+static ssize_t
+take_ahead(struct sks_rfile *r, void *into, size_t n)
+{
+	ssize_t got = sks_ahead_take(r);
+
+	if (got <= 0 || into == NULL)
+		return got;
+	n = sks_min((size_t)got, n);
+	memcpy(into, r->buf.base + r->buf.start, n);
+	sks_buf_consume(&r->buf, n);
+	return (ssize_t)n;
 }
 
 /* Tries once to read, as the caller of sks_fill() wants it. */
@@ -142,6 +183,17 @@ pull_some(struct sks_rfile *r, void *into, size_t n)
 	if (sks_transport_is_datagram(r->tr))
 		return pull_datagram(r);
 	return into != NULL ? pull(r, into, n) : pull_more(r);
+}
+
+/* The same, but what was read ahead comes first. 0: eof or error is set now. */
+static ssize_t
+pull_next(struct sks_rfile *r, const struct sks_task *task, void *into, size_t n)
+{
+	int locked = sks_ahead_lock(r, task);
+	ssize_t got = r->has_ahead ? take_ahead(r, into, n) : pull_some(r, into, n);
+
+	sks_ahead_unlock(r, locked);
+	return got;
 }
 
 static void
@@ -182,9 +234,11 @@ sks_fill(struct sks_rfile *r, struct sks_patience *p, void *into, size_t n)
 			r->eof = 1;
 		if (r->eof)
 			return 0;
-		if (!r->drained) {
-			got = pull_some(r, into, n);
+		if (!r->drained || r->has_ahead) {
+			got = pull_next(r, task, into, n);
 			charge_budget(task, got);
+			if (got == 0 && r->error != 0)
+				continue;
 			if (got >= 0 || errno != EAGAIN) {
 				p->begun |= got > 0;
 				return got;

@@ -15,11 +15,13 @@
 #include "base/clock.h"
 #include "loop/loop.h"
 #include "loop/wait.h"
+#include "stream/ahead.h"
 
 #include <errno.h>
 #include <socketserver/fiber.h>
 
 #define STEP_SIZE 65536   /* a long write gets its time anew for each of these */
+#define LOOK_MS 100       /* how often a wait for room looks whether another task still reads */
 #define PIECES_AT_ONCE 64 /* of one sendmsg(2) */
 #define KEPT_SIZE 2048    /* as much memory stays with a wfile that has no pool */
 
@@ -108,7 +110,30 @@ push(struct sks_wfile *w, struct block *b)
 	return sent;
 }
 
-/* Waits until the socket takes more. 0, or -1; behind ETIMEDOUT the caller tries once more. */
+/* Another task waits for input now, but it may stop doing so before there is room. */
+static int
+await_room_or_look(struct sks_wfile *w, int64_t deadline)
+{
+	int64_t look = sks_clock_after(LOOK_MS);
+	int64_t until = sks_min64(deadline, sks_task_current()->deadline);
+
+	if (sks_wait_events(w->tr->fd, SKS_WRITE, sks_min64(look, until)) != -1)
+		return 0;
+	return errno == ETIMEDOUT && look < until ? 0 : -1;
+}
+
+/* Waits until there is room or input, of which it reads some. */
+static int
+await_room_or_input(struct sks_wfile *w, int64_t deadline)
+{
+	int events = sks_wait_events(w->tr->fd, SKS_READ | SKS_WRITE, deadline);
+
+	if (events == SKS_READ)
+		sks_ahead_read(w->peer_rfile);
+	return events == -1 ? -1 : 0;
+}
+
+/* Waits until the socket may take more. 0, or -1; behind ETIMEDOUT the caller tries once more. */
 static int
 await_room(struct sks_wfile *w, int64_t *deadline)
 {
@@ -117,7 +142,14 @@ await_room(struct sks_wfile *w, int64_t *deadline)
 	sks_flush_dirty();
 	if (w->tr->want == SKS_READ)
 		return sks_wait_readable(w->tr->fd, NULL, NULL, *deadline);
-	return sks_wait_events(w->tr->fd, SKS_WRITE, *deadline);
+	switch (sks_ahead_wish(w->peer_rfile)) {
+	case SKS_AHEAD_INPUT:
+		return await_room_or_input(w, *deadline);
+	case SKS_AHEAD_OTHER_READER:
+		return await_room_or_look(w, *deadline);
+	default:
+		return sks_wait_events(w->tr->fd, SKS_WRITE, *deadline) == -1 ? -1 : 0;
+	}
 }
 
 /*

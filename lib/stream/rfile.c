@@ -30,18 +30,11 @@ sks_rfile_init(struct sks_rfile *r, struct sks_transport *tr, const struct sks_t
 }
 
 void
-sks_rfile_restore(struct sks_rfile *r)
-{
-	if (r->nul != NULL)
-		*r->nul = r->under_nul;
-	r->nul = NULL;
-}
-
-void
 sks_rfile_close(struct sks_rfile *r)
 {
 	r->nul = NULL;
 	sks_buf_release(&r->buf, r->pool);
+	sks_buf_release(&r->ahead.buf, NULL);
 }
 
 void
@@ -254,6 +247,12 @@ int
 sks_rfile_error(const struct sks_rfile *r)
 {
 	return r->error;
+}
+
+void
+sks_rfile_set_max_input(struct sks_rfile *r, size_t max)
+{
+	r->ahead.most = max;
 }
 
 int

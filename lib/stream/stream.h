@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <socketserver/stream.h>
 
+struct sks_log_limit;
 struct sks_shared_watch;
 struct sks_watch;
 
@@ -26,10 +27,28 @@ struct sks_times {
 	int write_ms; /* for each 64 KiB of a write */
 };
 
+/* What a write has read while it waited for room (ahead.h). */
+struct sks_ahead {
+	struct sks_buf buf;        /* comes behind the rfile's own */
+	size_t most;               /* a read begins where fewer bytes are in it; 0: none does */
+	struct sks_log_limit *log; /* of the line that says that most is reached; NULL: no line */
+	enum sks_ahead_state {
+		SKS_AHEAD_OPEN,
+		SKS_AHEAD_ENDED,     /* behind buf the input ends */
+		SKS_AHEAD_FAILED,    /* behind buf stands error */
+		SKS_AHEAD_NO_MEMORY  /* nothing more is read before a read has taken buf */
+	} state;
+	int error;
+	atomic_int locked;         /* one of two threads uses it */
+	int told;                  /* the log has its line */
+};
+
 /* In both streams the fields that each message touches stand first: two cache lines. */
 struct sks_rfile {
 	struct sks_preread preread;   /* how the loop reads for a fiber; read may be NULL */
-	size_t preread_bytes;         /* what that has put into buf since the wait began */
+	unsigned int preread_bytes;   /* what that has put into buf since the wait began */
+	atomic_uchar has_ahead;       /* something was read ahead, bytes, an end or an error, */
+	unsigned char waits;          /* and a call waits for input: both under ahead's lock */
 	struct sks_transport *tr;     /* NULL: the input is in memory, all of it in buf */
 	struct sks_watch *watch;      /* of the input, on a loop; may be NULL */
 	struct sks_shared_watch **shared_watch; /* of a client's socket, instead of watch; or NULL */
@@ -48,12 +67,14 @@ struct sks_rfile {
 	int error;                    /* why the direction is broken; 0: it is not */
 	atomic_int claimed;           /* a call is under way; only where task->shares */
 	const struct sks_times *defaults;
+	struct sks_ahead ahead;
 };
 
 struct sks_wfile {
 	struct sks_transport *tr;     /* NULL: output stays in memory, max_output at most */
 	struct sks_buf_pool *pool;    /* of buf */
 	struct sks_buf buf;
+	struct sks_rfile *peer_rfile; /* from the same peer: a wait for room reads ahead; or NULL */
 	struct sks_list dirty;        /* in the list of the task that has written */
 	struct sks_outbox *_Atomic *outbox; /* where the connection keeps its outbox; may be NULL */
 	size_t max_output;
@@ -94,7 +115,13 @@ void sks_wfile_init(struct sks_wfile *w, struct sks_transport *tr, const struct 
     const struct sks_times *defaults, size_t max_output);
 
 /* Puts the byte back that the caller's NUL has replaced, so that buf may be used elsewhere. */
-void sks_rfile_restore(struct sks_rfile *r);
+static inline void
+sks_rfile_restore(struct sks_rfile *r)
+{
+	if (r->nul != NULL)
+		*r->nul = r->under_nul;
+	r->nul = NULL;
+}
 
 /* Gives the memory back; input that was not read is lost. */
 void sks_rfile_close(struct sks_rfile *r);

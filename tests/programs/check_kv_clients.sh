@@ -113,6 +113,28 @@ for client in redis-cli redis-benchmark; do
 	done
 done
 
+# A pipeline that is written whole before the first reply is read, as hiredis and redis-py do.
+# More than the kernel keeps of either direction.
+write_whole() {
+	$limit python3 - "$port" <<'EOT'
+import socket, sys
+n, value = 8000, b"v" * 1024
+sock = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 20)
+command = b"SET k%d " + value + b"\r\nGET k%d\r\n"
+sock.sendall(b"".join(command % (i, i) for i in range(n)))
+want = (b"+OK\r\n$1024\r\n" + value + b"\r\n") * n
+got = sock.makefile("rb").read(len(want))
+print("all" if got == want else "%d of %d bytes" % (len(got), len(want)))
+EOT
+}
+
+for mode in fibers threads; do
+	if start kv --mode "$mode" --timeout 10s; then
+		same "a pipeline that is written whole, $mode" all "$(write_whole)"
+		stop "a pipeline that is written whole, $mode: SIGTERM"
+	fi
+done
+
 if ! command -v redis-cli >/dev/null; then
 	skip "kv, max-memory" "no redis-cli"
 elif start kv -o max-memory=1M -o max-value=100k; then

@@ -114,6 +114,7 @@ attach(struct rig_link *link, const struct sks_transport_ops *ops)
 	sks_rfile_init(&link->r, &link->tr, &link->times, &link->times, 8192);
 	sks_wfile_init(&link->w, &link->tr, &link->times, &link->times, 65536);
 	link->r.peer_wfile = &link->w;
+	link->w.peer_rfile = &link->r;
 	if (here != NULL)
 		link->r.watch = &link->watch;
 	if (here != NULL)

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Input that a write reads while it waits for room.
+ *
+ * Its memory comes from no pool, because the thread that reads ahead need not be the one whose
+ * loop the rfile's pool belongs to.
+ */
+#include "stream/ahead.h"
+
+#include "base/addr.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+
+#define READ_SIZE SKS_BUF_LARGE /* what one read asks for */
+
+void
+sks_ahead_lock_slowly(struct sks_rfile *r)
+{
+	while (atomic_exchange_explicit(&r->ahead.locked, 1, memory_order_acquire))
+		sched_yield();
+}
+
+/* Under the lock. */
+static int
+is_full(const struct sks_rfile *r)
+{
+	return sks_buf_length(&r->ahead.buf) >= r->ahead.most;
+}
+
+/* Only of servers: their log is read by somebody who may raise the bound. */
+static void
+tell_full(struct sks_rfile *r)
+{
+	const struct sks_task *task = sks_task_current();
+	char peer[SKS_ADDR_TEXT];
+
+	if (r->ahead.told || r->ahead.log == NULL)
+		return;
+	r->ahead.told = 1;
+	sks_log_limited(r->ahead.log, SKS_LOG_LINES,
+	    "%s: %s: sends and does not read: max_input (%zu bytes) is reached, the write waits",
+	    task->name != NULL ? task->name : "handler",
+	    task->peer == NULL ? "?" :
+		(sks_addr_format(task->peer, task->peer_len, peer, sizeof(peer)), peer),
+	    r->ahead.most);
+}
+
+/* Under the lock. */
+static enum sks_ahead_wish
+wish(const struct sks_rfile *r)
+{
+	if (r->eof || r->error != 0 || r->ahead.state != SKS_AHEAD_OPEN || r->ahead.most == 0)
+		return SKS_AHEAD_NOTHING;
+	if (r->waits)
+		return SKS_AHEAD_OTHER_READER;
+	return is_full(r) ? SKS_AHEAD_FULL : SKS_AHEAD_INPUT;
+}
+
+enum sks_ahead_wish
+sks_ahead_wish(struct sks_rfile *r)
+{
+	enum sks_ahead_wish what;
+	int locked;
+
+	if (r == NULL || r->tr == NULL || sks_transport_is_datagram(r->tr))
+		return SKS_AHEAD_NOTHING;
+	locked = sks_ahead_lock(r, sks_task_current());
+	what = wish(r);
+	if (what == SKS_AHEAD_FULL)
+		tell_full(r);
+	sks_ahead_unlock(r, locked);
+	return what;
+}
+
+/* Under the lock. Without memory the write waits for room alone, as it does beyond the bound. */
+static void
+read_once(struct sks_rfile *r)
+{
+	struct sks_ahead *a = &r->ahead;
+	ssize_t got;
+
+	if (sks_buf_reserve(&a->buf, NULL, READ_SIZE) == -1) {
+		a->state = SKS_AHEAD_NO_MEMORY;
+		return;
+	}
+	got = r->tr->ops->read(r->tr, a->buf.base + a->buf.end, READ_SIZE);
+	if (got > 0)
+		a->buf.end += (size_t)got;
+	else if (got == 0)
+		a->state = SKS_AHEAD_ENDED;
+	else if (errno != EAGAIN) {
+		a->state = SKS_AHEAD_FAILED;
+		a->error = errno;
+	}
+	r->has_ahead = sks_buf_length(&a->buf) > 0 || a->state != SKS_AHEAD_OPEN;
+}
+
+void
+sks_ahead_read(struct sks_rfile *r)
+{
+	struct sks_task *task = sks_task_current();
+	int locked = sks_ahead_lock(r, task);
+
+	if (wish(r) == SKS_AHEAD_INPUT)
+		read_once(r);
+	sks_ahead_unlock(r, locked);
+	task->calls++;
+}
+
+/* Nothing is left in ahead's buffer. */
+static void
+end_ahead(struct sks_rfile *r)
+{
+	struct sks_ahead *a = &r->ahead;
+
+	sks_buf_release(&a->buf, NULL);
+	if (a->state == SKS_AHEAD_ENDED)
+		r->eof = 1;
+	else if (a->state == SKS_AHEAD_FAILED)
+		r->error = a->error;
+	a->state = SKS_AHEAD_OPEN;
+	a->told = 0;
+	r->has_ahead = 0;
+}
+
+/* A part at a time, so that what is in the rfile's buffer is not moved for much that comes later. */
+static ssize_t
+take(struct sks_rfile *r, size_t most)
+{
+	struct sks_buf *from = &r->ahead.buf;
+	size_t n = sks_min(sks_buf_length(from), most);
+
+	if (n > 0) {
+		if (sks_buf_reserve(&r->buf, r->pool, n) == -1)
+			return -1;
+		memcpy(r->buf.base + r->buf.end, from->base + from->start, n);
+		r->buf.end += n;
+		sks_buf_consume(from, n);
+	}
+	if (sks_buf_length(from) == 0)
+		end_ahead(r);
+	return (ssize_t)n;
+}
+
+ssize_t
+sks_ahead_take(struct sks_rfile *r)
+{
+	return take(r, READ_SIZE);
+}
+
+int
+sks_ahead_settle(struct sks_rfile *r)
+{
+	if (!r->has_ahead)
+		return 0;
+	sks_rfile_restore(r);
+	return take(r, READ_SIZE) > 0;
+}
+
+void
+sks_ahead_end(struct sks_rfile *r)
+{
+	if (r->has_ahead && take(r, SIZE_MAX) == -1)
+		r->error = ENOMEM;
+}
