@@ -9,6 +9,7 @@
  *   fiber.h    to sleep, to wait for a descriptor, to call what blocks, to lock
  *   task.h     children that run beside a handler, limits over several calls
  *   channel.h  a queue between tasks
+ *   group.h    connections that are posted to together
  *   socket.h   clients and socket objects
  *   resolve.h  names and addresses
  *   plugin.h   a handler in a file of its own
@@ -21,6 +22,7 @@
 #include <socketserver/channel.h>
 #include <socketserver/export.h>
 #include <socketserver/fiber.h>
+#include <socketserver/group.h>
 #include <socketserver/plugin.h>
 #include <socketserver/request.h>
 #include <socketserver/resolve.h>

@@ -163,8 +163,9 @@ SKS_API int sks_admit_reply(struct sks_request *req);
  * and the connection's loop sends them, whole, between two flushes of its
  * handler. They are sent also when that request ends right afterwards, and lost
  * only when the connection breaks. Never waits. Any thread of the process may
- * call it while the request is alive, of which the caller makes sure: with a list
- * that setup adds to and finish removes from, under one sks_mutex.
+ * call it while the request is alive, of which the caller makes sure: by a visit of
+ * sks_group_each(), or with a list that setup adds to and finish removes from, under
+ * one sks_mutex. sks_group_post() makes sure by itself.
  * Returns 0, or -1:
  *   ENOBUFS   more than max_output bytes would wait to be sent
  *   ENOTCONN  the connection is broken

@@ -202,6 +202,7 @@ sks_call_finish(struct sks_call *call)
 	struct sks_task *task = sks_task_current();
 	int is_due = call->state == SKS_CALL_SET_UP && h->finish != NULL;
 
+	sks_memberships_end(&call->memberships);
 	/* A cancellation ends with handle: what finish writes should still go out. */
 	call->state = SKS_CALL_FINISHING;
 	atomic_store(&task->cancelled, 0);

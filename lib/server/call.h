@@ -10,6 +10,7 @@
 #define SKS_SERVER_CALL_H
 
 #include "loop/loop.h"
+#include "server/membership.h"
 #include "server/service.h"
 
 #define SKS_CALL_IDLE_MOST 2 /* the first one may not have looked at its input */
@@ -52,6 +53,7 @@ struct sks_call {
 	};
 	struct sks_list link;             /* in the executor's queue or among its running; else its owner's */
 	struct sks_task *_Atomic task;    /* while it runs; NULL in the parent of its process */
+	struct sks_memberships memberships;
 	int start_error;                  /* why it could not be run at all */
 	enum sks_call_state state;
 	unsigned char datagram;
@@ -95,7 +97,10 @@ sks_call_is_fed(const struct sks_call *call)
  */
 int sks_call_get_more(struct sks_call *call);
 
-/* On the task: calls finish, if it is due, which has linger_ms. Afterwards it is FINISHING. */
+/*
+ * On the task: leaves all groups, and calls finish, if it is due, which has linger_ms. Afterwards
+ * it is FINISHING.
+ */
 void sks_call_finish(struct sks_call *call);
 
 /* Has the peer sent a byte yet? With streams attached, or from the loop while no task runs. */

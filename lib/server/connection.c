@@ -31,7 +31,10 @@ sks_connection_end(struct sks_connection *c)
 	if (c->call.state == SKS_CALL_SET_UP && c->call.service->handler.finish != NULL) {
 		c->next = SKS_NEXT_FINISH;
 		sks_connection_submit(c);
-	} else if (c->wire == SKS_WIRE_BROKEN || sks_outbox_is_empty(c->outbox))
+		return;
+	}
+	sks_memberships_end(&c->call.memberships);
+	if (c->wire == SKS_WIRE_BROKEN || sks_outbox_is_empty(c->outbox))
 		sks_connection_close(c);
 	else
 		sks_connection_linger(c);

@@ -34,6 +34,7 @@ sks_connection_close(struct sks_connection *c)
 	struct sks_worker *worker = c->worker;
 	int was_served = c->call.state != SKS_CALL_NEW || c->state == SKS_CONNECTION_AWAY;
 
+	sks_memberships_end(&c->call.memberships);
 	sks_connection_set_state(c, SKS_CONNECTION_CLOSED);
 	sks_watch_close(&c->watch);
 	sks_outbox_end(c->outbox);

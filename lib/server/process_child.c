@@ -122,6 +122,12 @@ sks_process_child_begin(struct sks_task *task, const struct sks_cancel *cancel_a
 }
 
 int
+sks_process_child_is_here(void)
+{
+	return well != NULL;
+}
+
+int
 sks_process_child_rest(int fd, int drain_fd, int64_t deadline)
 {
 	struct pollfd p[2 + SKS_CANCEL_MOST] = {

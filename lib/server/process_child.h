@@ -20,6 +20,9 @@
 void sks_process_child_begin(struct sks_task *task, const struct sks_cancel *cancel_all,
     const sigset_t *mask, atomic_uint *ended_well);
 
+/* Is this process such a child? On any thread. */
+int sks_process_child_is_here(void);
+
 /*
  * Between two exchanges: waits until fd is readable. 1, or 0 when the deadline came, the task
  * was cancelled, or drain_fd is readable and fd is not.

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * membership.h - which requests are in which group.
+ *
+ * A group has its members in the order in which they have joined, each with a number that
+ * grows, so that a walk goes on where it was when members come and go. Who leaves makes a
+ * gap; when more than half of the entries are gaps they are closed. So to join and to leave
+ * costs the same however many there are. A list was the alternative: a walk that is
+ * interrupted would need a mark in it, and a post would fetch its members from all over
+ * memory.
+ *
+ * A request and a group may end in any order, on different threads. So each membership is
+ * a user of the group, whose memory goes with the last one, and belongs to its request,
+ * which ends it. The lock of the group guards its entries, and is never held across a wait.
+ */
+#ifndef SKS_SERVER_MEMBERSHIP_H
+#define SKS_SERVER_MEMBERSHIP_H
+
+#include <pthread.h>
+#include <socketserver/request.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct sks_membership;
+
+struct sks_group_entry {
+	uint64_t number;
+	struct sks_membership *member; /* NULL: it has left */
+};
+
+struct sks_group {
+	atomic_int users;               /* memberships, and its owner until sks_group_free() */
+	pthread_mutex_t lock;           /* of all that follows */
+	int is_freed;
+	struct sks_group_entry *entries; /* by their numbers */
+	size_t n, room;                 /* entries, and for how many there is memory */
+	size_t members;                 /* entries that are no gaps */
+	uint64_t last_number;
+};
+
+struct sks_membership {
+	struct sks_membership *next; /* of the same request */
+	struct sks_group *group;
+	struct sks_request *req;
+	size_t at;                   /* its entry; void when the group was freed */
+};
+
+/* Those of one request. Only its task changes them, or its loop while no task has it. */
+struct sks_memberships {
+	struct sks_membership *first;
+};
+
+/* Locks a group. 0, or -1: EDEADLK, as this thread has it locked. */
+int sks_group_lock(struct sks_group *group);
+
+/* One user less: the last one frees it. */
+void sks_group_release(struct sks_group *group);
+
+/* The request joins. 0, also when it is a member already; or -1: EDEADLK, ENOMEM. */
+int sks_membership_begin(struct sks_group *group, struct sks_memberships *of,
+    struct sks_request *req);
+
+/* The request leaves. 0, or -1: ENOENT, as it is no member; EDEADLK. */
+int sks_membership_end(struct sks_group *group, struct sks_memberships *of);
+
+/* The longer half of sks_memberships_end(). */
+void sks_memberships_end_all(struct sks_memberships *of);
+
+/* The request leaves all groups. */
+static inline void
+sks_memberships_end(struct sks_memberships *of)
+{
+	if (of->first != NULL)
+		sks_memberships_end_all(of);
+}
+
+#endif

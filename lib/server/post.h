@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * post.h - posts of a block that several connections send (socketserver/request.h has sks_post()).
+ */
+#ifndef SKS_SERVER_POST_H
+#define SKS_SERVER_POST_H
+
+#include "stream/unsent.h"
+
+#include <socketserver/request.h>
+
+/* As sks_post(), of the bytes of a block, which are not copied where many wait for them. */
+int sks_post_block(struct sks_request *req, struct sks_block *block);
+
+#endif
