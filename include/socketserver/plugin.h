@@ -91,9 +91,6 @@ struct sks_plugin_option {
 #define SKS_STREAMS 1   /* connections */
 #define SKS_DATAGRAMS 2 /* datagrams */
 
-/* sks_plugin.refuses: a bit for each mode, as SKS_REFUSES(SKS_PROCESSES). */
-#define SKS_REFUSES(mode_) (1 << (mode_))
-
 /*
  * The descriptor: what a plugin says of itself. SKS_PLUGIN() exports it, as a
  * constant.
@@ -125,7 +122,8 @@ struct sks_plugin {
 	int (*init)(const void *config, void **data);
 	void (*exit)(void *data);
 	const char *refuses_why; /* why some modes are refused: "processes share no memory" */
-	int refuses;           /* modes that it cannot run in: SKS_REFUSES(...) | ...; 0: none */
+	int refuses;           /* modes that it cannot run in, beside those that its handler
+	                          refuses: SKS_REFUSES(...) | ...; 0: none */
 	int mode;              /* the mode to take when none is asked for; 0: SKS_FIBERS */
 	int serves;            /* SKS_STREAMS, SKS_DATAGRAMS; 0: both */
 	int port;              /* where to listen when no address is given; 0: nowhere */

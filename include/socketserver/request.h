@@ -83,8 +83,12 @@ struct sks_handler {
 	size_t stack_size; /* bytes of a fiber's stack; 0: options.stack_size */
 	int client_first;  /* not 0: the client speaks first. The connection is parked, and
 	                      setup is not called, until its first byte has come */
-	int reserved;      /* 0 */
+	int refuses;       /* modes that it cannot run in: SKS_REFUSES(...) | ...; 0: none.
+	                      No server is made for it in such a mode */
 };
+
+/* handler.refuses and sks_plugin.refuses: a bit for each mode, as SKS_REFUSES(SKS_PROCESSES). */
+#define SKS_REFUSES(mode_) (1 << (mode_))
 
 /*
  * A request. The library makes it; it lives from setup to the return of finish.

@@ -177,8 +177,8 @@ static inline int sks_serve(const char *address, const struct sks_handler *handl
 /*
  * Makes a server with this handler. options may be NULL: every default.
  * Returns it, or NULL after one line in the log:
- *   EINVAL  there is no handle, state_size is over 16 MiB, or an option is out of
- *           its range
+ *   EINVAL  there is no handle, state_size is over 16 MiB, an option is out of
+ *           its range, or the handler refuses the mode
  *   E2BIG   the program was compiled with newer headers than this library's, and
  *           uses a member that it does not know
  *   EMFILE, ENFILE, ENOMEM   as epoll_create1(2), eventfd(2) and mmap(2) say

@@ -22,7 +22,7 @@
 #define HANDLER_AT offsetof(struct sks_plugin, handler)
 
 /* The sizes of version 1.0, which every plugin has at least. */
-#define HANDLER_LEAST (offsetof(struct sks_handler, reserved) + sizeof(int))
+#define HANDLER_LEAST (offsetof(struct sks_handler, refuses) + sizeof(int))
 #define OPTION_LEAST (offsetof(struct sks_plugin_option, max) + sizeof(int64_t))
 #define REST_LEAST \
 	(offsetof(struct sks_plugin, port) + sizeof(int) - HANDLER_AT - sizeof(struct sks_handler))
@@ -181,6 +181,7 @@ sks_descriptor_read(const void *descriptor, struct sks_plugin *plugin, size_t *n
 	memcpy(&p->handler, from + HANDLER_AT, p->handler_size);
 	memcpy((char *)p + HANDLER_AT + sizeof(p->handler), from + HANDLER_AT + p->handler_size,
 	    p->size - HANDLER_AT - p->handler_size);
+	p->refuses |= p->handler.refuses;
 	if (check_members(p, why, size) == -1)
 		return -1;
 	if (p->serves == 0)

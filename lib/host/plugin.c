@@ -214,19 +214,6 @@ sks_module_init(struct sks_module *m)
 
 /* -- servers -- */
 
-static int
-check_mode(const struct sks_module *m, int mode)
-{
-	const struct sks_plugin *p = &m->plugin;
-
-	if (mode < SKS_FIBERS || mode > SKS_PROCESSES || !(p->refuses & SKS_REFUSES(mode)))
-		return 0; /* of a wrong number the server will tell */
-	sks_logf("%s: not in the mode %s%s%s", p->name, sks_mode_names[mode],
-	    p->refuses_why != NULL ? ": " : "", p->refuses_why != NULL ? p->refuses_why : "");
-	errno = EINVAL;
-	return -1;
-}
-
 struct sks_server *
 sks_module_server_new_abi(
     struct sks_module *m, const struct sks_options *options, size_t options_size)
@@ -234,7 +221,7 @@ sks_module_server_new_abi(
 	struct sks_options o;
 
 	if (sks_copy_known(&o, sizeof(o), options, options_size) == -1 ||
-	    check_mode(m, o.mode) == -1 || sks_module_init(m) == -1)
+	    sks_mode_check(m->plugin.name, o.mode, m->plugin.refuses, m->plugin.refuses_why) == -1 || sks_module_init(m) == -1)
 		return NULL;
 	o.data = m->data;
 	return sks_server_new_abi(&m->plugin.handler, sizeof(m->plugin.handler), &o, sizeof(o));

@@ -223,3 +223,14 @@ sks_options_fill(struct sks_options *o)
 		o->max_running = o->workers;
 	return 0;
 }
+
+int
+sks_mode_check(const char *name, int mode, int refuses, const char *why)
+{
+	if (mode < 0 || mode >= SKS_MODES || !(refuses & SKS_REFUSES(mode)))
+		return 0;
+	sks_logf("%s: not in the mode %s%s%s", name, sks_mode_names[mode], why != NULL ? ": " : "",
+	    why != NULL ? why : "");
+	errno = EINVAL;
+	return -1;
+}

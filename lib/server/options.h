@@ -38,6 +38,12 @@ const struct sks_option_rule *sks_option_rules(size_t *n);
 extern const char *const sks_mode_names[SKS_MODES]; /* by SKS_FIBERS and so on */
 
 /*
+ * May a handler of that name run in a mode? refuses has a bit for each mode that it may not; why
+ * may be NULL. 0, also for a number that is no mode; or -1: EINVAL, after one line in the log.
+ */
+int sks_mode_check(const char *name, int mode, int refuses, const char *why);
+
+/*
  * Copies a struct of `given` bytes, as its caller knows it, to one of `known`
  * bytes; a NULL `from` is all zero. The rule is that of openat2(2): a member that
  * this library does not know must be 0. 0, or -1: E2BIG, after one line in the log.

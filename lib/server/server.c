@@ -10,6 +10,7 @@
 #include "server/accept.h"
 #include "server/connection.h"
 #include "server/hook.h"
+#include "server/options.h"
 
 #include <errno.h>
 #include <string.h>
@@ -101,7 +102,9 @@ sks_server_new_abi(const struct sks_handler *handler, size_t handler_size,
 	if (server == NULL)
 		return NULL;
 	server->service.server = server;
-	if (sks_service_init(&server->service, handler, handler_size, options, options_size) == -1)
+	if (sks_service_init(&server->service, handler, handler_size, options, options_size) == -1 ||
+	    sks_mode_check(server->service.name, server->service.options.mode,
+		server->service.handler.refuses, NULL) == -1)
 		goto fail;
 	if (init_workers(server) == -1) {
 		error = errno;

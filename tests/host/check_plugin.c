@@ -298,6 +298,20 @@ TEST(a_mode_it_refuses_is_refused_with_the_reason, TIMES(2))
 	sks_module_free(module);
 }
 
+TEST(a_mode_its_handler_refuses_is_refused)
+{
+	struct sks_module *module = must_load(copy("slow"));
+	struct sks_options options = { .mode = SKS_SERIAL };
+	char *text = sks_module_describe(module);
+
+	ck_assert_ptr_nonnull(strstr(text, "        not serial\n"));
+	free(text);
+	ck_assert_ptr_null(sks_module_server_new(module, &options));
+	ck_assert_int_eq(errno, EINVAL);
+	said("slow: not in the mode serial");
+	sks_module_free(module);
+}
+
 TEST(only_what_it_serves_is_listened_on)
 {
 	struct sks_module *module = must_load(copy("hooks"));

@@ -35,7 +35,7 @@ handle(struct sks_request *req)
 SKS_PLUGIN(
     .name = "slow",
     .summary = "begins slowly",
-    .handler = { .handle = handle },
+    .handler = { .handle = handle, .refuses = SKS_REFUSES(SKS_SERIAL) },
     .options = options,
     .config_size = sizeof(struct config),
     .init = init);

@@ -50,6 +50,25 @@ TEST(refuses_options_out_of_range)
 	REFUSED(stack_size, SIZE_MAX);
 }
 
+TEST(refuses_modes_that_the_handler_refuses, EACH_MODE)
+{
+	struct sks_handler handler = acc_script;
+	struct sks_options options = acc_options(&acc_modes[_i], NULL);
+	struct sks_server *server;
+
+	handler.name = "choosy";
+	handler.refuses = SKS_REFUSES(options.mode);
+	errno = 0;
+	ck_assert_ptr_null(sks_server_new(&handler, &options));
+	ck_assert_int_eq(errno, EINVAL);
+	ck_assert_int_eq(log_lines(), 1);
+	ck_assert_int_eq(log_count("choosy: not in the mode "), 1);
+	handler.refuses = ~handler.refuses;
+	server = sks_server_new(&handler, &options);
+	ck_assert_ptr_nonnull(server);
+	sks_server_free(server);
+}
+
 TEST(refuses_handlers_that_cannot_be_run)
 {
 	struct sks_handler handler = { .name = "nothing" };
