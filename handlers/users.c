@@ -8,12 +8,13 @@
  * too, but no more bytes than it has: its sender may be forged.
  *
  * It is a model for handlers that know their connections:
- * - setup puts each connection on a list and finish takes it off, under one sks_mutex.
- * - The list becomes text under the lock, a few connections at a time, and the text is
- *   sent without the lock. So neither a client that does not read nor a long list keeps
- *   others from coming and going. A mark on the list keeps the place meanwhile.
+ * - setup lets each connection join a group, which it leaves by itself.
+ * - The group becomes text a few connections at a time, and the text is sent between two
+ *   parts. So neither a client that does not read nor a long list keeps others from coming
+ *   and going.
+ * - What a client changes, its name, is changed and read under one sks_mutex.
  * - setup returns SKS_KEEP, so that a connection that has said nothing yet is parked. With
- *   client_first it would be parked as well, but it would not be on the list.
+ *   client_first it would be parked as well, but it would not be in the group.
  */
 #include "datagram.h"
 
@@ -30,59 +31,31 @@
 #define PACKET 1400    /* bytes of a datagram's answer, which fit one packet */
 #define LINE_MOST 256
 #define REST_MOST 40  /* "and 12 more" */
-#define SOME 32        /* entries of the list that are read before the lock is released */
+#define SOME 32        /* connections that are read before the lock is released */
 
-/* A connection, in req->state; or a mark on the list, which is no connection. */
+/* A connection, in req->state. */
 struct user {
-	struct user *next, *prev;
-	int is_mark;
 	char peer[128]; /* a client chooses the path of its socket: sks_peer() makes it printable */
 	char name[NAME_MAX_LEN + 1]; /* "": none */
 	time_t since;
 	unsigned long asked; /* lines that it has sent */
 };
 
-/* All of them, in the order in which they came: req->data. */
+/* All of them: req->data. */
 struct users {
-	struct sks_mutex *lock;
-	struct user *first, *last;
-	size_t n; /* connections */
+	struct sks_mutex *lock; /* of the names, and of what else a client changes */
+	struct sks_group *group;
 };
-
-/* A part of an answer. */
-struct text {
-	char bytes[SOME * LINE_MOST];
-	size_t len;
-};
-
-/* -- the list, under the lock -- */
-
-/* Inserts u behind `at`; NULL: at the begin. */
-static void
-put_behind(struct users *users, struct user *at, struct user *u)
-{
-	u->prev = at;
-	u->next = at != NULL ? at->next : users->first;
-	*(u->prev != NULL ? &u->prev->next : &users->first) = u;
-	*(u->next != NULL ? &u->next->prev : &users->last) = u;
-}
-
-static void
-take_off(struct users *users, struct user *u)
-{
-	*(u->prev != NULL ? &u->prev->next : &users->first) = u->next;
-	*(u->next != NULL ? &u->next->prev : &users->last) = u->prev;
-}
-
-/* Locks, also when this task is cancelled: the list must not keep what is gone. */
-static void
-surely_lock(struct users *users)
-{
-	while (sks_mutex_lock(users->lock) == -1)
-		sks_yield();
-}
 
 /* -- the answer -- */
+
+/* A part of it. */
+struct part {
+	const char *name; /* of whom it tells; NULL: of all */
+	int looks;        /* connections that it has looked at */
+	size_t len;
+	char bytes[SOME * LINE_MOST];
+};
 
 static size_t
 format_user(char line[LINE_MOST], const struct user *u)
@@ -95,113 +68,112 @@ format_user(char line[LINE_MOST], const struct user *u)
 	    since, u->asked, u->name[0] != '\0' ? "  " : "", u->name);
 }
 
-/*
- * Adds the next few connections behind the mark, and moves it. name may be NULL: all. 0:
- * that was the end.
- */
 static int
-add_some(struct users *users, struct user *mark, const char *name, struct text *text)
+add_user(struct sks_request *member, void *arg)
 {
-	struct user *u = mark->next;
-	int looks;
+	const struct user *u = member->state;
+	struct part *part = arg;
 
-	for (looks = 0; looks < SOME && u != NULL; looks++, u = u->next)
-		if (!u->is_mark && (name == NULL || strcmp(name, u->name) == 0))
-			text->len += format_user(text->bytes + text->len, u);
-	if (u == NULL)
-		return 0;
-	take_off(users, mark);
-	put_behind(users, u->prev, mark);
-	return 1;
+	if (part->name == NULL || strcmp(part->name, u->name) == 0)
+		part->len += format_user(part->bytes + part->len, u);
+	return ++part->looks == SOME;
 }
 
 /* Sends the next part of the answer. 1: there is more; 0: that was the end; or -1. */
 static int
-tell_some(struct sks_request *req, struct user *mark, const char *name, int *told)
+tell_some(struct sks_request *req, uint64_t *position, const char *name, int *told)
 {
 	struct users *users = req->data;
-	struct text text = { .len = 0 };
+	struct part part;
 	int more;
 
+	part.name = name;
+	part.looks = 0;
+	part.len = 0;
 	if (sks_mutex_lock(users->lock) == -1)
 		return -1;
-	more = add_some(users, mark, name, &text);
+	more = sks_group_each(users->group, position, add_user, &part);
 	sks_mutex_unlock(users->lock);
-	if (text.len > 0)
+	if (part.len > 0)
 		*told = 1;
-	if (sks_write(req->wfile, text.bytes, text.len) == -1)
+	if (sks_write(req->wfile, part.bytes, part.len) == -1)
 		return -1;
-	return more ? (sks_sleep(0) == -1 ? -1 : 1) : 0;
+	return more == 1 && sks_sleep(0) == -1 ? -1 : more;
 }
 
 /* Sends the whole answer: all connections, or those of a name. 0 or -1. */
 static int
 tell(struct sks_request *req, const char *name)
 {
-	struct users *users = req->data;
-	struct user mark = { .is_mark = 1 };
-	int told = 0, rc, error;
+	uint64_t position = 0;
+	int told = 0, rc;
 
-	if (sks_mutex_lock(users->lock) == -1)
-		return -1;
-	put_behind(users, NULL, &mark);
-	sks_mutex_unlock(users->lock);
 	do
-		rc = tell_some(req, &mark, name, &told);
+		rc = tell_some(req, &position, name, &told);
 	while (rc == 1);
-	error = errno;
-	surely_lock(users);
-	take_off(users, &mark);
-	sks_mutex_unlock(users->lock);
-	errno = error;
 	return rc == 0 && !told ? sks_puts(req->wfile, "nobody\r\n") : rc;
 }
 
 /* -- a datagram's answer, of at most max bytes -- */
 
-/* Writes the first connections that fit, and how many more there are. 0: not even that fits. */
-static size_t
-fill(char *answer, size_t max, const struct users *users)
-{
-	const struct user *u = users->first;
-	size_t len = 0, told = 0, n;
-	char line[LINE_MOST];
-	int looks;
+struct packet {
+	size_t max, len;
+	size_t users, told; /* connections that there are, and those told of */
+	char bytes[PACKET];
+};
 
-	for (looks = 0; looks < SOME && u != NULL; looks++, u = u->next) {
-		if (u->is_mark)
-			continue;
-		n = format_user(line, u);
-		if (len + n + (told + 1 < users->n ? REST_MOST : 0) > max)
-			break;
-		memcpy(answer + len, line, n);
-		len += n;
-		told++;
-	}
-	n = 0;
-	if (users->n == 0)
+/* Adds a connection, if it fits together with the line that says how many more there are. */
+static int
+pack_user(struct sks_request *member, void *arg)
+{
+	struct packet *packet = arg;
+	char line[LINE_MOST];
+	size_t n = format_user(line, member->state);
+
+	if (packet->len + n + (packet->told + 1 < packet->users ? REST_MOST : 0) > packet->max)
+		return 1;
+	memcpy(packet->bytes + packet->len, line, n);
+	packet->len += n;
+	return ++packet->told == SOME;
+}
+
+/* Adds the last line; where not even that fits there is no answer. */
+static void
+end_packet(struct packet *packet)
+{
+	char line[LINE_MOST];
+	size_t n = 0;
+
+	if (packet->users == 0)
 		n = (size_t)snprintf(line, sizeof(line), "nobody\r\n");
-	else if (told < users->n)
-		n = (size_t)snprintf(line, sizeof(line), "and %zu more\r\n", users->n - told);
-	if (len + n > max)
-		return 0;
-	memcpy(answer + len, line, n);
-	return len + n;
+	else if (packet->told < packet->users)
+		n = (size_t)snprintf(line, sizeof(line), "and %zu more\r\n",
+		    packet->users - packet->told);
+	if (packet->len + n > packet->max) {
+		packet->len = 0;
+		return;
+	}
+	memcpy(packet->bytes + packet->len, line, n);
+	packet->len += n;
 }
 
 static int
 answer_datagram(struct sks_request *req)
 {
 	struct users *users = req->data;
-	char answer[PACKET], *bytes;
+	struct packet packet;
+	char *bytes;
 	ssize_t came = sks_peek(req->rfile, 0, &bytes);
-	size_t n;
 
 	if (came == -1 || sks_mutex_lock(users->lock) == -1)
 		return -1;
-	n = fill(answer, (size_t)came < sizeof(answer) ? (size_t)came : sizeof(answer), users);
+	packet.max = (size_t)came < PACKET ? (size_t)came : PACKET;
+	packet.len = packet.told = 0;
+	packet.users = sks_group_count(users->group);
+	(void)sks_group_each(users->group, NULL, pack_user, &packet);
 	sks_mutex_unlock(users->lock);
-	return sks_write(req->wfile, answer, n);
+	end_packet(&packet);
+	return sks_write(req->wfile, packet.bytes, packet.len);
 }
 
 /* -- lines -- */
@@ -285,12 +257,7 @@ come(struct sks_request *req)
 		return 0; /* a datagram is no connection */
 	sks_peer(req, me->peer, sizeof(me->peer));
 	me->since = time(NULL);
-	if (sks_mutex_lock(users->lock) == -1)
-		return -1;
-	put_behind(users, users->last, me);
-	users->n++;
-	sks_mutex_unlock(users->lock);
-	return SKS_KEEP;
+	return sks_group_join(users->group, req) == 0 ? SKS_KEEP : -1;
 }
 
 static int
@@ -314,21 +281,17 @@ serve(struct sks_request *req)
 	return answer(req, line);
 }
 
-static void
-leave(struct sks_request *req)
-{
-	struct users *users = req->data;
-	struct user *me = req->state;
-
-	if (sks_is_datagram(req))
-		return;
-	surely_lock(users);
-	take_off(users, me);
-	users->n--;
-	sks_mutex_unlock(users->lock);
-}
-
 /* -- the plugin -- */
+
+static void
+end(void *data)
+{
+	struct users *users = data;
+
+	sks_mutex_free(users->lock);
+	sks_group_free(users->group);
+	free(users);
+}
 
 static int
 init(const void *config, void **data)
@@ -339,28 +302,20 @@ init(const void *config, void **data)
 	if (users == NULL)
 		return -1;
 	users->lock = sks_mutex_new();
-	if (users->lock == NULL) {
-		free(users);
+	users->group = sks_group_new();
+	if (users->lock == NULL || users->group == NULL) {
+		end(users);
+		errno = ENOMEM;
 		return -1;
 	}
 	*data = users;
 	return 0;
 }
 
-static void
-end(void *data)
-{
-	struct users *users = data;
-
-	sks_mutex_free(users->lock);
-	free(users);
-}
-
 SKS_PLUGIN(
     .name = "users",
     .summary = "tells who is connected, by the finger protocol (RFC 1288)",
-    .handler = { .setup = come, .handle = serve, .finish = leave,
-	.state_size = sizeof(struct user) },
+    .handler = { .setup = come, .handle = serve, .state_size = sizeof(struct user) },
     .init = init, .exit = end,
     .refuses = SKS_REFUSES(SKS_PROCESSES),
     .refuses_why = "each process would know its own client alone",
