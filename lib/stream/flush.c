@@ -133,23 +133,48 @@ await_room_or_input(struct sks_wfile *w, int64_t deadline)
 	return events == -1 ? -1 : 0;
 }
 
-/* Waits until the socket may take more. 0, or -1; behind ETIMEDOUT the caller tries once more. */
 static int
-await_room(struct sks_wfile *w, int64_t *deadline)
+await_what_it_wants(struct sks_wfile *w, int64_t deadline)
 {
-	if (*deadline == 0)
-		*deadline = sks_clock_after(w->write_ms);
-	sks_flush_dirty();
 	if (w->tr->want == SKS_READ)
-		return sks_wait_readable(w->tr->fd, NULL, NULL, *deadline);
+		return sks_wait_readable(w->tr->fd, NULL, NULL, deadline);
 	switch (sks_ahead_wish(w->peer_rfile)) {
 	case SKS_AHEAD_INPUT:
-		return await_room_or_input(w, *deadline);
+		return await_room_or_input(w, deadline);
 	case SKS_AHEAD_OTHER_READER:
-		return await_room_or_look(w, *deadline);
+		return await_room_or_look(w, deadline);
 	default:
-		return sks_wait_events(w->tr->fd, SKS_WRITE, *deadline) == -1 ? -1 : 0;
+		return sks_wait_events(w->tr->fd, SKS_WRITE, deadline) == -1 ? -1 : 0;
 	}
+}
+
+/*
+ * Waits until the socket may take more. 0, or -1; behind ETIMEDOUT the caller tries once more.
+ * The waits for 64 KiB share write_ms, also when several writes bring them: else a peer that
+ * takes a little now and then would have that time anew for each write.
+ */
+static int
+await_room(struct sks_wfile *w)
+{
+	int64_t began, deadline = SKS_NEVER, waited;
+	int rc;
+
+	sks_flush_dirty();
+	began = sks_clock_ms();
+	if (w->write_ms != SKS_OFF)
+		deadline = began + w->write_ms - w->waited_ms;
+	rc = await_what_it_wants(w, deadline);
+	waited = sks_clock_ms() - began + w->waited_ms;
+	w->waited_ms = waited < w->write_ms ? (int)waited : w->write_ms;
+	return rc;
+}
+
+/* The peer has taken 64 KiB, or all there was without a wait. */
+static void
+renew_time(struct sks_wfile *w)
+{
+	w->step = 0;
+	w->waited_ms = 0;
 }
 
 /*
@@ -160,23 +185,21 @@ static int
 send_block(struct sks_wfile *w, struct block *b, struct sks_outbox *box, int wait)
 {
 	struct sks_task *task = sks_task_current();
-	int64_t deadline = 0;
-	size_t step = 0;
-	int expired = 0;
+	int waited = 0, expired = 0, moved = 0;
 
 	while (b == NULL || block_length(b) > 0) {
 		ssize_t sent = b != NULL ? push(w, b) : sks_outbox_push(box);
 
 		task->calls++;
 		if (sent == 0) /* nothing that was posted is left */
-			return 0;
+			break;
 		if (sent > 0) {
+			moved = 1;
 			task->bytes += (size_t)sent;
-			step += (size_t)sent;
-			if (step >= STEP_SIZE) { /* less gets no more time */
-				step = 0;
+			w->step += (size_t)sent;
+			if (w->step >= STEP_SIZE) { /* less gets no more time */
+				renew_time(w);
 				expired = 0;
-				deadline = 0;
 			}
 			if (wait)
 				sks_wait_yield_if_due(sks_task_current());
@@ -190,12 +213,15 @@ send_block(struct sks_wfile *w, struct block *b, struct sks_outbox *box, int wai
 			errno = ETIMEDOUT;
 			return -1;
 		}
-		if (await_room(w, &deadline) == -1) {
+		waited = 1;
+		if (await_room(w) == -1) {
 			if (errno != ETIMEDOUT)
 				return -1;
 			expired = 1;
 		}
 	}
+	if (moved && !waited)
+		renew_time(w);
 	return 0;
 }
 
@@ -315,6 +341,7 @@ flush_at_once(struct sks_task *task, struct sks_wfile *w)
 			return 0;
 		}
 		w->partial = 0;
+		renew_time(w);
 		empty(w);
 	}
 	if (box != NULL)

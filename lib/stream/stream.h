@@ -84,6 +84,8 @@ struct sks_wfile {
 	unsigned char partial;        /* a part of the first message in buf was sent */
 	unsigned char busy;           /* a call sends */
 	int write_ms;
+	int waited_ms;                /* how much of write_ms the waits have used for these */
+	size_t step;                  /* bytes; both begin anew when the peer keeps up */
 	const struct sks_times *defaults;
 };
 

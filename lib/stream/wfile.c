@@ -304,5 +304,6 @@ sks_wfile_error(const struct sks_wfile *w)
 int
 sks_wfile_set_timeout(struct sks_wfile *w, int timeout_ms)
 {
+	w->waited_ms = 0;
 	return sks_limit_set(&w->write_ms, timeout_ms, w->defaults->write_ms);
 }

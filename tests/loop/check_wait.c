@@ -453,3 +453,26 @@ TEST(a_thread_is_cancelled_in_any_wait, TIMES(WAITS))
 	sks_mutex_free(w.mutex);
 	sem_destroy(&thread_has_task);
 }
+
+/* A loop that waits for a deadline sleeps: its timers are set a few times, and not at each turn. */
+static void
+let_deadlines_pass(void *unused)
+{
+	unsigned long before = sks_fault_calls("event_add");
+	struct rig_link l;
+	char *line;
+
+	(void)unused;
+	rig_link_open(&l);
+	sks_rfile_set_idle(&l.r, 40);
+	ck_fails(sks_readline(&l.r, &line), ETIMEDOUT);
+	ck_fails(sks_wait_fd(l.fd, SKS_READ, 40), ETIMEDOUT);
+	ck_assert_int_eq(sks_sleep(40), 0);
+	ck_assert_uint_lt(sks_fault_calls("event_add") - before, 40);
+	rig_link_close(&l);
+}
+
+TEST(a_deadline_does_not_make_its_loop_spin)
+{
+	rig_run_on(1, let_deadlines_pass, NULL);
+}

@@ -350,3 +350,47 @@ TEST(a_server_that_is_freed_while_it_runs_blames_nobody, EACH_MODE_IN_ONE_MEMORY
 	event_base_free(base);
 	peer_expect_gone(fd);
 }
+
+static void
+finish_with_a_line(struct sks_request *req)
+{
+	char *line;
+
+	atomic_fetch_add(&seen->note, 1);
+	if (sks_readline(req->rfile, &line) == 5)
+		atomic_fetch_add(&seen->note, 10);
+	acc_finish(req);
+}
+
+/* The end of the drain cancels handle, not finish, which has linger_ms. */
+TEST(the_end_of_the_drain_does_not_cancel_finish, EACH_STREAM)
+{
+	struct sks_options options = { .drain_ms = 10, .linger_ms = 20000 };
+	struct sks_handler handler = acc_script;
+	struct acc acc;
+	int fd, other = -1;
+
+	handler.finish = finish_with_a_line;
+	acc_streams(&acc, _i, &handler, &options);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "d\n");
+	ck_eventually(atomic_load(&seen->note) == 1);
+	if (!acc.mode->one_at_a_time) {
+		other = acc_client(&acc);
+		peer_puts(other, "w\n");
+		peer_expect(other, "waiting\n");
+	}
+	sks_server_shutdown(acc.server);
+	if (other != -1) /* its wait is cancelled when the drain ends, so finish of both wait now */
+		ck_eventually(atomic_load(&seen->waited) == ECANCELED);
+	peer_puts(fd, "line\n");
+	peer_expect_gone(fd);
+	if (other != -1) {
+		peer_puts(other, "line\n");
+		peer_expect_gone(other);
+	}
+	acc_join(&acc);
+	ck_assert_int_eq(atomic_load(&seen->note), other != -1 ? 22 : 11);
+	acc_free(&acc);
+}

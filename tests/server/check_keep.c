@@ -369,3 +369,58 @@ TEST(finish_sees_no_end_after_a_time_out, EACH_STREAM)
 	peer_expect_eof(fd);
 	expect_the_end(&acc, 10, 0);
 }
+
+/* "l" sets long limits for the rest of the connection; each line is written back. */
+static int
+set_limits_and_keep(struct sks_request *req)
+{
+	char *line = sks_gets(req->rfile);
+
+	if (line == NULL)
+		return sks_end(req->rfile);
+	if (line[0] == 'l') {
+		sks_rfile_set_idle(req->rfile, 60000);
+		sks_set_timeout(req->rfile, 60000);
+	}
+	return sks_printf(req->wfile, "%s\n", line) == -1 ? -1 : SKS_KEEP;
+}
+
+/* A client of the server's own, short limits, is let go while the other one is not. */
+static void
+outlive_another(const struct acc *acc, const char *text)
+{
+	int fd = acc_client(acc);
+
+	peer_puts(fd, text);
+	if (text[0] == 'x')
+		peer_expect(fd, "x\n");
+	peer_expect_gone(fd);
+}
+
+TEST(limits_that_a_handler_set_hold_after_a_park, EACH_STREAM)
+{
+	static const struct sks_handler handler = { .handle = set_limits_and_keep };
+	struct sks_options options = { .idle_ms = 30, .timeout_ms = 30 };
+	struct acc acc;
+	int fd;
+
+	acc_streams(&acc, _i, &handler, &options);
+	if (acc.mode->one_at_a_time && !acc.mode->one_memory)
+		return;
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "l\n");
+	peer_expect(fd, "l\n");
+	outlive_another(&acc, "x\n"); /* parked for longer than idle_ms */
+	if (!acc.mode->one_at_a_time) {
+		peer_puts(fd, "par");
+		outlive_another(&acc, "par"); /* a line took longer than timeout_ms */
+		peer_puts(fd, "t\n");
+		peer_expect(fd, "part\n");
+	} else {
+		peer_puts(fd, "part\n");
+		peer_expect(fd, "part\n");
+	}
+	close(fd);
+	acc_free(&acc);
+}

@@ -6,6 +6,7 @@
 #include "acceptance.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -113,6 +114,62 @@ TEST(unsent_output_does_not_make_the_end_fail, EACH_STREAM)
 	fd = acc_client(&acc);
 	ck_eventually(seen->finishes == 1);
 	shut_down(&acc);
+	close(fd);
+	acc_free(&acc);
+}
+
+static int
+is_reset(int fd)
+{
+	struct pollfd p = { .fd = fd };
+
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLHUP)) != 0;
+}
+
+/* All of linger_ms: 60 ms, which another server waits for a silent client, are nothing of it. */
+TEST(a_peer_that_still_sends_is_lingered_for, EACH_MODE)
+{
+	struct sks_options options = { .linger_ms = 30000 }, idle = { .idle_ms = 60 };
+	struct acc acc, other;
+	int fd, silent;
+	char byte;
+
+	acc_tcp(&other, _i, &acc_script, &idle);
+	acc_tcp(&acc, _i, &acc_script, &options);
+	acc_start(&other);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "d\nunread\n");
+	ck_assert_int_eq(peer_recv(fd, &byte, 1), 0);
+	silent = acc_client(&other);
+	while (peer_is_silent(silent)) {
+		peer_puts(fd, "x");
+		breathe();
+	}
+	peer_puts(fd, "x"); /* would be answered by a reset */
+	ck_assert_int_eq(is_reset(fd), 0);
+	close(silent);
+	close(fd);
+	acc_free(&other);
+	acc_free(&acc);
+}
+
+/* And no longer: each byte of a peer that never closes is one more, but no more time. */
+TEST(bytes_now_and_then_keep_no_lingering_alive, EACH_MODE)
+{
+	struct sks_options options = { .linger_ms = 50 };
+	struct acc acc;
+	int fd, tries = 5000;
+
+	acc_tcp(&acc, _i, &acc_script, &options);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "d\nunread\n");
+	while (!is_reset(fd) && tries-- > 0) {
+		(void)!send(fd, "x", 1, MSG_NOSIGNAL);
+		breathe();
+	}
+	ck_assert_int_ge(tries, 0);
 	close(fd);
 	acc_free(&acc);
 }

@@ -55,7 +55,9 @@ TEST(refuses_more_than_max_output, EACH_STREAM_IN_ONE_MEMORY)
 	ck_assert_int_eq(sks_post(members[0], much, sizeof(much)), -1);
 	ck_assert_int_eq(errno, ENOBUFS);
 	ck_assert_int_eq(sks_post(members[0], "", 0), 0);
+	ck_assert_int_eq(sks_post(members[0], much, options.max_output), 0);
 	sks_mutex_unlock(lock);
+	peer_expect_bytes(fd, much, options.max_output);
 	close(fd);
 	acc_free(&acc);
 }

@@ -302,3 +302,25 @@ TEST(a_cancellation_passes_nobody_by, TIMES(5 * 2))
 		pthread_join(thread[i], NULL);
 	acc_free(&acc);
 }
+
+/* -- signals -- */
+
+static sigset_t mask_of_handler;
+
+static int
+look_at_signals(struct sks_request *req)
+{
+	pthread_sigmask(SIG_SETMASK, NULL, &mask_of_handler);
+	return sks_puts(req->wfile, "seen\n");
+}
+
+/* The host's signals are handled on threads of the host's. */
+TEST(a_handlers_thread_gets_the_signals_of_its_own_faults_alone)
+{
+	struct acc acc;
+	int fd = serve(&acc, 0, look_at_signals, NULL);
+
+	peer_expect(fd, "seen\n");
+	end(&acc, fd, 0);
+	expect_signals_of_faults_only(&mask_of_handler);
+}

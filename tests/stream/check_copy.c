@@ -119,3 +119,27 @@ TEST_ON_BOTH(pass_tells_what_broke_either_side)
 	rig_link_close(&from);
 	rig_link_close(&to);
 }
+
+/* A pass or a copy binds its rfile to no other wfile than the one to the same peer. */
+TEST_ON_BOTH(a_read_behind_a_pass_ends_with_its_own_wfile_alone)
+{
+	struct rig_link from, to;
+	char *line;
+
+	rig_link_open(&from);
+	rig_link_open(&to);
+	rig_say(&from, TEXT("pass"));
+	ck_assert_int_eq(sks_pass(&from.r, &to.w), 4);
+	rig_say(&from, TEXT("copy"));
+	ck_assert_int_eq(sks_copy(&from.r, &to.w, 4), 0);
+	close(to.peer);
+	to.peer = -1;
+	ck_assert_int_eq(sks_flush(&to.w), -1);
+	rig_say(&from, TEXT("line\n"));
+	expect_line(&from, TEXT("line\n")); /* this one goes on */
+	ck_assert_int_eq(sks_puts(&from.w, "question"), 0);
+	fault("send:EPIPE");
+	ck_fails(sks_readline(&from.r, &line), EPIPE); /* to which there is no answer */
+	rig_link_close(&from);
+	rig_link_close(&to);
+}

@@ -251,3 +251,39 @@ TEST(an_outbox_is_left_to_its_loop)
 	rig_link_close(&link);
 	rig_loop_close(&rig);
 }
+
+/* A peer that takes a byte at each turn takes 64 KiB in a turn's time for each byte, which is too long. */
+static ssize_t
+write_a_byte_at_each_turn(struct sks_transport *tr, const struct iovec *iov, int n)
+{
+	static int tries;
+
+	(void)tr;
+	(void)iov;
+	(void)n;
+	errno = EAGAIN;
+	return tries++ % 2 == 0 ? -1 : 1;
+}
+
+TEST(bytes_now_and_then_keep_no_outbox_alive)
+{
+	static const struct sks_transport_ops byte_by_byte = { .write = write_a_byte_at_each_turn };
+	static const char much[65536];
+	struct rig_loop rig;
+	struct rig_link link;
+	struct sks_outbox *box;
+
+	t.idle = 0;
+	rig_loop_open(&rig);
+	rig_link_open_on(&link, &byte_by_byte);
+	box = sks_outbox_new(rig.loop, NULL, &link.tr, 100, note_idle, NULL);
+	ck_assert_int_eq(sks_outbox_put(box, much, sizeof(much) - 1, sizeof(much)), 0);
+	sks_outbox_send(box);
+	while (t.idle == 0)
+		ck_assert_int_eq(event_base_loop(rig.loop->base, EVLOOP_ONCE), 0);
+	ck_assert_int_eq(sks_outbox_error(box), ETIMEDOUT);
+	sks_outbox_end(box);
+	sks_outbox_free(box);
+	rig_link_close(&link);
+	rig_loop_close(&rig);
+}

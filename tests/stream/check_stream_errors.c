@@ -4,10 +4,12 @@
  * second reader or writer at once is refused.
  */
 #include "base/sys.h"
+#include "loop/cancel.h"
 #include "streams.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 FIXTURE(streams_setup, streams_teardown, .timeout_s = 120);
 
@@ -296,4 +298,90 @@ TEST(a_second_reader_or_writer_is_refused, TIMES(3))
 	rig_link_close(&b.l);
 	rig_link_close(&b.other);
 	rig_loop_close(&rig);
+}
+
+/* -- a write that is cancelled half way -- */
+
+static void
+write_until_cancelled(void *arg)
+{
+	struct rig_link *l = arg;
+	struct sks_task *task = sks_task_current();
+
+	ck_fails(sks_write(&l->w, big, BIG), ECANCELED);
+	atomic_store(&task->cancelled, 0); /* as before finish */
+	task->cancel = NULL;
+	ck_assert_int_eq(sks_error(&l->w), ECANCELED);
+	ck_fails(sks_puts(&l->w, "more"), ECANCELED);
+	ck_fails(sks_flush(&l->w), ECANCELED);
+}
+
+/* What comes behind a part of it would be taken for the rest. */
+static void
+expect_a_part_and_nothing_else(struct rig_link *l)
+{
+	static char got[65536];
+	size_t at = 0, n;
+
+	while ((n = rig_hear(l, got, sizeof(got))) > 0) {
+		ck_assert_mem_eq(got, big + at, n);
+		at += n;
+	}
+	ck_assert_uint_gt(at, 0);
+	ck_assert_uint_lt(at, BIG);
+}
+
+static void
+cancel_a_fiber(void *task)
+{
+	sks_cancel_fiber(*(struct sks_task **)task);
+}
+
+TEST(a_large_write_that_is_cancelled_half_way_breaks_the_stream)
+{
+	struct sks_task *writer;
+	struct rig_loop rig;
+	struct rig_link l;
+
+	need_big();
+	rig_loop_open(&rig);
+	rig_link_open(&l);
+	writer = rig_go(&rig, write_until_cancelled, &l);
+	rig_go(&rig, cancel_a_fiber, &writer);
+	rig_run(&rig);
+	expect_a_part_and_nothing_else(&l);
+	rig_link_close(&l);
+	rig_loop_close(&rig);
+}
+
+static void *
+cancel_when_full(void *arg)
+{
+	struct rig_link *l = ((void **)arg)[0];
+	int unread;
+
+	do {
+		breathe();
+	} while (ioctl(l->peer, FIONREAD, &unread) == -1 || unread == 0);
+	sks_cancel_set(((void **)arg)[1], 1);
+	return NULL;
+}
+
+TEST(a_large_write_that_is_cancelled_half_way_on_a_thread_does_so_too)
+{
+	struct sks_cancel cancel;
+	struct rig_link l;
+	void *both[] = { &l, &cancel };
+	pthread_t thread;
+
+	need_big();
+	rig_link_open(&l);
+	ck_assert_int_eq(sks_cancel_init(&cancel), 0);
+	sks_task_current()->cancel = &cancel;
+	ck_assert_int_eq(pthread_create(&thread, NULL, cancel_when_full, both), 0);
+	write_until_cancelled(&l);
+	pthread_join(thread, NULL);
+	expect_a_part_and_nothing_else(&l);
+	close(cancel.fd);
+	rig_link_close(&l);
 }

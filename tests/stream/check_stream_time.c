@@ -3,11 +3,13 @@
  * check_stream_time.c - how long a stream waits: limits, and what they keep.
  */
 #include "base/clock.h"
+#include "base/util.h"
 #include "streams.h"
 
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/timerfd.h>
 
 FIXTURE(streams_setup, streams_teardown, .timeout_s = 120);
 
@@ -160,6 +162,59 @@ TEST(idle_holds_until_the_first_byte_and_timeout_from_there)
 	rig_loop_close(&rig);
 }
 
+/* A block whose first bytes came with the line before has begun, so it has timeout_ms. */
+static void
+read_rest_of_block(void *arg)
+{
+	struct rig_link *l = arg;
+	char block[4];
+
+	expect_line(l, TEXT("line\n"));
+	ck_assert_int_eq(sks_readn(&l->r, block, 4), 4);
+	ck_assert_mem_eq(block, "head", 4);
+}
+
+static void
+copy_rest_of_block(void *arg)
+{
+	struct sks_times times = { -1, -1, -1 };
+	struct rig_link *l = arg;
+	struct sks_wfile memory;
+
+	sks_wfile_init(&memory, NULL, &times, &times, 100);
+	expect_line(l, TEXT("line\n"));
+	ck_assert_int_eq(sks_copy(&l->r, &memory, 4), 0);
+	sks_wfile_close(&memory);
+}
+
+static void
+look_at_limit_of_rest(void *arg)
+{
+	struct rig_link *l = arg;
+
+	sks_yield();
+	ck_assert_ptr_nonnull(l->watch.reader); /* it waits for the rest */
+	ck_assert_int_ge(l->watch.deadline, sks_clock_ms() + 500000);
+	rig_say(l, TEXT("ad"));
+}
+
+TEST(timeout_holds_from_bytes_that_came_with_the_line_before, TIMES(2))
+{
+	struct rig_loop rig;
+	struct rig_link l;
+
+	rig_loop_open(&rig);
+	rig_link_open(&l);
+	sks_rfile_set_idle(&l.r, 100000);
+	sks_set_timeout(&l.r, 1000000);
+	rig_say(&l, TEXT("line\nhe"));
+	rig_go(&rig, _i == 0 ? read_rest_of_block : copy_rest_of_block, &l);
+	rig_go(&rig, look_at_limit_of_rest, &l);
+	rig_run(&rig);
+	rig_link_close(&l);
+	rig_loop_close(&rig);
+}
+
 /* Calls that a peer who sends byte after byte must not keep alive. */
 struct slow {
 	struct rig_link l;
@@ -281,6 +336,102 @@ TEST(a_byte_now_and_then_keeps_no_write_alive, TIMES(2))
 	rig_link_close(&l);
 	if (_i == 0)
 		rig_loop_close(&rig);
+}
+
+/* -- a peer that takes a block now and then -- */
+
+#define BLOCK 16384
+
+/* Each block has to wait twice for 5 ms, before the peer takes it all. */
+static ssize_t
+write_a_block_in_time(struct sks_transport *tr, const struct iovec *iov, int n)
+{
+	static const struct itimerspec soon = { .it_value.tv_nsec = 5000000 };
+	static int tries;
+	size_t all = 0;
+
+	if (tries++ % 3 < 2) {
+		ck_assert_int_eq(timerfd_settime(tr->fd, 0, &soon, NULL), 0);
+		tr->want = SKS_READ;
+		errno = EAGAIN;
+		return -1;
+	}
+	while (n-- > 0)
+		all += iov++->iov_len;
+	return (ssize_t)all;
+}
+
+static ssize_t
+read_a_block(struct sks_transport *tr, void *buf, size_t n)
+{
+	(void)tr;
+	memset(buf, 'x', n);
+	return (ssize_t)sks_min(n, BLOCK);
+}
+
+/* Each way to bring a peer 4 MiB. */
+static int
+write_blocks(struct rig_link *l)
+{
+	static const char block[BLOCK];
+	int i, rc = 0;
+
+	for (i = 0; i < 256 && rc == 0; i++)
+		rc = sks_write(&l->w, block, sizeof(block));
+	return rc;
+}
+
+static int
+pass_blocks(struct rig_link *l)
+{
+	ssize_t n = 1;
+	int i;
+
+	for (i = 0; i < 256 && n > 0; i++)
+		n = sks_pass(&l->r, &l->w);
+	return n > 0 ? 0 : -1;
+}
+
+static int
+copy_blocks(struct rig_link *l)
+{
+	return sks_copy(&l->r, &l->w, 256 * BLOCK);
+}
+
+static const struct way {
+	const char *name;
+	int (*run)(struct rig_link *l);
+} ways[] = { { "write", write_blocks }, { "pass", pass_blocks }, { "copy", copy_blocks } };
+
+static const struct way *way;
+
+static void
+bring_blocks(void *unused)
+{
+	static const struct sks_transport_ops block_by_block = { .read = read_a_block,
+		.write = write_a_block_in_time };
+	struct rig_link l;
+
+	(void)unused;
+	rig_link_open_on(&l, &block_by_block);
+	l.tr.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	sks_set_timeout(&l.w, 25);
+	ck_fails(way->run(&l), ETIMEDOUT);
+	close(l.tr.fd);
+	rig_link_close(&l);
+}
+
+/* Each has a limit of its own that holds, and all together are too slow: 64 KiB take 40 ms. */
+TEST(blocks_now_and_then_keep_nothing_alive_on_a_fiber, EACH_OF(ways))
+{
+	way = &ways[_i];
+	rig_run_on(1, bring_blocks, NULL);
+}
+
+TEST(blocks_now_and_then_keep_nothing_alive_on_a_thread, EACH_OF(ways))
+{
+	way = &ways[_i];
+	rig_run_on(0, bring_blocks, NULL);
 }
 
 static void *
