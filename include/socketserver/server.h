@@ -18,8 +18,8 @@
  * Port 0 is any free port: sks_server_address() tells which one it became.
  *
  * Threads. A server is used on the thread that made it. Only
- * sks_server_shutdown(), sks_server_stats() and sks_server_is_running() may be
- * called by any thread.
+ * sks_server_shutdown(), sks_server_drain(), sks_server_stats(), sks_server_is_ready()
+ * and sks_server_is_running() may be called by any thread.
  *
  * What belongs to the process stays as it is: signal dispositions (except with
  * stop_signals, while sks_serve_forever() runs), working directory, umask,
@@ -145,6 +145,25 @@ struct sks_options {
 	                        them. So a client may send all of a pipeline before it reads the
 	                        first reply. Beyond it the write waits for the peer alone, and
 	                        a line of the log says so */
+	int lame_duck_ms;    /* 0. How long a shutdown is only announced: the server goes on as
+	                        before, but sks_server_is_ready() says no, so that whoever hands
+	                        out clients finds another one before this one refuses them */
+	int deadline_ms;     /* SKS_OFF. For all waits of one exchange together, as by
+	                        sks_deadline(), which a handler may call for another limit */
+};
+
+/*
+ * What became of the requests that were there when a server stopped, and of those that came
+ * from its backlog.
+ */
+struct sks_drain_report {
+	uint64_t ended;     /* they have ended by themselves */
+	uint64_t parked;    /* connections that were parked, and closed */
+	uint64_t cancelled; /* they were cancelled when drain_ms were over */
+	uint64_t reset;     /* connections whose peers did not take what was left for them, or did
+	                       not close, within linger_ms */
+	uint64_t killed;    /* child processes that did not end */
+	uint64_t running;   /* handlers that have not ended, and go on */
 };
 
 /* What a server has done since it was made, and what it does now. */
@@ -260,7 +279,7 @@ SKS_API int sks_handle_request(struct sks_server *server, int timeout_ms);
 SKS_API int sks_server_start(struct sks_server *server);
 
 /*
- * Begins a shutdown: nothing more is accepted, but for the backlog where
+ * Begins a shutdown. With lame_duck_ms the server goes on for so long. Then nothing more is accepted, but for the backlog where
  * options.close_listeners says so. Parked connections are closed, unless a request is
  * there already; those that have never sent anything have grace_ms for their first
  * one. Running requests have drain_ms to end. Returns at once. It may be called
@@ -269,6 +288,27 @@ SKS_API int sks_server_start(struct sks_server *server);
  * changes nothing. Python: shutdown(), but that waits.
  */
 SKS_API void sks_server_shutdown(struct sks_server *server);
+
+/*
+ * Shuts a server down and waits for the end of its run. deadline_ms is in the place of
+ * options.drain_ms, SKS_DEFAULT is that; linger_ms comes on top of it. Any thread may call
+ * it: the server's own where it runs on options.base, outside of the callbacks of that
+ * base, which is dispatched meanwhile; or another one than those of the server, and
+ * sks_server_free() waits until that knows. *report, which may be NULL, is of this shutdown. Where the server does not run it is of the last one, and 0 is returned.
+ * A line of the log has these numbers, too, where a request was cut, or there was any to
+ * end and the server has stop_signals.
+ * Returns 0, or -1, with the report filled in: ETIMEDOUT and EIO as sks_serve_forever().
+ * With nothing done: EDEADLK from a handler or a hook on a loop of the server, or in a
+ * callback of its base; EINVAL for another negative number.
+ */
+static inline int sks_server_drain(struct sks_server *server, int deadline_ms,
+    struct sks_drain_report *report);
+
+/*
+ * Returns 1 while new clients are welcome: the server serves, and no shutdown has begun,
+ * not even with lame_duck_ms. Else 0. Any thread may call it.
+ */
+SKS_API int sks_server_is_ready(const struct sks_server *server);
 
 /* Returns 1 while the server serves or drains, else 0. Any thread may call it. */
 SKS_API int sks_server_is_running(const struct sks_server *server);
@@ -390,6 +430,8 @@ SKS_API int sks_handle_bytes_with_abi(const struct sks_handler *handler, size_t 
 SKS_API int sks_handle_datagram_abi(const struct sks_handler *handler, size_t handler_size,
     const struct sks_options *options, size_t options_size, const char *peer, const void *in,
     size_t n, char **out, size_t *out_len);
+SKS_API int sks_server_drain_abi(struct sks_server *server, int deadline_ms,
+    struct sks_drain_report *report, size_t report_size);
 SKS_API int sks_serve_fd_abi(int fd, const struct sks_handler *handler, size_t handler_size,
     const struct sks_options *options, size_t options_size);
 
@@ -442,6 +484,12 @@ sks_handle_datagram(const struct sks_handler *handler, const struct sks_options 
 {
 	return sks_handle_datagram_abi(handler, sizeof(*handler), options, sizeof(*options), peer,
 	    in, n, out, out_len);
+}
+
+static inline int
+sks_server_drain(struct sks_server *server, int deadline_ms, struct sks_drain_report *report)
+{
+	return sks_server_drain_abi(server, deadline_ms, report, sizeof(*report));
 }
 
 static inline int

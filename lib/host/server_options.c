@@ -139,10 +139,10 @@ print_default(FILE *to, const struct sks_option_rule *rule)
 			fprintf(to, "%s%s", i == 0 ? ": " : ", ", sks_mode_names[i]);
 	} else if (rule->kind == SKS_KIND_FLAG) {
 		fprintf(to, " (no)");
-	} else if (rule->fallback != 0) {
+	} else if (rule->fallback > 0) {
 		fprintf(to, " (%s)", sks_option_format(&option, rule->fallback, text, sizeof(text)));
 	}
-	if (rule->kind == SKS_KIND_TIME)
+	if (rule->kind == SKS_KIND_TIME && may_be_off(rule))
 		fprintf(to, "; 0: no limit");
 }
 

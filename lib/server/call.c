@@ -167,8 +167,12 @@ sks_call_exchange(struct sks_call *call)
 	struct sks_task *task = sks_task_current();
 	const struct sks_rfile *r = call->req.rfile;
 	uint64_t taken = r->taken;
-	int rc = call->state == SKS_CALL_NEW ? set_up(call) : 0;
+	int rc = 0;
 
+	if (call->service->options.deadline_ms != SKS_OFF)
+		sks_task_limit(task, sks_clock_after(call->service->options.deadline_ms), SKS_NEVER);
+	if (call->state == SKS_CALL_NEW)
+		rc = set_up(call);
 	if (rc != 0)
 		return rc;
 	errno = 0;
@@ -203,6 +207,9 @@ sks_call_finish(struct sks_call *call)
 	int is_due = call->state == SKS_CALL_SET_UP && h->finish != NULL;
 
 	sks_memberships_end(&call->memberships);
+	if (sks_draining(&call->req) &&
+	    (sks_task_is_cancelled(task) || task->wait_end == SKS_WAIT_CANCELLED))
+		sks_call_stop(call, SKS_STOP_CANCELLED);
 	/* A cancellation ends with handle: what finish writes should still go out. */
 	call->state = SKS_CALL_FINISHING;
 	atomic_store(&task->cancelled, 0);

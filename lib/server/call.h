@@ -56,6 +56,7 @@ struct sks_call {
 	struct sks_memberships memberships;
 	int start_error;                  /* why it could not be run at all */
 	enum sks_call_state state;
+	enum sks_stop stop;               /* while the server drains */
 	unsigned char datagram;
 	unsigned char truncated;
 	unsigned char failed;
@@ -69,6 +70,39 @@ static inline struct sks_call *
 sks_call_of(const struct sks_request *req)
 {
 	return sks_container_of(req, struct sks_call, req);
+}
+
+/* The server stops, and ends it in this way. The first word counts. */
+static inline void
+sks_call_stop(struct sks_call *call, enum sks_stop stop)
+{
+	if (call->stop == SKS_STOP_NOTHING)
+		call->stop = stop;
+}
+
+/* It has ended: that is counted, once the server drains. */
+static inline void
+sks_call_count_stop(const struct sks_call *call)
+{
+	struct sks_shared *shared = call->service->shared;
+
+	if (atomic_load_explicit(&shared->draining, memory_order_relaxed))
+		atomic_fetch_add(&shared->stopped[call->stop], 1);
+}
+
+/*
+ * In a child process, at the end of its request. The parent, which has a call of its own, counts
+ * that it has ended by itself, so what is known here is put in that one's place.
+ */
+static inline void
+sks_call_tell_parent(const struct sks_call *call)
+{
+	struct sks_shared *shared = call->service->shared;
+
+	if (call->stop == SKS_STOP_NOTHING)
+		return;
+	atomic_fetch_add(&shared->stopped[call->stop], 1);
+	atomic_fetch_sub(&shared->stopped[SKS_STOP_NOTHING], 1);
 }
 
 /*

@@ -26,6 +26,9 @@ sks_connection_submit(struct sks_connection *c)
 void
 sks_connection_end(struct sks_connection *c)
 {
+	if (c->state == SKS_CONNECTION_PARKED && c->wire == SKS_WIRE_OPEN &&
+	    c->call.service->shared->draining)
+		sks_call_stop(&c->call, SKS_STOP_PARKED);
 	if (sks_outbox_error(c->outbox) != 0)
 		sks_connection_lose_wire(c, SKS_WIRE_BROKEN);
 	if (c->call.state == SKS_CALL_SET_UP && c->call.service->handler.finish != NULL) {
@@ -217,6 +220,7 @@ end(struct sks_call *call)
 static void
 close_as_it_is(struct sks_call *call)
 {
+	sks_call_stop(call, SKS_STOP_RESET);
 	sks_connection_close(sks_connection_of(call));
 }
 

@@ -46,6 +46,7 @@ sks_connection_close(struct sks_connection *c)
 		sks_count_shared(worker->service, finished, 1);
 	else
 		sks_count(worker->service, refused, 1);
+	sks_call_count_stop(&c->call);
 	if (!sks_outbox_is_notified(c->outbox))
 		sks_connection_free(c);
 	sks_worker_release(worker);

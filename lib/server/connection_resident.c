@@ -41,6 +41,14 @@ has_to_linger(const struct sks_call *call, const struct sks_rfile *r, int last)
 	return last != SKS_KEEP || call->service->handler.finish != NULL || sks_buf_length(&r->buf) > 0;
 }
 
+static void
+linger(struct sks_call *call)
+{
+	sks_linger(&sks_connection_of(call)->transport, sks_service_linger_ms(call->service));
+	if (sks_task_current()->wait_end == SKS_WAIT_CANCELLED)
+		sks_call_stop(call, SKS_STOP_RESET);
+}
+
 void
 sks_connection_run_resident(struct sks_call *call)
 {
@@ -53,12 +61,14 @@ sks_connection_run_resident(struct sks_call *call)
 	do {
 		rc = sks_call_exchange(call);
 	} while (rc == SKS_KEEP && (sks_call_is_fed(call) || wait_for_input(call, &r, &w)));
+	if (rc == SKS_KEEP && !r.eof && sks_draining(&call->req))
+		sks_call_stop(call, SKS_STOP_PARKED);
 	sks_call_finish(call);
 	sks_task_current()->cancel = call->executor->closing;
 	if (sks_flush(&w) == -1)
 		sks_call_log_unsent(call, w.error);
 	if (r.error == 0 && w.error == 0 && !sks_eof(&r) && has_to_linger(call, &r, rc))
-		sks_linger(&c->transport, sks_service_linger_ms(call->service));
+		linger(call);
 	sks_connection_detach(c, &r, &w);
 }
 

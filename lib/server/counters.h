@@ -44,6 +44,16 @@ sks_count_alone(atomic_int *number, int change)
 	    atomic_load_explicit(number, memory_order_relaxed) + change, memory_order_relaxed);
 }
 
+/* What has ended a request once its server stopped. */
+enum sks_stop {
+	SKS_STOP_NOTHING, /* it has ended by itself */
+	SKS_STOP_PARKED,  /* it was parked, and closed */
+	SKS_STOP_CANCELLED,
+	SKS_STOP_RESET,   /* its peer did not take what was left for it, or did not close */
+	SKS_STOP_KILLED,
+	SKS_STOPS
+};
+
 /* In memory that child processes share. */
 struct sks_shared {
 	struct sks_counters counters;
@@ -54,6 +64,7 @@ struct sks_shared {
 	atomic_int stop;   /* shutdowns that were asked for: 1, or 2 for at once */
 	atomic_int places; /* of max_connections that are taken: by the requests of all workers,
 	                      and by what they are just accepting */
+	atomic_uint stopped[SKS_STOPS]; /* requests that have ended since draining was set */
 	atomic_uint ended_well; /* children that have left with 0, as they say themselves */
 	struct sks_replies replies;
 };

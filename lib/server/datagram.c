@@ -70,6 +70,7 @@ release(struct datagram *d)
 	struct sks_worker *worker = d->worker;
 
 	sks_buf_release(&d->reply, NULL);
+	sks_call_count_stop(&d->call);
 	sks_sys_free(d);
 	sks_worker_release(worker);
 }

@@ -209,6 +209,7 @@ run_child(struct process_executor *pool, struct sks_call *call, const sigset_t *
 	task.peer = call->req.peer;
 	task.peer_len = call->req.peer_len;
 	sks_executor_run(call, call->ops->run_resident);
+	sks_call_tell_parent(call);
 	sks_process_child_leave(call->failed ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
@@ -322,6 +323,10 @@ close_all(struct sks_executor *executor)
 static void
 kill_all(struct sks_executor *executor)
 {
+	struct sks_list *link, *after;
+
+	sks_list_each (link, after, &executor->active)
+		sks_call_stop(sks_list_entry(link, struct sks_call, link), SKS_STOP_KILLED);
 	signal_all(executor, SIGKILL);
 }
 

@@ -61,7 +61,11 @@
 	X(grace_ms, TIME, 1000, SKS_OFF, INT_MAX, "grace", \
 	    "for the first request of a client, after a stop signal") \
 	X(max_input, SIZE, 1024 * 1024, 1, SSIZE_MAX / 4, "max-input", \
-	    "input read while a write waits")
+	    "input read while a write waits") \
+	X(lame_duck_ms, TIME, 0, 0, INT_MAX, "lame-duck", \
+	    "still accepting, but not ready, after a stop signal") \
+	X(deadline_ms, TIME, SKS_OFF, SKS_OFF, INT_MAX, "deadline", \
+	    "for a whole request")
 /* clang-format on */
 
 #define SIZE_OF(member, ...) +sizeof(((struct sks_options *)0)->member)

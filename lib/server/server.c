@@ -101,6 +101,8 @@ sks_server_new_abi(const struct sks_handler *handler, size_t handler_size,
 
 	if (server == NULL)
 		return NULL;
+	sks_runs_init(&server->runs);
+	atomic_store(&server->drain_ms, SKS_DEFAULT);
 	server->service.server = server;
 	if (sks_service_init(&server->service, handler, handler_size, options, options_size) == -1 ||
 	    sks_mode_check(server->service.name, server->service.options.mode,
@@ -149,6 +151,7 @@ sks_server_free(struct sks_server *server)
 		return;
 	if (server->is_ready)
 		abandon(server);
+	sks_runs_end(&server->runs);
 	sks_watchdog_end(&server->watchdog);
 	sks_event_end(&server->limit);
 	sks_event_end(&server->tick);

@@ -9,8 +9,8 @@
 #include "server/worker.h"
 
 /*
- * IDLE ─> SERVING ─> DRAINING ─> CANCELLED ─> CLOSING ─> KILLED ─> IDLE
- * A shutdown leads from SERVING to DRAINING, drain_ms on to CANCELLED, and linger_ms
+ * IDLE ─> SERVING ─> LAME_DUCK ─> DRAINING ─> CANCELLED ─> CLOSING ─> KILLED ─> IDLE
+ * A shutdown leads from SERVING to DRAINING, by LAME_DUCK where lame_duck_ms is set; drain_ms on to CANCELLED, and linger_ms
  * more to CLOSING. When no request is left the server is idle again, in whichever of
  * these states that is. CLOSING is short: connections without a task are closed at once,
  * child processes and finish hooks, whose limit is over at the same moment, need a little
@@ -20,10 +20,21 @@
 enum sks_server_state {
 	SKS_IDLE,
 	SKS_SERVING,
+	SKS_LAME_DUCK,
 	SKS_DRAINING,
 	SKS_CANCELLED,
 	SKS_CLOSING,
 	SKS_KILLED
+};
+
+/* The runs that are over, for threads that wait for the end of one. */
+struct sks_runs {
+	pthread_mutex_t lock;
+	pthread_cond_t over;
+	unsigned int n;
+	int waiting; /* threads */
+	int result;  /* errno of the last run; 0 */
+	struct sks_drain_report report; /* of the last drain */
 };
 
 struct sks_server {
@@ -36,6 +47,9 @@ struct sks_server {
 	int is_ready;              /* workers and timers are there */
 	int dispatching;           /* in a call of ours that runs the loop */
 	int is_hurried;            /* a second signal has cut the time that is left */
+	atomic_int drain_ms;       /* of sks_server_drain(); SKS_DEFAULT: that of the options */
+	int64_t drained_from;      /* when the drain began; 0: this run has none */
+	struct sks_runs runs;
 	int result;                /* errno of the run that ends; 0 */
 	struct event limit;        /* drain_ms, linger_ms, or sks_handle_request's time */
 	struct event tick;
@@ -48,6 +62,13 @@ sks_server_first(const struct sks_server *server)
 	return &server->workers[0];
 }
 
+/* It takes requests: so far, or until its backlog is served. */
+static inline int
+sks_server_is_serving(const struct sks_server *server)
+{
+	return server->state == SKS_SERVING || server->state == SKS_LAME_DUCK;
+}
+
 /* Wakes the loops of all workers but `me`, which may be NULL. From any thread. */
 static inline void
 sks_server_wake_others(struct sks_server *server, const struct sks_worker *me)
@@ -58,6 +79,36 @@ sks_server_wake_others(struct sks_server *server, const struct sks_worker *me)
 		if (&server->workers[i] != me)
 			sks_loop_wake(server->workers[i].loop);
 }
+
+/* -- server_run.c -- */
+
+/* Runs the loop until the server is idle. 0, or -1 and why the run has failed. */
+int sks_server_dispatch(struct sks_server *server);
+
+/* -- server_report.c -- */
+
+void sks_runs_init(struct sks_runs *runs);
+
+/* From any thread: how many are over. */
+unsigned int sks_runs_count(struct sks_runs *runs);
+
+/*
+ * From any thread: the report of the last one, in the size that the caller knows; NULL is fine.
+ * Returns the errno of the last one, or 0. sks_runs_wait() waits for a later one than `before`.
+ */
+int sks_runs_read(struct sks_runs *runs, struct sks_drain_report *report, size_t size);
+int sks_runs_wait(struct sks_runs *runs, unsigned int before, struct sks_drain_report *report,
+    size_t size);
+
+/* Waits until nobody waits any more. */
+void sks_runs_end(struct sks_runs *runs);
+
+/* Whoever waits for the end of a run goes on. */
+void sks_runs_tell(struct sks_runs *runs);
+
+/* On the first worker's thread: a drain begins; a run is over, and error is why, or 0. */
+void sks_server_begin_report(struct sks_server *server);
+void sks_server_end_report(struct sks_server *server, int error);
 
 /* -- server_state.c: on the first worker's thread, except where it says otherwise -- */
 

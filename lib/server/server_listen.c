@@ -59,7 +59,7 @@ hand_out(struct sks_server *server, struct sks_list *twins)
 		else
 			listener_arrives(&twin->arrival);
 	}
-	if (server->state == SKS_SERVING)
+	if (sks_server_is_serving(server))
 		sks_server_wake_others(server, sks_server_first(server));
 }
 
@@ -90,5 +90,5 @@ sks_server_listen(struct sks_server *server, const char *address)
 	}
 	sks_list_move_all(&first->listeners, &opened);
 	hand_out(server, &twins);
-	return server->state == SKS_SERVING ? sks_accept_start(first) : 0;
+	return sks_server_is_serving(server) ? sks_accept_start(first) : 0;
 }

@@ -43,6 +43,7 @@ begin(struct sks_server *server, int quota)
 	server->result = 0;
 	server->is_last = 0;
 	server->is_hurried = 0;
+	server->drained_from = 0;
 	sks_server_set_state(server, SKS_SERVING);
 	sks_server_order_all(server, SKS_ORDER_SERVE);
 	if (atomic_load(&server->service.shared->stop) != 0) { /* asked before it began: not one request */
@@ -60,6 +61,7 @@ begin(struct sks_server *server, int quota)
 		sks_loop_shut(loop);
 		event_del(&server->tick);
 		sks_server_set_state(server, SKS_IDLE);
+		sks_runs_tell(&server->runs);
 		errno = error;
 		return -1;
 	}
@@ -70,9 +72,9 @@ begin(struct sks_server *server, int quota)
 	return 0;
 }
 
-/* Runs the loop until the server is idle. A host that leaves its loop wants that, too. */
-static int
-dispatch(struct sks_server *server)
+/* A host that leaves its loop wants the server to stop, too. */
+int
+sks_server_dispatch(struct sks_server *server)
 {
 	struct sks_loop *loop = sks_server_first(server)->loop;
 	int rc = 0;
@@ -104,11 +106,11 @@ sks_serve_forever(struct sks_server *server)
 		error = errno;
 		server->is_last = 0;
 		sks_server_shutdown(server);
-		dispatch(server);
+		sks_server_dispatch(server);
 		errno = error;
 		return -1;
 	}
-	rc = dispatch(server);
+	rc = sks_server_dispatch(server);
 	error = errno;
 	if (stop_signals)
 		sks_stop_signals_remove(&server->service.shared->stop);
@@ -126,11 +128,11 @@ sks_handle_request(struct sks_server *server, int timeout_ms)
 
 		server->admission.quota = 0; /* before one is taken */
 		sks_server_shutdown(server);
-		dispatch(server);
+		sks_server_dispatch(server);
 		errno = error;
 		return -1;
 	}
-	return dispatch(server);
+	return sks_server_dispatch(server);
 }
 
 int
@@ -150,6 +152,12 @@ sks_server_shutdown(struct sks_server *server)
 
 	atomic_compare_exchange_strong(&server->service.shared->stop, &none, 1);
 	sks_loop_wake(sks_server_first(server)->loop);
+}
+
+int
+sks_server_is_ready(const struct sks_server *server)
+{
+	return server->state == SKS_SERVING && atomic_load(&server->service.shared->stop) == 0;
 }
 
 int

@@ -19,7 +19,7 @@ void
 sks_server_set_state(struct sks_server *server, enum sks_server_state state)
 {
 	server->state = state;
-	server->admission.is_open = state == SKS_SERVING ||
+	server->admission.is_open = sks_server_is_serving(server) ||
 	    (state == SKS_DRAINING && server->is_last);
 }
 
@@ -52,6 +52,7 @@ sks_server_become_idle(struct sks_server *server, int error)
 	sks_loop_shut(sks_server_first(server)->loop);
 	sks_accept_stop(sks_server_first(server));
 	sks_accept_cut(sks_server_first(server), 1);
+	sks_server_end_report(server, error);
 	sks_server_set_state(server, SKS_IDLE);
 	server->result = error;
 	if (server->service.options.reuse_port) /* they have listeners to stop, too */
@@ -60,6 +61,7 @@ sks_server_become_idle(struct sks_server *server, int error)
 	atomic_store(&server->service.shared->stop, 0);
 	if (server->dispatching)
 		sks_loop_stop(sks_server_first(server)->loop);
+	sks_runs_tell(&server->runs);
 	sks_hook_stop(sks_server_first(server)->loop, &server->service);
 }
 
@@ -69,9 +71,9 @@ check_empty(struct sks_server *server)
 	/* Looked at in this order: see sks_admission_claim(). */
 	int used_up = server->dispatching && server->admission.quota == 0;
 
-	if (server->state == SKS_IDLE || (server->state == SKS_SERVING && !used_up))
+	if (server->state == SKS_IDLE || (sks_server_is_serving(server) && !used_up))
 		return;
-	if (server->state != SKS_SERVING &&
+	if (!sks_server_is_serving(server) &&
 	    (others_accept(server) || sks_accept_is_finishing(sks_server_first(server))))
 		return;
 	if (atomic_load(&server->service.shared->places) == 0)
@@ -135,28 +137,54 @@ cancel(struct sks_server *server)
 		close_all(server);
 }
 
+/* What sks_server_drain() has asked for, else that of the options. */
+static int
+drain_ms(struct sks_server *server)
+{
+	int ms = atomic_exchange(&server->drain_ms, SKS_DEFAULT);
+
+	return ms != SKS_DEFAULT ? ms : server->service.options.drain_ms;
+}
+
 static void
 drain(struct sks_server *server)
 {
 	int rc;
 
+	sks_server_begin_report(server);
 	sks_server_set_state(server, SKS_DRAINING);
 	atomic_store(&server->service.shared->draining, 1);
 	if (server->is_last)
 		sks_accept_finish(sks_server_first(server));
 	else
 		sks_accept_stop(sks_server_first(server));
-	rc = sks_server_set_limit(server, server->service.options.drain_ms);
+	rc = sks_server_set_limit(server, drain_ms(server));
 	sks_server_order_all(server, SKS_ORDER_DRAIN);
 	check_empty(server);
 	if (rc == -1 && server->state == SKS_DRAINING)
 		cancel(server); /* better short than for ever */
 }
 
-/* What is left of drain_ms and linger_ms is cut. */
+/* The shutdown is announced first, where the options say so. */
+static void
+begin_to_stop(struct sks_server *server)
+{
+	int ms = server->service.options.lame_duck_ms;
+
+	if (server->admission.quota > 0)
+		server->result = ECANCELED; /* of sks_handle_request */
+	if (ms > 0 && server->admission.quota == -1 && sks_server_set_limit(server, ms) == 0)
+		sks_server_set_state(server, SKS_LAME_DUCK);
+	else
+		drain(server);
+}
+
+/* What is left of lame_duck_ms and drain_ms is cut, and linger_ms is short. */
 static void
 hurry(struct sks_server *server)
 {
+	if (server->state == SKS_LAME_DUCK)
+		drain(server);
 	if (server->state == SKS_DRAINING)
 		cancel(server);
 	if (server->state != SKS_CANCELLED || server->is_hurried)
@@ -173,12 +201,9 @@ sks_server_on_woken(struct sks_worker *worker)
 	struct sks_server *server = worker->owner;
 	int stop = atomic_load(&server->service.shared->stop);
 
-	if (stop >= 1 && server->state == SKS_SERVING) {
-		if (server->admission.quota > 0)
-			server->result = ECANCELED; /* of sks_handle_request */
-		drain(server);
-	}
-	if (server->state == SKS_SERVING && server->admission.alive == 0) {
+	if (stop >= 1 && server->state == SKS_SERVING)
+		begin_to_stop(server);
+	if (sks_server_is_serving(server) && server->admission.alive == 0) {
 		server->result = server->admission.error;
 		drain(server);
 	}
@@ -220,7 +245,7 @@ sks_server_on_other_woken(struct sks_worker *worker)
 		return;
 	atomic_store(&worker->accepts, 1);
 	state = (enum sks_server_state)atomic_load(&server->state);
-	if (state == SKS_SERVING || other_finishes(server, worker, state)) {
+	if (state == SKS_SERVING || state == SKS_LAME_DUCK || other_finishes(server, worker, state)) {
 		sks_accept_restart(worker);
 		return;
 	}
@@ -242,6 +267,9 @@ sks_server_on_limit(evutil_socket_t fd, short what, void *arg)
 	case SKS_SERVING: /* sks_handle_request: nothing came */
 		if (server->admission.quota > 0)
 			sks_server_become_idle(server, ETIMEDOUT);
+		break;
+	case SKS_LAME_DUCK:
+		drain(server);
 		break;
 	case SKS_DRAINING:
 		cancel(server);

@@ -60,8 +60,10 @@ end_queued(struct sks_worker *worker)
 
 	/* All off the queue first: ending one may queue it again, for its finish. */
 	sks_list_init(&queued);
-	while ((call = sks_executor_unqueue(worker->executor)) != NULL)
+	while ((call = sks_executor_unqueue(worker->executor)) != NULL) {
+		sks_call_stop(call, SKS_STOP_CANCELLED);
 		sks_list_append(&queued, &call->link);
+	}
 	end_calls(&queued);
 }
 

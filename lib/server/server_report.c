@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What became of the requests of a server that stops, and who waits to hear it.
+ *
+ * Each request that ends while the server drains is counted by what has ended it
+ * (sks_call_count_stop()), on whichever loop it is.
+ */
+#include "server/server.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/thread.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+void
+sks_runs_init(struct sks_runs *runs)
+{
+	pthread_mutex_init(&runs->lock, NULL);
+	sks_cond_init(&runs->over);
+}
+
+void
+sks_runs_end(struct sks_runs *runs)
+{
+	pthread_mutex_lock(&runs->lock);
+	while (runs->waiting > 0)
+		pthread_cond_wait(&runs->over, &runs->lock);
+	pthread_mutex_unlock(&runs->lock);
+	pthread_cond_destroy(&runs->over);
+	pthread_mutex_destroy(&runs->lock);
+}
+
+void
+sks_runs_tell(struct sks_runs *runs)
+{
+	pthread_mutex_lock(&runs->lock);
+	runs->n++;
+	pthread_cond_broadcast(&runs->over);
+	pthread_mutex_unlock(&runs->lock);
+}
+
+void
+sks_server_begin_report(struct sks_server *server)
+{
+	int i;
+
+	server->drained_from = sks_clock_ms();
+	for (i = 0; i < SKS_STOPS; i++)
+		atomic_store(&server->service.shared->stopped[i], 0);
+}
+
+static struct sks_drain_report
+report_of(const struct sks_server *server)
+{
+	const struct sks_shared *shared = server->service.shared;
+
+	return (struct sks_drain_report){
+		.ended = atomic_load(&shared->stopped[SKS_STOP_NOTHING]),
+		.parked = atomic_load(&shared->stopped[SKS_STOP_PARKED]),
+		.cancelled = atomic_load(&shared->stopped[SKS_STOP_CANCELLED]),
+		.reset = atomic_load(&shared->stopped[SKS_STOP_RESET]),
+		.killed = atomic_load(&shared->stopped[SKS_STOP_KILLED]),
+		.running = (uint64_t)atomic_load(&shared->places),
+	};
+}
+
+/* A host that stops a server now and then hears of it where a request was cut. */
+static int
+is_worth_a_line(const struct sks_server *server, const struct sks_drain_report *r)
+{
+	uint64_t cut = r->cancelled + r->reset + r->killed + r->running;
+
+	return cut > 0 || (server->service.options.stop_signals && r->ended + r->parked > 0);
+}
+
+static void
+log_report(const struct sks_server *server, const struct sks_drain_report *r)
+{
+	if (!is_worth_a_line(server, r))
+		return;
+	sks_logf("%s: drained in %" PRId64 " ms: %" PRIu64 " ended, %" PRIu64 " closed while parked, %"
+		 PRIu64 " cancelled, %" PRIu64 " reset, %" PRIu64 " killed, %" PRIu64 " go on",
+	    server->service.handler.name, sks_clock_ms() - server->drained_from, r->ended, r->parked,
+	    r->cancelled, r->reset, r->killed, r->running);
+}
+
+void
+sks_server_end_report(struct sks_server *server, int error)
+{
+	struct sks_runs *runs = &server->runs;
+	struct sks_drain_report report = { 0 };
+
+	if (server->drained_from != 0)
+		report = report_of(server);
+	if (!server->service.freeing)
+		log_report(server, &report);
+	pthread_mutex_lock(&runs->lock);
+	runs->report = report;
+	runs->result = error;
+	pthread_mutex_unlock(&runs->lock);
+}
+
+unsigned int
+sks_runs_count(struct sks_runs *runs)
+{
+	unsigned int n;
+
+	pthread_mutex_lock(&runs->lock);
+	n = runs->n;
+	pthread_mutex_unlock(&runs->lock);
+	return n;
+}
+
+/* Under the lock. A newer caller's further members are zero. */
+static int
+read_last(const struct sks_runs *runs, struct sks_drain_report *report, size_t size)
+{
+	if (report != NULL) {
+		memset(report, 0, size);
+		memcpy(report, &runs->report, sks_min(size, sizeof(runs->report)));
+	}
+	return runs->result;
+}
+
+int
+sks_runs_read(struct sks_runs *runs, struct sks_drain_report *report, size_t size)
+{
+	int error;
+
+	pthread_mutex_lock(&runs->lock);
+	error = read_last(runs, report, size);
+	pthread_mutex_unlock(&runs->lock);
+	return error;
+}
+
+int
+sks_runs_wait(struct sks_runs *runs, unsigned int before, struct sks_drain_report *report,
+    size_t size)
+{
+	int error;
+
+	pthread_mutex_lock(&runs->lock);
+	runs->waiting++;
+	while (runs->n == before)
+		pthread_cond_wait(&runs->over, &runs->lock);
+	error = read_last(runs, report, size);
+	runs->waiting--; /* from here on the server may be freed */
+	pthread_cond_broadcast(&runs->over);
+	pthread_mutex_unlock(&runs->lock);
+	return error;
+}
