@@ -27,6 +27,7 @@
 #include <sys/un.h>
 
 #define BATCH 16
+#define SETTLE_MS 1 /* until a child has closed its copies */
 #define BACKOFF_FIRST_MS 10
 #define BACKOFF_MOST_MS 100
 
@@ -56,8 +57,7 @@ stop(struct sks_listener *l)
 {
 	if (l->armed)
 		event_del(&l->ev);
-	if (l->backoff_ms != 0)
-		event_del(&l->retry);
+	event_del(&l->retry);
 	l->backoff_ms = 0;
 	l->armed = 0;
 }
@@ -131,12 +131,27 @@ find_worker(struct sks_listener *l)
 	return sks_admission_find_worker(l->admission, l->keeps ? l->worker : NULL, needs_task);
 }
 
+/*
+ * A child process that was just forked still has the listener. To close it here would not
+ * close it: newcomers would go on to connect, and be reset by that child's close(2).
+ */
+static int
+is_copied(const struct sks_listener *l)
+{
+	return atomic_load(&l->worker->executor->running) > 0 &&
+	    atomic_load(&l->worker->service->shared->settling) > 0;
+}
+
 /* Nobody waits in the kernel's queue. */
 static void
 note_empty(struct sks_listener *l)
 {
-	if (l->end == SKS_LISTENER_ENDS)
+	if (l->end != SKS_LISTENER_ENDS)
+		return;
+	if (!is_copied(l))
 		l->end = SKS_LISTENER_SERVED;
+	else if (sks_loop_add(&l->retry, SETTLE_MS) == -1)
+		sks_loop_wake(l->worker->loop);
 }
 
 /* 1: one more was taken or passed over; 0: no more now. */
@@ -251,7 +266,9 @@ on_retry(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (!l->armed && arm(l) == -1)
+	if (l->armed) /* a child had to settle */
+		event_active(&l->ev, EV_READ, 0);
+	else if (arm(l) == -1)
 		back_off(l, errno);
 }
 

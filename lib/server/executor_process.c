@@ -204,6 +204,7 @@ run_child(struct process_executor *pool, struct sks_call *call, const sigset_t *
 
 	if (pool->base.in_child != NULL)
 		pool->base.in_child(pool->base.arg, call);
+	atomic_fetch_sub(&call->service->shared->settling, 1);
 	sks_process_child_begin(&task, &pool->cancel, mask, &call->service->shared->ended_well);
 	task.name = call->service->handler.name;
 	task.peer = call->req.peer;
@@ -259,9 +260,11 @@ start(struct sks_executor *executor, struct sks_call *call, int now)
 	if (ask_soon(pool) == -1 || (process = sks_sys_calloc(1, sizeof(*process))) == NULL)
 		return -1;
 	process->call = call;
+	atomic_fetch_add(&call->service->shared->settling, 1);
 	process->pid = fork_child(pool, call);
 	if (process->pid == -1) {
 		error = errno;
+		atomic_fetch_sub(&call->service->shared->settling, 1);
 		sks_sys_free(process);
 		errno = error;
 		return -1;
