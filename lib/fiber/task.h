@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+struct sks_buf_pool;
 struct sks_fiber;
 struct sks_loop;
 
@@ -43,6 +44,7 @@ enum sks_wait_for { SKS_WAIT_FOR_INPUT, SKS_WAIT_FOR_OUTPUT, SKS_WAIT_FOR_OTHERS
 struct sks_task {
 	struct sks_fiber *fiber;   /* NULL: this task is a thread */
 	struct sks_loop *loop;     /* which resumes the fiber; NULL on a thread */
+	struct sks_buf_pool *bufs; /* idle memory for the streams that it uses; NULL: only malloc(3) */
 	struct sks_list dirty;     /* wfiles with unsent bytes, which are sent before each wait */
 	int64_t deadline;          /* of all its waits, as of sks_clock_ms(); INT64_MAX: none */
 	struct sks_cancel *cancel; /* of a thread: ends its waits; NULL: nothing does */

@@ -125,11 +125,12 @@ int sks_loop_resume(struct sks_task *task);
 /* event_add(3) with a time limit in ms, or with none (-1). 0, or -1: ENOMEM or as epoll_ctl(2). */
 int sks_loop_add(struct event *ev, int64_t ms);
 
-/* The pool of the task's loop, which the task may use. NULL: the task is a thread. */
-static inline struct sks_buf_pool *
-sks_loop_bufs(const struct sks_task *task)
+/* Makes a task that is a fiber one of the loop: it uses the loop's memory, and is resumed by it. */
+static inline void
+sks_loop_take_fiber(struct sks_loop *loop, struct sks_task *task)
 {
-	return task->fiber != NULL ? &task->loop->bufs : NULL;
+	task->loop = loop;
+	task->bufs = &loop->bufs;
 }
 
 /* The shared watches of the task's loop. NULL: the task is a thread. */

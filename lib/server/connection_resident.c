@@ -81,6 +81,7 @@ sks_connection_hand_over(struct sks_call *call)
 	sks_watch_close(&c->watch);
 	sks_sys_close(c->transport.fd);
 	c->transport.fd = -1;
+	sks_buf_release(&c->in, &c->worker->loop->bufs);
 }
 
 static void

@@ -14,12 +14,10 @@ void
 sks_connection_attach(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w)
 {
 	const struct sks_service *service = c->call.service;
-	struct sks_buf_pool *pool = sks_loop_bufs(sks_task_current());
 
 	sks_rfile_init(r, &c->transport, &c->times, &service->times, service->options.max_line);
 	sks_wfile_init(w, &c->transport, &c->times, &service->times, service->options.max_output);
-	r->pool = pool;
-	w->pool = pool;
+	r->pool = w->pool = sks_task_current()->bufs;
 	r->ahead.most = service->options.max_input;
 	r->ahead.log = &service->shared->errors;
 	r->peer_wfile = w;

@@ -43,7 +43,7 @@ start(struct sks_executor *executor, struct sks_call *call, int now)
 
 	if (fiber == NULL)
 		return -1;
-	fiber->task.loop = executor->loop;
+	sks_loop_take_fiber(executor->loop, &fiber->task);
 	fiber->task.name = call->service->handler.name;
 	fiber->task.peer = call->req.peer;
 	fiber->task.peer_len = call->req.peer_len;

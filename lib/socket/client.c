@@ -79,7 +79,6 @@ open_streams(struct client *c, int reads, int writes, int largest)
 		c->w.peer_rfile = &c->r;
 	c->r.ahead.most = INPUT_MOST;
 	c->r.shared_watch = &c->client.socket->shared_watch;
-	c->w.borrows_pool = 1;
 }
 
 struct sks_client *

@@ -59,8 +59,7 @@ sks_rfile_begin(struct sks_rfile *r)
 		return -1;
 	}
 	sks_rfile_restore(r);
-	if (r->shared_watch != NULL)
-		r->pool = sks_loop_bufs(task);
+	r->pool = task->bufs;
 	sks_rfile_yield_if_due(r, task);
 	return 0;
 }

@@ -53,7 +53,7 @@ struct sks_rfile {
 	struct sks_watch *watch;      /* of the input, on a loop; may be NULL */
 	struct sks_shared_watch **shared_watch; /* of a client's socket, instead of watch; or NULL */
 	struct sks_wfile *peer_wfile; /* to the same peer: if it breaks reading ends; or NULL */
-	struct sks_buf_pool *pool;    /* of buf; each call on a client sets its task's */
+	struct sks_buf_pool *pool;    /* of the task that uses the stream: each call sets it */
 	struct sks_buf buf;
 	int idle_ms;
 	int read_ms;
@@ -72,7 +72,7 @@ struct sks_rfile {
 
 struct sks_wfile {
 	struct sks_transport *tr;     /* NULL: output stays in memory, max_output at most */
-	struct sks_buf_pool *pool;    /* of buf */
+	struct sks_buf_pool *pool;    /* of the task that uses the stream: each write sets it */
 	struct sks_buf buf;
 	struct sks_rfile *peer_rfile; /* from the same peer: a wait for room reads ahead; or NULL */
 	struct sks_list dirty;        /* in the list of the task that has written */
@@ -80,7 +80,6 @@ struct sks_wfile {
 	size_t max_output;
 	atomic_int error;             /* why it is broken; the peer's rfile looks at it */
 	atomic_int claimed;           /* a call is under way; only where task->shares */
-	unsigned char borrows_pool;   /* a client's: each call sets pool to its task's */
 	unsigned char partial;        /* a part of the first message in buf was sent */
 	unsigned char busy;           /* a call sends */
 	int write_ms;

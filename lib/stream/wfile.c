@@ -81,8 +81,7 @@ begin_write(struct sks_wfile *w, size_t n)
 		errno = EBUSY;
 		return -1;
 	}
-	if (w->borrows_pool)
-		w->pool = sks_loop_bufs(sks_task_current());
+	w->pool = sks_task_current()->bufs;
 	if (sks_buf_length(&w->buf) + n <= w->max_output)
 		return 0;
 	if (w->tr == NULL || is_datagram(w)) {
@@ -134,11 +133,10 @@ sks_wfile_try_adopt(struct sks_wfile *w, struct sks_buf *buf)
 	if (w->tr == NULL || is_datagram(w) || sks_buf_length(&w->buf) > 0 || w->error != 0 ||
 	    w->busy || n >= DIRECT_SIZE || n > w->max_output || sks_task_current()->shares)
 		return 0;
+	w->pool = sks_task_current()->bufs;
 	sks_buf_release(&w->buf, w->pool);
 	w->buf = *buf;
 	*buf = (struct sks_buf){ 0 };
-	if (w->borrows_pool)
-		w->pool = sks_loop_bufs(sks_task_current());
 	added(w, 0);
 	return 1;
 }

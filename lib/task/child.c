@@ -122,7 +122,7 @@ start_fiber(struct sks_child *child)
 
 	if (fiber == NULL)
 		return -1;
-	fiber->task.loop = parent->loop;
+	sks_loop_take_fiber(parent->loop, &fiber->task);
 	inherit(&fiber->task, parent);
 	child->task = &fiber->task;
 	sks_loop_ready(parent->loop, &fiber->task);
