@@ -46,11 +46,15 @@ struct event_base; /* libevent's */
 #define SKS_THREADS 2   /* each request on a thread: Python's ThreadingMixIn */
 #define SKS_PROCESSES 3 /* each request in a forked process: Python's ForkingMixIn */
 
+/* Why a connection is rejected, for options.on_reject */
+#define SKS_REJECTED_PEER 1 /* its address has max_per_peer connections */
+#define SKS_REJECTED_RATE 2 /* its address has had rate_per_peer new ones in this second */
+
 /*
  * The options of a server. A member that is 0 has the default that stands first
  * in its comment. Times are milliseconds, where SKS_OFF is no limit; sizes are
- * bytes. The server copies the options; what data and base point to is borrowed
- * until sks_server_free().
+ * bytes. The server copies the options; what data, base and reject_text point to is
+ * borrowed until sks_server_free().
  */
 struct sks_options {
 	int mode;            /* SKS_FIBERS. Where handlers run: SKS_FIBERS, SKS_SERIAL,
@@ -150,6 +154,24 @@ struct sks_options {
 	                        out clients finds another one before this one refuses them */
 	int deadline_ms;     /* SKS_OFF. For all waits of one exchange together, as by
 	                        sks_deadline(), which a handler may call for another limit */
+	int max_per_peer;    /* 0: any number. Open connections of one address, and
+	                        more are rejected */
+	int rate_per_peer;   /* 0: any number. New connections of one address in a second, and
+	                        more are rejected. After a pause it may have that many at once */
+	int peer_bits4;      /* 32. How many bits of an IPv4 address count as one address, */
+	int peer_bits6;      /* 64, and of an IPv6 address. A Unix socket has no limit */
+	/*
+	 * NULL: nothing. What a connection that is rejected is sent before it is closed;
+	 * no handler runs. It is sent at once or not at all, so it is short. Borrowed.
+	 */
+	const char *reject_text;
+	/*
+	 * NULL: reject_text for each. Called for a connection that is rejected, on the thread
+	 * of a loop; why is SKS_REJECTED_PEER or SKS_REJECTED_RATE. It must not wait, and req
+	 * has no streams. Returns the text to send, which stays valid until the next call,
+	 * or NULL for none.
+	 */
+	const char *(*on_reject)(struct sks_request *req, int why);
 };
 
 /*
@@ -183,6 +205,8 @@ struct sks_stats {
 	uint64_t blocked;   /* how often a handler kept its loop for block_warn_ms */
 	uint64_t bytes_in;  /* bytes that connections and datagrams have brought, without headers */
 	uint64_t bytes_out; /* bytes that were sent, likewise */
+	uint64_t rejected_peer; /* connections beyond max_per_peer; they count in refused, too */
+	uint64_t rejected_rate; /* connections beyond rate_per_peer; likewise */
 };
 
 /*

@@ -76,6 +76,7 @@ struct sks_connection {
 	uint64_t taken;                    /* bytes that reads have taken, as sks_tell() says */
 	size_t dropped;                    /* bytes of the peer's rest, while FLUSHING or DRAINING */
 	struct sks_times times;
+	struct sks_peer *peer;             /* for sks_peers_leave() */
 	struct sks_call call;
 	/* The peer's address and the handler's state follow. */
 };

@@ -10,6 +10,7 @@
 #include "base/sys.h"
 #include "loop/wait.h"
 #include "server/connection.h"
+#include "server/peers.h"
 
 #include <errno.h>
 
@@ -47,6 +48,7 @@ sks_connection_close(struct sks_connection *c)
 	else
 		sks_count(worker->service, refused, 1);
 	sks_call_count_stop(&c->call);
+	sks_peers_leave(worker->service->peers, c->peer);
 	if (!sks_outbox_is_notified(c->outbox))
 		sks_connection_free(c);
 	sks_worker_release(worker);

@@ -2,10 +2,12 @@
 /*
  * How a connection is made of an accepted descriptor, on the loop of its worker.
  */
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "server/connection.h"
 #include "server/hook.h"
+#include "server/peers.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -59,15 +61,67 @@ lacks_outbox(struct sks_connection *c)
 	return c->worker->executor->beside_loop && sks_connection_need_outbox(c) == NULL;
 }
 
+static void
+turn_away(struct sks_worker *worker, int fd)
+{
+	sks_count(worker->service, refused, 1);
+	sks_sys_close(fd);
+	sks_worker_release(worker);
+}
+
 /* There is no memory for a connection. */
 static void
 refuse(struct sks_worker *worker, int fd)
 {
-	sks_count(worker->service, refused, 1);
 	sks_log_limited(&worker->service->shared->errors, SKS_LOG_LINES,
 	    "%s: no memory for a connection", worker->service->handler.name);
-	sks_sys_close(fd);
-	sks_worker_release(worker);
+	turn_away(worker, fd);
+}
+
+/* One line a second for each cause. */
+static void
+log_rejected(struct sks_call *call, int why)
+{
+	const struct sks_service *service = call->service;
+	char peer[SKS_ADDR_TEXT];
+
+	if (why == SKS_REJECTED_PEER) {
+		sks_count(call->service, rejected_peer, 1);
+		sks_log_limited(&service->shared->peers, 1, "%s: %s: rejected: it has %d connections",
+		    service->handler.name, sks_peer(&call->req, peer, sizeof(peer)),
+		    service->options.max_per_peer);
+	} else {
+		sks_count(call->service, rejected_rate, 1);
+		sks_log_limited(&service->shared->rates, 1,
+		    "%s: %s: rejected: it has had %d new connections in a second",
+		    service->handler.name, sks_peer(&call->req, peer, sizeof(peer)),
+		    service->options.rate_per_peer);
+	}
+}
+
+/* What the client has sent is dropped, or close(2) would answer it with a reset, not with the text. */
+static void
+send_rejection(struct sks_worker *worker, int fd, const char *text)
+{
+	unsigned char *scratch = sks_loop_scratch(worker->loop);
+
+	if (text != NULL)
+		(void)sks_sys_send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void)shutdown(fd, SHUT_WR);
+	if (scratch != NULL)
+		(void)sks_sys_recv(fd, scratch, SKS_LOOP_SCRATCH, MSG_DONTWAIT);
+}
+
+static void
+reject(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen_t len, int why)
+{
+	struct sks_service *service = worker->service;
+	struct sks_call call = { .service = service, .req = { .fd = fd, .peer = peer,
+		.peer_len = len, .server = service->server, .data = service->options.data } };
+
+	log_rejected(&call, why);
+	send_rejection(worker, fd, sks_hook_reject(worker->loop, &call, why));
+	turn_away(worker, fd);
 }
 
 static void
@@ -88,16 +142,26 @@ begin(struct sks_connection *c)
 static void
 open_here(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen_t len)
 {
-	struct sks_connection *c = new_connection(worker, fd, peer, len);
+	struct sks_peers *peers = worker->service->peers;
+	struct sks_peer *one = NULL;
+	struct sks_connection *c;
+	int why = peers != NULL ? sks_peers_enter(peers, peer, len, sks_clock_ms(), &one) : 0;
 
 	sks_count_shared(worker->service, accepted, 1);
-	if (c == NULL) {
-		refuse(worker, fd);
-	} else if (lacks_outbox(c)) {
-		sks_connection_free(c);
-		refuse(worker, fd);
-	} else
+	if (why > 0) {
+		reject(worker, fd, peer, len, why);
+		return;
+	}
+	c = why == 0 ? new_connection(worker, fd, peer, len) : NULL;
+	if (c != NULL && !lacks_outbox(c)) {
+		c->peer = one;
 		begin(c);
+		return;
+	}
+	if (c != NULL)
+		sks_connection_free(c);
+	sks_peers_leave(peers, one);
+	refuse(worker, fd);
 }
 
 /* A connection on its way to the loop of another worker. */

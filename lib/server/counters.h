@@ -59,6 +59,8 @@ struct sks_shared {
 	struct sks_counters counters;
 	struct sks_traffic traffic;  /* bytes_in and bytes_out */
 	struct sks_log_limit errors; /* of lines about requests that failed */
+	struct sks_log_limit peers;  /* of lines about connections of one peer that are too many, */
+	struct sks_log_limit rates;  /* or come too fast */
 	struct sks_log_limit blocks; /* of lines about handlers that keep their loop */
 	atomic_int draining;
 	atomic_int stop;   /* shutdowns that were asked for: 1, or 2 for at once */

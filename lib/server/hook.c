@@ -30,6 +30,22 @@ sks_hook_verify(struct sks_loop *loop, struct sks_call *call)
 	return taken;
 }
 
+const char *
+sks_hook_reject(struct sks_loop *loop, struct sks_call *call, int why)
+{
+	const struct sks_options *o = &call->service->options;
+	const struct sks_task task = { .name = call->service->handler.name, .peer = call->req.peer,
+		.peer_len = call->req.peer_len };
+	const char *text;
+
+	if (o->on_reject == NULL)
+		return o->reject_text;
+	begin(loop, "on_reject", &task);
+	text = o->on_reject(&call->req, why);
+	end(loop);
+	return text;
+}
+
 static void
 run(struct sks_loop *loop, const struct sks_service *service, const char *name,
     void (*hook)(struct sks_server *server, void *data))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hook.h - calls what options have for the loop: verify, on_tick and on_stop. One that does
- * not return soon keeps all connections of the loop waiting, in every mode, so the watchdog
+ * hook.h - calls what options have for the loop: verify, on_reject, on_tick and on_stop. One that
+ * does not return soon keeps all connections of the loop waiting, in every mode, so the watchdog
  * names it as it names handlers.
  */
 #ifndef SKS_SERVER_HOOK_H
@@ -11,6 +11,9 @@
 
 /* 1: the request is served, also when there is no such hook; 0: it is refused. */
 int sks_hook_verify(struct sks_loop *loop, struct sks_call *call);
+
+/* What a connection that is rejected is sent; NULL: nothing. */
+const char *sks_hook_reject(struct sks_loop *loop, struct sks_call *call, int why);
 
 /* Nothing, when there is no such hook. */
 void sks_hook_tick(struct sks_loop *loop, const struct sks_service *service);

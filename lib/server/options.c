@@ -65,7 +65,15 @@
 	X(lame_duck_ms, TIME, 0, 0, INT_MAX, "lame-duck", \
 	    "still accepting, but not ready, after a stop signal") \
 	X(deadline_ms, TIME, SKS_OFF, SKS_OFF, INT_MAX, "deadline", \
-	    "for a whole request")
+	    "for a whole request") \
+	X(max_per_peer, COUNT, 0, 0, INT_MAX, "max-per-peer", \
+	    "connections of one address at once; more are rejected") \
+	X(rate_per_peer, COUNT, 0, 0, 1000000, "rate-per-peer", \
+	    "new connections of one address in a second, likewise") \
+	X(peer_bits4, COUNT, 32, 1, 32, "peer-bits4", \
+	    "of an IPv4 address that count as one") \
+	X(peer_bits6, COUNT, 64, 1, 128, "peer-bits6", \
+	    "of an IPv6 address that count as one")
 /* clang-format on */
 
 #define SIZE_OF(member, ...) +sizeof(((struct sks_options *)0)->member)
@@ -75,7 +83,7 @@
  * for members it knows. So there is none, and each number has its row.
  */
 static_assert(sizeof(struct sks_options) ==
-	0 OPTIONS(SIZE_OF) + 2 * sizeof(void *) + 4 * sizeof(void (*)(void)),
+	0 OPTIONS(SIZE_OF) + 3 * sizeof(void *) + 5 * sizeof(void (*)(void)),
     "a number of struct sks_options is missing in OPTIONS, or the struct has padding");
 
 #define RULE(member_, kind_, fallback_, least_, most_, name_, help_)  \

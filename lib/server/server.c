@@ -49,7 +49,8 @@ static void
 watch_loops(struct sks_server *server)
 {
 	const struct sks_options *o = &server->service.options;
-	int has_hooks = o->verify != NULL || o->on_tick != NULL || o->on_stop != NULL;
+	int has_hooks = o->verify != NULL || o->on_reject != NULL || o->on_tick != NULL ||
+	    o->on_stop != NULL;
 	int i;
 
 	sks_watchdog_init(&server->watchdog, o->block_warn_ms);

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "server/options.h"
+#include "server/peers.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -44,6 +45,11 @@ sks_service_init(struct sks_service *service, const struct sks_handler *handler,
 	service->shared = sks_shared_new();
 	if (service->shared == NULL)
 		return -1;
+	if (o->max_per_peer > 0 || o->rate_per_peer > 0) {
+		service->peers = sks_peers_new(o);
+		if (service->peers == NULL)
+			return -1;
+	}
 	service->times = (struct sks_times){
 		.idle_ms = o->idle_ms,
 		.read_ms = o->timeout_ms,
@@ -67,6 +73,8 @@ sks_service_linger_ms(const struct sks_service *service)
 void
 sks_service_end(struct sks_service *service)
 {
+	sks_peers_free(service->peers);
+	service->peers = NULL;
 	sks_shared_free(service->shared);
 	service->shared = NULL;
 }

@@ -18,6 +18,7 @@ struct sks_service {
 	atomic_int freeing;         /* finish has no time */
 	struct sks_counters counters; /* those that a child process has a copy of */
 	struct sks_shared *shared;
+	struct sks_peers *peers;    /* NULL: no peer has a limit */
 };
 
 /*
