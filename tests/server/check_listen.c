@@ -294,13 +294,15 @@ TEST(udp_server_needs_no_prefix)
 	sks_server_free(server);
 }
 
+/* A child process has a copy of its client's socket, here: so it would wait for that one's end. */
 TEST(an_address_with_its_scheme_can_be_connected_to, EACH_TRANSPORT)
 {
+	struct sks_options options = { .linger_ms = 1 };
 	struct sks_client *client;
 	char address[160];
 	struct acc acc;
 
-	acc_all(&acc, _i, &acc_script, NULL);
+	acc_all(&acc, _i, &acc_script, &options);
 	acc_start(&acc);
 	ck_assert_ptr_nonnull(sks_server_listen_address(acc.server, 0, address, sizeof(address)));
 	client = sks_connect(address, 5000);

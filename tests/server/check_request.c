@@ -297,9 +297,11 @@ TEST(silent_clients_of_client_first_never_run_setup, EACH_STREAM)
 	for (i = 1; i < 25; i++)
 		close(silent[i]);
 	ck_eventually(acc_stats(&acc).parked == 25);
-	acc_stop(&acc);
+	sks_server_shutdown(acc.server);
 	for (i = 25; i < 50; i++)
 		peer_expect_eof(silent[i]);
+	acc_join(&acc);
+	ck_assert_int_eq(acc.rc, 0);
 	ck_assert_int_eq(seen->setups, 2);
 	ck_assert_int_eq(seen->finishes, 2);
 	ck_assert_uint_eq(acc_stats(&acc).refused, 49);

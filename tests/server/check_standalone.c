@@ -385,6 +385,7 @@ TEST(no_line_of_the_log_reaches_a_client_that_is_standard_error)
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 	child.arg = &fds[0];
 	peer_puts(fds[1], "hello\nxyz\nnever read\n");
+	peer_half_close(fds[1]);
 	child_run(&child);
 	close(fds[0]);
 	ck_assert_msg(child_exited_with(&child, 0), "%s", child_said(&child));
