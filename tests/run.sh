@@ -110,8 +110,9 @@ build() {
 }
 
 # suites MESON_TEST_ARGUMENT...: runs them, $jobs at once, and adds up their checks. With $terse only
-# those are shown that have failed.
-jobs=$cores
+# those are shown that have failed. A suite waits for two thirds of its time (sanitizers: half),
+# so more of them run than there are cores.
+jobs=$((3 * cores))
 terse=
 suites() {
 	rm -f "$dir"/meson-logs/testlog*.json
@@ -176,9 +177,6 @@ need_packages "for all of the tests" $wanted || echo "Tests that need those are 
 launch=
 
 # ---- as users have it ----
-# Here the suites wait more than they run.
-
-jobs=$((2 * cores))
 
 # Programs that do nothing, to keep every core busy.
 busy=
@@ -225,9 +223,10 @@ took
 # ---- sanitizers ----
 # What looks at sources and at files that are installed is the same in all builds.
 
+jobs=$((2 * cores))
+
 asan() {
 	title asan "gcc, AddressSanitizer with leak detection, UndefinedBehaviorSanitizer: all suites, and the scripts that run programs"
-	jobs=$cores
 	if probe gcc -fsanitize=address,undefined; then
 		leaks=1
 		ASAN_OPTIONS=detect_leaks=1 build-ci/probe >>"$log" 2>&1 || {
@@ -249,30 +248,28 @@ asan() {
 asan
 [ $steps != check ] || finish
 
-# every N: of a test that is made for each mode and transport, each N-th from here on
-every() {
-	export SKS_TEST_EVERY="$1"
-	echo "  left out: of a test for each mode and transport, all variants but every ${1}rd"
-}
-
-# thread_sanitizer COMPILER
+# thread_sanitizer COMPILER [SUITE...]
 thread_sanitizer() {
-	title "tsan-$1" "$1, ThreadSanitizer: the suites that have threads or signals"
-	if probe_thread "$1"; then
-		# The children of processes mode come from a process with threads.
-		export TSAN_OPTIONS=die_after_fork=0:second_deadlock_stack=1
+	compiler=$1
+	shift
+	title "tsan-$compiler" "$compiler, ThreadSanitizer: ${*:-the suites that have threads or signals}"
+	if probe_thread "$compiler"; then
+		# The children of processes mode come from a process with threads, which is why it would
+		# wait for a second at the end of each, for the races of threads that are not there.
+		export TSAN_OPTIONS=die_after_fork=0:second_deadlock_stack=1:atexit_sleep_ms=0
 		export CK_TIMEOUT_MULTIPLIER=5
 		# It holds signals back until a call that it knows to block, and loses
 		# one that comes while a thread makes its list of those, at the first
 		# such call. The programs are told to end at every moment.
 		echo "  left out: the scripts that run programs: ThreadSanitizer loses signals"
-		[ "$1" = clang ] || every 3 # which has run them all
 		targets=suites
 		# shellcheck disable=SC2086
-		build "$1" -Doptimization=1 -Db_sanitize=thread -Db_lundef=false &&
-		    suites --no-suite structure --no-suite programs --no-suite texts ${launch:+--wrapper "$launch"}
+		[ $# -eq 0 ] || targets=$(printf 'tests/check_%s ' "$@")
+		[ $# -ne 0 ] || set -- --no-suite structure --no-suite programs --no-suite texts
+		build "$compiler" -Doptimization=1 -Db_sanitize=thread -Db_lundef=false &&
+		    suites "$@" ${launch:+--wrapper "$launch"}
 		targets=
-		unset TSAN_OPTIONS CK_TIMEOUT_MULTIPLIER SKS_TEST_EVERY
+		unset TSAN_OPTIONS CK_TIMEOUT_MULTIPLIER
 		launch=
 	else
 		skip "$why"
@@ -281,16 +278,23 @@ thread_sanitizer() {
 }
 
 thread_sanitizer clang
-thread_sanitizer gcc
+# What gcc and its own ThreadSanitizer make in a way of their own: fibers, threads beside them, and
+# children of a process with threads. The races of all else are those that clang's has looked for.
+# shellcheck disable=SC2046
+thread_sanitizer gcc fiber fiber_stacks $(command -v g++ >/dev/null && echo exceptions) fairness watch watchdog mutex offload tasks shared_watch \
+    abort blast drain processes request shutdown stop thread_wait
 
 # ---- other builds ----
 
-jobs=$((2 * cores))
+jobs=$((3 * cores))
 
-title clang "clang: all suites, and the scripts that look at sources and at what is built"
+title clang "clang: all suites, and the scripts that look at what is built"
 if probe clang ""; then
-	echo "  left out: the scripts that run programs: they wait more than they run, and gcc's programs do the same"
-	build clang -Dwerror=true && suites --no-suite programs
+	echo "  left out: the scripts that run programs or look at sources: gcc's programs do the same"
+	if build clang -Dwerror=true; then
+		suites --no-suite programs --no-suite structure
+		suites layers symbols
+	fi
 else
 	skip "$why"
 fi
@@ -314,13 +318,14 @@ not_for_valgrind() {
 	case $1 in
 	program) echo "sets limits of open files, which valgrind keeps itself" ;;
 	torture) echo "starts hundreds of servers; it looks for leaks with AddressSanitizer" ;;
+	*_debug) echo "the same suite once more, for libevent's own look at events" ;;
 	*) return 1 ;;
 	esac
 }
 
 title valgrind "valgrind, the programs of the step gcc: the suites that have threads, memory or signals"
 dir=build-ci/gcc
-jobs=$cores
+jobs=$((2 * cores))
 if ! command -v valgrind >/dev/null; then
 	skip "there is no valgrind"
 elif [ -z "$gcc_built" ]; then
@@ -336,7 +341,10 @@ else
 		fi
 	done
 	export CK_TIMEOUT_MULTIPLIER=10
-	every 3
+	# AddressSanitizer has run all variants; what it does not see, values that nobody has set, does
+	# not depend on mode and transport together.
+	export SKS_TEST_EVERY=6
+	echo "  left out: of a test for each mode and transport, all variants but every sixth"
 	suites "$@" --wrapper "valgrind -q --error-exitcode=99 --leak-check=full \
 --show-leak-kinds=definite --errors-for-leak-kinds=definite --fair-sched=yes"
 	unset CK_TIMEOUT_MULTIPLIER SKS_TEST_EVERY
