@@ -3,7 +3,7 @@
  * check_sys.c - the system calls, and in the test build the faults that can be
  * put into them.
  */
-#include "faults.h"
+#include "harness.h"
 #include "suite.h"
 #include "base/sys.h"
 #include "base/util.h"
@@ -69,19 +69,7 @@ TEST(calls_fail_as_the_environment_says)
 	ck_assert_int_eq(second * 2 + first, which != NULL ? atoi(which) : 0);
 }
 
-static void
-clear(void)
-{
-	sks_fault_clear();
-}
-
-FIXTURE(clear, clear);
-
-static void
-rules(const char *text)
-{
-	ck_assert_msg(sks_fault(text) == 0, "sks_fault(\"%s\"): %s", text, strerror(errno));
-}
+FIXTURE(sks_fault_clear, sks_fault_clear);
 
 /* One use of "shutdown", which has nothing to do here: 0 or its error. */
 static int
@@ -92,142 +80,11 @@ use(void)
 	return errno == EBADF ? 0 : errno;
 }
 
-/* Which of the next uses fail: "..x." is the third of four. */
-static const char *
-pattern(char *to, int n)
-{
-	int i;
-
-	for (i = 0; i < n; i++)
-		to[i] = use() != 0 ? 'x' : '.';
-	to[n] = '\0';
-	return to;
-}
-
-TEST(good_rules_are_taken)
-{
-	static const char *const good[] = {
-		"accept4:EMFILE", "accept4:EMFILE:3", "accept4:EMFILE:3+", "accept4:EMFILE:%2",
-		"recv:short=1", "recv:short=65535:2+", "malloc:ENOMEM:7", "event_add:ENOMEM",
-		"getaddrinfo:EAI_AGAIN", "getnameinfo:EAI_FAIL:2", "getaddrinfo:ENOMEM",
-		"recv:EINTR:%2,send:EAGAIN:%2,recv:short=1", "open:ENOENT", "fcntl:EBADF",
-		"poll:EINTR:4294967295", "sendmsg:short=3:%4", "pthread_create:EAGAIN",
-	};
-	size_t i;
-
-	for (i = 0; i < SKS_ARRAY_LEN(good); i++) {
-		rules(good[i]);
-		sks_fault_clear();
-	}
-}
-
-TEST(bad_rules_are_einval_and_add_nothing)
-{
-	static const char *const bad[] = {
-		"", "accept4", "accept4:", ":EMFILE", "accept4:EWHAT", "accept5:EMFILE",
-		"accept4:EMFILE:", "accept4:EMFILE:0", "accept4:EMFILE:-1", "accept4:EMFILE:+",
-		"accept4:EMFILE:%", "accept4:EMFILE:%0", "accept4:EMFILE:x", "accept4:EMFILE:1+2",
-		"accept4:EMFILE:4294967296", "accept4:EMFILE:%2+", "accept4:EMFILE:1:2",
-		"accept4:EMFILE ", " accept4:EMFILE", "accept4:short=1", "recv:short=",
-		"recv:short=0", "recv:short=65536", "recv:short=1x", "recv:short", "recv:EAI_AGAIN",
-		"free:ENOMEM", "calloc:ENOMEM", "shutdown:EIO,", ",shutdown:EIO",
-		"shutdown:EIO:1+,accept4", "accept4:emfile",
-	};
-	size_t i;
-
-	for (i = 0; i < SKS_ARRAY_LEN(bad); i++) {
-		errno = 0;
-		ck_assert_msg(sks_fault(bad[i]) == -1, "\"%s\" was taken", bad[i]);
-		ck_assert_int_eq(errno, EINVAL);
-		ck_assert_int_eq(use(), 0);
-	}
-	ck_assert_uint_eq(sks_fault_hits(), 0);
-}
-
-TEST(rules_strike_when_they_say)
-{
-	static const struct {
-		const char *rules, *pattern;
-	} table[] = {
-		{ "shutdown:EIO", "x......." },
-		{ "shutdown:EIO:1", "x......." },
-		{ "shutdown:EIO:3", "..x....." },
-		{ "shutdown:EIO:3+", "..xxxxxx" },
-		{ "shutdown:EIO:%3", "..x..x.." },
-		{ "shutdown:EIO:%1", "xxxxxxxx" },
-		{ "shutdown:EIO:2,shutdown:EIO:5+", ".x..xxxx" },
-		{ "listen:EIO:1+", "........" },
-	};
-	char got[16];
-	size_t i;
-
-	for (i = 0; i < SKS_ARRAY_LEN(table); i++) {
-		sks_fault_clear();
-		rules(table[i].rules);
-		ck_assert_str_eq(pattern(got, 8), table[i].pattern);
-		ck_assert_uint_eq(sks_fault_calls("shutdown"), 8);
-	}
-}
-
-TEST(a_rule_counts_from_when_it_was_added)
-{
-	char got[16];
-
-	pattern(got, 5);
-	rules("shutdown:EIO:2");
-	ck_assert_str_eq(pattern(got, 3), ".x.");
-	rules("shutdown:EPERM:2");
-	ck_assert_str_eq(pattern(got, 3), ".x.");
-	ck_assert_uint_eq(sks_fault_calls("shutdown"), 11);
-	ck_assert_uint_eq(sks_fault_hits(), 2);
-}
-
-TEST(the_oldest_rule_wins_and_all_of_them_count)
-{
-	rules("shutdown:EIO:%2,shutdown:EPERM:2+");
-	ck_assert_int_eq(use(), 0);
-	ck_assert_int_eq(use(), EIO);
-	ck_assert_int_eq(use(), EPERM);
-	ck_assert_int_eq(use(), EIO);
-	ck_assert_uint_eq(sks_fault_hits(), 3);
-}
-
-TEST(clear_forgets_rules_and_counts)
-{
-	rules("shutdown:EIO:1+");
-	ck_assert_int_eq(use(), EIO);
-	sks_fault_clear();
-	ck_assert_int_eq(use(), 0);
-	ck_assert_uint_eq(sks_fault_calls("shutdown"), 1);
-	ck_assert_uint_eq(sks_fault_hits(), 0);
-	ck_assert_uint_eq(sks_fault_calls("no such call"), 0);
-}
-
-TEST(more_rules_than_fit_is_enospc_and_adds_nothing)
-{
-	char many[65 * 20] = "";
-	char got[4];
-	int i;
-
-	for (i = 0; i < 63; i++)
-		rules("listen:EIO:9");
-	ck_assert_int_eq(sks_fault("shutdown:EIO,shutdown:EIO:2"), -1);
-	ck_assert_int_eq(errno, ENOSPC);
-	ck_assert_str_eq(pattern(got, 2), "..");
-	rules("shutdown:EIO");
-	ck_assert_int_eq(sks_fault("shutdown:EIO"), -1);
-	ck_assert_int_eq(errno, ENOSPC);
-	sks_fault_clear();
-	for (i = 0; i < 64; i++)
-		strcat(many, i == 0 ? "shutdown:EIO:9" : ",shutdown:EIO:9");
-	rules(many);
-}
-
 TEST(allocations_are_one_family)
 {
 	void *ptr;
 
-	rules("malloc:ENOMEM:3");
+	fault("malloc:ENOMEM:3");
 	ptr = sks_sys_malloc(1);
 	ck_assert_ptr_nonnull(ptr);
 	sks_sys_free(ptr);
@@ -248,7 +105,7 @@ TEST(memory_is_counted_until_it_is_given_back)
 
 	one = sks_sys_realloc(one, 1000);
 	ck_assert_int_eq(sks_sys_held(), before + 3);
-	rules("malloc:ENOMEM:1+,mmap:ENOMEM:1");
+	fault("malloc:ENOMEM:1+,mmap:ENOMEM:1");
 	ck_assert_ptr_null(sks_sys_calloc(1, 1));
 	ck_assert_ptr_null(sks_sys_realloc(one, 2000));
 	ck_assert_ptr_eq(
@@ -271,7 +128,7 @@ TEST(failed_calls_return_what_libc_returns)
 	pthread_t thread;
 	int fd, i;
 
-	rules("mmap:ENOMEM,socket:EMFILE,fork:EAGAIN,pidfd_open:ENOSYS,open:ENFILE,fcntl:EPERM:1");
+	fault("mmap:ENOMEM,socket:EMFILE,fork:EAGAIN,pidfd_open:ENOSYS,open:ENFILE,fcntl:EPERM:1");
 	ck_assert_ptr_eq(
 	    sks_sys_mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), MAP_FAILED);
 	ck_assert_int_eq(errno, ENOMEM);
@@ -289,12 +146,12 @@ TEST(failed_calls_return_what_libc_returns)
 	ck_assert_int_ge(fd, 0);
 	close(fd);
 
-	rules("pthread_create:EAGAIN");
+	fault("pthread_create:EAGAIN");
 	errno = 0;
 	ck_assert_int_eq(sks_sys_pthread_create(&thread, NULL, NULL, NULL), EAGAIN);
 	ck_assert_int_eq(errno, 0);
 
-	rules("getaddrinfo:EAI_AGAIN,getaddrinfo:EMFILE:2,getnameinfo:EAI_FAIL");
+	fault("getaddrinfo:EAI_AGAIN,getaddrinfo:EMFILE:2,getnameinfo:EAI_FAIL");
 	ck_assert_int_eq(sks_sys_getaddrinfo("127.0.0.1", "1", NULL, &list), EAI_AGAIN);
 	ck_assert_int_eq(errno, 0);
 	ck_assert_int_eq(sks_sys_getaddrinfo("127.0.0.1", "1", NULL, &list), EAI_SYSTEM);
@@ -311,7 +168,7 @@ TEST(failed_close_has_closed)
 {
 	int fd = open("/dev/null", O_RDONLY);
 
-	rules("close:EINTR");
+	fault("close:EINTR");
 	ck_assert_int_eq(sks_sys_close(fd), -1);
 	ck_assert_int_eq(errno, EINTR);
 	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
@@ -326,7 +183,7 @@ TEST(interrupted_connect_has_begun_and_refused_has_not)
 
 	ck_assert_int_eq(listen(listener, 1), 0);
 	ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&addr, &len), 0);
-	rules("connect:ECONNREFUSED:1,connect:EINTR:2");
+	fault("connect:ECONNREFUSED:1,connect:EINTR:2");
 	ck_assert_int_eq(sks_sys_connect(fd, (struct sockaddr *)&addr, len), -1);
 	ck_assert_int_eq(errno, ECONNREFUSED);
 	ck_assert_int_eq(getpeername(fd, (struct sockaddr *)&addr, &len), -1);
@@ -347,7 +204,7 @@ TEST(short_rules_bound_what_each_call_moves)
 	int fds[2];
 
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-	rules("send:short=3,write:short=2,sendmsg:short=5:1");
+	fault("send:short=3,write:short=2,sendmsg:short=5:1");
 	ck_assert_int_eq(sks_sys_send(fds[0], out, 10, 0), 3);
 	ck_assert_int_eq(sks_sys_send(fds[0], out, 3, 0), 3);
 	ck_assert_int_eq(sks_sys_write(fds[0], out, 10), 2);
@@ -356,7 +213,7 @@ TEST(short_rules_bound_what_each_call_moves)
 	/* abc abc ab abcde abcdefghij, and hits only where it was cut. */
 	ck_assert_uint_eq(sks_fault_hits(), 3);
 
-	rules("recv:short=1,read:short=1,recvmsg:short=2");
+	fault("recv:short=1,read:short=1,recvmsg:short=2");
 	ck_assert_int_eq(sks_sys_recv(fds[1], in, sizeof(in), MSG_PEEK), 1);
 	ck_assert_int_eq(sks_sys_recv(fds[1], in, sizeof(in), 0), 1);
 	ck_assert_int_eq(sks_sys_read(fds[1], in, sizeof(in)), 1);
@@ -382,7 +239,7 @@ TEST(short_rules_go_past_many_empty_pieces)
 	for (i = 0; i < 40; i++)
 		parts[i] = (struct iovec){ &byte, i < 30 ? 0 : 1 };
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-	rules("sendmsg:short=2");
+	fault("sendmsg:short=2");
 	ck_assert_int_eq(sks_sys_sendmsg(fds[1], &msg, 0), 2);
 	msg.msg_iovlen = 30;
 	ck_assert_int_eq(sks_sys_sendmsg(fds[1], &msg, 0), 0);
@@ -401,7 +258,7 @@ TEST(short_rules_spare_datagrams_and_eventfds)
 	struct msghdr msg = { .msg_iov = &i, .msg_iovlen = 1 };
 	int fds[2], event = eventfd(0, EFD_NONBLOCK);
 
-	rules("read:short=1,write:short=1,send:short=1,recv:short=1,recvmsg:short=1");
+	fault("read:short=1,write:short=1,send:short=1,recv:short=1,recvmsg:short=1");
 	ck_assert_int_eq(sks_sys_write(event, &count, sizeof(count)), 8);
 	ck_assert_int_eq(sks_sys_read(event, &count, sizeof(count)), 8);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_DGRAM, 0, fds), 0);
@@ -420,7 +277,7 @@ TEST(an_error_goes_before_a_short)
 	int fds[2];
 
 	ck_assert_int_eq(pipe(fds), 0);
-	rules("write:short=1,write:EAGAIN:%2");
+	fault("write:short=1,write:EAGAIN:%%2");
 	ck_assert_int_eq(sks_sys_write(fds[1], "abc", 3), 1);
 	ck_assert_int_eq(sks_sys_write(fds[1], "abc", 3), -1);
 	ck_assert_int_eq(errno, EAGAIN);
@@ -431,7 +288,7 @@ TEST(an_error_goes_before_a_short)
 
 TEST(fault_points_fail_by_name)
 {
-	rules("event_add:ENOSPC:2");
+	fault("event_add:ENOSPC:2");
 	ck_assert_int_eq(sks_sys_fault_point("event_add"), 0);
 	ck_assert_int_eq(sks_sys_fault_point("event_add"), -1);
 	ck_assert_int_eq(errno, ENOSPC);
@@ -448,7 +305,7 @@ TEST(forked_child_goes_on_with_a_copy)
 	int status;
 	pid_t pid;
 
-	rules("shutdown:EIO:2");
+	fault("shutdown:EIO:2");
 	ck_assert_int_eq(use(), 0);
 	pid = sks_sys_fork();
 	ck_assert_int_ne(pid, -1);
@@ -485,7 +342,7 @@ TEST(threads_share_one_count)
 	void *result;
 	int i;
 
-	rules("shutdown:EIO:7000,shutdown:EIO:%10000");
+	fault("shutdown:EIO:7000,shutdown:EIO:%%10000");
 	for (i = 0; i < THREADS; i++)
 		ck_assert_int_eq(pthread_create(&threads[i], NULL, use_often, NULL), 0);
 	for (i = 0; i < THREADS; i++) {
@@ -505,7 +362,7 @@ TEST(rules_may_change_while_threads_use_them)
 	for (i = 0; i < THREADS; i++)
 		ck_assert_int_eq(pthread_create(&threads[i], NULL, use_often, NULL), 0);
 	for (i = 0; i < 200; i++) {
-		rules("shutdown:EIO:3,listen:EPERM:1+");
+		fault("shutdown:EIO:3,listen:EPERM:1+");
 		sks_fault_clear();
 	}
 	for (i = 0; i < THREADS; i++)

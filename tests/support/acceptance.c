@@ -252,6 +252,13 @@ acc_start(struct acc *acc)
 }
 
 void
+acc_serve(struct acc *acc, int i, const struct sks_handler *handler, const struct sks_options *options)
+{
+	acc_tcp(acc, i, handler, options);
+	acc_start(acc);
+}
+
+void
 acc_start_serving(struct acc *acc)
 {
 	unsigned long reads = sks_fault_calls("read");

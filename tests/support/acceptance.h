@@ -116,6 +116,10 @@ struct sks_options acc_options(const struct acc_mode *mode, const struct sks_opt
 /* An address to listen on: a port that is free, or in this test's own directory. */
 const char *acc_listen_address(enum acc_transport transport);
 
+/* acc_tcp() and acc_start(). */
+void acc_serve(struct acc *acc, int i, const struct sks_handler *handler,
+    const struct sks_options *options);
+
 /*
  * sks_serve_forever() in a thread. Returns when the thread is about to call it; or when it serves,
  * or has ended.
