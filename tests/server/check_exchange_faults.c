@@ -214,3 +214,29 @@ TEST(a_server_without_events_does_not_begin)
 	ck_assert_int_eq(errno, ETIMEDOUT);
 	sks_server_free(server);
 }
+
+/* -- nothing to run a handler on -- */
+
+/* Neither a stack, nor a thread or a child, nor a timer to try it again: so nobody would ever look. */
+TEST(who_cannot_be_run_is_closed_and_the_next_is_served, EACH_TRANSPORT)
+{
+	struct acc acc;
+	int fd;
+
+	acc_all(&acc, _i, &acc_script, NULL);
+	acc_start_serving(&acc);
+	fault("mmap:ENOMEM:1+,pthread_create:EAGAIN:1+,fork:EAGAIN:1+,event_add:ENOMEM:1+");
+	fd = acc_client(&acc);
+	(void)!send(fd, "echo\nd\n", 7, MSG_NOSIGNAL); /* it may be closed already */
+	ck_eventually(log_count("cannot run the handler: ") == 1);
+	if (acc_is_stream(&acc))
+		peer_expect_gone(fd);
+	else
+		close(fd);
+	sks_fault_clear();
+	ck_assert_int_eq(seen->setups, 0);
+	acc_ask(&acc, "echo\nd\n", "echo\n");
+	acc_stop(&acc);
+	ck_assert_uint_eq(acc_stats(&acc).dropped, acc_is_stream(&acc) ? 0 : 1);
+	acc_free(&acc);
+}
