@@ -56,6 +56,25 @@ TEST_ON_BOTH(numeric_ones_need_no_thread)
 	ck_assert_uint_eq(sks_fault_calls("pthread_create"), threads);
 }
 
+TEST_ON_BOTH(hints_are_those_of_the_caller)
+{
+	struct addrinfo hints = { .ai_family = AF_INET, .ai_socktype = SOCK_DGRAM,
+		.ai_protocol = IPPROTO_UDP, .ai_flags = AI_PASSIVE };
+	struct addrinfo *list;
+	struct sockaddr_in *in;
+
+	ck_assert_int_eq(sks_getaddrinfo(NULL, "80", &hints, &list, 1000), 0);
+	in = (struct sockaddr_in *)(void *)list->ai_addr;
+	ck_assert_uint_eq(in->sin_addr.s_addr, INADDR_ANY); /* and not the loopback */
+	ck_assert_int_eq(list->ai_socktype, SOCK_DGRAM);
+	ck_assert_int_eq(list->ai_protocol, IPPROTO_UDP);
+	ck_assert_ptr_null(list->ai_next);
+	freeaddrinfo(list);
+	hints.ai_flags = AI_NUMERICHOST;
+	ck_fails(sks_getaddrinfo("some.test", "80", &hints, &list, 1000), ENOENT);
+	ck_assert_int_eq(sks_gai_error(), EAI_NONAME);
+}
+
 static void
 get_errors(void *arg)
 {
