@@ -65,6 +65,7 @@ title() {
 	echo
 	echo "== $2"
 	step_begun=$(date +%s)
+	await_ahead
 }
 
 took() {
@@ -83,10 +84,9 @@ fail() {
 	tail -n 30 "$log" | sed 's/^/    /'
 }
 
-# build COMPILER MESON_OPTION...: in build-ci/STEP, all of it or $targets. It is set
+# configure_and_build COMPILER MESON_OPTION...: in build-ci/STEP, all of it or $targets. It is set
 # up anew when anything about it has changed.
-targets=
-build() {
+configure_and_build() {
 	dir=build-ci/$step
 	case $1 in gcc) cxx=g++ ;; *) cxx=$1++ ;; esac # of the same kind, or they link two sanitizers
 	made_by="$root: $("$1" --version | head -n 1): $cxx $*"
@@ -102,11 +102,58 @@ build() {
 		echo "$made_by" >"$dir/made-by"
 	fi
 	# shellcheck disable=SC2086
-	ninja -C "$dir" $targets >>"$log" 2>&1 </dev/null || {
+	$gently ninja -C "$dir" $targets >>"$log" 2>&1 </dev/null || {
 		fail "the build"
 		return 1
 	}
 	built=$(($(date +%s) - step_begun))
+}
+
+# What gcc and its own ThreadSanitizer make in a way of their own: fibers, threads beside them, and
+# children of a process with threads. The races of all else are those that clang's has looked for.
+of_gccs_own="fiber fiber_stacks fairness watch watchdog mutex offload tasks shared_watch abort blast drain
+process_kills process_places process_signals processes request shutdown stop thread_wait"
+! command -v g++ >/dev/null || of_gccs_own="$of_gccs_own exceptions"
+# Those in which fibers switch in ways of their own.
+switching="fiber fiber_stacks overflow read write copy flush stream_errors stream_memory stream_model
+stream_time tasks tasks_of_handlers blast"
+
+# build: what this step runs
+gently=
+build() {
+	targets=
+	# shellcheck disable=SC2086
+	case $step in
+	asan) configure_and_build gcc -Doptimization=1 -Db_sanitize=address,undefined -Db_lundef=false ;;
+	tsan-clang)
+		targets=suites
+		configure_and_build clang -Doptimization=1 -Db_sanitize=thread -Db_lundef=false ;;
+	tsan-gcc)
+		targets=$(printf 'tests/check_%s ' $of_gccs_own)
+		configure_and_build gcc -Doptimization=1 -Db_sanitize=thread -Db_lundef=false ;;
+	clang) configure_and_build clang -Dwerror=true ;;
+	ucontext)
+		targets="installed $(printf 'tests/check_%s ' $switching)"
+		configure_and_build gcc -Dwerror=true -Ducontext=true ;;
+	*) configure_and_build gcc -Dwerror=true ;;
+	esac
+}
+
+# ahead STEP: builds it while the suites of this step run, which wait for much of their time. The
+# step builds again, when little is left to do, and says what went wrong.
+ahead=
+ahead() {
+	(
+		step=$1 log=$root/build-ci/$1-ahead.log gently=nice
+		: >"$log"
+		build >>"$log"
+	) &
+	ahead=$!
+}
+
+await_ahead() {
+	[ -z "$ahead" ] || wait "$ahead"
+	ahead=
 }
 
 # suites MESON_TEST_ARGUMENT...: runs them, $jobs at once, and adds up their checks. With $terse only
@@ -199,7 +246,7 @@ rest() {
 
 if [ $steps = stress ]; then
 	title stress "gcc, $rounds times, with every core kept busy: the suites, and the scripts that run programs"
-	build gcc -Dwerror=true || finish
+	build || finish
 	terse=1 round=0
 	export CK_TIMEOUT_MULTIPLIER=4
 	keep_busy
@@ -216,7 +263,11 @@ fi
 
 title gcc "gcc: all suites and scripts"
 gcc_built=
-build gcc -Dwerror=true && gcc_built=1 && suites
+if build; then
+	gcc_built=1
+	[ $steps = quick ] || ahead asan
+	suites
+fi
 took
 [ $steps != quick ] || finish
 
@@ -236,8 +287,10 @@ asan() {
 		export ASAN_OPTIONS="detect_leaks=$leaks:detect_stack_use_after_return=1:strict_string_checks=1"
 		export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 		export CK_TIMEOUT_MULTIPLIER=3
-		build gcc -Doptimization=1 -Db_sanitize=address,undefined -Db_lundef=false &&
-		    suites --no-suite structure
+		if build; then
+			[ $steps = check ] || ahead tsan-clang
+			suites --no-suite structure
+		fi
 		unset ASAN_OPTIONS UBSAN_OPTIONS CK_TIMEOUT_MULTIPLIER
 	else
 		skip "$why"
@@ -248,11 +301,11 @@ asan() {
 asan
 [ $steps != check ] || finish
 
-# thread_sanitizer COMPILER [SUITE...]
+# thread_sanitizer COMPILER NEXT_STEP WORDS MESON_TEST_ARGUMENT...
 thread_sanitizer() {
-	compiler=$1
-	shift
-	title "tsan-$compiler" "$compiler, ThreadSanitizer: ${*:-the suites that have threads or signals}"
+	compiler=$1 next=$2
+	title "tsan-$compiler" "$compiler, ThreadSanitizer: $3"
+	shift 3
 	if probe_thread "$compiler"; then
 		# The children of processes mode come from a process with threads, which is why it would
 		# wait for a second at the end of each, for the races of threads that are not there.
@@ -262,13 +315,11 @@ thread_sanitizer() {
 		# one that comes while a thread makes its list of those, at the first
 		# such call. The programs are told to end at every moment.
 		echo "  left out: the scripts that run programs: ThreadSanitizer loses signals"
-		targets=suites
-		# shellcheck disable=SC2086
-		[ $# -eq 0 ] || targets=$(printf 'tests/check_%s ' "$@")
-		[ $# -ne 0 ] || set -- --no-suite structure --no-suite programs --no-suite texts
-		build "$compiler" -Doptimization=1 -Db_sanitize=thread -Db_lundef=false &&
-		    suites "$@" ${launch:+--wrapper "$launch"}
-		targets=
+		if build; then
+			ahead "$next"
+			# shellcheck disable=SC2086
+			suites "$@" ${launch:+--wrapper "$launch"}
+		fi
 		unset TSAN_OPTIONS CK_TIMEOUT_MULTIPLIER
 		launch=
 	else
@@ -277,12 +328,10 @@ thread_sanitizer() {
 	took
 }
 
-thread_sanitizer clang
-# What gcc and its own ThreadSanitizer make in a way of their own: fibers, threads beside them, and
-# children of a process with threads. The races of all else are those that clang's has looked for.
-# shellcheck disable=SC2046
-thread_sanitizer gcc fiber fiber_stacks $(command -v g++ >/dev/null && echo exceptions) fairness watch watchdog mutex offload tasks shared_watch \
-    abort blast drain processes request shutdown stop thread_wait
+thread_sanitizer clang tsan-gcc "the suites that have threads or signals" \
+    --no-suite structure --no-suite programs --no-suite texts
+# shellcheck disable=SC2086
+thread_sanitizer gcc clang "the suites of what gcc makes in its own way" $of_gccs_own
 
 # ---- other builds ----
 
@@ -291,7 +340,8 @@ jobs=$((3 * cores))
 title clang "clang: all suites, and the scripts that look at what is built"
 if probe clang ""; then
 	echo "  left out: the scripts that run programs or look at sources: gcc's programs do the same"
-	if build clang -Dwerror=true; then
+	if build; then
+		ahead ucontext
 		suites --no-suite programs --no-suite structure
 		suites layers symbols
 	fi
@@ -301,13 +351,8 @@ fi
 took
 
 title ucontext "gcc, fibers that switch by swapcontext(3): the suites in which they do so in ways of their own"
-switching="fiber fiber_stacks overflow read write copy flush stream_errors stream_memory stream_model
-stream_time tasks tasks_of_handlers blast"
 # shellcheck disable=SC2086
-targets="installed $(printf 'tests/check_%s ' $switching)"
-# shellcheck disable=SC2086
-build gcc -Dwerror=true -Ducontext=true && suites $switching install
-targets=
+build && suites $switching install
 took
 
 # ---- valgrind ----
