@@ -12,6 +12,7 @@
  *   group.h    connections that are posted to together
  *   socket.h   clients and socket objects
  *   resolve.h  names and addresses
+ *   tls.h      the same over TLS: certificates, and what is asked of peers
  *   plugin.h   a handler in a file of its own
  *   export.h   the rules that all calls share: results, waiting, time limits
  * Programs that load plugins include socketserver/host.h as well.
@@ -30,5 +31,6 @@
 #include <socketserver/socket.h>
 #include <socketserver/stream.h>
 #include <socketserver/task.h>
+#include <socketserver/tls.h>
 
 #endif

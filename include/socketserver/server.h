@@ -13,6 +13,8 @@
  *   tcp:  udp:        before one of these; without it: tcp:
  *   unix:/path        a Unix stream socket; unix:@name has an abstract name
  *   unix-dgram:/path  a Unix datagram socket, or unix-dgram:@name
+ *   tls:              before one of these but datagrams, as "tls::443": its connections
+ *                     are of TLS, with options.tls (tls.h)
  *   fd:N              descriptor N, a bound socket that was inherited; a stream
  *                     socket must listen already
  * Port 0 is any free port: sks_server_address() tells which one it became.
@@ -36,6 +38,7 @@
 SKS_BEGIN_DECLS
 
 struct event_base; /* libevent's */
+struct sks_tls;    /* tls.h */
 
 /* options.workers */
 #define SKS_AUTO (-1) /* one loop for each processor that this thread may use */
@@ -162,7 +165,8 @@ struct sks_options {
 	int peer_bits6;      /* 64, and of an IPv6 address. A Unix socket has no limit */
 	/*
 	 * NULL: nothing. What a connection that is rejected is sent before it is closed;
-	 * no handler runs. It is sent at once or not at all, so it is short. Borrowed.
+	 * no handler runs. It is sent at once or not at all, so it is short; of TLS, not at all.
+	 * Borrowed.
 	 */
 	const char *reject_text;
 	/*
@@ -172,6 +176,8 @@ struct sks_options {
 	 * or NULL for none.
 	 */
 	const char *(*on_reject)(struct sks_request *req, int why);
+	struct sks_tls *tls; /* NULL. The certificates of the addresses that begin with "tls:", and
+	                        of sks_start_tls(); see tls.h. The server retains it */
 };
 
 /*
@@ -207,6 +213,9 @@ struct sks_stats {
 	uint64_t bytes_out; /* bytes that were sent, likewise */
 	uint64_t rejected_peer; /* connections beyond max_per_peer; they count in refused, too */
 	uint64_t rejected_rate; /* connections beyond rate_per_peer; likewise */
+	uint64_t handshakes; /* of TLS, that went well */
+	uint64_t handshakes_failed; /* of TLS; those of "tls:" addresses were not served, and
+	                               count as refused, too (in processes: as finished) */
 };
 
 /*
@@ -255,7 +264,9 @@ static inline struct sks_server *sks_udp_server_new(const char *address,
  * has taken its place.
  * Returns 0, or -1 after one line in the log that names the step and the object
  * ("bind [::]:80: Permission denied"):
- *   EINVAL      the text is no address, or the descriptor no socket to listen on
+ *   EINVAL      the text is no address, the descriptor no socket to listen on, or the
+ *               address one of TLS without options.tls
+ *   ENOTSUP     the address is one of TLS, and the library was built without it
  *   ENOENT      the name is not found
  *   EAGAIN      the name server did not answer
  *   EADDRINUSE  somebody else has the port or answers on the Unix socket

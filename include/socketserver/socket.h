@@ -48,7 +48,8 @@ struct sks_client {
 /*
  * Connects to an address: "host:80", ":80" (this machine), "[::1]:80",
  * "unix:/path", "unix:@name"; for datagrams "udp:host:53", "unix-dgram:/path".
- * May wait.
+ * With "tls:" before an address that is not for datagrams, TLS is spoken (tls.h). May
+ * wait.
  *
  * timeout_ms is for all of it together, names included. It stays as the limit of
  * the socket and of each read and write of the streams. SKS_DEFAULT is 30 s. With

@@ -268,6 +268,15 @@ SKS_API int sks_write_number(struct sks_wfile *wfile, int format, uint64_t value
  */
 SKS_API int sks_write_block(struct sks_wfile *wfile, int format, const void *buf, size_t n);
 
+/*
+ * Sends what was written, and ends our side: the peer reads an end of input, while its
+ * own bytes can still be read. On a connection of TLS it is told in the way of TLS, which
+ * shutdown(2) does not do. A later write fails with EPIPE. May wait.
+ * Returns 0, or -1: ENOTSUP for datagrams and for streams in memory; or a common error.
+ * Python: socket.shutdown(SHUT_WR).
+ */
+SKS_API int sks_wfile_shutdown(struct sks_wfile *wfile);
+
 /* ---- from one to the other ---- */
 
 /*

@@ -181,11 +181,16 @@ sks_endpoint_parse(struct sks_endpoint *ep, const char *text, const char **why)
 {
 	memset(ep, 0, sizeof(*ep));
 	ep->fd = -1;
+	ep->is_tls = strncmp(text, SKS_TLS_PREFIX, strlen(SKS_TLS_PREFIX)) == 0;
+	if (ep->is_tls)
+		text += strlen(SKS_TLS_PREFIX);
 	ep->scheme = sks_scheme_of(text);
 	if (ep->scheme != NULL)
 		text += strlen(ep->scheme->prefix);
 	else
 		ep->scheme = sks_scheme_default();
+	if (ep->is_tls && ep->scheme->type == SOCK_DGRAM)
+		return refuse(EINVAL, why, "there is no TLS for datagrams");
 	switch (ep->scheme->kind) {
 	case SKS_DESCRIPTOR:
 		return parse_fd(ep, text, why);

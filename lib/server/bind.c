@@ -10,6 +10,7 @@
 #include "base/sys.h"
 #include "server/datagram.h"
 #include "server/socket_file.h"
+#include "stream/tls.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -150,7 +151,9 @@ sks_listener_twin(const struct sks_listener *l, const struct sks_options *o)
 		twin = open_one(&addr, l->type, o, &step);
 	else
 		addr.len = 0;
-	if (twin == NULL)
+	if (twin != NULL)
+		twin->is_tls = l->is_tls;
+	else
 		complain(step, sks_addr_format(&addr.u.any, addr.len, text, sizeof(text)),
 		    strerror(errno));
 	return twin;
@@ -282,6 +285,52 @@ open_inherited(int fd, const char *address, struct sks_list *listeners)
 	return 0;
 }
 
+/* Can connections be of TLS here? 0, or -1. */
+static int
+check_tls(const char *address, const struct sks_options *options)
+{
+	if (!sks_tls_is_built_in()) {
+		complain("listen on", address, "this library was built without TLS");
+		errno = ENOTSUP;
+		return -1;
+	}
+	if (options->tls == NULL) {
+		complain("listen on", address, "there is no certificate for it (options.tls)");
+		errno = EINVAL;
+		return -1;
+	}
+	return 0;
+}
+
+/* Marks what was opened. 0, or -1 and all are closed: there is no TLS for datagrams. */
+static int
+set_tls(const char *address, struct sks_list *listeners)
+{
+	struct sks_list *link, *after;
+
+	sks_list_each (link, after, listeners) {
+		struct sks_listener *l = sks_list_entry(link, struct sks_listener, link);
+
+		if (l->type == SOCK_DGRAM) {
+			complain("listen on", address, "there is no TLS for datagrams");
+			sks_listeners_close(listeners);
+			errno = EINVAL;
+			return -1;
+		}
+		l->is_tls = 1;
+	}
+	return 0;
+}
+
+static int
+open_endpoint(const struct sks_endpoint *ep, const char *address, const struct sks_options *options,
+    struct sks_list *listeners)
+{
+	if (ep->scheme->kind == SKS_DESCRIPTOR)
+		return open_inherited(ep->fd, address, listeners);
+	return open_addresses(ep, address, options, listeners);
+}
+
 int
 sks_listener_open(const char *address, const struct sks_options *options,
     struct sks_list *listeners)
@@ -293,9 +342,11 @@ sks_listener_open(const char *address, const struct sks_options *options,
 		complain("address", address, why);
 		return -1;
 	}
-	if (ep.scheme->kind == SKS_DESCRIPTOR)
-		return open_inherited(ep.fd, address, listeners);
-	return open_addresses(&ep, address, options, listeners);
+	if (ep.is_tls && check_tls(address, options) == -1)
+		return -1;
+	if (open_endpoint(&ep, address, options, listeners) == -1)
+		return -1;
+	return ep.is_tls ? set_tls(address, listeners) : 0;
 }
 
 void

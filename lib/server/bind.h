@@ -29,6 +29,7 @@ struct sks_listener {
 	struct sks_list link;
 	int fd;                /* -1: it was shut */
 	int type;              /* SOCK_STREAM or SOCK_DGRAM */
+	int is_tls;            /* its connections begin with a handshake */
 	int shares_port;       /* bound with SO_REUSEPORT: it can have twins */
 	struct sks_socket_file *file; /* of a Unix socket that it has bound; else NULL */
 

@@ -12,6 +12,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/sys.h"
+#include "stream/tls.h"
 
 #include <errno.h>
 #include <string.h>
@@ -29,7 +31,7 @@ sks_connection_end(struct sks_connection *c)
 	if (c->state == SKS_CONNECTION_PARKED && c->wire == SKS_WIRE_OPEN &&
 	    c->call.service->shared->draining)
 		sks_call_stop(&c->call, SKS_STOP_PARKED);
-	if (sks_outbox_error(c->outbox) != 0)
+	if (sks_outbox_error(c->outbox) != 0 || c->next == SKS_NEXT_HANDSHAKE)
 		sks_connection_lose_wire(c, SKS_WIRE_BROKEN);
 	if (c->call.state == SKS_CALL_SET_UP && c->call.service->handler.finish != NULL) {
 		c->next = SKS_NEXT_FINISH;
@@ -37,7 +39,8 @@ sks_connection_end(struct sks_connection *c)
 		return;
 	}
 	sks_memberships_end(&c->call.memberships);
-	if (c->wire == SKS_WIRE_BROKEN || sks_outbox_is_empty(c->outbox))
+	if (c->wire == SKS_WIRE_BROKEN || (sks_outbox_is_empty(c->outbox) &&
+					      sks_transport_say_end(&c->transport) == 0))
 		sks_connection_close(c);
 	else
 		sks_connection_linger(c);
@@ -66,7 +69,7 @@ receive(struct sks_connection *c)
 	}
 	if (n == 0)
 		sks_connection_lose_wire(c, SKS_WIRE_INPUT_ENDED);
-	else if (errno != EAGAIN) {
+	else if (errno != EAGAIN || c->transport.want == SKS_WRITE) { /* a peer that never reads */
 		sks_connection_lose_wire(c, SKS_WIRE_BROKEN);
 		c->error = errno;
 	}
@@ -86,8 +89,23 @@ static void on_parked(struct sks_watch *watch, enum sks_watch_event event);
 static void
 expect_input(struct sks_connection *c, int64_t deadline)
 {
+	sks_transport_rest(&c->transport);
 	if (sks_watch_expect(&c->watch, on_parked, deadline) == -1)
 		sks_connection_end(c);
+}
+
+/* There may be input of one that is parked until the deadline. */
+static void
+look(struct sks_connection *c, int64_t deadline)
+{
+	if (c->wire == SKS_WIRE_OPEN && !has_input(c))
+		receive(c); /* there was no preread, or it has found nothing */
+	if (c->wire != SKS_WIRE_OPEN)
+		sks_connection_end(c);
+	else if (has_input(c))
+		sks_connection_submit(c);
+	else
+		expect_input(c, deadline);
 }
 
 static void
@@ -95,14 +113,10 @@ on_parked(struct sks_watch *watch, enum sks_watch_event event)
 {
 	struct sks_connection *c = sks_container_of(watch, struct sks_connection, watch);
 
-	if (event == SKS_WATCH_INPUT && c->wire == SKS_WIRE_OPEN && !has_input(c))
-		receive(c); /* there was no preread, or it has found nothing */
-	if (event == SKS_WATCH_EXPIRED || c->wire != SKS_WIRE_OPEN)
+	if (event == SKS_WATCH_EXPIRED)
 		sks_connection_end(c);
-	else if (has_input(c))
-		sks_connection_submit(c);
 	else
-		expect_input(c, watch->deadline);
+		look(c, watch->deadline);
 }
 
 /* Once the server stops, a connection is parked for its first request alone. */
@@ -119,12 +133,17 @@ until_when(const struct sks_connection *c)
 static void
 park(struct sks_connection *c)
 {
+	int64_t deadline = until_when(c);
+
 	sks_connection_set_state(c, SKS_CONNECTION_PARKED);
 	if (!has_input(c)) { /* where handle has left some its task reads on */
 		c->preread.read = preread;
 		c->watch.preread = &c->preread;
 	}
-	expect_input(c, until_when(c));
+	if (sks_transport_has_input(&c->transport))
+		look(c, deadline);
+	else
+		expect_input(c, deadline);
 }
 
 /*
@@ -141,6 +160,43 @@ sks_connection_expect_first(struct sks_connection *c)
 		sks_connection_submit(c);
 	else
 		park(c);
+}
+
+/* A peer that goes without a word, as a health check does, needs no task, and no line in the log. */
+static int
+has_bytes(const struct sks_connection *c)
+{
+	char byte;
+
+	return sks_sys_recv(c->transport.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+}
+
+static void
+on_handshake(struct sks_watch *watch, enum sks_watch_event event)
+{
+	struct sks_connection *c = sks_container_of(watch, struct sks_connection, watch);
+
+	if (event == SKS_WATCH_INPUT && has_bytes(c))
+		sks_connection_submit(c);
+	else
+		sks_connection_end(c);
+}
+
+/* Once the server stops, no longer than a connection is parked for its first request. */
+static void
+expect_handshake(struct sks_connection *c, int64_t deadline)
+{
+	if (c->call.service->shared->draining)
+		deadline = sks_min64(deadline, until_when(c));
+	if (sks_watch_expect(&c->watch, on_handshake, deadline) == -1)
+		sks_connection_end(c);
+}
+
+void
+sks_connection_expect_handshake(struct sks_connection *c)
+{
+	sks_connection_set_state(c, SKS_CONNECTION_PARKED);
+	expect_handshake(c, sks_tls_deadline(c->call.service->options.tls));
 }
 
 /* -- a task has ended -- */
@@ -201,6 +257,10 @@ leave(struct sks_call *call)
 	struct sks_connection *c = sks_connection_of(call);
 	int has_left = has_input(c); /* by handle, which wants more */
 
+	if (c->next == SKS_NEXT_HANDSHAKE) {
+		expect_handshake(c, c->watch.deadline);
+		return;
+	}
 	if (!has_left && c->wire == SKS_WIRE_OPEN)
 		receive(c);
 	if (!has_left && has_input(c))

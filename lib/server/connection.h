@@ -23,8 +23,8 @@
  *               the server is freed
  *
  * connection_open.c makes a connection, connection.c has its life on the loop,
- * connection_run.c its exchanges on a task, connection_resident.c those in a child
- * process, connection_output.c what the loop sends, connection_close.c its end.
+ * connection_run.c its exchanges on a task, connection_handshake.c what TLS needs before
+ * the first of them, connection_resident.c those in a child process, connection_output.c what the loop sends, connection_close.c its end.
  *
  * The functions run on the loop's thread, except where they say otherwise.
  */
@@ -51,7 +51,8 @@ enum sks_connection_next {
 	SKS_NEXT_HANDLE, /* call handle */
 	SKS_NEXT_READ,   /* read more than what handle has left, then call it */
 	SKS_NEXT_FINISH, /* call finish only */
-	SKS_NEXT_NOTHING /* there is no next task: finish was called */
+	SKS_NEXT_NOTHING, /* there is no next task: finish was called, or nothing was set up */
+	SKS_NEXT_HANDSHAKE /* shake hands (TLS), then call handle */
 };
 
 /* How much of the socket is left. It only ever gets worse. */
@@ -98,10 +99,10 @@ sks_connection_lose_wire(struct sks_connection *c, enum sks_connection_wire wire
 
 /*
  * Takes over an accepted descriptor, also when there is no memory for a connection:
- * then it is closed. On the accepting loop's thread; the worker, which
+ * then it is closed. is_tls: a handshake comes first. On the accepting loop's thread; the worker, which
  * sks_worker_take() has told, may be another one.
  */
-void sks_connection_open(struct sks_worker *worker, int fd, const struct sockaddr *peer,
+void sks_connection_open(struct sks_worker *worker, int fd, int is_tls, const struct sockaddr *peer,
     socklen_t len);
 
 /* -- connection.c -- */
@@ -115,6 +116,9 @@ void sks_connection_submit(struct sks_connection *c);
 /* A new one has no task before the client's first bytes have come. It may be gone afterwards. */
 void sks_connection_expect_first(struct sks_connection *c);
 
+/* A new one has no task before the client's first bytes of TLS. It may be gone afterwards. */
+void sks_connection_expect_handshake(struct sks_connection *c);
+
 /* Ends one that does not run: finish is called where it is due. It may be gone afterwards. */
 void sks_connection_end(struct sks_connection *c);
 
@@ -126,6 +130,14 @@ void sks_connection_run(struct sks_call *call);
 /* On the task: ties streams, which are on the task's stack, to the connection, and unties them. */
 void sks_connection_attach(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w);
 void sks_connection_detach(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w);
+
+/* -- connection_handshake.c -- */
+
+/*
+ * On the task, with streams attached: the handshake. 0, or -1, after that was counted and
+ * logged: then there is nothing to be done for the connection but to close it.
+ */
+int sks_connection_shake_hands(struct sks_connection *c);
 
 /* -- connection_resident.c -- */
 

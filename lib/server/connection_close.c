@@ -40,6 +40,7 @@ sks_connection_close(struct sks_connection *c)
 	sks_watch_close(&c->watch);
 	sks_outbox_end(c->outbox);
 	drop_input(c);
+	sks_transport_end(&c->transport);
 	if (c->transport.fd != -1)
 		sks_sys_close(c->transport.fd);
 	c->transport.fd = -1;
@@ -81,9 +82,24 @@ on_drain(struct sks_watch *watch, enum sks_watch_event event)
 		sks_connection_close(c);
 }
 
+/* The socket has no room for the word of our end: the loop waits for it. 0: that is impossible. */
+static int
+say_end_later(struct sks_connection *c)
+{
+	struct sks_outbox *box = c->outbox;
+
+	if (box == NULL)
+		return 0;
+	sks_connection_set_state(c, SKS_CONNECTION_FLUSHING);
+	return sks_outbox_await_room(box) == 0;
+}
+
 static void
 drain(struct sks_connection *c)
 {
+	if (c->wire != SKS_WIRE_BROKEN && sks_transport_say_end(&c->transport) == -1 &&
+	    say_end_later(c))
+		return;
 	if (c->wire == SKS_WIRE_OPEN) {
 		int64_t deadline = sks_clock_after(sks_service_linger_ms(c->call.service));
 
@@ -145,11 +161,11 @@ sks_linger(struct sks_transport *tr, int linger_ms)
 
 	tr->ops->shutdown(tr);
 	while (dropped < DROPPED_MOST) {
-		ssize_t n = tr->ops->read(tr, drop, sizeof(drop));
+		ssize_t n = sks_sys_recv(tr->fd, drop, sizeof(drop), MSG_DONTWAIT);
 
-		if (n == 0 || (n == -1 && errno != EAGAIN))
+		if (n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR))
 			return;
-		if (n == -1 && sks_wait_readable(tr->fd, NULL, NULL, deadline) == -1)
+		if (n == -1 && errno == EAGAIN && sks_wait_readable(tr->fd, NULL, NULL, deadline) == -1)
 			return;
 		if (n > 0)
 			dropped += n;

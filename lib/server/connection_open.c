@@ -22,7 +22,8 @@ state_offset(const struct sks_service *service, size_t peer_len)
 }
 
 static struct sks_connection *
-new_connection(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen_t len)
+new_connection(struct sks_worker *worker, int fd, int is_tls, const struct sockaddr *peer,
+    socklen_t len)
 {
 	struct sks_service *service = worker->service;
 	size_t state_at = state_offset(service, len);
@@ -39,6 +40,8 @@ new_connection(struct sks_worker *worker, int fd, const struct sockaddr *peer, s
 	c->transport.traffic = &service->shared->traffic;
 	c->transport.fd = fd;
 	c->times = service->times;
+	if (is_tls)
+		c->next = SKS_NEXT_HANDSHAKE;
 	sks_watch_init(&c->watch, &worker->loop->watches, fd);
 	sks_list_init(&c->call.link);
 	c->call.service = service;
@@ -112,15 +115,20 @@ send_rejection(struct sks_worker *worker, int fd, const char *text)
 		(void)sks_sys_recv(fd, scratch, SKS_LOOP_SCRATCH, MSG_DONTWAIT);
 }
 
+/* A client of TLS, who expects a handshake, is sent no text. */
 static void
-reject(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen_t len, int why)
+reject(struct sks_worker *worker, int fd, int is_tls, const struct sockaddr *peer, socklen_t len,
+    int why)
 {
 	struct sks_service *service = worker->service;
 	struct sks_call call = { .service = service, .req = { .fd = fd, .peer = peer,
 		.peer_len = len, .server = service->server, .data = service->options.data } };
 
+	const char *text;
+
 	log_rejected(&call, why);
-	send_rejection(worker, fd, sks_hook_reject(worker->loop, &call, why));
+	text = sks_hook_reject(worker->loop, &call, why);
+	send_rejection(worker, fd, is_tls ? NULL : text);
 	turn_away(worker, fd);
 }
 
@@ -133,14 +141,16 @@ begin(struct sks_connection *c)
 		if (!c->call.aborted)
 			c->transport.ops->shutdown(&c->transport);
 		sks_connection_close(c);
-	} else if (!service->handler.client_first)
+	} else if (!service->handler.client_first && c->next != SKS_NEXT_HANDSHAKE)
 		sks_connection_submit(c);
+	else if (c->next == SKS_NEXT_HANDSHAKE)
+		sks_connection_expect_handshake(c);
 	else
 		sks_connection_expect_first(c);
 }
 
 static void
-open_here(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen_t len)
+open_here(struct sks_worker *worker, int fd, int is_tls, const struct sockaddr *peer, socklen_t len)
 {
 	struct sks_peers *peers = worker->service->peers;
 	struct sks_peer *one = NULL;
@@ -149,10 +159,10 @@ open_here(struct sks_worker *worker, int fd, const struct sockaddr *peer, sockle
 
 	sks_count_shared(worker->service, accepted, 1);
 	if (why > 0) {
-		reject(worker, fd, peer, len, why);
+		reject(worker, fd, is_tls, peer, len, why);
 		return;
 	}
-	c = why == 0 ? new_connection(worker, fd, peer, len) : NULL;
+	c = why == 0 ? new_connection(worker, fd, is_tls, peer, len) : NULL;
 	if (c != NULL && !lacks_outbox(c)) {
 		c->peer = one;
 		begin(c);
@@ -169,6 +179,7 @@ struct arrival {
 	struct sks_message message;
 	struct sks_worker *worker;
 	int fd;
+	int is_tls;
 	socklen_t len;
 	struct sockaddr_storage peer;
 };
@@ -178,17 +189,18 @@ arrive(struct sks_message *message)
 {
 	struct arrival *a = sks_container_of(message, struct arrival, message);
 
-	open_here(a->worker, a->fd, (struct sockaddr *)&a->peer, a->len);
+	open_here(a->worker, a->fd, a->is_tls, (struct sockaddr *)&a->peer, a->len);
 	sks_sys_free(a);
 }
 
 void
-sks_connection_open(struct sks_worker *worker, int fd, const struct sockaddr *peer, socklen_t len)
+sks_connection_open(struct sks_worker *worker, int fd, int is_tls, const struct sockaddr *peer,
+    socklen_t len)
 {
 	struct arrival *a;
 
 	if (sks_loop_is_here(worker->loop)) {
-		open_here(worker, fd, peer, len);
+		open_here(worker, fd, is_tls, peer, len);
 		return;
 	}
 	a = sks_sys_malloc(sizeof(*a));
@@ -199,6 +211,7 @@ sks_connection_open(struct sks_worker *worker, int fd, const struct sockaddr *pe
 	a->message.run = arrive;
 	a->worker = worker;
 	a->fd = fd;
+	a->is_tls = is_tls;
 	a->len = (socklen_t)sks_min(len, sizeof(a->peer));
 	memcpy(&a->peer, peer, a->len);
 	sks_loop_post(worker->loop, &a->message);

@@ -19,13 +19,13 @@ on_outbox_done(void *arg)
 		sks_connection_flushed(c, sks_outbox_error(c->outbox));
 }
 
-/* Does its fiber send, or has it sent half a message? */
+/* Does its fiber send, has it sent half a message, or must nothing go out in the clear? */
 static int
 is_amid_output(const struct sks_connection *c)
 {
 	const struct sks_wfile *w = c->call.req.wfile;
 
-	return w != NULL && (w->busy || w->partial);
+	return c->next == SKS_NEXT_HANDSHAKE || (w != NULL && (w->busy || w->partial));
 }
 
 /* Another thread has posted, perhaps before the connection was closed. */

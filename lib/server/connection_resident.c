@@ -7,6 +7,7 @@
 #include "base/sys.h"
 #include "loop/wait.h"
 #include "server/connection.h"
+#include "stream/tls.h"
 
 /* 1, or 0: none comes, or the server stops. Then a client that has never spoken has grace_ms. */
 static int
@@ -16,6 +17,9 @@ input_comes(struct sks_call *call, const struct sks_rfile *r)
 	int fd = call->req.fd;
 
 	if (r->has_ahead)
+		return 1;
+	sks_transport_rest(r->tr);
+	if (sks_transport_has_input(r->tr))
 		return 1;
 	if (!sks_draining(&call->req) &&
 	    executor->ops->rest(executor, fd, sks_clock_after(r->idle_ms)))
@@ -41,10 +45,43 @@ has_to_linger(const struct sks_call *call, const struct sks_rfile *r, int last)
 	return last != SKS_KEEP || call->service->handler.finish != NULL || sks_buf_length(&r->buf) > 0;
 }
 
-static void
-linger(struct sks_call *call)
+/* After a handshake, which is had here if it is due: is there an exchange to be had? */
+static int
+is_ready(struct sks_connection *c, const struct sks_rfile *r, struct sks_wfile *w)
 {
-	sks_linger(&sks_connection_of(call)->transport, sks_service_linger_ms(call->service));
+	if (c->next != SKS_NEXT_HANDSHAKE)
+		return 1;
+	c->next = SKS_NEXT_HANDLE;
+	return sks_connection_shake_hands(c) == 0 &&
+	    (!c->call.service->handler.client_first || wait_for_input(&c->call, r, w));
+}
+
+/* All exchanges. What the last call of handle said. */
+static int
+exchange_all(struct sks_call *call, const struct sks_rfile *r, struct sks_wfile *w)
+{
+	int rc;
+
+	do {
+		rc = sks_call_exchange(call);
+	} while (rc == SKS_KEEP && (sks_call_is_fed(call) || wait_for_input(call, r, w)));
+	if (rc == SKS_KEEP && !r->eof && sks_draining(&call->req))
+		sks_call_stop(call, SKS_STOP_PARKED);
+	sks_call_finish(call);
+	return rc;
+}
+
+/* Says our end, and waits for the peer's. */
+static void
+linger(struct sks_call *call, const struct sks_rfile *r, int last)
+{
+	struct sks_transport *tr = &sks_connection_of(call)->transport;
+	int linger_ms = sks_service_linger_ms(call->service);
+
+	sks_transport_say_end_waiting(tr, sks_clock_after(linger_ms));
+	if (sks_eof(r) || !has_to_linger(call, r, last))
+		return;
+	sks_linger(tr, linger_ms);
 	if (sks_task_current()->wait_end == SKS_WAIT_CANCELLED)
 		sks_call_stop(call, SKS_STOP_RESET);
 }
@@ -53,22 +90,18 @@ void
 sks_connection_run_resident(struct sks_call *call)
 {
 	struct sks_connection *c = sks_connection_of(call);
+	int rc = SKS_DONE;
 	struct sks_rfile r;
 	struct sks_wfile w;
-	int rc;
 
 	sks_connection_attach(c, &r, &w);
-	do {
-		rc = sks_call_exchange(call);
-	} while (rc == SKS_KEEP && (sks_call_is_fed(call) || wait_for_input(call, &r, &w)));
-	if (rc == SKS_KEEP && !r.eof && sks_draining(&call->req))
-		sks_call_stop(call, SKS_STOP_PARKED);
-	sks_call_finish(call);
+	if (is_ready(c, &r, &w))
+		rc = exchange_all(call, &r, &w);
 	sks_task_current()->cancel = call->executor->closing;
 	if (sks_flush(&w) == -1)
 		sks_call_log_unsent(call, w.error);
-	if (r.error == 0 && w.error == 0 && !sks_eof(&r) && has_to_linger(call, &r, rc))
-		linger(call);
+	if (r.error == 0 && w.error == 0 && c->wire != SKS_WIRE_BROKEN)
+		linger(call, &r, rc);
 	sks_connection_detach(c, &r, &w);
 }
 

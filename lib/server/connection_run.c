@@ -9,6 +9,8 @@
 
 #include "loop/wait.h"
 #include "stream/ahead.h"
+#include "stream/fill.h"
+#include "stream/tls.h"
 
 void
 sks_connection_attach(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w)
@@ -61,6 +63,23 @@ may_go_on(const struct sks_connection *c, const struct sks_rfile *r, const struc
 	    !sks_task_is_cancelled(sks_task_current()) && !sks_executor_is_contended(c->call.executor);
 }
 
+/* After a handshake, which is had here if it is due: is there an exchange to be had on this task? */
+static int
+is_ready(struct sks_connection *c, struct sks_rfile *r)
+{
+	if (c->next != SKS_NEXT_HANDSHAKE)
+		return 1;
+	if (sks_connection_shake_hands(c) == -1) {
+		c->next = SKS_NEXT_NOTHING;
+		return 0;
+	}
+	c->next = SKS_NEXT_HANDLE;
+	if (!c->call.service->handler.client_first)
+		return 1;
+	sks_fill_preread(&r->preread); /* mostly it has said something by now */
+	return sks_buf_length(&r->buf) > 0;
+}
+
 /* What the last call of handle said; SKS_DONE where it is not called at all. */
 static int
 exchange(struct sks_connection *c, const struct sks_rfile *r, const struct sks_wfile *w)
@@ -91,8 +110,26 @@ static void
 finish(struct sks_connection *c, struct sks_wfile *w)
 {
 	sks_call_finish(&c->call);
+	if (sks_transport_is_tls(&c->transport))
+		(void)sks_connection_need_outbox(c); /* its loop may have to wait to say the end */
 	if (c->wire != SKS_WIRE_BROKEN && sks_connection_leave_output(c, w) == -1)
 		sks_call_log_unsent(&c->call, w->error);
+}
+
+/* The exchanges of this task, and what comes next. */
+static SKS_ALWAYS_INLINE void
+run(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w)
+{
+	int rc = exchange(c, r, w);
+
+	if (rc == SKS_KEEP && may_stay(c, r) && sks_connection_leave_output(c, w) == 0) {
+		int is_unfed = sks_buf_length(&r->buf) > 0 && !sks_call_is_fed(&c->call);
+
+		c->next = is_unfed ? SKS_NEXT_READ : SKS_NEXT_HANDLE;
+	} else {
+		finish(c, w);
+		c->next = SKS_NEXT_NOTHING;
+	}
 }
 
 void
@@ -101,17 +138,9 @@ sks_connection_run(struct sks_call *call)
 	struct sks_connection *c = sks_connection_of(call);
 	_Alignas(64) struct sks_rfile r;
 	_Alignas(64) struct sks_wfile w;
-	int rc;
 
 	sks_connection_attach(c, &r, &w);
-	rc = exchange(c, &r, &w);
-	if (rc == SKS_KEEP && may_stay(c, &r) && sks_connection_leave_output(c, &w) == 0) {
-		int is_unfed = sks_buf_length(&r.buf) > 0 && !sks_call_is_fed(call);
-
-		c->next = is_unfed ? SKS_NEXT_READ : SKS_NEXT_HANDLE;
-	} else {
-		finish(c, &w);
-		c->next = SKS_NEXT_NOTHING;
-	}
+	if (is_ready(c, &r))
+		run(c, &r, &w);
 	sks_connection_detach(c, &r, &w);
 }

@@ -3,6 +3,7 @@
  * What a server tells of itself.
  */
 #include "base/addr.h"
+#include "base/endpoint.h"
 #include "base/log.h"
 #include "base/scheme.h"
 #include "base/sys.h"
@@ -46,8 +47,11 @@ sks_server_listen_address(const struct sks_server *server, unsigned int i, char 
 	if (l == NULL || sks_server_address(server, i, address, sizeof(address)) == NULL)
 		return NULL;
 	printed = sks_scheme_of(address);
-	snprintf(buf, size, "%s%s", sks_scheme_of_socket(address, l->type)->prefix,
-	    address + (printed != NULL ? strlen(printed->prefix) : 0));
+	if (l->is_tls) /* before unix: or nothing */
+		snprintf(buf, size, "%s%s", SKS_TLS_PREFIX, address);
+	else
+		snprintf(buf, size, "%s%s", sks_scheme_of_socket(address, l->type)->prefix,
+		    address + (printed != NULL ? strlen(printed->prefix) : 0));
 	return buf;
 }
 

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "server/options.h"
 #include "server/peers.h"
+#include "stream/tls.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -26,6 +27,12 @@ sks_service_init(struct sks_service *service, const struct sks_handler *handler,
 	if (sks_copy_known(h, sizeof(*h), handler, handler_size) == -1 ||
 	    sks_copy_known(o, sizeof(*o), options, options_size) == -1)
 		return -1;
+	sks_tls_hold(o->tls);
+	if (o->tls != NULL && sks_tls_role(o->tls) != SKS_TLS_SERVER) {
+		sks_logf("options.tls: must be a configuration of SKS_TLS_SERVER");
+		errno = EINVAL;
+		return -1;
+	}
 	if (h->handle == NULL) {
 		sks_logf("handler: handle is missing");
 		errno = EINVAL;
@@ -77,4 +84,6 @@ sks_service_end(struct sks_service *service)
 	service->peers = NULL;
 	sks_shared_free(service->shared);
 	service->shared = NULL;
+	sks_tls_free(service->options.tls);
+	service->options.tls = NULL;
 }

@@ -3,11 +3,13 @@
  * Handlers without a server: on bytes in memory, for tests, and on one
  * connection that somebody else accepted, as inetd(8) does.
  */
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "stream/stream.h"
 #include "server/call.h"
 #include "server/connection.h"
+#include "stream/tls.h"
 #include "server/datagram.h"
 
 #include <errno.h>
@@ -300,8 +302,11 @@ serve(struct sks_call *call, struct sks_transport *tr)
 		rc = -1;
 		error = errno;
 	}
-	if (w.error == 0 && r.error == 0 && !sks_eof(&r))
-		sks_linger(tr, service->options.linger_ms);
+	if (w.error == 0 && r.error == 0) {
+		sks_transport_say_end_waiting(tr, sks_clock_after(service->options.linger_ms));
+		if (!sks_eof(&r))
+			sks_linger(tr, service->options.linger_ms);
+	}
 	sks_rfile_restore(&r);
 	sks_rfile_close(&r);
 	sks_wfile_close(&w);
@@ -330,6 +335,9 @@ sks_serve_fd_abi(int fd, const struct sks_handler *handler, size_t handler_size,
 			call->req.peer = (struct sockaddr *)&peer;
 			call->req.peer_len = len;
 			rc = serve(call, &tr);
+			error = errno;
+			sks_transport_end(&tr);
+			errno = error;
 		}
 		error = errno;
 		free_call(call);

@@ -6,11 +6,11 @@
  * them are gone. So its input has a shared watch (loop/shared_watch.h), and its buffers come
  * from the pool of the task that uses it.
  */
+#include "base/clock.h"
 #include "base/sys.h"
-#include "base/util.h"
 #include "socket/client.h"
 #include "socket/socket.h"
-#include "stream/stream.h"
+#include "stream/tls.h"
 
 #include <errno.h>
 #include <string.h>
@@ -21,15 +21,6 @@
 #define UDP_HEADERS_V4 28 /* IPv4's and UDP's own, of the 65,535 bytes of a packet */
 #define UDP_HEADERS_V6 8  /* IPv6 does not count its own */
 #define UNIX_OVERHEAD 32  /* of the send buffer, which bounds a Unix datagram */
-
-struct client {
-	struct sks_client client; /* what the caller sees */
-	struct sks_times times;
-	struct sks_transport tr;
-	struct sks_rfile r;
-	struct sks_wfile w;
-	int owns;             /* the socket is freed with the streams */
-};
 
 /* How long a datagram may be; 0: the socket has none. -1 and errno. */
 static int
@@ -65,7 +56,7 @@ parse_mode(const char *mode, int *reads, int *writes)
 }
 
 static void
-open_streams(struct client *c, int reads, int writes, int largest)
+open_streams(struct sks_client_inside *c, int reads, int writes, int largest)
 {
 	size_t max_output = largest > 0 ? (size_t)largest : MAX_OUTPUT;
 
@@ -85,7 +76,7 @@ struct sks_client *
 sks_socket_makefile(struct sks_socket *s, const char *mode)
 {
 	int reads, writes, largest;
-	struct client *c;
+	struct sks_client_inside *c;
 
 	if (parse_mode(mode, &reads, &writes) == -1 || (largest = datagram_size(s)) == -1)
 		return NULL;
@@ -106,19 +97,19 @@ sks_socket_makefile(struct sks_socket *s, const char *mode)
 void
 sks_client_take_socket(struct sks_client *client)
 {
-	sks_container_of(client, struct client, client)->owns = 1;
+	sks_client_inside(client)->owns = 1;
 }
 
 int
 sks_client_close(struct sks_client *client)
 {
 	struct sks_socket *s;
-	struct client *c;
+	struct sks_client_inside *c;
 	int rc, error;
 
 	if (client == NULL)
 		return 0;
-	c = sks_container_of(client, struct client, client);
+	c = sks_client_inside(client);
 	if (c->r.busy || c->r.claimed || c->w.busy || c->w.claimed) {
 		errno = EBUSY;
 		return -1;
@@ -127,8 +118,11 @@ sks_client_close(struct sks_client *client)
 	c->r.pool = c->w.pool = NULL; /* their loop may be gone */
 	rc = sks_flush(&c->w);
 	error = errno;
+	if (rc == 0 && c->client.wfile != NULL)
+		sks_transport_say_end_waiting(&c->tr, sks_clock_after(c->w.write_ms));
 	sks_rfile_close(&c->r);
 	sks_wfile_close(&c->w);
+	sks_transport_end(&c->tr);
 	if (c->owns)
 		sks_socket_free(s);
 	sks_sock_drop(s);

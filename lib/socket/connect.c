@@ -14,11 +14,13 @@
 #include "socket/client.h"
 #include "socket/socket.h"
 #include "stream/flush.h"
+#include "stream/tls.h"
 #include "loop/wait.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <socketserver/resolve.h>
+#include <stdio.h>
 #include <string.h>
 
 #define DEFAULT_MS 30000
@@ -376,26 +378,75 @@ open_client(const char *address, int fd, int timeout_ms)
 	return NULL;
 }
 
-struct sks_client *
-sks_connect(const char *address, int timeout_ms)
+/* A connected client, without TLS. NULL with errno and a line in the log. */
+static struct sks_client *
+connect_to(const char *address, const struct sks_endpoint *ep, int timeout_ms)
 {
-	struct sks_endpoint ep;
-	const char *why;
 	int fd;
 
-	if (sks_limit_set(&timeout_ms, timeout_ms, DEFAULT_MS) == -1)
-		return fail(address, NULL, "no such time limit");
-	if (sks_endpoint_parse(&ep, address, &why) == -1)
-		return fail(address, NULL, why);
-	if (ep.scheme->kind == SKS_DESCRIPTOR) {
+	if (ep->scheme->kind == SKS_DESCRIPTOR) {
 		errno = EINVAL;
 		return fail(address, NULL,
 		    "a descriptor is not connected to: sks_socket_makefile()");
 	}
 	sks_flush_dirty();
-	if (ep.scheme->kind == SKS_UNIX_PATH)
-		fd = connect_unix(address, &ep, timeout_ms);
+	if (ep->scheme->kind == SKS_UNIX_PATH)
+		fd = connect_unix(address, ep, timeout_ms);
 	else
-		fd = connect_inet(address, &ep, timeout_ms);
+		fd = connect_inet(address, ep, timeout_ms);
 	return fd != -1 ? open_client(address, fd, timeout_ms) : NULL;
+}
+
+/* Gives a new client TLS, or closes it. */
+static struct sks_client *
+shake_hands(struct sks_client *client, const char *address, const struct sks_endpoint *ep,
+    struct sks_tls *tls, int64_t deadline)
+{
+	char what[300];
+	int error;
+
+	snprintf(what, sizeof(what), "connect %s", address);
+	if (sks_client_shake_hands(client, tls, ep->host, deadline, what) == 0)
+		return client;
+	error = errno;
+	sks_client_close(client);
+	errno = error;
+	return NULL;
+}
+
+/* with_tls: also where the address does not say so. */
+static struct sks_client *
+connect_with(const char *address, int with_tls, struct sks_tls *tls, int timeout_ms)
+{
+	struct sks_endpoint ep;
+	struct sks_client *client;
+	const char *why;
+	int64_t deadline;
+
+	if (sks_limit_set(&timeout_ms, timeout_ms, DEFAULT_MS) == -1)
+		return fail(address, NULL, "no such time limit");
+	if (sks_endpoint_parse(&ep, address, &why) == -1)
+		return fail(address, NULL, why);
+	with_tls |= ep.is_tls;
+	if (with_tls && !sks_tls_is_built_in()) {
+		errno = ENOTSUP;
+		return fail(address, NULL, "this library was built without TLS");
+	}
+	deadline = sks_clock_after(timeout_ms);
+	client = connect_to(address, &ep, timeout_ms);
+	if (client == NULL || !with_tls)
+		return client;
+	return shake_hands(client, address, &ep, tls, deadline);
+}
+
+struct sks_client *
+sks_connect(const char *address, int timeout_ms)
+{
+	return connect_with(address, 0, NULL, timeout_ms);
+}
+
+struct sks_client *
+sks_connect_tls(const char *address, struct sks_tls *tls, int timeout_ms)
+{
+	return connect_with(address, 1, tls, timeout_ms);
 }

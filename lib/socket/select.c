@@ -18,7 +18,8 @@
 static int
 has_input(const struct sks_rfile *r)
 {
-	return sks_buf_length(&r->buf) > 0 || r->eof || r->error != 0 || r->tr == NULL;
+	return sks_buf_length(&r->buf) > 0 || r->eof || r->error != 0 || r->tr == NULL ||
+	       sks_transport_has_input(r->tr);
 }
 
 static int

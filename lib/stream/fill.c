@@ -152,7 +152,7 @@ await_input(struct sks_rfile *r, struct sks_task *task, struct sks_patience *p, 
 	sks_flush_dirty();
 	if (broken_wfile(r, p, task) == NULL) {
 		rc = 0;
-		if (begin_wait(r, task)) {
+		if (!sks_transport_has_input(r->tr) && begin_wait(r, task)) {
 			rc = wait_for(r, p, want, preread);
 			end_wait(r, task);
 		}

@@ -136,8 +136,6 @@ await_room_or_input(struct sks_wfile *w, int64_t deadline)
 static int
 await_what_it_wants(struct sks_wfile *w, int64_t deadline)
 {
-	if (w->tr->want == SKS_READ)
-		return sks_wait_readable(w->tr->fd, NULL, NULL, deadline);
 	switch (sks_ahead_wish(w->peer_rfile)) {
 	case SKS_AHEAD_INPUT:
 		return await_room_or_input(w, deadline);
@@ -248,10 +246,11 @@ send_own(struct sks_wfile *w, struct block *own, int wait)
 
 	if (block_length(own) == 0)
 		w->partial = 0;
-	else if (block_length(own) < before)
+	else if (block_length(own) < before || w->tr->begun)
 		w->partial = 1;
 	/* A large write that was cut short cannot be finished by a later one. */
-	if (rc == -1 && (errno == ECANCELED || errno == ENOMEM) && own->left < direct)
+	if (rc == -1 && (errno == ECANCELED || errno == ENOMEM) &&
+	    (own->left < direct || (w->tr->begun && sks_buf_length(own->buf) == 0)))
 		w->error = errno;
 	return rc;
 }
@@ -330,8 +329,10 @@ flush_at_once(struct sks_task *task, struct sks_wfile *w)
 	sent = w->tr->ops->write(w->tr, &iov, 1);
 	task->calls++;
 	if (sent < 0) {
-		if (errno == EAGAIN || errno == ENOMEM)
+		if (errno == EAGAIN || errno == ENOMEM) {
+			w->partial |= w->tr->begun;
 			return 0;
+		}
 		w->error = errno;
 	} else {
 		task->bytes += (size_t)sent;

@@ -71,7 +71,7 @@ static void
 on_writable(evutil_socket_t fd, short what, void *arg)
 {
 	struct sks_outbox *box = arg;
-	int failed;
+	int is_over;
 
 	(void)fd;
 	if (what & EV_WRITE) {
@@ -79,11 +79,11 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	lock(box);
-	failed = !is_claimed(box) && has_bytes(box);
-	if (failed)
+	is_over = !is_claimed(box);
+	if (is_over && has_bytes(box))
 		fail(box, ETIMEDOUT);
 	unlock(box);
-	if (failed)
+	if (is_over)
 		box->done(box->arg);
 }
 
@@ -91,6 +91,13 @@ static void
 run_job(struct sks_job *job)
 {
 	sks_outbox_send(sks_container_of(job, struct sks_outbox, job));
+}
+
+/* The fields that never change; its task may use the others just now. */
+static void
+copy_transport(struct sks_transport *to, const struct sks_transport *tr)
+{
+	*to = (struct sks_transport){ .ops = tr->ops, .traffic = tr->traffic, .fd = tr->fd };
 }
 
 struct sks_outbox *
@@ -104,8 +111,7 @@ sks_outbox_new(struct sks_loop *loop, struct sks_buf_pool *pool, const struct sk
 	pthread_mutex_init(&box->lock, NULL);
 	box->loop = loop;
 	box->pool = pool;
-	/* The fields that never change; its task may use the others just now. */
-	box->tr = (struct sks_transport){ .ops = tr->ops, .traffic = tr->traffic, .fd = tr->fd };
+	copy_transport(&box->tr, tr);
 	box->timeout_ms = timeout_ms;
 	box->done = done;
 	box->arg = arg;
@@ -114,6 +120,14 @@ sks_outbox_new(struct sks_loop *loop, struct sks_buf_pool *pool, const struct sk
 	sks_event_assign(&box->ev, loop->base, tr->fd, EV_WRITE, on_writable, box);
 	sks_tell_release(box);
 	return box;
+}
+
+void
+sks_outbox_set_transport(struct sks_outbox *box, const struct sks_transport *tr)
+{
+	lock(box);
+	copy_transport(&box->tr, tr);
+	unlock(box);
 }
 
 void
@@ -337,6 +351,17 @@ await_room(struct sks_outbox *box)
 		return -1;
 	}
 	return sks_loop_add(&box->ev, left);
+}
+
+int
+sks_outbox_await_room(struct sks_outbox *box)
+{
+	int rc;
+
+	lock(box);
+	rc = await_room(box);
+	unlock(box);
+	return rc;
 }
 
 ssize_t

@@ -46,6 +46,9 @@ struct sks_outbox {
 struct sks_outbox *sks_outbox_new(struct sks_loop *loop, struct sks_buf_pool *pool,
     const struct sks_transport *tr, int timeout_ms, void (*done)(void *arg), void *arg);
 
+/* On the task that has claimed it: it sends by another transport from now on, on the same socket. */
+void sks_outbox_set_transport(struct sks_outbox *box, const struct sks_transport *tr);
+
 /* On the loop: nothing is sent any more, and unsent bytes are lost. box may be NULL. */
 void sks_outbox_end(struct sks_outbox *box);
 
@@ -98,6 +101,12 @@ ssize_t sks_outbox_push(struct sks_outbox *box);
 
 /* On the task that has claimed it: the loop may send again, and soon sends what is left. */
 void sks_outbox_release(struct sks_outbox *box);
+
+/*
+ * On the loop, of one that is empty: calls done when the socket has room, or after timeout_ms. 0,
+ * or -1: ETIMEDOUT, or ENOMEM.
+ */
+int sks_outbox_await_room(struct sks_outbox *box);
 
 /* On the loop: sends what the socket takes now, the rest when it takes more; then calls done. */
 void sks_outbox_send(struct sks_outbox *box);

@@ -17,14 +17,6 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 
-static void
-count(struct sks_traffic *traffic, int out, ssize_t n)
-{
-	if (traffic != NULL && n > 0)
-		atomic_fetch_add_explicit(out ? &traffic->out : &traffic->in, (uint64_t)n,
-		    memory_order_relaxed);
-}
-
 /* Is the TCP connection closed both ways? After an end of input alone our side is still open. */
 static int
 is_closed(int fd)
@@ -57,7 +49,7 @@ receive(struct sks_transport *tr, void *buf, size_t n)
 	do {
 		got = sks_sys_recv(tr->fd, buf, n, MSG_DONTWAIT);
 	} while (got == -1 && errno == EINTR);
-	count(tr->traffic, 0, got);
+	sks_traffic_count(tr->traffic, 0, got);
 	return got;
 }
 
@@ -94,7 +86,7 @@ plain_write(struct sks_transport *tr, const struct iovec *iov, int n)
 	if (sent == -1 && errno == ECONNRESET)
 		atomic_store_explicit(&tr->reset, 1, memory_order_relaxed);
 	atomic_store_explicit(&tr->writing, 0, memory_order_release);
-	count(tr->traffic, 1, sent);
+	sks_traffic_count(tr->traffic, 1, sent);
 	return sent;
 }
 

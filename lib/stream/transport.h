@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * transport.h - how bytes move: a table that sockets fill now, TLS later.
+ * transport.h - how bytes move: a table that sockets fill, and TLS (stream/tls.h).
  *
  * A transport does not wait, which is the stream's business. It moves what it can at once. If
- * that is nothing it fails with EAGAIN, and `want` is the event that it needs first (SKS_READ
- * or SKS_WRITE): a read of TLS may have to write.
+ * that is nothing it fails with EAGAIN. A write needs room in the socket then. A read says in
+ * `want` which event it needs first (SKS_READ or SKS_WRITE), since a read of TLS may have to
+ * write.
  */
 #ifndef SKS_STREAM_TRANSPORT_H
 #define SKS_STREAM_TRANSPORT_H
@@ -25,6 +26,20 @@ struct sks_transport_ops {
 	/* No more bytes will be written: the peer reads an end. Errors are ignored. */
 	void (*shutdown)(struct sks_transport *);
 	/*
+	 * NULL where a socket's own end is enough. Says to the peer that the output ends, before
+	 * shutdown. Returns 0, also where that is impossible, or -1: EAGAIN.
+	 */
+	int (*say_end)(struct sks_transport *);
+	/*
+	 * NULL where the socket has all input. Returns 1 when a read would not say EAGAIN,
+	 * although the socket may have no input.
+	 */
+	int (*has_input)(struct sks_transport *);
+	/* NULL where there is nothing to do. Gives back memory, before a long time without input. */
+	void (*rest)(struct sks_transport *);
+	/* NULL where there is nothing to do. Frees what the transport has, but not the descriptor. */
+	void (*end)(struct sks_transport *);
+	/*
 	 * NULL for streams of bytes. For datagrams, which are read one by one: returns how many
 	 * bytes the next one has, or -1 as read.
 	 */
@@ -37,11 +52,18 @@ struct sks_traffic {
 	_Atomic uint64_t out;
 };
 
+struct sks_tls_engine;
+
 struct sks_transport {
 	const struct sks_transport_ops *ops;
-	struct sks_traffic *traffic; /* may be NULL */
+	union {
+		struct sks_traffic *traffic;  /* may be NULL */
+		struct sks_tls_engine *tls;   /* of sks_tls_transport, which counts by itself */
+	};
 	int fd;
-	short want;           /* what EAGAIN waits for; 0: SKS_READ for a read, SKS_WRITE for a write */
+	unsigned char want;   /* what the EAGAIN of a read waits for; 0: SKS_READ */
+	unsigned char begun;  /* a write has said EAGAIN, but its first bytes are on their way: the
+	                         next write has to begin with them */
 	atomic_uchar writing; /* a write is under way, while another thread may read */
 	atomic_uchar reset;   /* a write has failed by a reset, and a read would see an end of input */
 };
@@ -55,6 +77,43 @@ static inline int
 sks_transport_is_datagram(const struct sks_transport *tr)
 {
 	return tr != NULL && tr->ops->next_size != NULL;
+}
+
+/* The operations that most transports have no need of. */
+
+static inline int
+sks_transport_say_end(struct sks_transport *tr)
+{
+	return tr->ops->say_end != NULL ? tr->ops->say_end(tr) : 0;
+}
+
+static inline int
+sks_transport_has_input(struct sks_transport *tr)
+{
+	return tr->ops->has_input != NULL && tr->ops->has_input(tr);
+}
+
+static inline void
+sks_transport_rest(struct sks_transport *tr)
+{
+	if (tr->ops->rest != NULL)
+		tr->ops->rest(tr);
+}
+
+static inline void
+sks_transport_end(struct sks_transport *tr)
+{
+	if (tr->ops->end != NULL)
+		tr->ops->end(tr);
+}
+
+/* Adds n bytes that went in or out; n may be 0 or -1, and traffic NULL. */
+static inline void
+sks_traffic_count(struct sks_traffic *traffic, int out, ssize_t n)
+{
+	if (traffic != NULL && n > 0)
+		atomic_fetch_add_explicit(out ? &traffic->out : &traffic->in, (uint64_t)n,
+		    memory_order_relaxed);
 }
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "loop/loop.h"
 #include "stream/flush.h"
+#include "stream/tls.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -67,6 +68,35 @@ sks_flush(struct sks_wfile *w)
 	if (sks_stream_claim(task, &w->claimed) == -1)
 		return -1;
 	rc = flush(w);
+	sks_stream_release(task, &w->claimed);
+	return rc;
+}
+
+static int
+shut_down(struct sks_wfile *w)
+{
+	if (w->tr == NULL || is_datagram(w)) {
+		errno = ENOTSUP;
+		return -1;
+	}
+	if (flush(w) == -1)
+		return -1;
+	w->busy = 1;
+	sks_transport_say_end_waiting(w->tr, sks_clock_after(w->write_ms));
+	w->tr->ops->shutdown(w->tr);
+	w->busy = 0;
+	return 0;
+}
+
+int
+sks_wfile_shutdown(struct sks_wfile *w)
+{
+	struct sks_task *task = sks_task_current();
+	int rc;
+
+	if (sks_stream_claim(task, &w->claimed) == -1)
+		return -1;
+	rc = shut_down(w);
 	sks_stream_release(task, &w->claimed);
 	return rc;
 }

@@ -22,6 +22,7 @@ STRUCTS = {
     "sks_client": "socketserver_socket.3",
     "sks_selectable": "socketserver_socket.3",
     "sks_plugin": "socketserver_plugin.3",
+    "sks_tls_options": "socketserver_tls.3",
     "sks_plugin_option": "socketserver_plugin.3",
 }
 # SKS_PLUGIN() fills them in, or nobody does.

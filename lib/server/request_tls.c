@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * STARTTLS for a request: sks_start_tls().
+ */
+#include "stream/start_tls.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "server/connection.h"
+
+#include <errno.h>
+
+static int
+refuse(int error, const char *why)
+{
+	sks_logf("sks_start_tls: %s", why);
+	errno = error;
+	return -1;
+}
+
+/*
+ * An outbox sends by the transport that it was made with, and another thread may make one just
+ * now. So it is there before the transport changes.
+ */
+static int
+lacks_outbox(const struct sks_request *req)
+{
+	return req->wfile->outbox != NULL &&
+	    sks_connection_need_outbox(sks_connection_of(sks_call_of(req))) == NULL;
+}
+
+static void
+report(const struct sks_call *call, const char *why)
+{
+	char peer[SKS_ADDR_TEXT];
+
+	if (why[0] == '\0')
+		return;
+	sks_count_shared(call->service, handshakes_failed, 1);
+	sks_log_limited(&call->service->shared->errors, SKS_LOG_LINES, "%s: %s: TLS handshake: %s",
+	    call->service->handler.name, sks_peer(&call->req, peer, sizeof(peer)), why);
+}
+
+int
+sks_start_tls(struct sks_request *req)
+{
+	struct sks_call *call = sks_call_of(req);
+	struct sks_tls *tls = call->service->options.tls;
+	char why[SKS_TLS_WHY];
+	int rc, error;
+
+	if (!sks_tls_is_built_in())
+		return refuse(ENOTSUP, "this library was built without TLS");
+	if (tls == NULL)
+		return refuse(EINVAL, "there is no certificate for it (options.tls)");
+	if (lacks_outbox(req))
+		return -1;
+	rc = sks_streams_start_tls(req->rfile, req->wfile, tls, NULL, sks_tls_deadline(tls), why);
+	error = errno;
+	if (rc == 0)
+		sks_count_shared(call->service, handshakes, 1);
+	else
+		report(call, why);
+	errno = error;
+	return rc;
+}

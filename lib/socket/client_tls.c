@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The TLS of clients: sks_client_start_tls(), and what sks_connect() needs of it.
+ */
+#include "socket/client.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "stream/start_tls.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static int
+fail(int error, const char *what, const char *why)
+{
+	if (why[0] != '\0')
+		sks_log_limited(&atomic_load(&sks_log_counts)->connects, SKS_LOG_LINES, "%s: %s",
+		    what, why);
+	errno = error;
+	return -1;
+}
+
+int
+sks_client_shake_hands(struct sks_client *client, struct sks_tls *tls, const char *name,
+    int64_t deadline, const char *what)
+{
+	struct sks_client_inside *c = sks_client_inside(client);
+	char why[SKS_TLS_WHY];
+
+	if (!sks_tls_is_built_in())
+		return fail(ENOTSUP, what, "this library was built without TLS");
+	if (tls == NULL && (tls = sks_tls_default_client()) == NULL)
+		return -1; /* that has said why */
+	if (sks_tls_role(tls) != SKS_TLS_CLIENT)
+		return fail(EINVAL, what, "the configuration is not a client's");
+	if (client->rfile == NULL || client->wfile == NULL)
+		return fail(ENOTSUP, what, "TLS needs both streams of a connection");
+	if (sks_streams_start_tls(&c->r, &c->w, tls, name,
+		sks_min64(deadline, sks_tls_deadline(tls)), why) == 0)
+		return 0;
+	if (errno == EINVAL)
+		return fail(EINVAL, what, "there is no name that the certificate must have");
+	return fail(errno, what, why);
+}
+
+int
+sks_client_start_tls(struct sks_client *client, struct sks_tls *tls, const char *name)
+{
+	char what[300];
+
+	snprintf(what, sizeof(what), "TLS handshake%s%s", name != NULL ? " with " : "",
+	    name != NULL ? name : "");
+	return sks_client_shake_hands(client, tls, name, SKS_NEVER, what);
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Files of certificates and keys. They are read here and not by OpenSSL, so that an error
+ * of open(2) keeps its errno, a file has a greatest size, and no copy of a key stays
+ * in a buffer of stdio. OpenSSL never asks for a passphrase at the terminal.
+ */
+#include "stream/tls_openssl.h"
+
+#include "base/log.h"
+#include "base/sys.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <string.h>
+
+#define FILE_MOST ((size_t)1 << 20)
+
+static int
+refuse(const char *path, int error, const char *why)
+{
+	sks_logf("tls: %s: %s", path, why);
+	errno = error;
+	return -1;
+}
+
+/* Reads all of fd into bytes, which has room for one more than a file may have. -1 and errno. */
+static ssize_t
+read_all(int fd, char *bytes)
+{
+	size_t n = 0;
+
+	while (n <= FILE_MOST) {
+		ssize_t got = sks_sys_read(fd, bytes + n, FILE_MOST + 1 - n);
+
+		if (got == 0)
+			return (ssize_t)n;
+		if (got > 0)
+			n += (size_t)got;
+		else if (errno != EINTR)
+			return -1;
+	}
+	errno = EFBIG;
+	return -1;
+}
+
+/* Returns n bytes for OPENSSL_clear_free(), of FILE_MOST + 1. NULL and errno, after a line. */
+static char *
+read_file(const char *path, size_t *n)
+{
+	int fd = sks_sys_open(path, O_RDONLY | O_CLOEXEC), error;
+	char *bytes = NULL;
+	ssize_t got = -1;
+
+	if (fd != -1) {
+		errno = ENOMEM;
+		if ((bytes = OPENSSL_malloc(FILE_MOST + 1)) != NULL)
+			got = read_all(fd, bytes);
+		error = errno;
+		sks_sys_close(fd);
+		errno = error;
+	}
+	if (got >= 0) {
+		*n = (size_t)got;
+		return bytes;
+	}
+	error = errno;
+	OPENSSL_clear_free(bytes, FILE_MOST + 1);
+	refuse(path, error, error == EFBIG ? "it has more than 1 MiB" : strerror(error));
+	return NULL;
+}
+
+/* All certificates of the text; an error is in OpenSSL's queue, which is empty otherwise. */
+static STACK_OF(X509) *
+parse_certificates(BIO *text)
+{
+	STACK_OF(X509) *list = sk_X509_new_null();
+	X509 *cert;
+
+	while (list != NULL && (cert = PEM_read_bio_X509(text, NULL, NULL, NULL)) != NULL)
+		if (sk_X509_push(list, cert) == 0)
+			X509_free(cert);
+	if (list != NULL && sk_X509_num(list) > 0 &&
+	    ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE)
+		ERR_clear_error(); /* that is how the end of the text is told */
+	return list;
+}
+
+int
+sks_tls_read_certificates(const char *path, STACK_OF(X509) **list)
+{
+	char why[160];
+	size_t n;
+	char *bytes = read_file(path, &n);
+	BIO *text;
+
+	if (bytes == NULL)
+		return -1;
+	ERR_clear_error();
+	text = BIO_new_mem_buf(bytes, (int)n);
+	*list = text != NULL ? parse_certificates(text) : NULL;
+	BIO_free(text);
+	OPENSSL_clear_free(bytes, FILE_MOST + 1);
+	if (*list != NULL && sk_X509_num(*list) > 0 && ERR_peek_error() == 0)
+		return 0;
+	if (*list != NULL && sk_X509_num(*list) == 0 &&
+	    ERR_GET_REASON(ERR_peek_error()) == PEM_R_NO_START_LINE)
+		refuse(path, EINVAL, "there is no certificate in it (in PEM)");
+	else
+		refuse(path, EINVAL, sks_tls_error(why, sizeof(why)));
+	ERR_clear_error();
+	sk_X509_pop_free(*list, X509_free);
+	return -1;
+}
+
+/* OpenSSL asks for the passphrase of a key: that is noted in *asked, and there is none. */
+static int
+on_passphrase(char *buf, int size, int is_writing, void *asked)
+{
+	(void)buf;
+	(void)size;
+	(void)is_writing;
+	*(int *)asked = 1;
+	return -1;
+}
+
+int
+sks_tls_read_key(const char *path, EVP_PKEY **key)
+{
+	int asked = 0, reason;
+	char why[160];
+	size_t n;
+	char *bytes = read_file(path, &n);
+	BIO *text;
+
+	if (bytes == NULL)
+		return -1;
+	ERR_clear_error();
+	text = BIO_new_mem_buf(bytes, (int)n);
+	*key = text != NULL ? PEM_read_bio_PrivateKey(text, NULL, on_passphrase, &asked) : NULL;
+	BIO_free(text);
+	OPENSSL_clear_free(bytes, FILE_MOST + 1);
+	if (*key != NULL)
+		return 0;
+	reason = ERR_GET_REASON(ERR_peek_error());
+	if (asked)
+		refuse(path, EINVAL, "the key has a passphrase: it must be stored without one");
+	else if (reason == PEM_R_NO_START_LINE || reason == ERR_R_UNSUPPORTED)
+		refuse(path, EINVAL, "there is no private key in it (in PEM)");
+	else
+		refuse(path, EINVAL, sks_tls_error(why, sizeof(why)));
+	ERR_clear_error();
+	return -1;
+}
+
+char *
+sks_tls_format_time(const ASN1_TIME *time, char *buf, size_t size)
+{
+	struct tm tm;
+
+	if (ASN1_TIME_to_tm(time, &tm) != 1 || strftime(buf, size, "%Y-%m-%d %H:%M:%S UTC", &tm) == 0)
+		snprintf(buf, size, "?");
+	return buf;
+}
+
+char *
+sks_tls_format_subject(const X509 *cert, char *buf, size_t size)
+{
+	BIO *text = BIO_new(BIO_s_mem());
+	int n = 0;
+
+	if (text != NULL &&
+	    X509_NAME_print_ex(text, X509_get_subject_name(cert), 0, XN_FLAG_RFC2253) != -1)
+		n = BIO_read(text, buf, (int)size - 1);
+	BIO_free(text);
+	if (n > 0)
+		buf[n] = '\0';
+	else
+		snprintf(buf, size, "?");
+	return buf;
+}
+
+int
+sks_tls_check_dates(const char *path, const X509 *cert)
+{
+	const ASN1_TIME *from = X509_get0_notBefore(cert), *until = X509_get0_notAfter(cert);
+	char day[40];
+
+	if (X509_cmp_current_time(until) < 0)
+		sks_logf("tls: %s: the certificate has expired on %s", path,
+		    sks_tls_format_time(until, day, sizeof(day)));
+	else if (X509_cmp_current_time(from) > 0)
+		sks_logf("tls: %s: the certificate is not valid before %s", path,
+		    sks_tls_format_time(from, day, sizeof(day)));
+	else
+		return 0;
+	errno = EINVAL;
+	return -1;
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tls_openssl.h - what the parts of the room tls share, with OpenSSL's types.
+ *
+ * A configuration has a set of contexts, one for each certificate. A reload makes another
+ * set; connections keep the one that they began with. Its memory comes from OpenSSL's
+ * allocator, since the default configuration of clients is never freed.
+ */
+#ifndef SKS_STREAM_TLS_OPENSSL_H
+#define SKS_STREAM_TLS_OPENSSL_H
+
+#include "stream/transport.h"
+
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <socketserver/tls.h>
+#include <stdatomic.h>
+#include <time.h>
+
+/* -- a configuration -- */
+
+/* The contexts of all certificates at one time. The first is that of clients who name none. */
+struct sks_tls_set {
+	atomic_int holds;
+	size_t n;
+	SSL_CTX *contexts[];
+};
+
+/* The files of one certificate. */
+struct sks_tls_files {
+	char *cert; /* NULL: it is our own (self-signed), or there is none (a client) */
+	char *key;
+};
+
+struct sks_tls {
+	atomic_int holds;
+	int role;
+	struct sks_tls_options options; /* no zero stands for a default; strings are copies */
+	unsigned char *protocols;       /* options.alpn as it goes over the wire; NULL: none */
+	unsigned int protocols_size;
+	BIO_METHOD *bio;
+	pthread_mutex_t changing;       /* of what follows: one change at a time */
+	struct sks_tls_files *files;
+	size_t nfiles;
+	X509 *own_cert;                 /* self-signed; NULL: none */
+	EVP_PKEY *own_key;
+	struct timespec newest;         /* when the files were changed, the last of them; */
+	_Atomic int64_t looked_ms;      /* when they were looked at (options.watch_s) */
+	pthread_mutex_t lock;           /* of set */
+	struct sks_tls_set *set;
+};
+
+/* -- tls_why.c: OpenSSL's errors in words -- */
+
+/* Puts a sentence for the oldest error of this thread into buf, and empties the queue. Returns buf. */
+char *sks_tls_error(char *buf, size_t size);
+
+/* -- tls_files.c -- */
+
+/*
+ * Each reads a file of PEM. 0, or -1 with errno after one line in the log. A chain or list
+ * has at least one certificate.
+ */
+int sks_tls_read_certificates(const char *path, STACK_OF(X509) **list);
+int sks_tls_read_key(const char *path, EVP_PKEY **key);
+
+/* Is the certificate valid today? 0, or -1: EINVAL, after one line in the log. */
+int sks_tls_check_dates(const char *path, const X509 *cert);
+
+/* The day and time as text, in UTC. */
+char *sks_tls_format_time(const ASN1_TIME *time, char *buf, size_t size);
+
+/* The subject of a certificate, by RFC 2253. Never fails: "?" stands for what cannot be told. */
+char *sks_tls_format_subject(const X509 *cert, char *buf, size_t size);
+
+/* -- tls_self_signed.c -- */
+
+/* Makes a certificate for this host, valid for 30 days, and its key. 0, or -1: EINVAL, logged. */
+int sks_tls_make_certificate(X509 **cert, EVP_PKEY **key);
+
+/* -- tls_context.c -- */
+
+/* Makes a set of all files, to be given back. NULL with errno, after one line in the log. */
+struct sks_tls_set *sks_tls_set_new(struct sks_tls *tls);
+void sks_tls_set_drop(struct sks_tls_set *set);
+
+/* -- tls.c -- */
+
+/* The set that a new connection begins with, retained. Looks at the files, if that is due. */
+struct sks_tls_set *sks_tls_current_set(struct sks_tls *tls);
+
+/* -- an engine: the TLS of one connection -- */
+
+enum sks_tls_state {
+	SKS_TLS_SHAKING, /* no byte of a stream has gone through yet */
+	SKS_TLS_UP,
+	SKS_TLS_ENDED,   /* we have said the end of our output */
+	SKS_TLS_FAILED   /* OpenSSL must not be asked for anything any more */
+};
+
+struct sks_tls_info;
+
+struct sks_tls_engine {
+	pthread_mutex_t lock;   /* around each call of OpenSSL */
+	SSL *ssl;
+	struct sks_tls *tls;
+	struct sks_tls_set *set;
+	struct sks_traffic *traffic;
+	unsigned char *early;   /* input that came in the clear, or NULL; so long, and so much is read */
+	size_t early_size, early_at;
+	size_t payload;         /* bytes of the peer since it was last allowed one more message */
+	enum sks_tls_state state;
+	int fd;
+	int error;              /* of a read of the socket, or why the engine has failed; 0: none */
+	int send_error;         /* of a write: nothing goes out any more, but input may be left */
+	int messages;           /* of the protocol that the peer may still send without payload */
+	unsigned char is_dry;   /* the socket had less than was asked for, in this call */
+	unsigned char is_ended; /* the socket has given its end */
+	unsigned char has_more; /* a read would not say EAGAIN */
+	struct sks_tls_info *info; /* what was asked about the connection; NULL: nothing yet */
+};
+
+/* -- tls_engine.c -- */
+
+/* Sets has_more, within a call that has the lock. */
+void sks_tls_look(struct sks_tls_engine *e);
+
+/* -- tls_info.c -- */
+
+void sks_tls_info_free(struct sks_tls_info *info);
+
+/* -- tls_bio.c -- */
+
+#define SKS_TLS_MESSAGES 32    /* a peer may send so many without payload, */
+#define SKS_TLS_PAYLOAD 16384  /* and one more for so many bytes of it */
+
+BIO_METHOD *sks_tls_bio_new(void);
+
+/* A message callback of a context: counts what the peer sends beside payload. */
+void sks_tls_on_message(int is_ours, int version, int type, const void *buf, size_t n, SSL *ssl,
+    void *arg);
+
+#endif
