@@ -71,9 +71,11 @@ _socketserverd() {
 		unix:*|unix-dgram:*) mapfile -t COMPREPLY < <(compgen -f -- "${word#*:}") ;;
 		*:*) ;;
 		*) mapfile -t COMPREPLY < <(compgen -W \
-		    "localhost: udp:localhost: unix: unix-dgram: fd: systemd:" -- "$word") ;;
+		    "localhost: udp:localhost: unix: unix-dgram: fd: systemd: tls:" -- "$word") ;;
 		esac
 		compopt -o nospace 2>/dev/null ;;
+	--cert|--key|--client-ca)
+		mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
 	--mode)
 		mapfile -t COMPREPLY < <(compgen -W "fibers serial threads processes" -- "$word") ;;
 	--describe)

@@ -13,11 +13,13 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define USAGE 2 /* the exit code of a wrong use */
 
-enum { HELP = 1, KEEP,
+enum { HELP = 1, CERT, KEEP, KEY,
 	SERVER = 256 /* and those after it: the options of a server, by their number */ };
 
 static const struct option own[] = {
 	{ "help", no_argument, NULL, HELP },
+	{ "cert", required_argument, NULL, CERT },
+	{ "key", required_argument, NULL, KEY },
 	{ "keep", no_argument, NULL, KEEP }, /* the last: left out where there is none */
 };
 
@@ -28,17 +30,20 @@ help(const struct options *o)
 
 	if (o->others != NULL)
 		printf("usage: %s [OPTIONS] ADDRESS %s\n\n%s\n\n"
-		       "Each is host:port, :port, [::1]:port, unix:/path, unix:@name. The first is\n"
-		       "where it listens; port 0: any free one.\n\n",
+		       "Each is host:port, :port, [::1]:port, unix:/path, unix:@name, or one of them\n"
+		       "behind tls:. The first is where it listens; port 0: any free one.\n\n",
 		    program_invocation_short_name, o->others, o->about);
 	else
 		printf("usage: %s [OPTIONS] [ADDRESS]\n\n%s\n\n"
 		       "ADDRESS (%s): host:port, :port, [::1]:port, udp:host:port, unix:/path,\n"
-		       "unix-dgram:/path, unix:@name, unix-dgram:@name, fd:N. Port 0: any free one.\n\n",
+		       "unix-dgram:/path, unix:@name, unix-dgram:@name, fd:N, tls:host:port and so on.\n"
+		       "Port 0: any free one.\n\n",
 		    program_invocation_short_name, o->about, o->address);
 	if (o->keep != NULL)
 		printf("  --keep               each line is an exchange; parked in between\n");
-	printf("  --help               this text\n%s\n"
+	printf("  --cert FILE          the certificate of addresses of TLS, as tls::8443\n"
+	       "  --key FILE           its key, unless that is in the same file\n"
+	       "  --help               this text\n%s\n"
 	       "SIGINT or SIGTERM ends it: running requests may go on for 10 seconds, a\n"
 	       "second signal ends them at once.\n", options != NULL ? options : "");
 	free(options);
@@ -61,6 +66,10 @@ take(struct options *o, int option, const char *value)
 		exit(0);
 	} else if (option == KEEP) {
 		*o->keep = 1;
+	} else if (option == CERT) {
+		o->tls.cert = value;
+	} else if (option == KEY) {
+		o->tls.key = value;
 	} else if (option >= SERVER) {
 		take_for_server(o, sks_options_name((unsigned int)(option - SERVER)), value);
 	} else {
@@ -104,6 +113,19 @@ take_addresses(struct options *o, int n, char **address)
 	o->nothers = n - 1;
 }
 
+/* Reads the certificate, if there is one. The program keeps it to its end. */
+static void
+read_certificate(struct options *o)
+{
+	if (o->tls.cert == NULL && o->tls.key != NULL)
+		errx(USAGE, "--key: there is no --cert for it");
+	if (o->tls.cert == NULL)
+		return;
+	o->server.tls = sks_tls_new(SKS_TLS_SERVER, &o->tls);
+	if (o->server.tls == NULL)
+		exit(1); /* the library has said why */
+}
+
 void
 parse_options(int argc, char **argv, struct options *o)
 {
@@ -117,6 +139,7 @@ parse_options(int argc, char **argv, struct options *o)
 		take(o, option, optarg);
 	free(known);
 	take_addresses(o, argc - optind, argv + optind);
+	read_certificate(o);
 	if (o->server.max_connections > 0)
 		o->server.max_connections =
 		    sks_process_raise_open_files(o->server.max_connections * files) / files;

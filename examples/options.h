@@ -17,12 +17,14 @@ struct options {
 	int files;           /* descriptors of a connection; 0: one */
 	char **other;        /* then those the user gave, */
 	int nothers;         /* and how many */
+	struct sks_tls_options tls; /* of --cert and --key, which become server.tls */
 	struct sks_options server;
 };
 
 /*
  * Reads the command line into *o, whose members are the defaults. Does not
- * return after --help (exit code 0) or a wrong use (one line, exit code 2).
+ * return after --help (exit code 0), a wrong use (one line, exit code 2), or a certificate that
+ * is not good (one line, exit code 1).
  */
 void parse_options(int argc, char **argv, struct options *o);
 

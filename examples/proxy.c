@@ -52,17 +52,19 @@ pass_on(struct pair *pair, struct sks_rfile *from, struct sks_wfile *to)
 }
 
 /*
- * The end, for the other side to see. After a failure it also ends what is read
- * from there; with a reset that alone, as the other side must not see an end first.
+ * The end, for the other side to see, which TLS tells in its own way. After a failure it also
+ * ends what is read from there; with a reset that alone, as the other side must not see
+ * an end first.
  */
-static int
-how_to_end(struct pair *pair, int rc, int error)
+static void
+end_way(struct pair *pair, int fd, struct sks_wfile *to, int rc, int error)
 {
 	if (rc == -1 && (error == ECONNRESET || error == EPIPE))
 		pair->reset = 1;
-	if (pair->reset)
-		return SHUT_RD;
-	return rc == -1 ? SHUT_RDWR : SHUT_WR;
+	if (!pair->reset && sks_wfile_shutdown(to) == -1)
+		shutdown(fd, SHUT_WR);
+	if (pair->reset || rc == -1)
+		shutdown(fd, SHUT_RD);
 }
 
 /* Both are closed by a reset. */
@@ -84,7 +86,7 @@ pass_back(void *arg)
 
 	if (rc == -1)
 		pair->failed = errno;
-	shutdown(pair->req->fd, how_to_end(pair, rc, errno));
+	end_way(pair, pair->req->fd, pair->req->wfile, rc, errno);
 	return rc;
 }
 
@@ -98,7 +100,7 @@ pass_both(struct pair *pair)
 		return -1;
 	rc = pass_on(pair, pair->req->rfile, pair->server->wfile);
 	error = errno;
-	sks_socket_shutdown(pair->server->socket, how_to_end(pair, rc, error));
+	end_way(pair, sks_socket_fileno(pair->server->socket), pair->server->wfile, rc, error);
 	if (sks_child_join(back, NULL) == -1) { /* the server stops: so does the child */
 		sks_child_cancel(back);
 		sks_child_join(back, NULL);

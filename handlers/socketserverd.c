@@ -8,14 +8,16 @@
 #include <err.h>
 #include <errno.h>
 #include <getopt.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include <socketserver.h>
 #include <socketserver/host.h>
+
+#include "certificates.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define USAGE 2 /* the exit code of a wrong use */
@@ -24,21 +26,26 @@ struct settings {
 	const char *handler;
 	const char **addresses; /* of --listen, up to a NULL */
 	const char **options;   /* of -o, up to a NULL */
+	struct certificates certificates;
 	int mode_given;
 	int check;
 	struct sks_options server;
 };
 
-enum { CHECK = 1, DESCRIBE, HELP, LIST, LISTEN, VERSION,
+enum { CERT = 1, CHECK, CLIENT_CA, DESCRIBE, HELP, KEY, LIST, LISTEN, SELF_SIGNED, VERSION,
 	SERVER = 256 /* and those after it: the options of a server, by their number */ };
 
 static const struct option own[] = {
+	{ "cert", required_argument, NULL, CERT },
 	{ "check", no_argument, NULL, CHECK },
+	{ "client-ca", required_argument, NULL, CLIENT_CA },
 	{ "describe", required_argument, NULL, DESCRIBE },
 	{ "help", no_argument, NULL, HELP },
+	{ "key", required_argument, NULL, KEY },
 	{ "list-handlers", no_argument, NULL, LIST },
 	{ "listen", required_argument, NULL, LISTEN },
 	{ "option", required_argument, NULL, 'o' },
+	{ "tls-self-signed", no_argument, NULL, SELF_SIGNED },
 	{ "version", no_argument, NULL, VERSION },
 };
 
@@ -58,7 +65,12 @@ help(void)
 	    "  --listen ADDRESS     where to serve, any number of times: [tcp:]host:port, :port,\n"
 	    "                       [::1]:port, udp:host:port, unix:/path, unix-dgram:/path,\n"
 	    "                       unix:@name, fd:N, systemd: or systemd:NAME for the sockets\n"
-	    "                       of LISTEN_FDS (the handler's own port, localhost only)\n"
+	    "                       of LISTEN_FDS (the handler's own port, localhost only);\n"
+	    "                       tls: before one that is for connections: with TLS\n"
+	    "  --cert FILE          a certificate for TLS, with its chain; again for other names\n"
+	    "  --key FILE           the key of the certificate before it, unless it is in its file\n"
+	    "  --client-ca FILE     clients must have a certificate that one of these has signed\n"
+	    "  --tls-self-signed    a certificate for this run, which nobody trusts, to try TLS\n"
 	    "  -o, --option NAME=VALUE\n"
 	    "                       an option of the handler (see --describe)\n"
 	    "  --check              loads, reads all options, binds, and ends\n"
@@ -69,8 +81,8 @@ help(void)
 	    "is 500ms, 30s or 5m, a SIZE 100, 64k or 1G.\n\n", stdout);
 	fputs(options, stdout);
 	fputs("\nSIGINT or SIGTERM ends it: running requests may go on for 10 seconds, a second\n"
-	    "signal ends them at once. SIGHUP is reserved. Exit codes: 0, 1 for an error, 2\n"
-	    "for a wrong use.\n", stdout);
+	    "signal ends them at once. SIGHUP has the certificates read again. Exit codes: 0,\n"
+	    "1 for an error, 2 for a wrong use.\n", stdout);
 	free(options);
 }
 
@@ -185,8 +197,21 @@ static void
 take(struct settings *s, int option, const char *value)
 {
 	switch (option) {
+	case CERT:
+		certificates_add(&s->certificates, value);
+		break;
 	case CHECK:
 		s->check = 1;
+		break;
+	case CLIENT_CA:
+		s->certificates.client_ca = value;
+		break;
+	case KEY:
+		if (certificates_add_key(&s->certificates, value) == -1)
+			errx(USAGE, "--key %s: of which certificate? (--cert FILE before it)", value);
+		break;
+	case SELF_SIGNED:
+		s->certificates.self_signed = 1;
 		break;
 	case LISTEN:
 		append(s->addresses, value);
@@ -239,7 +264,8 @@ parse(struct settings *s, int argc, char **argv)
 	/* Room for the default, and for NULL. */
 	s->addresses = calloc((size_t)argc + 2, sizeof(*s->addresses));
 	s->options = calloc((size_t)argc + 1, sizeof(*s->options));
-	if (s->addresses == NULL || s->options == NULL)
+	s->certificates.all = calloc((size_t)argc, sizeof(*s->certificates.all));
+	if (s->addresses == NULL || s->options == NULL || s->certificates.all == NULL)
 		err(EXIT_FAILURE, "command line");
 	while ((option = getopt_long(argc, argv, "o:", known, NULL)) != -1)
 		take(s, option, optarg);
@@ -256,6 +282,7 @@ parse(struct settings *s, int argc, char **argv)
 /* -- serving -- */
 
 static struct sks_server *serving;
+static struct sks_tls *tls; /* NULL: there are no certificates */
 
 /* sks_server_shutdown() is one of the few calls that a signal handler may make. */
 static void
@@ -265,20 +292,28 @@ on_stop(int signo)
 	sks_server_shutdown(serving);
 }
 
-/* Writes one line, but does not wait for a standard error that nobody reads. */
+static volatile sig_atomic_t hung_up; /* SIGHUP has come */
+
 static void
 on_hangup(int signo)
 {
-	static const char line[] =
-	    "socketserver: SIGHUP: reserved for reload, and nothing else for now\n";
-	struct pollfd to = { .fd = STDERR_FILENO, .events = POLLOUT };
-	int error = errno;
-
 	(void)signo;
-	if (poll(&to, 1, 0) == 1 && to.revents == POLLOUT && write(STDERR_FILENO, line,
-		sizeof(line) - 1) == -1)
-		to.revents = 0; /* there is nobody to tell */
-	errno = error;
+	hung_up = 1;
+}
+
+/* On the thread of the first loop, which a process that forks has alone. */
+static void
+on_tick(struct sks_server *server, void *data)
+{
+	(void)server;
+	(void)data;
+	if (!hung_up)
+		return;
+	hung_up = 0;
+	if (tls != NULL)
+		(void)sks_tls_reload(tls); /* which logs what it did */
+	else
+		warnx("SIGHUP: there are no certificates to read again");
 }
 
 /* A signal that is ignored stays ignored: a shell does that for background jobs, and nohup(1). */
@@ -357,6 +392,20 @@ serve(void)
 	return rc;
 }
 
+/* 0, or -1. */
+static int
+read_certificates(struct settings *s)
+{
+	if (!certificates_are_given(&s->certificates)) {
+		if (s->certificates.client_ca != NULL)
+			errx(USAGE, "--client-ca: there is no --cert for it");
+		return 0;
+	}
+	tls = certificates_read(&s->certificates);
+	s->server.tls = tls;
+	return tls != NULL ? 0 : -1;
+}
+
 static int
 run(struct settings *s)
 {
@@ -364,7 +413,7 @@ run(struct settings *s)
 	char address[32];
 	int rc = -1;
 
-	if (module != NULL && set_options(module, s->options) == 0) {
+	if (module != NULL && set_options(module, s->options) == 0 && read_certificates(s) == 0) {
 		default_address(s, module, address, sizeof(address));
 		if (!s->mode_given)
 			s->server.mode = sks_module_mode(module);
@@ -375,6 +424,7 @@ run(struct settings *s)
 		rc = s->check ? 0 : serve();
 	}
 	sks_server_free(serving);
+	sks_tls_free(tls);
 	sks_module_free(module);
 	return rc;
 }
@@ -382,7 +432,7 @@ run(struct settings *s)
 int
 main(int argc, char **argv)
 {
-	struct settings settings = { .server = { .stop_signals = 1 } };
+	struct settings settings = { .server = { .stop_signals = 1, .on_tick = on_tick } };
 	int rc;
 
 	sks_process_reset_signals();
@@ -392,5 +442,6 @@ main(int argc, char **argv)
 	rc = run(&settings);
 	free(settings.addresses);
 	free(settings.options);
+	free(settings.certificates.all);
 	return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -470,7 +470,7 @@ refused "systemd: without a service manager" 1 "no sockets were passed" echo --l
 start 1 hello --listen 127.0.0.1:0
 kill -HUP "$pid"
 read -r line <&3
-has "SIGHUP is said to be reserved" "SIGHUP: reserved for reload" "$line"
+has "SIGHUP has nothing to read again" "SIGHUP: there are no certificates" "$line"
 # shellcheck disable=SC2086
 asked "and nothing else happens" hello $addresses
 stop "SIGHUP, SIGTERM" TERM

@@ -79,9 +79,9 @@ readelf -dW "$library" >dynamic
 same "soname" "libsocketserver.so.0.2" "$(sed -n 's/.*soname: \[\(.*\)\]/\1/p' dynamic)"
 same "the version in the file's name" "libsocketserver.so.$(package --modversion)" \
     "$(basename "$(readlink -f "$library")")"
-none "needs libevent_core and the C library only" \
+none "needs libevent_core and the C library only, and OpenSSL where it has TLS" \
     "$(sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' dynamic |
-	grep -v -E '^(libevent(_core)?-|libc\.|libdl\.|libm\.|libpthread\.|ld-linux|ld-musl)')"
+	grep -v -E '^(libevent(_core)?-|libc\.|libdl\.|libm\.|libpthread\.|libssl\.|libcrypto\.|ld-linux|ld-musl)')"
 none "no search path for libraries" "$(grep -E 'RPATH|RUNPATH' dynamic)"
 none "no text relocations" "$(grep TEXTREL dynamic)"
 same "the stack is not executable" "RW" "$(awk '$1 == "GNU_STACK" { print $(NF - 1) }' segments)"
