@@ -145,6 +145,37 @@ TEST(cut_datagram_is_a_request_when_asked_for, EACH_DATAGRAM)
 	acc_free(&acc);
 }
 
+/* Is each that was sent handled, or dropped? If not one more is sent, with which the kernel tells. */
+static int
+adds_up(const struct acc *acc, int fd, int *sent)
+{
+	if (atomic_load(&seen->handles) + (int)acc_stats(acc).dropped == *sent)
+		return 1;
+	*sent += send(fd, "x", 1, 0) == 1;
+	return 0;
+}
+
+/* Not with a listener for each loop, where only the first one's queue can be made short here. */
+TEST(what_the_kernel_lost_is_counted, TIMES(5))
+{
+	static const int modes[] = { ACC_FIBERS, ACC_SERIAL, ACC_THREADS, ACC_TWO_LOOPS, ACC_PROCESSES };
+	char bytes[500] = "";
+	int fd, sent, small = 1;
+	struct acc acc;
+
+	acc_on(&acc, modes[_i], acc_listen_address(ACC_UDP), &quiet, NULL);
+	ck_assert_int_eq(setsockopt(sks_server_fileno(acc.server, 0), SOL_SOCKET, SO_RCVBUF, &small,
+	    sizeof(small)), 0);
+	fd = acc_client(&acc);
+	for (sent = 0; sent < 100; sent++)
+		ck_assert_int_eq(send(fd, bytes, sizeof(bytes), 0), sizeof(bytes));
+	acc_start(&acc);
+	ck_eventually(adds_up(&acc, fd, &sent));
+	ck_assert_uint_ge(acc_stats(&acc).dropped, 50);
+	close(fd);
+	acc_free(&acc);
+}
+
 /* A dropped one is not what sks_handle_request() was asked for. */
 TEST(handle_request_does_not_count_a_dropped_datagram, EACH_DATAGRAM)
 {

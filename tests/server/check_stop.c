@@ -281,6 +281,36 @@ TEST(stop_signal_stops_all_servers_that_asked, EACH_MODE)
 	acc_free(&other);
 }
 
+#define MOST 32 /* servers that one signal stops */
+
+TEST(one_more_server_with_stop_signals_than_fit_is_refused)
+{
+	struct sks_options options = { .stop_signals = 1 };
+	struct acc acc[MOST], one_more;
+	int i;
+
+	for (i = 0; i < MOST; i++) {
+		acc_serve(&acc[i], ACC_FIBERS, &acc_script, &options);
+		acc_ask(&acc[i], "echo\nd\n", "echo\n");
+	}
+	acc_serve(&one_more, ACC_FIBERS, &acc_script, &options);
+	acc_join(&one_more);
+	ck_assert_int_eq(one_more.rc, -1);
+	ck_assert_int_eq(one_more.error, ENOBUFS);
+	ck_assert_int_eq(log_count("stop_signals: more than 32 servers"), 1);
+	acc_stop(&acc[0]);
+	acc_start(&one_more); /* in its place */
+	acc_ask(&one_more, "echo\nd\n", "echo\n");
+	kill(getpid(), SIGTERM);
+	acc_join(&one_more);
+	ck_assert_int_eq(one_more.rc, 0);
+	for (i = 1; i < MOST; i++)
+		acc_join(&acc[i]);
+	for (i = 0; i < MOST; i++)
+		acc_free(&acc[i]);
+	acc_free(&one_more);
+}
+
 /* A shell has SIGINT ignored for what runs in the background, and so it stays. */
 TEST(an_ignored_signal_stays_ignored, EACH_MODE)
 {
