@@ -2,59 +2,42 @@
 /*
  * chat: one room. What a guest says is posted to all others.
  *
- * A handler owns its own rfile and wfile, nobody else's. To reach the others
- * there is sks_post(), which never waits; and so that nobody posts to a guest
- * who is gone, setup puts each one on a list and finish takes it off, under
- * one lock.
+ *     cc -o chat chat.c $(pkg-config --cflags --libs socketserver)
+ *     ./chat --mode threads localhost:2527
+ *
+ * A handler owns its own rfile and wfile, nobody else's. To reach the others there is a
+ * group: setup joins it, a request leaves it by itself when it ends, and what is posted to
+ * it goes to all members, on whatever loop or thread they are. No post waits.
  */
-#include "options.h"
-#include "serve.h"
-
 #include <err.h>
 #include <errno.h>
+#include <socketserver.h>
+#include <socketserver/host.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
 #define SAID_MAX 8300 /* a line, and who said it */
 
+struct room {
+	struct sks_group *guests;
+	atomic_int last_number;
+};
+
 struct guest {
-	struct sks_request *req;
-	struct guest *next;
 	int number;
 };
 
-struct room {
-	struct sks_mutex *lock; /* held for moments, never across a wait */
-	struct guest *guests;
-	int last_number;
-};
-
-/* finish may not give up: the list would keep a guest who is gone. */
-static void
-enter(struct room *room)
-{
-	while (sks_mutex_lock(room->lock) == -1)
-		sks_yield();
-}
-
 /* To everybody but the one it is about. Who reads so slowly that there is no room misses it. */
-static void
-tell_others(struct room *room, const struct guest *from, const char *text, size_t n)
+static int
+tell_news(struct sks_request *about, const char *what)
 {
-	const struct guest *g;
-
-	for (g = room->guests; g != NULL; g = g->next)
-		if (g != from)
-			(void)sks_post(g->req, text, n);
-}
-
-static void
-tell_news(struct room *room, const struct guest *about, const char *what)
-{
+	const struct room *room = about->data;
+	const struct guest *guest = about->state;
 	char text[64];
-	int n = snprintf(text, sizeof(text), "* guest %d %s\n", about->number, what);
+	int n = snprintf(text, sizeof(text), "* guest %d %s\n", guest->number, what);
 
-	tell_others(room, about, text, (size_t)n);
+	return sks_group_post(room->guests, text, (size_t)n, about);
 }
 
 static int
@@ -63,27 +46,20 @@ come(struct sks_request *req)
 	struct room *room = req->data;
 	struct guest *me = req->state;
 
-	if (sks_is_datagram(req)) {
-		errno = ENOTSUP; /* a datagram cannot stay */
+	if (sks_group_join(room->guests, req) == -1)
+		return -1; /* a datagram cannot stay */
+	me->number = atomic_fetch_add(&room->last_number, 1) + 1;
+	if (tell_news(req, "comes in") == -1 ||
+	    sks_printf(req->wfile, "* you are guest %d\n", me->number) == -1)
 		return -1;
-	}
-	me->req = req;
-	enter(room);
-	me->number = ++room->last_number;
-	me->next = room->guests;
-	room->guests = me;
-	tell_news(room, me, "comes in");
-	sks_mutex_unlock(room->lock);
-	/* No -1 from here on: finish would not run, and the list keep a guest who is gone. */
-	sks_printf(req->wfile, "* you are guest %d\n", me->number);
-	return 0;
+	return SKS_KEEP;
 }
 
 static int
 talk(struct sks_request *req)
 {
-	struct room *room = req->data;
-	struct guest *me = req->state;
+	const struct room *room = req->data;
+	const struct guest *me = req->state;
 	char said[SAID_MAX], *line;
 	int n;
 
@@ -95,28 +71,17 @@ talk(struct sks_request *req)
 		return -1;
 	}
 	n = snprintf(said, sizeof(said), "guest %d: %s\n", me->number, line);
-	enter(room);
-	tell_others(room, me, said, (size_t)n);
-	sks_mutex_unlock(room->lock);
-	return SKS_KEEP;
+	return sks_group_post(room->guests, said, (size_t)n, req) == -1 ? -1 : SKS_KEEP;
 }
 
 static void
 leave(struct sks_request *req)
 {
-	struct room *room = req->data;
-	struct guest *me = req->state, **at;
-
-	enter(room);
-	for (at = &room->guests; *at != me; at = &(*at)->next)
-		;
-	*at = me->next;
-	tell_news(room, me, "leaves");
-	sks_mutex_unlock(room->lock);
+	(void)tell_news(req, "leaves");
 }
 
-int
-main(int argc, char **argv)
+static int
+serve(const char *address, const struct sks_options *options)
 {
 	static const struct sks_handler handler = {
 		.name = "chat",
@@ -124,25 +89,48 @@ main(int argc, char **argv)
 		.handle = talk,
 		.finish = leave,
 		.state_size = sizeof(struct guest),
+		.refuses = SKS_REFUSES(SKS_PROCESSES), /* each would have a room of its own */
 	};
-	struct room room = { 0 };
-	struct options options = {
-		.about = "A room: what one client says is sent to all others.",
-		.address = "localhost:2527",
-		.server = { .stop_signals = 1, .data = &room },
-	};
-	struct sks_server *server;
-	int code = 1;
+	struct sks_server *server = sks_server_new(&handler, options);
+	char where[160];
+	int rc = -1;
 
-	parse_options(argc, argv, &options);
-	room.lock = sks_mutex_new();
-	if (room.lock == NULL)
-		err(1, "mutex");
-	server = sks_server_new(&handler, &options.server);
-	if (server == NULL || sks_server_listen(server, options.address) == -1)
-		sks_server_free(server); /* the library has said why */
-	else
-		code = serve(server);
-	sks_mutex_free(room.lock);
+	if (server != NULL && sks_server_listen(server, address) == 0) {
+		printf("chat: listening on %s\n",
+		    sks_server_listen_address(server, 0, where, sizeof(where)));
+		fflush(stdout);
+		rc = sks_serve_forever(server);
+	}
+	sks_server_free(server); /* where it failed, the library has said why */
+	return rc == 0 ? 0 : 1;
+}
+
+/* chat [--OPTION VALUE]... [ADDRESS], with the options of a server. Returns the address. */
+static const char *
+read_arguments(char **argv, struct sks_options *options)
+{
+	char why[160];
+
+	for (argv++; *argv != NULL && strncmp(*argv, "--", 2) == 0; argv += 2)
+		if (argv[1] == NULL || sks_options_set(options, *argv + 2, argv[1], why,
+		    sizeof(why)) == -1)
+			errx(2, "%s: %s", *argv, argv[1] != NULL ? why : "a value is missing");
+	if (*argv != NULL && argv[1] != NULL)
+		errx(2, "one address, please: '%s' is too much", argv[1]);
+	return *argv != NULL ? *argv : "localhost:2527";
+}
+
+int
+main(int argc, char **argv)
+{
+	struct room room = { .guests = sks_group_new() };
+	struct sks_options options = { .stop_signals = 1, .data = &room };
+	int code;
+
+	(void)argc;
+	if (room.guests == NULL)
+		err(1, "group");
+	code = serve(read_arguments(argv, &options), &options);
+	sks_group_free(room.guests);
 	return code;
 }

@@ -255,7 +255,7 @@ files=
 
 # ---- wrong use, and what cannot be ----
 
-for program in hello_server echo_server counter chat embed echo_client; do
+for program in hello_server echo_server counter embed echo_client; do
 	refused "$program: unknown option" 2 "unrecognized option '--nonsense'" "$program" --nonsense
 	refused "$program: two addresses" 2 "too much" "$program" localhost:0 localhost:0
 	refused "$program: a port that is none" 1 "nosuchport" "$program" 127.0.0.1:nosuchport
@@ -410,8 +410,10 @@ END
 stop 3 TERM
 stopped "counter, SIGTERM"
 
-must_start 3 chat 127.0.0.1:0
-python "chat: two guests, and one who leaves" "$address" <<'END'
+for options in "--mode fibers" "--mode threads" "--workers 2"; do
+	# shellcheck disable=SC2086
+	must_start 3 chat $options 127.0.0.1:0
+	python "chat $options: two guests, and one who leaves" "$address" <<'END'
 a = connect(sys.argv[1])
 fa = lines_of(a)
 assert fa.readline() == "* you are guest 1\n"
@@ -428,8 +430,12 @@ assert fa.readline() == "guest 2: yes\n"
 assert fa.readline() == "* guest 2 leaves\n"
 assert fb.read() == ""
 END
-stop 3 TERM
-stopped "chat, SIGTERM"
+	stop 3 TERM
+	same "chat $options, SIGTERM" "0 " "$code $error"
+done
+refused "chat in processes" 1 "chat: not in the mode processes" chat --mode processes 127.0.0.1:0
+refused "chat: unknown option" 2 "--nonsense: nonsense: there is no such option" chat --nonsense 1
+refused "chat: two addresses" 2 "too much" chat localhost:0 localhost:0
 
 must_start 3 embed 127.0.0.1:0
 ask "embed: the server" echo_client "$address" "x" "Hello after 0 seconds!"
