@@ -1,35 +1,54 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * embed: a server inside a program that has an event loop already.
+ * embed: a console inside a program that has an event loop already.
  *
- * The host makes the event_base, runs it, and has events of its own: here a
- * timer and two signals. The server lives in the same loop. The end goes in
- * order: a signal asks the server to stop; when it has (on_stop), the host
- * takes its own events out, and the loop has nothing left and returns.
+ * The host makes the event_base, runs it, and has events of its own: here a timer and two
+ * signals. The server lives in the same loop, and its handler is a function of the host as
+ * its other callbacks are: "status" tells what the host counts, "stop" ends it.
+ *
+ * The end goes in order: a signal or that command asks the server to stop; when it has
+ * (on_stop), the host takes its own events out, and the loop has nothing left and returns.
  */
 #include "options.h"
 #include "serve.h"
 
 #include <err.h>
+#include <errno.h>
 #include <event2/event.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 
 struct host {
 	struct event_base *base;
 	struct event *timer, *interrupt, *terminate;
 	struct sks_server *server;
-	int seconds;
-	int stopping;
+	atomic_int seconds, stopping; /* with --mode threads or --workers, others use them too */
 };
 
 static int
-hello(struct sks_request *req)
+obey(struct sks_request *req)
 {
-	const struct host *host = req->data;
+	struct host *host = req->data;
+	char *line = sks_gets(req->rfile);
 
-	return sks_printf(req->wfile, "Hello after %d seconds!\n", host->seconds);
+	if (line == NULL)
+		return sks_end(req->rfile);
+	if (strcmp(line, "status") == 0) {
+		sks_printf(req->wfile, "%d seconds\n", host->seconds);
+	} else if (strcmp(line, "stop") == 0) {
+		sks_puts(req->wfile, "stopping\n");
+		host->stopping++;
+		sks_server_shutdown(host->server); /* returns at once; on_stop follows */
+	} else if (sks_is_http(line, strlen(line))) { /* a web page may not stop the host */
+		errno = EPROTONOSUPPORT;
+		return -1;
+	} else {
+		sks_puts(req->wfile, "status or stop?\n");
+	}
+	return SKS_KEEP;
 }
 
 static void
@@ -89,7 +108,11 @@ add_events(struct host *host)
 static int
 run(struct host *host, const struct options *options)
 {
-	static const struct sks_handler handler = { .name = "embed", .handle = hello };
+	static const struct sks_handler handler = {
+		.name = "embed",
+		.handle = obey,
+		.refuses = SKS_REFUSES(SKS_PROCESSES), /* the host is in another one */
+	};
 	struct sks_stats stats;
 
 	host->server = sks_server_new(&handler, &options->server);
@@ -121,7 +144,7 @@ main(int argc, char **argv)
 {
 	struct host host = { 0 };
 	struct options options = {
-		.about = "A server beside a timer in the event loop of its host.",
+		.about = "A console beside a timer in the event loop of its host: status, stop.",
 		.address = "localhost:2528",
 		.server = { .data = &host, .on_stop = on_stop },
 	};

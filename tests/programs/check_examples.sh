@@ -438,15 +438,20 @@ refused "chat: unknown option" 2 "--nonsense: nonsense: there is no such option"
 refused "chat: two addresses" 2 "too much" chat localhost:0 localhost:0
 
 must_start 3 embed 127.0.0.1:0
-ask "embed: the server" echo_client "$address" "x" "Hello after 0 seconds!"
+ask "embed: the console" echo_client "$address" "status" "0 seconds"
 read -r line <&3
 same "embed: the host's timer beside it" "embed: 1 seconds, 1 connections" "$line"
-ask "embed: after the timer" echo_client "$address" "x" "Hello after 1 seconds!"
+ask "embed: after the timer" echo_client "$address" "status" "1 seconds"
+ask "embed: what is no command" echo_client "$address" "x" "status or stop?"
 stop 3 TERM
 stopped "embed, SIGTERM"
 must_start 3 embed 127.0.0.1:0
 stop 3 INT
 stopped "embed, SIGINT at once"
+must_start 3 embed 127.0.0.1:0
+ask "embed: stop" echo_client "$address" "stop" "stopping"
+stop 3
+stopped "embed, stop"
 
 # ---- fan_out ----
 
