@@ -10,6 +10,7 @@
 #define SKS_SERVER_CALL_H
 
 #include "loop/loop.h"
+#include "loop/thread_pool.h"
 #include "server/membership.h"
 #include "server/service.h"
 
@@ -49,6 +50,7 @@ struct sks_call {
 	union { /* what carries the end to the loop's own stack, or from another thread */
 		struct sks_job job;
 		struct sks_message message;
+		struct sks_work work; /* or what a thread runs */
 		struct sks_process *process; /* or the child process that it runs in */
 	};
 	struct sks_list link;             /* in the executor's queue or among its running; else its owner's */

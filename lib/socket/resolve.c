@@ -169,7 +169,7 @@ wait_for_answer(struct lookup *l, int64_t deadline)
 	if (sks_completion_wait(l->completion, deadline) == 0)
 		return 0;
 	/* In this order: as soon as it is ABANDONED, the helper thread may free it. */
-	sks_helpers_detach(&sks_helpers_resolve, &l->work);
+	sks_thread_pool_detach(&sks_helpers_resolve, &l->work);
 	if (atomic_exchange(&l->state, ABANDONED) == WAITED_FOR)
 		return -1;
 	sks_completion_wait_certain(l->completion);
@@ -188,7 +188,7 @@ ask_helper(struct lookup *l, int64_t deadline)
 	l->completion = &completion;
 	atomic_init(&l->state, WAITED_FOR);
 	if (sks_completion_init(&completion) == -1 ||
-	    sks_helpers_submit(&sks_helpers_resolve, &l->work) == -1) {
+	    sks_thread_pool_submit(&sks_helpers_resolve, &l->work) == -1) {
 		error = errno;
 		free_lookup(l);
 		errno = error;

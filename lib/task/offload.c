@@ -46,11 +46,11 @@ offload(void (*run)(void *arg), void *arg)
 	};
 
 	if (sks_completion_init(&o.completion) == -1 ||
-	    sks_helpers_submit(&sks_helpers_offload, &o.work) == -1)
+	    sks_thread_pool_submit(&sks_helpers_offload, &o.work) == -1)
 		return -1;
 	if (sks_completion_wait(&o.completion, SKS_NEVER) == 0)
 		return 0;
-	if (sks_helpers_cancel(&sks_helpers_offload, &o.work))
+	if (sks_thread_pool_cancel(&sks_helpers_offload, &o.work))
 		return -1;
 	sks_completion_wait_certain(&o.completion);
 	return 0;
