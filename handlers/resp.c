@@ -13,6 +13,7 @@
 #include "resp.h"
 
 #include "number.h"
+#include "resp_words.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -80,8 +81,8 @@ reserve_args(struct resp_reader *r)
 	return 0;
 }
 
-int
-resp_add_arg(struct resp_reader *r, size_t start, size_t len)
+static int
+add_arg(struct resp_reader *r, size_t start, size_t len)
 {
 	if (reserve_args(r) == -1)
 		return -1;
@@ -123,7 +124,7 @@ parse_bulk(struct resp_reader *r, const char *bytes, size_t n)
 	}
 	if (bytes[end] != '\r' || bytes[end + 1] != '\n')
 		return bad(r, "bulk string without its end");
-	if (resp_add_arg(r, start, (size_t)len) == -1)
+	if (add_arg(r, start, (size_t)len) == -1)
 		return -1;
 	r->at = end + 2;
 	return 1;
@@ -297,6 +298,19 @@ read_array(struct resp_reader *r)
 /* -- a line of words -- */
 
 static int
+split(struct resp_reader *r, char *line, const char *end)
+{
+	char *at = line, *word;
+	size_t len;
+	int rc;
+
+	while ((rc = resp_next_word(&at, end, &word, &len)) == 1)
+		if (add_arg(r, (size_t)(word - line), len) == -1)
+			return -1;
+	return rc == -1 ? bad(r, "unbalanced quotes in request") : 1;
+}
+
+static int
 read_words(struct resp_reader *r)
 {
 	char *line;
@@ -316,9 +330,7 @@ read_words(struct resp_reader *r)
 		return -1;
 	}
 	r->base = line;
-	if (resp_split(r, line, (size_t)n) == 1)
-		return 1;
-	return errno == EPROTO ? bad(r, "unbalanced quotes in request") : -1;
+	return split(r, line, line + n);
 }
 
 /* -- commands -- */

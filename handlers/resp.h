@@ -112,16 +112,4 @@ resp_array(struct sks_wfile *w, size_t n)
 	return resp_head(w, '*', n);
 }
 
-/* Between resp.c and resp_words.c. */
-
-/* Adds an argument. 0, or -1: ENOSPC, ENOMEM. */
-int resp_add_arg(struct resp_reader *r, size_t start, size_t len);
-
-/*
- * Adds the words of a line as arguments, without their quotes. A word can only become
- * shorter, so it is changed in place. 1, or -1: EPROTO when quotes have no end, ENOSPC,
- * ENOMEM.
- */
-int resp_split(struct resp_reader *r, char *line, size_t n);
-
 #endif

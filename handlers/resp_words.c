@@ -2,9 +2,8 @@
 /*
  * A command as a line of words, with quotes, as a person types it.
  */
-#include "resp.h"
+#include "resp_words.h"
 
-#include <errno.h>
 #include <string.h>
 
 static int
@@ -67,29 +66,23 @@ unquote(const char **p, const char *end, char quote, char **to)
 }
 
 int
-resp_split(struct resp_reader *r, char *line, size_t n)
+resp_next_word(char **at, const char *end, char **word, size_t *len)
 {
-	const char *p = line, *end = line + n;
+	const char *p = *at;
+	char *to;
 
-	for (;;) {
-		char *first, *to;
+	while (p < end && is_blank(*p))
+		p++;
+	*word = to = *at + (p - *at);
+	while (p < end && !is_blank(*p)) {
+		char c = *p++;
 
-		while (p < end && is_blank(*p))
-			p++;
-		if (p == end)
-			return 1;
-		first = to = line + (p - line);
-		while (p < end && !is_blank(*p)) {
-			char c = *p++;
-
-			if (c != '"' && c != '\'')
-				*to++ = c;
-			else if (unquote(&p, end, c, &to) == -1) {
-				errno = EPROTO;
-				return -1;
-			}
-		}
-		if (resp_add_arg(r, (size_t)(first - line), (size_t)(to - first)) == -1)
+		if (c != '"' && c != '\'')
+			*to++ = c;
+		else if (unquote(&p, end, c, &to) == -1)
 			return -1;
 	}
+	*len = (size_t)(to - *word);
+	*at += p - *at;
+	return p > *word;
 }
