@@ -66,7 +66,7 @@ sks_executor_is_full(const struct sks_executor *executor)
 	return executor->running >= executor->max_running || sks_executor_is_contended(executor);
 }
 
-/* 0: it runs. -1: no means, and it is where it was. */
+/* 0: the call runs. -1: that is not possible now, and it is where it was. */
 static int
 start(struct sks_executor *executor, struct sks_call *call, int now)
 {
@@ -102,11 +102,11 @@ sks_executor_unqueue(struct sks_executor *executor)
 }
 
 /*
- * Where nothing runs nothing ends, so somebody else must free the means: look
- * again soon. Without even a timer nobody would look, so then it was all.
+ * Where no call runs, none ends and makes room for another: the executor looks again soon. When
+ * there is no memory for that timer, the first call that waits is refused.
  */
 static void
-wait_for_means(struct sks_executor *executor)
+try_again_soon(struct sks_executor *executor)
 {
 	if (executor->running > 0 || sks_list_empty(&executor->queue) ||
 	    event_pending(&executor->retry, EV_TIMEOUT, NULL) ||
@@ -124,7 +124,7 @@ sks_executor_submit(struct sks_executor *executor, struct sks_call *call)
 	    start(executor, call, !executor->loop->running_jobs) == 0)
 		return;
 	enqueue(executor, call);
-	wait_for_means(executor);
+	try_again_soon(executor);
 }
 
 static void
@@ -139,12 +139,12 @@ start_waiting(struct sks_executor *executor)
 		call->start_error = errno;
 		sks_list_push(&executor->queue, &call->link);
 		atomic_fetch_add(&executor->waiting, 1);
-		wait_for_means(executor);
+		try_again_soon(executor);
 		break;
 	}
 }
 
-/* The one at the head goes without. */
+/* The first call that waits ends without having run. */
 static void
 refuse_first(struct sks_executor *executor)
 {
@@ -157,9 +157,9 @@ refuse_first(struct sks_executor *executor)
 	call->ops->ended(call);
 }
 
-/* Others may wait for it that a full executor is full no longer. */
+/* Tells the owner that one more call may run. */
 static void
-tell_of_room(struct sks_executor *executor)
+notify_room(struct sks_executor *executor)
 {
 	if (executor->on_room != NULL)
 		executor->on_room(executor->arg);
@@ -174,8 +174,8 @@ on_retry(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	start_waiting(executor);
 	if (executor->running == 0 && ++executor->tries >= RETRY_MOST)
-		refuse_first(executor); /* it was long enough */
-	tell_of_room(executor);
+		refuse_first(executor);
+	notify_room(executor);
 }
 
 static void
@@ -185,7 +185,7 @@ give_up(struct sks_job *job)
 
 	if (executor->running == 0)
 		refuse_first(executor);
-	wait_for_means(executor);
+	try_again_soon(executor);
 }
 
 void
@@ -195,7 +195,7 @@ sks_executor_done(struct sks_call *call)
 	int was_full = sks_executor_is_full(executor);
 
 	if (was_full)
-		atomic_fetch_sub(&executor->running, 1); /* before on_room looks who waits for it */
+		atomic_fetch_sub(&executor->running, 1); /* before on_room looks at it */
 	else
 		sks_count_alone(&executor->running, -1);
 	sks_list_remove(&call->link);
@@ -204,7 +204,7 @@ sks_executor_done(struct sks_call *call)
 	if (!was_full)
 		return;
 	start_waiting(executor);
-	tell_of_room(executor);
+	notify_room(executor);
 }
 
 void
@@ -221,30 +221,11 @@ sks_executor_log_given_up(const struct sks_executor *executor)
 }
 
 void
-sks_executor_drain(struct sks_executor *executor)
+sks_executor_stop(struct sks_executor *executor, enum sks_executor_stop how)
 {
-	if (executor->ops->drain != NULL)
-		executor->ops->drain(executor);
-}
-
-void
-sks_executor_cancel(struct sks_executor *executor)
-{
-	executor->ops->cancel(executor);
-}
-
-void
-sks_executor_close(struct sks_executor *executor)
-{
-	if (executor->ops->close != NULL)
-		executor->ops->close(executor);
-}
-
-void
-sks_executor_kill(struct sks_executor *executor)
-{
-	if (executor->ops->kill != NULL)
-		executor->ops->kill(executor);
+	executor->ops->stop(executor, how);
+	if (how == SKS_EXECUTOR_ABORT && executor->running > 0)
+		executor->ops->await(executor);
 }
 
 void
@@ -252,12 +233,4 @@ sks_executor_reset(struct sks_executor *executor)
 {
 	if (executor->ops->reset != NULL)
 		executor->ops->reset(executor);
-}
-
-void
-sks_executor_abort(struct sks_executor *executor)
-{
-	executor->ops->abort(executor);
-	if (executor->running > 0)
-		executor->ops->await(executor);
 }

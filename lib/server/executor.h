@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * executor.h - where calls run: on fibers here, on threads and in processes
- * in files of the same shape. It knows calls, never servers.
+ * executor.h - where calls run: on fibers, on threads or in processes, each in a file of the
+ * same shape. An executor knows calls, never servers.
  *
  * At most max_running calls run at once; the others wait in a queue, first
  * come first served.
@@ -13,6 +13,15 @@
 
 #include <stddef.h>
 
+/* How the calls that run are brought to their end, from the gentlest way to the last. */
+enum sks_executor_stop {
+	SKS_EXECUTOR_DRAIN,  /* resident calls that rest between two exchanges end */
+	SKS_EXECUTOR_CANCEL, /* every wait answers ECANCELED, except in finish */
+	SKS_EXECUTOR_CLOSE,  /* so do the waits of resident calls whose handler is through */
+	SKS_EXECUTOR_KILL,   /* what can be ended whatever it does ends */
+	SKS_EXECUTOR_ABORT   /* as KILL where that is possible, else as CANCEL, also in finish */
+};
+
 struct sks_executor_ops {
 	/*
 	 * Lets call->ops->run(call) run on a task and then sks_executor_done(call) on the
@@ -20,26 +29,18 @@ struct sks_executor_ops {
 	 * any job. 0, or -1: no means for one more task.
 	 */
 	int (*start)(struct sks_executor *, struct sks_call *, int now);
-	/* Calls that rest need not: the server is leaving. May be NULL. */
-	void (*drain)(struct sks_executor *);
-	/* Every wait of the calls that run answers ECANCELED, except in finish. */
-	void (*cancel)(struct sks_executor *);
-	/* Ends the waits of resident calls whose handler is through. May be NULL. */
-	void (*close)(struct sks_executor *);
-	/* Ends what runs, whatever it does; NULL where that is impossible. */
-	void (*kill)(struct sks_executor *);
-	/* Calls that start from now on are not drained, cancelled or closed any more. */
+	/* Brings the calls that run to their end. A way that the executor has not does nothing. */
+	void (*stop)(struct sks_executor *, enum sks_executor_stop);
+	/* Calls that start from now on are not stopped any more. */
 	void (*reset)(struct sks_executor *);
-	/* As cancel, also in finish, or harder: the server is being freed. */
-	void (*abort)(struct sks_executor *);
-	/* After abort: lets calls come to their end; may block until the next one has. */
+	/* After SKS_EXECUTOR_ABORT: lets calls end; may block until the next one has. */
 	void (*await)(struct sks_executor *);
 	/*
-	 * On the task of a resident call, between two exchanges: waits until fd can
-	 * be read. 1, or 0: that was in vain. NULL where no call is resident.
+	 * On the task of a resident call, between two exchanges: waits until fd can be read.
+	 * 1, or 0: the call is to end. NULL where no call is resident.
 	 */
 	int (*rest)(struct sks_executor *, int fd, int64_t deadline);
-	/* NULL is never passed. No call runs. */
+	/* Frees the executor. No call runs. */
 	void (*free)(struct sks_executor *);
 };
 
@@ -47,15 +48,15 @@ struct sks_executor {
 	const struct sks_executor_ops *ops;
 	struct sks_loop *loop;
 	int beside_loop;        /* calls run on other threads than the loop's */
-	struct sks_cancel *closing; /* what close sets; NULL where no call is resident */
+	struct sks_cancel *closing; /* what SKS_EXECUTOR_CLOSE sets; NULL where no call is resident */
 	atomic_int open;        /* its owner's requests of all kinds, on their way to it too */
 	atomic_int running;     /* calls; changed on the loop's thread only */
 	int max_running;
 	struct sks_list queue;
 	atomic_int waiting;     /* calls in the queue */
 	struct sks_list active; /* the calls that run */
-	struct event retry;     /* there was no means to run even one */
-	struct sks_job give_up; /* nor for that timer */
+	struct event retry;     /* when nothing could be run, the timer that tries it again */
+	struct sks_job give_up; /* when there was no memory for that timer either */
 	int tries;
 	void (*in_child)(void *arg, struct sks_call *); /* processes: in the child, before it runs */
 	void (*on_room)(void *arg); /* a call ended; set by the owner */
@@ -74,37 +75,37 @@ struct sks_executor *sks_process_executor_new(struct sks_loop *loop,
 void sks_executor_init(struct sks_executor *executor, const struct sks_executor_ops *ops,
     struct sks_loop *loop, const struct sks_service *service);
 
-/* NULL is fine. */
+/* Frees it; NULL is allowed. */
 void sks_executor_free(struct sks_executor *executor);
 
-/* Runs the call now or when its turn comes. Where that is impossible, ops->ended is called
- * soon with call->start_error set. */
+/*
+ * Runs the call now or when its turn comes. Where that is impossible, the call's ops->ended is
+ * called soon, with start_error set.
+ */
 void sks_executor_submit(struct sks_executor *executor, struct sks_call *call);
 
-/* 1 when a further call would have to wait. */
+/* Returns 1 when a further call would have to wait. */
 int sks_executor_is_full(const struct sks_executor *executor);
 
-/* 1 when others wait for the place of a call that runs. */
+/* Returns 1 when calls wait for the place of one that runs. */
 int sks_executor_is_contended(const struct sks_executor *executor);
 
 /* On the task: `run` is an operation of the call; then what it wrote as a client is flushed. */
 void sks_executor_run(struct sks_call *call, void (*run)(struct sks_call *));
 
-/* A call was run: on the loop's own stack. */
+/* Tells the executor that a call has run. On the loop's own stack. */
 void sks_executor_done(struct sks_call *call);
 
 /* Logs the calls that run: nothing ends them. */
 void sks_executor_log_given_up(const struct sks_executor *executor);
 
-/* See the operations of the same names. */
-void sks_executor_drain(struct sks_executor *executor);
-void sks_executor_cancel(struct sks_executor *executor);
-void sks_executor_close(struct sks_executor *executor);
-void sks_executor_kill(struct sks_executor *executor);
-void sks_executor_reset(struct sks_executor *executor);
-void sks_executor_abort(struct sks_executor *executor);
+/* Stops the calls that run; with SKS_EXECUTOR_ABORT it also lets them come to their end. */
+void sks_executor_stop(struct sks_executor *executor, enum sks_executor_stop how);
 
-/* Takes a call that waits for its turn off the queue. */
+/* Calls that start from now on are not stopped any more. */
+void sks_executor_reset(struct sks_executor *executor);
+
+/* Takes the first call that waits for its turn off the queue, and returns it; NULL: none waits. */
 struct sks_call *sks_executor_unqueue(struct sks_executor *executor);
 
 #endif

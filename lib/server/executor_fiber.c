@@ -70,12 +70,12 @@ cancel(struct sks_executor *executor)
 	}
 }
 
+/* Ends the waits of finish hooks, too. */
 static void
-abort_calls(struct sks_executor *executor)
+end_finish_hooks(struct sks_executor *executor)
 {
 	struct sks_list *link, *after;
 
-	cancel(executor);
 	sks_list_each (link, after, &executor->active) {
 		struct sks_call *call = sks_list_entry(link, struct sks_call, link);
 
@@ -85,6 +85,15 @@ abort_calls(struct sks_executor *executor)
 			sks_children_cancel(call->task);
 		}
 	}
+}
+
+static void
+stop(struct sks_executor *executor, enum sks_executor_stop how)
+{
+	if (how == SKS_EXECUTOR_CANCEL || how == SKS_EXECUTOR_ABORT)
+		cancel(executor);
+	if (how == SKS_EXECUTOR_ABORT)
+		end_finish_hooks(executor);
 }
 
 /* Helper threads have to come to their end: then there is nothing to do but to wait for one. */
@@ -110,8 +119,7 @@ free_executor(struct sks_executor *executor)
 
 static const struct sks_executor_ops fiber_ops = {
 	.start = start,
-	.cancel = cancel,
-	.abort = abort_calls,
+	.stop = stop,
 	.await = await,
 	.free = free_executor,
 };

@@ -276,14 +276,6 @@ rest(struct sks_executor *executor, int fd, int64_t deadline)
 }
 
 static void
-drain(struct sks_executor *executor)
-{
-	static const uint64_t one = 1;
-
-	(void)!write(pool_of(executor)->drain_fd, &one, sizeof(one));
-}
-
-static void
 reset(struct sks_executor *executor)
 {
 	uint64_t count;
@@ -302,28 +294,28 @@ signal_all(struct sks_executor *executor, int signo)
 		kill(process_of(link)->pid, signo);
 }
 
-/* The signal is for those that do not wait, or not for the library. */
 static void
-cancel(struct sks_executor *executor)
+stop(struct sks_executor *executor, enum sks_executor_stop how)
 {
-	sks_cancel_set(&pool_of(executor)->cancel, 1);
-	signal_all(executor, SIGTERM);
-}
+	static const uint64_t one = 1;
+	struct process_executor *pool = pool_of(executor);
 
-static void
-close_all(struct sks_executor *executor)
-{
-	sks_cancel_set(&pool_of(executor)->closing, 1);
-}
-
-static void
-kill_all(struct sks_executor *executor)
-{
-	struct sks_list *link, *after;
-
-	sks_list_each (link, after, &executor->active)
-		sks_call_stop(sks_list_entry(link, struct sks_call, link), SKS_STOP_KILLED);
-	signal_all(executor, SIGKILL);
+	switch (how) {
+	case SKS_EXECUTOR_DRAIN:
+		(void)!write(pool->drain_fd, &one, sizeof(one));
+		break;
+	case SKS_EXECUTOR_CANCEL:
+		sks_cancel_set(&pool->cancel, 1);
+		signal_all(executor, SIGTERM); /* for handlers that wait outside of the library */
+		break;
+	case SKS_EXECUTOR_CLOSE:
+		sks_cancel_set(&pool->closing, 1);
+		break;
+	case SKS_EXECUTOR_KILL:
+	case SKS_EXECUTOR_ABORT:
+		signal_all(executor, SIGKILL);
+		break;
+	}
 }
 
 static void
@@ -353,12 +345,8 @@ free_executor(struct sks_executor *executor)
 
 static const struct sks_executor_ops process_ops = {
 	.start = start,
-	.drain = drain,
-	.cancel = cancel,
-	.close = close_all,
-	.kill = kill_all,
+	.stop = stop,
 	.reset = reset,
-	.abort = kill_all,
 	.await = await,
 	.rest = rest,
 	.free = free_executor,

@@ -64,9 +64,10 @@ start(struct sks_executor *executor, struct sks_call *call, int now)
 }
 
 static void
-cancel(struct sks_executor *executor)
+stop(struct sks_executor *executor, enum sks_executor_stop how)
 {
-	sks_cancel_set(&pool_of(executor)->cancel, 1);
+	if (how == SKS_EXECUTOR_CANCEL || how == SKS_EXECUTOR_ABORT)
+		sks_cancel_set(&pool_of(executor)->cancel, 1);
 }
 
 static void
@@ -100,9 +101,8 @@ free_executor(struct sks_executor *executor)
 
 static const struct sks_executor_ops thread_ops = {
 	.start = start,
-	.cancel = cancel,
+	.stop = stop,
 	.reset = reset,
-	.abort = cancel,
 	.await = await,
 	.free = free_executor,
 };

@@ -82,7 +82,7 @@ abort_all(struct sks_worker *worker)
 	while (atomic_load(&worker->executor->open) > 0) {
 		end_calls(&worker->parked);
 		end_queued(worker);
-		sks_executor_abort(worker->executor);
+		sks_executor_stop(worker->executor, SKS_EXECUTOR_ABORT);
 		sks_loop_run_inbox(worker->loop); /* a lock that was granted from elsewhere */
 		sks_loop_run_ready(worker->loop);
 		close_idle(worker);
@@ -97,21 +97,21 @@ act(struct sks_worker *worker, enum sks_order order)
 		break;
 	case SKS_ORDER_DRAIN:
 		leave_calls(&worker->parked);
-		sks_executor_drain(worker->executor);
+		sks_executor_stop(worker->executor, SKS_EXECUTOR_DRAIN);
 		break;
 	case SKS_ORDER_CANCEL:
 		end_calls(&worker->parked);
 		end_queued(worker);
-		sks_executor_cancel(worker->executor);
+		sks_executor_stop(worker->executor, SKS_EXECUTOR_CANCEL);
 		break;
 	case SKS_ORDER_CLOSE:
 		close_idle(worker);
-		sks_executor_close(worker->executor);
+		sks_executor_stop(worker->executor, SKS_EXECUTOR_CLOSE);
 		break;
 	case SKS_ORDER_KILL:
 		if (!atomic_load(&worker->service->freeing)) /* which has no time limit */
 			sks_executor_log_given_up(worker->executor);
-		sks_executor_kill(worker->executor);
+		sks_executor_stop(worker->executor, SKS_EXECUTOR_KILL);
 		break;
 	case SKS_ORDER_ABORT:
 		abort_all(worker);
