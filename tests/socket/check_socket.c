@@ -314,6 +314,32 @@ TEST_ON_BOTH(what_runs_out_leaks_nothing)
 	sks_socket_free(server);
 }
 
+/* And what the caller gave stays the caller's, as it was. */
+TEST_ON_BOTH(without_means_there_is_no_pair_and_no_socket_of_a_descriptor)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), k;
+	struct sks_socket *pair[2];
+
+	fault("socketpair:EMFILE");
+	ck_fails(sks_socket_pair(SOCK_STREAM, pair), EMFILE);
+	for (k = 1; k <= 2; k++) {
+		sks_fault_clear();
+		fault("malloc:ENOMEM:%d", k);
+		ck_fails(sks_socket_pair(SOCK_STREAM, pair), ENOMEM);
+		ck_assert_ptr_null(pair[0]);
+		ck_assert_ptr_null(pair[1]);
+	}
+	sks_fault_clear();
+	fault("malloc:ENOMEM");
+	ck_assert_ptr_null(sks_socket_fromfd(fd));
+	ck_assert_int_eq(errno, ENOMEM);
+	sks_fault_clear();
+	ck_assert_int_eq(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+	close(fd);
+	ck_assert_ptr_null(sks_socket_fromfd(fd));
+	ck_assert_int_eq(errno, EBADF);
+}
+
 static const char *const nuisances[] = {
 	"recv:EINTR:%2,send:EINTR:%2,accept4:EINTR:%2,connect:EINTR,poll:EINTR:%2",
 	"recv:EAGAIN:%2,send:EAGAIN:%2,accept4:EAGAIN:%2",
