@@ -71,9 +71,10 @@ _socketserverd() {
 		unix:*|unix-dgram:*) mapfile -t COMPREPLY < <(compgen -f -- "${word#*:}") ;;
 		*:*) ;;
 		*) mapfile -t COMPREPLY < <(compgen -W \
-		    "localhost: udp:localhost: unix: unix-dgram: fd: systemd: tls:" -- "$word") ;;
+		    "localhost: udp:localhost: unix: unix-dgram: fd: systemd: tls: proxy:" -- "$word") ;;
 		esac
 		compopt -o nospace 2>/dev/null ;;
+	--proxy-from) ;;
 	--cert|--key|--client-ca)
 		mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
 	--mode)

@@ -32,7 +32,7 @@ struct settings {
 	struct sks_options server;
 };
 
-enum { CERT = 1, CHECK, CLIENT_CA, DESCRIBE, HELP, KEY, LIST, LISTEN, SELF_SIGNED, VERSION,
+enum { CERT = 1, CHECK, CLIENT_CA, DESCRIBE, HELP, KEY, LIST, LISTEN, PROXY_FROM, SELF_SIGNED, VERSION,
 	SERVER = 256 /* and those after it: the options of a server, by their number */ };
 
 static const struct option own[] = {
@@ -45,6 +45,7 @@ static const struct option own[] = {
 	{ "list-handlers", no_argument, NULL, LIST },
 	{ "listen", required_argument, NULL, LISTEN },
 	{ "option", required_argument, NULL, 'o' },
+	{ "proxy-from", required_argument, NULL, PROXY_FROM },
 	{ "tls-self-signed", no_argument, NULL, SELF_SIGNED },
 	{ "version", no_argument, NULL, VERSION },
 };
@@ -66,7 +67,11 @@ help(void)
 	    "                       [::1]:port, udp:host:port, unix:/path, unix-dgram:/path,\n"
 	    "                       unix:@name, fd:N, systemd: or systemd:NAME for the sockets\n"
 	    "                       of LISTEN_FDS (the handler's own port, localhost only);\n"
-	    "                       tls: before one that is for connections: with TLS\n"
+	    "                       tls: before one that is for connections: with TLS;\n"
+	    "                       proxy: before that: behind a proxy, which says who its\n"
+	    "                       clients are (PROXY protocol)\n"
+	    "  --proxy-from LIST    which proxies are believed: addresses and networks, as\n"
+	    "                       10.0.0.0/8,::1, and unix for all peers of Unix sockets\n"
 	    "  --cert FILE          a certificate for TLS, with its chain; again for other names\n"
 	    "  --key FILE           the key of the certificate before it, unless it is in its file\n"
 	    "  --client-ca FILE     clients must have a certificate that one of these has signed\n"
@@ -209,6 +214,9 @@ take(struct settings *s, int option, const char *value)
 	case KEY:
 		if (certificates_add_key(&s->certificates, value) == -1)
 			errx(USAGE, "--key %s: of which certificate? (--cert FILE before it)", value);
+		break;
+	case PROXY_FROM:
+		s->server.proxy_from = value;
 		break;
 	case SELF_SIGNED:
 		s->certificates.self_signed = 1;

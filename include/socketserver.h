@@ -13,6 +13,7 @@
  *   socket.h   clients and socket objects
  *   resolve.h  names and addresses
  *   tls.h      the same over TLS: certificates, and what is asked of peers
+ *   proxy.h    the real client of a connection that came by a proxy
  *   plugin.h   a handler in a file of its own
  *   export.h   the rules that all calls share: results, waiting, time limits
  * Programs that load plugins include socketserver/host.h as well.
@@ -25,6 +26,7 @@
 #include <socketserver/fiber.h>
 #include <socketserver/group.h>
 #include <socketserver/plugin.h>
+#include <socketserver/proxy.h>
 #include <socketserver/request.h>
 #include <socketserver/resolve.h>
 #include <socketserver/server.h>

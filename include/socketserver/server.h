@@ -15,6 +15,9 @@
  *   unix-dgram:/path  a Unix datagram socket, or unix-dgram:@name
  *   tls:              before one of these but datagrams, as "tls::443": its connections
  *                     are of TLS, with options.tls (tls.h)
+ *   proxy:            before one of these but datagrams, as "proxy::80" and
+ *                     "proxy:tls::443": its connections begin with the header of a
+ *                     proxy of options.proxy_from (proxy.h)
  *   fd:N              descriptor N, a bound socket that was inherited; a stream
  *                     socket must listen already
  * Port 0 is any free port: sks_server_address() tells which one it became.
@@ -178,6 +181,10 @@ struct sks_options {
 	const char *(*on_reject)(struct sks_request *req, int why);
 	struct sks_tls *tls; /* NULL. The certificates of the addresses that begin with "tls:", and
 	                        of sks_start_tls(); see tls.h. The server retains it */
+	const char *proxy_from; /* NULL: none. Which peers are proxies that are believed, for
+	                        addresses of "proxy:": addresses and networks with commas between,
+	                        as "10.0.0.0/8,::1"; unix stands for all peers of Unix sockets. It
+	                        is needed as long as the server */
 };
 
 /*
@@ -265,7 +272,8 @@ static inline struct sks_server *sks_udp_server_new(const char *address,
  * Returns 0, or -1 after one line in the log that names the step and the object
  * ("bind [::]:80: Permission denied"):
  *   EINVAL      the text is no address, the descriptor no socket to listen on, or the
- *               address one of TLS without options.tls
+ *               address one of TLS without options.tls or of a proxy without
+ *               options.proxy_from
  *   ENOTSUP     the address is one of TLS, and the library was built without it
  *   ENOENT      the name is not found
  *   EAGAIN      the name server did not answer

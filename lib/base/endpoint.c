@@ -176,14 +176,25 @@ parse_host(struct sks_endpoint *ep, const char *text, const char **why)
 	return parse_port(ep, colon + 1, why);
 }
 
+/* Takes a prefix off the text. 1, or 0: it is not there. */
+static int
+take_prefix(const char **text, const char *prefix)
+{
+	size_t n = strlen(prefix);
+
+	if (strncmp(*text, prefix, n) != 0)
+		return 0;
+	*text += n;
+	return 1;
+}
+
 int
 sks_endpoint_parse(struct sks_endpoint *ep, const char *text, const char **why)
 {
 	memset(ep, 0, sizeof(*ep));
 	ep->fd = -1;
-	ep->is_tls = strncmp(text, SKS_TLS_PREFIX, strlen(SKS_TLS_PREFIX)) == 0;
-	if (ep->is_tls)
-		text += strlen(SKS_TLS_PREFIX);
+	ep->is_proxy = take_prefix(&text, SKS_PROXY_PREFIX);
+	ep->is_tls = take_prefix(&text, SKS_TLS_PREFIX);
 	ep->scheme = sks_scheme_of(text);
 	if (ep->scheme != NULL)
 		text += strlen(ep->scheme->prefix);
@@ -191,6 +202,8 @@ sks_endpoint_parse(struct sks_endpoint *ep, const char *text, const char **why)
 		ep->scheme = sks_scheme_default();
 	if (ep->is_tls && ep->scheme->type == SOCK_DGRAM)
 		return refuse(EINVAL, why, "there is no TLS for datagrams");
+	if (ep->is_proxy && ep->scheme->type == SOCK_DGRAM)
+		return refuse(EINVAL, why, "proxy: is for connections, not for datagrams");
 	switch (ep->scheme->kind) {
 	case SKS_DESCRIPTOR:
 		return parse_fd(ep, text, why);

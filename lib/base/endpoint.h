@@ -5,7 +5,7 @@
  *
  *     [tcp:|udp:]host:port   [tcp:|udp:]:port   [tcp:|udp:][::1]:port
  *     unix:/path   unix:@abstract   unix-dgram:/path   unix-dgram:@abstract   fd:N
- *     tls: before any of them that is for connections
+ *     tls: before any of them that is for connections, and proxy: before that
  */
 #ifndef SKS_BASE_ENDPOINT_H
 #define SKS_BASE_ENDPOINT_H
@@ -23,7 +23,8 @@ struct sks_endpoint {
 	char port[32];        /* SKS_HOST_AND_PORT: a number or the name of a service */
 	int port_number;      /* the number that port is, or -1 for the name of a service */
 	int fd;               /* SKS_DESCRIPTOR */
-	int is_tls;           /* its connections are of TLS */
+	int is_proxy;         /* its connections begin with the header of a proxy, */
+	int is_tls;           /* and are of TLS */
 	/*
 	 * SKS_UNIX_PATH: the address. SKS_HOST_AND_PORT: the address that the host is,
 	 * without the port, and without its scope where that is a name. len is 0 where
@@ -32,6 +33,7 @@ struct sks_endpoint {
 	struct sks_addr addr;
 };
 
+#define SKS_PROXY_PREFIX "proxy:"
 #define SKS_TLS_PREFIX "tls:"
 
 /*

@@ -183,7 +183,8 @@ take_connection(struct sks_listener *l, struct sks_worker *worker)
 	if (l->backoff_ms != 0)
 		l->backoff_ms = 0;
 	sks_worker_take(worker);
-	sks_connection_open(worker, fd, l->is_tls, &peer.any, (socklen_t)sks_min(len, sizeof(peer)));
+	sks_connection_open(worker, fd, &l->preamble, &peer.any,
+	    (socklen_t)sks_min(len, sizeof(peer)));
 	return 1;
 }
 

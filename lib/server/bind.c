@@ -152,7 +152,7 @@ sks_listener_twin(const struct sks_listener *l, const struct sks_options *o)
 	else
 		addr.len = 0;
 	if (twin != NULL)
-		twin->is_tls = l->is_tls;
+		twin->preamble = l->preamble;
 	else
 		complain(step, sks_addr_format(&addr.u.any, addr.len, text, sizeof(text)),
 		    strerror(errno));
@@ -302,22 +302,34 @@ check_tls(const char *address, const struct sks_options *options)
 	return 0;
 }
 
-/* Marks what was opened. 0, or -1 and all are closed: there is no TLS for datagrams. */
 static int
-set_tls(const char *address, struct sks_list *listeners)
+check_proxy(const char *address, const struct sks_options *options)
+{
+	if (options->proxy_from != NULL && options->proxy_from[0] != '\0')
+		return 0;
+	complain("listen on", address, "it is not said which proxies are believed (options.proxy_from)");
+	errno = EINVAL;
+	return -1;
+}
+
+/* Marks what was opened. 0, or -1 and all are closed: datagrams have no preamble. */
+static int
+set_preamble(const char *address, const struct sks_preamble *preamble, struct sks_list *listeners)
 {
 	struct sks_list *link, *after;
 
 	sks_list_each (link, after, listeners) {
 		struct sks_listener *l = sks_list_entry(link, struct sks_listener, link);
 
-		if (l->type == SOCK_DGRAM) {
-			complain("listen on", address, "there is no TLS for datagrams");
+		if (l->type == SOCK_DGRAM && (preamble->is_tls || preamble->is_proxy)) {
+			complain("listen on", address, preamble->is_tls ?
+				"there is no TLS for datagrams" :
+				"proxy: is for connections, not for datagrams");
 			sks_listeners_close(listeners);
 			errno = EINVAL;
 			return -1;
 		}
-		l->is_tls = 1;
+		l->preamble = *preamble;
 	}
 	return 0;
 }
@@ -335,6 +347,7 @@ int
 sks_listener_open(const char *address, const struct sks_options *options,
     struct sks_list *listeners)
 {
+	struct sks_preamble preamble;
 	struct sks_endpoint ep;
 	const char *why;
 
@@ -342,11 +355,12 @@ sks_listener_open(const char *address, const struct sks_options *options,
 		complain("address", address, why);
 		return -1;
 	}
-	if (ep.is_tls && check_tls(address, options) == -1)
+	preamble = (struct sks_preamble){ .is_proxy = ep.is_proxy, .is_tls = ep.is_tls };
+	if ((ep.is_tls && check_tls(address, options) == -1) ||
+	    (ep.is_proxy && check_proxy(address, options) == -1) ||
+	    open_endpoint(&ep, address, options, listeners) == -1)
 		return -1;
-	if (open_endpoint(&ep, address, options, listeners) == -1)
-		return -1;
-	return ep.is_tls ? set_tls(address, listeners) : 0;
+	return set_preamble(address, &preamble, listeners);
 }
 
 void

@@ -25,11 +25,17 @@ enum sks_listener_end {
 	SKS_LISTENER_SERVED  /* nobody waits any more */
 };
 
+/* What comes before a client's own bytes on the connections of an address. */
+struct sks_preamble {
+	int is_proxy; /* the header of a proxy, */
+	int is_tls;   /* and behind it a handshake */
+};
+
 struct sks_listener {
 	struct sks_list link;
 	int fd;                /* -1: it was shut */
 	int type;              /* SOCK_STREAM or SOCK_DGRAM */
-	int is_tls;            /* its connections begin with a handshake */
+	struct sks_preamble preamble;
 	int shares_port;       /* bound with SO_REUSEPORT: it can have twins */
 	struct sks_socket_file *file; /* of a Unix socket that it has bound; else NULL */
 

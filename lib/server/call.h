@@ -19,6 +19,7 @@
 struct sks_call;
 struct sks_executor;
 struct sks_process;
+struct sks_proxied;
 
 struct sks_call_ops {
 	void (*run)(struct sks_call *);   /* on the task */
@@ -56,6 +57,7 @@ struct sks_call {
 	struct sks_list link;             /* in the executor's queue or among its running; else its owner's */
 	struct sks_task *_Atomic task;    /* while it runs; NULL in the parent of its process */
 	struct sks_memberships memberships;
+	struct sks_proxied *proxied;      /* of the proxy that it came by; NULL: none */
 	int start_error;                  /* why it could not be run at all */
 	enum sks_call_state state;
 	enum sks_stop stop;               /* while the server drains */

@@ -31,7 +31,8 @@ sks_connection_end(struct sks_connection *c)
 	if (c->state == SKS_CONNECTION_PARKED && c->wire == SKS_WIRE_OPEN &&
 	    c->call.service->shared->draining)
 		sks_call_stop(&c->call, SKS_STOP_PARKED);
-	if (sks_outbox_error(c->outbox) != 0 || c->next == SKS_NEXT_HANDSHAKE)
+	if (sks_outbox_error(c->outbox) != 0 || c->next == SKS_NEXT_HANDSHAKE ||
+	    c->next == SKS_NEXT_PROXY)
 		sks_connection_lose_wire(c, SKS_WIRE_BROKEN);
 	if (c->call.state == SKS_CALL_SET_UP && c->call.service->handler.finish != NULL) {
 		c->next = SKS_NEXT_FINISH;
@@ -257,6 +258,10 @@ leave(struct sks_call *call)
 	struct sks_connection *c = sks_connection_of(call);
 	int has_left = has_input(c); /* by handle, which wants more */
 
+	if (c->next == SKS_NEXT_PROXY) {
+		sks_connection_hurry_proxy(c);
+		return;
+	}
 	if (c->next == SKS_NEXT_HANDSHAKE) {
 		expect_handshake(c, c->watch.deadline);
 		return;

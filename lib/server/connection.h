@@ -24,13 +24,16 @@
  *
  * connection_open.c makes a connection, connection.c has its life on the loop,
  * connection_run.c its exchanges on a task, connection_handshake.c what TLS needs before
- * the first of them, connection_resident.c those in a child process, connection_output.c what the loop sends, connection_close.c its end.
+ * the first of them, connection_resident.c those in a child process, connection_output.c
+ * what the loop sends, connection_close.c its end. connection_proxy.c reads the header of
+ * a proxy, before all of that.
  *
  * The functions run on the loop's thread, except where they say otherwise.
  */
 #ifndef SKS_SERVER_CONNECTION_H
 #define SKS_SERVER_CONNECTION_H
 
+#include "server/bind.h"
 #include "server/call.h"
 #include "server/worker.h"
 #include "stream/outbox.h"
@@ -52,7 +55,8 @@ enum sks_connection_next {
 	SKS_NEXT_READ,   /* read more than what handle has left, then call it */
 	SKS_NEXT_FINISH, /* call finish only */
 	SKS_NEXT_NOTHING, /* there is no next task: finish was called, or nothing was set up */
-	SKS_NEXT_HANDSHAKE /* shake hands (TLS), then call handle */
+	SKS_NEXT_HANDSHAKE, /* shake hands (TLS), then call handle */
+	SKS_NEXT_PROXY    /* no task before the header of its proxy has come */
 };
 
 /* How much of the socket is left. It only ever gets worse. */
@@ -99,11 +103,22 @@ sks_connection_lose_wire(struct sks_connection *c, enum sks_connection_wire wire
 
 /*
  * Takes over an accepted descriptor, also when there is no memory for a connection:
- * then it is closed. is_tls: a handshake comes first. On the accepting loop's thread; the worker, which
+ * then it is closed. On the accepting loop's thread; the worker, which
  * sks_worker_take() has told, may be another one.
  */
-void sks_connection_open(struct sks_worker *worker, int fd, int is_tls, const struct sockaddr *peer,
-    socklen_t len);
+void sks_connection_open(struct sks_worker *worker, int fd, const struct sks_preamble *preamble,
+    const struct sockaddr *peer, socklen_t len);
+
+/* -- connection_proxy.c -- */
+
+/* How long a proxy has for its header. Only tests change it. */
+extern int sks_proxy_header_ms;
+
+/* Has a new one wait for the header of its proxy, then calls begin. It may be gone afterwards. */
+void sks_connection_expect_proxy(struct sks_connection *c, void (*begin)(struct sks_connection *));
+
+/* The server stops: one that waits for its header (SKS_NEXT_PROXY) has grace_ms for it at most. */
+void sks_connection_hurry_proxy(struct sks_connection *c);
 
 /* -- connection.c -- */
 

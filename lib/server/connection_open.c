@@ -7,6 +7,7 @@
 #include "base/sys.h"
 #include "server/connection.h"
 #include "server/hook.h"
+#include "server/proxied.h"
 #include "server/peers.h"
 
 #include <stddef.h>
@@ -22,8 +23,8 @@ state_offset(const struct sks_service *service, size_t peer_len)
 }
 
 static struct sks_connection *
-new_connection(struct sks_worker *worker, int fd, int is_tls, const struct sockaddr *peer,
-    socklen_t len)
+new_connection(struct sks_worker *worker, int fd, const struct sks_preamble *preamble,
+    const struct sockaddr *peer, socklen_t len)
 {
 	struct sks_service *service = worker->service;
 	size_t state_at = state_offset(service, len);
@@ -40,7 +41,7 @@ new_connection(struct sks_worker *worker, int fd, int is_tls, const struct socka
 	c->transport.traffic = &service->shared->traffic;
 	c->transport.fd = fd;
 	c->times = service->times;
-	if (is_tls)
+	if (preamble->is_tls)
 		c->next = SKS_NEXT_HANDSHAKE;
 	sks_watch_init(&c->watch, &worker->loop->watches, fd);
 	sks_list_init(&c->call.link);
@@ -149,23 +150,51 @@ begin(struct sks_connection *c)
 		sks_connection_expect_first(c);
 }
 
+/* The limits for each peer are for the clients of a proxy, not for the proxy itself. */
 static void
-open_here(struct sks_worker *worker, int fd, int is_tls, const struct sockaddr *peer, socklen_t len)
+begin_proxied(struct sks_connection *c)
 {
+	struct sks_worker *worker = c->worker;
 	struct sks_peers *peers = worker->service->peers;
+	const struct sks_request *req = &c->call.req;
+	const char *text;
+	int why = 0;
+
+	if (peers != NULL && !c->call.proxied->header.is_local)
+		why = sks_peers_enter(peers, req->peer, req->peer_len, sks_clock_ms(), &c->peer);
+	if (why == 0) {
+		begin(c);
+		return;
+	}
+	if (why > 0) {
+		log_rejected(&c->call, why);
+		text = sks_hook_reject(worker->loop, &c->call, why);
+		send_rejection(worker, req->fd, c->next == SKS_NEXT_HANDSHAKE ? NULL : text);
+	}
+	sks_connection_close(c);
+}
+
+static void
+open_here(struct sks_worker *worker, int fd, const struct sks_preamble *preamble,
+    const struct sockaddr *peer, socklen_t len)
+{
+	struct sks_peers *peers = preamble->is_proxy ? NULL : worker->service->peers;
 	struct sks_peer *one = NULL;
 	struct sks_connection *c;
 	int why = peers != NULL ? sks_peers_enter(peers, peer, len, sks_clock_ms(), &one) : 0;
 
 	sks_count_shared(worker->service, accepted, 1);
 	if (why > 0) {
-		reject(worker, fd, is_tls, peer, len, why);
+		reject(worker, fd, preamble->is_tls, peer, len, why);
 		return;
 	}
-	c = why == 0 ? new_connection(worker, fd, is_tls, peer, len) : NULL;
+	c = why == 0 ? new_connection(worker, fd, preamble, peer, len) : NULL;
 	if (c != NULL && !lacks_outbox(c)) {
 		c->peer = one;
-		begin(c);
+		if (preamble->is_proxy)
+			sks_connection_expect_proxy(c, begin_proxied);
+		else
+			begin(c);
 		return;
 	}
 	if (c != NULL)
@@ -179,7 +208,7 @@ struct arrival {
 	struct sks_message message;
 	struct sks_worker *worker;
 	int fd;
-	int is_tls;
+	struct sks_preamble preamble;
 	socklen_t len;
 	struct sockaddr_storage peer;
 };
@@ -189,18 +218,18 @@ arrive(struct sks_message *message)
 {
 	struct arrival *a = sks_container_of(message, struct arrival, message);
 
-	open_here(a->worker, a->fd, a->is_tls, (struct sockaddr *)&a->peer, a->len);
+	open_here(a->worker, a->fd, &a->preamble, (struct sockaddr *)&a->peer, a->len);
 	sks_sys_free(a);
 }
 
 void
-sks_connection_open(struct sks_worker *worker, int fd, int is_tls, const struct sockaddr *peer,
-    socklen_t len)
+sks_connection_open(struct sks_worker *worker, int fd, const struct sks_preamble *preamble,
+    const struct sockaddr *peer, socklen_t len)
 {
 	struct arrival *a;
 
 	if (sks_loop_is_here(worker->loop)) {
-		open_here(worker, fd, is_tls, peer, len);
+		open_here(worker, fd, preamble, peer, len);
 		return;
 	}
 	a = sks_sys_malloc(sizeof(*a));
@@ -211,7 +240,7 @@ sks_connection_open(struct sks_worker *worker, int fd, int is_tls, const struct 
 	a->message.run = arrive;
 	a->worker = worker;
 	a->fd = fd;
-	a->is_tls = is_tls;
+	a->preamble = *preamble;
 	a->len = (socklen_t)sks_min(len, sizeof(a->peer));
 	memcpy(&a->peer, peer, a->len);
 	sks_loop_post(worker->loop, &a->message);

@@ -47,8 +47,9 @@ sks_server_listen_address(const struct sks_server *server, unsigned int i, char 
 	if (l == NULL || sks_server_address(server, i, address, sizeof(address)) == NULL)
 		return NULL;
 	printed = sks_scheme_of(address);
-	if (l->is_tls) /* before unix: or nothing */
-		snprintf(buf, size, "%s%s", SKS_TLS_PREFIX, address);
+	if (l->preamble.is_tls || l->preamble.is_proxy) /* before unix: or nothing */
+		snprintf(buf, size, "%s%s%s", l->preamble.is_proxy ? SKS_PROXY_PREFIX : "",
+		    l->preamble.is_tls ? SKS_TLS_PREFIX : "", address);
 	else
 		snprintf(buf, size, "%s%s", sks_scheme_of_socket(address, l->type)->prefix,
 		    address + (printed != NULL ? strlen(printed->prefix) : 0));

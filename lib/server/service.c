@@ -23,6 +23,7 @@ sks_service_init(struct sks_service *service, const struct sks_handler *handler,
 {
 	struct sks_options *o = &service->options;
 	struct sks_handler *h = &service->handler;
+	const char *why;
 
 	if (sks_copy_known(h, sizeof(*h), handler, handler_size) == -1 ||
 	    sks_copy_known(o, sizeof(*o), options, options_size) == -1)
@@ -47,6 +48,10 @@ sks_service_init(struct sks_service *service, const struct sks_handler *handler,
 	h->name = service->name;
 	if (sks_options_fill(o) == -1)
 		return -1;
+	if (sks_networks_parse(&service->proxies, o->proxy_from, &why) == -1) {
+		sks_logf("options.proxy_from: %s: %s", o->proxy_from, why);
+		return -1;
+	}
 	if (h->stack_size != 0)
 		o->stack_size = h->stack_size;
 	service->shared = sks_shared_new();
@@ -84,6 +89,7 @@ sks_service_end(struct sks_service *service)
 	service->peers = NULL;
 	sks_shared_free(service->shared);
 	service->shared = NULL;
+	sks_networks_free(&service->proxies);
 	sks_tls_free(service->options.tls);
 	service->options.tls = NULL;
 }

@@ -6,6 +6,7 @@
 #ifndef SKS_SERVER_SERVICE_H
 #define SKS_SERVER_SERVICE_H
 
+#include "base/network.h"
 #include "server/counters.h"
 #include "stream/stream.h"
 
@@ -14,6 +15,7 @@ struct sks_service {
 	char name[64];              /* what handler.name points to */
 	struct sks_options options; /* no zero stands for a default any more */
 	struct sks_times times;
+	struct sks_networks proxies; /* options.proxy_from */
 	struct sks_server *server;  /* NULL: served without one */
 	atomic_int freeing;         /* finish has no time */
 	struct sks_counters counters; /* those that a child process has a copy of */

@@ -427,6 +427,10 @@ connect_with(const char *address, int with_tls, struct sks_tls *tls, int timeout
 		return fail(address, NULL, "no such time limit");
 	if (sks_endpoint_parse(&ep, address, &why) == -1)
 		return fail(address, NULL, why);
+	if (ep.is_proxy) {
+		errno = EINVAL;
+		return fail(address, NULL, "proxy: is for servers");
+	}
 	with_tls |= ep.is_tls;
 	if (with_tls && !sks_tls_is_built_in()) {
 		errno = ENOTSUP;

@@ -67,6 +67,7 @@ if ! why=$(echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(vo
 fi
 
 target option lib/host/option.c
+target proxy_header lib/base/proxy_header.c lib/base/addr.c
 # shellcheck disable=SC2046
 target resp handlers/resp.c handlers/resp_words.c handlers/number.c $(find lib/base lib/fiber lib/loop lib/stream lib/task -name '*.[cS]') -levent_core -pthread -lm
 end_all

@@ -407,3 +407,27 @@ TEST(an_address_of_tls_needs_a_certificate)
 	ck_assert_int_eq(acc_try(&acc, ACC_FIBERS, "tls:udp:127.0.0.1:0", &echo, &none), -1);
 	ck_assert_int_eq(log_count("there is no TLS for datagrams"), 1);
 }
+
+/* The handshake begins in the segment in which the header of a proxy ends. */
+TEST(behind_the_header_of_a_proxy_comes_the_handshake, EACH_MODE)
+{
+	static const char header[] = "PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\n";
+	struct sks_tls_options files = { .cert = certs_path("server") };
+	struct sks_options options = { .proxy_from = "127.0.0.1" };
+	struct tls_peer peer;
+	struct acc acc;
+	int fd;
+
+	options.tls = tls = sks_tls_new(SKS_TLS_SERVER, &files);
+	ck_assert_ptr_nonnull(tls);
+	acc_on(&acc, _i, "proxy:tls:127.0.0.1:0", &echo, &options);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	ck_assert_int_eq(send(fd, header, sizeof(header) - 1, MSG_MORE), (int)sizeof(header) - 1);
+	tls_peer_open(&peer, fd);
+	tls_peer_shake(&peer);
+	tls_peer_puts(&peer, "one\n");
+	tls_peer_expect(&peer, "one\n");
+	tls_peer_close(&peer);
+	acc_free(&acc);
+}

@@ -26,6 +26,7 @@ packages_has() {
 	check) pkg-config --exists 'check >= 0.15' ;;
 	libuv1-dev) pkg-config --exists libuv ;;
 	iproute2) command -v ip ;;
+	haproxy) PATH=$PATH:/usr/sbin command -v haproxy ;;
 	redis-tools) command -v redis-cli && command -v redis-benchmark ;;
 	*) command -v "$1" ;;
 	esac >/dev/null 2>&1

@@ -1,0 +1,143 @@
+#!/bin/sh
+# socketserverd behind HAProxy, which says by the PROXY protocol who its clients are: the users
+# handler lists their own addresses, not HAProxy's.
+#
+# usage: check_haproxy.sh SOURCE_DIR BUILD_DIR
+#
+# Nothing sleeps: a daemon is ready when its line is read, HAProxy has its sockets from the
+# beginning, and a time limit bounds each client.
+set -u
+
+if [ $# -ne 2 ] || [ ! -f "$1/meson.build" ] || [ ! -x "$2/handlers/socketserverd" ]; then
+	echo "usage: check_haproxy.sh SOURCE_DIR BUILD_DIR" >&2
+	exit 2
+fi
+# shellcheck source=tests/support/report.sh
+. "$1/tests/support/report.sh"
+build=$(cd "$2" && pwd) || exit 2
+# shellcheck source=tests/support/daemon.sh
+. "$1/tests/support/daemon.sh"
+limit="timeout 60"
+PATH=$PATH:/usr/sbin
+
+# start ARGUMENT...: users, on two addresses; sets pid and ports. Its log is in $tmp/log.
+start() {
+	rm -f "$tmp/lines"
+	mkfifo "$tmp/lines" || exit 2
+	"$daemon" "$@" users 2>"$tmp/lines" &
+	pid=$!
+	exec 3<"$tmp/lines"
+	ports=
+	: >"$tmp/log"
+	while read -r line <&3; do
+		echo "$line" >>"$tmp/log"
+		case $line in
+		*": listening on proxy:"*) ports="$ports ${line##*:}" ;;
+		esac
+		# shellcheck disable=SC2086
+		set -- $ports
+		[ $# -lt 2 ] || return 0
+	done
+	not_ok "socketserverd users" "$(cat "$tmp/log")"
+	wait "$pid"
+	return 1
+}
+
+stop() {
+	kill -TERM "$pid"
+	$limit cat <&3 >>"$tmp/log"
+	wait "$pid"
+	exec 3<&-
+}
+
+# ask VERSION TLS PORT: a client from 127.0.0.2 that asks by HAProxy. Prints whether it was listed,
+# which needs the client's own port, and HAProxy's health checks meanwhile.
+ask() {
+	$limit python3 - "$1" "$2" "$3" "$tmp/haproxy.cfg" <<'EOT'
+import socket, ssl, subprocess, sys
+version, tls, port, file = sys.argv[1:]
+front = socket.socket()
+front.bind(("127.0.0.1", 0))
+front.listen()
+with open(file, "w") as f:
+    f.write("""
+defaults
+    mode tcp
+    timeout connect 10s
+    timeout client 30s
+    timeout server 30s
+listen all
+    bind fd@%d
+    server one 127.0.0.1:%s %s check inter 50ms
+""" % (front.fileno(), port, version))
+haproxy = subprocess.Popen(["haproxy", "-db", "-q", "-f", file], pass_fds=[front.fileno()])
+try:
+    client = socket.create_connection(front.getsockname(), 20, ("127.0.0.2", 0))
+    own = "%s:%d" % client.getsockname()
+    if tls == "tls":
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        client = context.wrap_socket(client)
+    client.sendall(b"\r\n")
+    answer = client.makefile("rb").read().decode()
+    print("listed" if any(line.startswith(own + " ") for line in answer.splitlines()) else "%r, not %s" % (answer, own))
+finally:
+    haproxy.terminate()
+    haproxy.wait()
+EOT
+}
+
+if ! command -v haproxy >/dev/null; then
+	skip "behind HAProxy" "no haproxy"
+	report_end
+fi
+
+# With TLS where the library has it.
+tls=tls
+"$daemon" --check --tls-self-signed --listen tls:127.0.0.1:0 users >"$tmp/out" 2>&1 || tls=
+[ -n "$tls" ] || skip "TLS behind HAProxy" "$(tail -n 1 "$tmp/out")"
+
+for mode in fibers threads; do
+	start --mode $mode --proxy-from 127.0.0.0/8,::1 ${tls:+--tls-self-signed} \
+	    --listen proxy:127.0.0.1:0 --listen "proxy:${tls:+tls:}127.0.0.1:0" || continue
+	# shellcheck disable=SC2086
+	set -- $ports
+	for version in send-proxy send-proxy-v2; do
+		same "HAProxy, $version, $mode" listed "$(ask $version plain "$1")"
+		[ -z "$tls" ] || same "HAProxy, $version, TLS, $mode" listed "$(ask $version tls "$2")"
+	done
+	stop
+	none "HAProxy, $mode: no line of a fault" \
+	    "$(grep -vE 'listening on|stopped:|TLS|certificate' "$tmp/log")"
+done
+
+# Its peer is no proxy that is believed.
+if start --proxy-from 10.0.0.0/8 --listen proxy:127.0.0.1:0 --listen proxy:127.0.0.1:0; then
+	# shellcheck disable=SC2086
+	set -- $ports
+	case $(ask send-proxy plain "$1" 2>&1) in
+	"'', not "*) ok "HAProxy, refused where it is not in --proxy-from" ;;
+	*ConnectionResetError*) ok "HAProxy, refused where it is not in --proxy-from" ;;
+	*) not_ok "HAProxy, refused where it is not in --proxy-from" "$(cat "$tmp/log")" ;;
+	esac
+	stop
+	if grep -q "users: 127.0.0.1:[0-9]*: PROXY header: not from a proxy of proxy_from" "$tmp/log"; then
+		ok "HAProxy, refused and named"
+	else
+		not_ok "HAProxy, refused and named" "$(cat "$tmp/log")"
+	fi
+fi
+
+for wrong in "--listen proxy:127.0.0.1:0" "--proxy-from 10.0.0.0/33 --listen proxy:127.0.0.1:0"; do
+	# shellcheck disable=SC2086
+	$limit "$daemon" $wrong users >"$tmp/out" 2>&1
+	code=$?
+	if [ $code -eq 1 ] && [ "$(wc -l <"$tmp/out")" -eq 1 ] && grep -q proxy_from "$tmp/out"; then
+		ok "$wrong is refused in one line"
+	else
+		not_ok "$wrong is refused in one line" "exit code $code" "$(cat "$tmp/out")"
+	fi
+done
+
+report_end
