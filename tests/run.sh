@@ -247,7 +247,7 @@ rest() {
 if [ $steps = stress ]; then
 	title stress "gcc, $rounds times, with every core kept busy: the suites, and the scripts that run programs"
 	build || finish
-	terse=1 round=0
+	terse=1 round=0 jobs=$((2 * cores)) # beside what keeps the cores busy
 	export CK_TIMEOUT_MULTIPLIER=4
 	keep_busy
 	while [ "$round" -lt "$rounds" ]; do
