@@ -365,6 +365,43 @@ TEST(posts_are_encrypted_beside_the_handlers_own_lines, EACH_MODE_IN_ONE_MEMORY)
 	acc_free(&acc);
 }
 
+static struct sks_group *group;
+
+static int
+join_group(struct sks_request *req)
+{
+	return sks_group_join(group, req) == 0 ? SKS_KEEP : -1;
+}
+
+/* Their bytes are shared by both connections, and wait in many pieces. */
+TEST(posts_to_a_group_are_encrypted_whole_and_in_order, EACH_MODE_IN_ONE_MEMORY)
+{
+	static const struct sks_handler handler = {
+		.name = "group", .setup = join_group, .handle = acc_echo_keep };
+	static char all[60000], got[60000], text[2000];
+	struct tls_peer peers[2];
+	struct acc acc;
+	int i;
+
+	group = sks_group_new();
+	start(&acc, _i, &handler, (struct sks_tls_options){ 0 });
+	for (i = 0; i < 2; i++)
+		tls_peer_connect(&peers[i], acc.address);
+	ck_eventually(sks_group_count(group) == 2);
+	for (i = 0; i < 30; i++) {
+		memset(text, 'a' + i % 26, sizeof(text));
+		ck_assert_int_eq(sks_group_post(group, text, sizeof(text), NULL), 2);
+		memcpy(all + (size_t)i * sizeof(text), text, sizeof(text));
+	}
+	for (i = 0; i < 2; i++) {
+		ck_assert_uint_eq(tls_peer_receive(&peers[i], got, sizeof(got)), sizeof(got));
+		ck_assert_mem_eq(got, all, sizeof(all));
+		tls_peer_close(&peers[i]);
+	}
+	acc_free(&acc);
+	sks_group_free(group);
+}
+
 /* -- addresses -- */
 
 TEST(it_is_beside_plain_addresses)
