@@ -214,6 +214,26 @@ SKS_API int sks_flush(struct sks_wfile *wfile);
  */
 SKS_API int sks_writev(struct sks_wfile *wfile, const struct iovec *pieces, int count);
 
+/*
+ * Writes n bytes of a file from offset on, or with a negative n all up to its end,
+ * otherwise as sks_write(). fd stays the caller's; its own position is neither used
+ * nor changed, so that several tasks may send one open file at once. On a stream
+ * socket the kernel sends the file by sendfile(2); less than 16 KiB, and what goes
+ * through anything else, is copied. May wait: also for a disk, which a fiber's loop
+ * does not wait for, as a helper thread reads what is not in memory.
+ * Returns 0, or -1:
+ *   EBADF    fd is not open for reading
+ *   EISDIR   it is a directory
+ *   ESPIPE   it is no regular file
+ *   EINVAL   offset is negative
+ *   ENODATA  the file has fewer bytes. When it has become shorter while it was sent
+ *            that breaks the stream: its peer waits for what will never come
+ *   EIO, ... what read(2) says of the file; it breaks the stream as well
+ * or an error of sks_write(). Otherwise nothing was written when it fails by one of these.
+ * Python: socket.sendfile().
+ */
+SKS_API int sks_sendfile(struct sks_wfile *wfile, int fd, int64_t offset, int64_t n);
+
 /* ---- numbers, and blocks with their length in front ---- */
 
 /*

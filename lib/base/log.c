@@ -16,6 +16,7 @@
 #include "base/log.h"
 
 #include "base/clock.h"
+#include "base/sigpipe.h"
 #include "base/sys.h"
 
 #include <errno.h>
@@ -121,27 +122,16 @@ stderr_has_room(void)
 	return sks_sys_poll(&to, 1, 0) == 1 && to.revents == POLLOUT;
 }
 
-/*
- * write(2) to a pipe that broke since the poll raises SIGPIPE, whose
- * disposition is the program's. It comes to this thread, so it is blocked here
- * and, if it is ours, taken away.
- */
+/* The pipe may have broken since the poll. */
 static ssize_t
 write_without_sigpipe(const char *line, size_t n)
 {
-	static const struct timespec at_once;
-	sigset_t sigpipe, pending, mask;
+	struct sks_sigpipe hold;
 	ssize_t done;
 
-	sigemptyset(&sigpipe);
-	sigaddset(&sigpipe, SIGPIPE);
-	sigemptyset(&pending);
-	sigpending(&pending);
-	pthread_sigmask(SIG_BLOCK, &sigpipe, &mask);
+	sks_sigpipe_hold(&hold);
 	done = sks_sys_write(STDERR_FILENO, line, n);
-	if (done == -1 && errno == EPIPE && !sigismember(&pending, SIGPIPE))
-		sigtimedwait(&sigpipe, NULL, &at_once);
-	pthread_sigmask(SIG_SETMASK, &mask, NULL);
+	sks_sigpipe_release(&hold, done == -1 && errno == EPIPE);
 	return done;
 }
 

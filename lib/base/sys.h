@@ -25,6 +25,7 @@
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -81,6 +82,8 @@
 	X(int, -1, lstat, (const char *path, struct stat *st), lstat(path, st)) \
 	X(int, -1, fstat, (int fd, struct stat *st), fstat(fd, st)) \
 	X(ssize_t, -1, pread, (int fd, void *buf, size_t n, off_t at), pread(fd, buf, n, at)) \
+	X(ssize_t, -1, preadv2, (int fd, const struct iovec *iov, int n, off_t at, int flags), \
+	    preadv2(fd, iov, n, at, flags)) \
 	X(char *, NULL, realpath, (const char *path, char *buf), realpath(path, buf)) \
 	X(char *, NULL, getcwd, (char *buf, size_t size), getcwd(buf, size)) \
 	X(int, -1, scandir, (const char *path, struct dirent ***list, \
@@ -113,6 +116,8 @@
 	X(ssize_t, -1, recvmsg, (int fd, struct msghdr *msg, int flags), recvmsg(fd, msg, flags)) \
 	X(ssize_t, -1, sendmsg, (int fd, const struct msghdr *msg, int flags), \
 	    sendmsg(fd, msg, flags)) \
+	X(ssize_t, -1, sendfile, (int to, int from, off_t *at, size_t n), \
+	    sendfile(to, from, at, n)) \
 	X(ssize_t, -1, read, (int fd, void *buf, size_t n), read(fd, buf, n)) \
 	X(ssize_t, -1, write, (int fd, const void *buf, size_t n), write(fd, buf, n)) \
 	X(int, EAGAIN, pthread_create, (pthread_t *thread, const pthread_attr_t *attr, \

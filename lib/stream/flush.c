@@ -23,6 +23,7 @@
 #define STEP_SIZE 65536   /* a long write gets its time anew for each of these */
 #define LOOK_MS 100       /* how often a wait for room looks whether another task still reads */
 #define PIECES_AT_ONCE 64 /* of one sendmsg(2) */
+#define COPY_SIZE 16384   /* of a file, where it goes through memory: a whole record of TLS */
 #define KEPT_SIZE 2048    /* as much memory stays with a wfile that has no pool */
 
 static int
@@ -54,19 +55,30 @@ empty(struct sks_wfile *w)
 		sks_buf_release(&w->buf, w->pool);
 }
 
-/* What send_all() has to send of the task's own: the buffer, and behind it pieces of its caller. */
+/*
+ * What send_all() has to send of the task's own: the buffer, and behind it pieces of its caller's
+ * memory, or a part of a file.
+ */
 struct block {
 	struct sks_buf *buf;
 	const struct iovec *pieces;
 	int count;   /* of pieces that are not all sent, */
 	size_t sent; /* how much of the first of these is, */
 	size_t left; /* and how many bytes of them are left */
+	struct sks_file_part *file; /* what comes behind all of these; or NULL */
 };
+
+/* How many bytes are left that are not in the buffer. */
+static size_t
+block_direct(const struct block *b)
+{
+	return b->left + (b->file != NULL ? b->file->left : 0);
+}
 
 static size_t
 block_length(const struct block *b)
 {
-	return sks_buf_length(b->buf) + b->left;
+	return sks_buf_length(b->buf) + block_direct(b);
 }
 
 /* Puts what is next into iov, PIECES_AT_ONCE at most. How many. */
@@ -98,9 +110,9 @@ skip_sent(struct block *b, size_t n)
 		b->sent -= b->pieces++->iov_len;
 }
 
-/* One try to send. 1..n, or -1. (Apart: its memory is on no stack of a fiber that waits.) */
+/* One try to send from memory. 1 to n, or -1. (Apart: iov is on no stack of a fiber that waits.) */
 static __attribute__((noinline)) ssize_t
-push(struct sks_wfile *w, struct block *b)
+push_memory(struct sks_wfile *w, struct block *b)
 {
 	struct iovec iov[PIECES_AT_ONCE];
 	ssize_t sent = w->tr->ops->write(w->tr, iov, next_pieces(b, iov));
@@ -108,6 +120,63 @@ push(struct sks_wfile *w, struct block *b)
 	if (sent > 0)
 		skip_sent(b, (size_t)sent);
 	return sent;
+}
+
+/* As push_memory(), for the file; EINVAL also where the transport takes bytes from memory alone. */
+static ssize_t
+push_file(struct sks_wfile *w, struct sks_file_part *file)
+{
+	off_t at = file->at;
+	ssize_t sent;
+
+	if (w->tr->ops->sendfile == NULL || file->copied) {
+		errno = EINVAL;
+		return -1;
+	}
+	sent = w->tr->ops->sendfile(w->tr, file->fd, &at, file->ready);
+	if (sent > 0) {
+		sks_file_advance(file, (size_t)sent);
+		return sent;
+	}
+	if (sent == 0)
+		errno = ENODATA;
+	return -1;
+}
+
+/* Reads some of the file into the buffer. 0, or -1. */
+static int
+load_file(struct sks_wfile *w, struct sks_file_part *file)
+{
+	ssize_t got;
+
+	file->copied = 1;
+	if (sks_buf_reserve(&w->buf, w->pool, COPY_SIZE) == -1)
+		return -1;
+	got = sks_file_read(file, w->buf.base + w->buf.end, COPY_SIZE);
+	if (got == -1)
+		return -1;
+	sks_file_advance(file, (size_t)got);
+	w->buf.end += (size_t)got;
+	return 0;
+}
+
+/* One try to send. 1 to n, or -1. A file comes when all before it was sent. */
+static ssize_t
+push(struct sks_wfile *w, struct block *b)
+{
+	ssize_t sent;
+
+	if (b->file == NULL || sks_buf_length(b->buf) + b->left > 0)
+		return push_memory(w, b);
+	if (sks_file_is_cold(b->file)) {
+		sks_flush_dirty();
+		if (sks_file_fetch(b->file) == -1)
+			return -1;
+	}
+	sent = push_file(w, b->file);
+	if (sent != -1 || errno != EINVAL)
+		return sent;
+	return load_file(w, b->file) == -1 ? -1 : push_memory(w, b);
 }
 
 /* Another task waits for input now, but it may stop doing so before there is room. */
@@ -241,7 +310,7 @@ static int
 send_own(struct sks_wfile *w, struct block *own, int wait)
 {
 	size_t before = block_length(own);
-	size_t direct = own->left;
+	size_t direct = block_direct(own);
 	int rc = send_block(w, own, NULL, wait);
 
 	if (block_length(own) == 0)
@@ -250,7 +319,7 @@ send_own(struct sks_wfile *w, struct block *own, int wait)
 		w->partial = 1;
 	/* A large write that was cut short cannot be finished by a later one. */
 	if (rc == -1 && (errno == ECANCELED || errno == ENOMEM) &&
-	    (own->left < direct || (w->tr->begun && sks_buf_length(own->buf) == 0)))
+	    (block_direct(own) < direct || (w->tr->begun && sks_buf_length(own->buf) == 0)))
 		w->error = errno;
 	return rc;
 }
@@ -411,6 +480,12 @@ sks_wfile_send(struct sks_wfile *w, const struct iovec *pieces, int count)
 	for (i = 0; i < count; i++)
 		own.left += pieces[i].iov_len;
 	return send_all(w, &own, 1);
+}
+
+int
+sks_wfile_send_file(struct sks_wfile *w, struct sks_file_part *file)
+{
+	return send_all(w, &(struct block){ .buf = &w->buf, .file = file }, 1);
 }
 
 int

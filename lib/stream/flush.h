@@ -8,6 +8,7 @@
 #ifndef SKS_STREAM_FLUSH_H
 #define SKS_STREAM_FLUSH_H
 
+#include "stream/file.h"
 #include "stream/stream.h"
 
 /*
@@ -25,6 +26,12 @@ void sks_flush_end(void);
  * ENOMEM.
  */
 int sks_wfile_send(struct sks_wfile *w, const struct iovec *pieces, int count);
+
+/*
+ * The same with a part of a file behind the buffer. Also ENODATA when the file has become shorter,
+ * and what read(2) says; these break the direction.
+ */
+int sks_wfile_send_file(struct sks_wfile *w, struct sks_file_part *file);
 
 /* Sends what the socket takes now. 0, also if bytes are left; -1: the direction is broken. */
 int sks_wfile_try_flush(struct sks_wfile *w);

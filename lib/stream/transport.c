@@ -12,6 +12,7 @@
  */
 #include "stream/transport.h"
 
+#include "base/sigpipe.h"
 #include "base/sys.h"
 
 #include <errno.h>
@@ -70,6 +71,16 @@ send_pieces(int fd, const struct iovec *iov, int n)
 	return sks_sys_sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+/* A write has ended, and has sent so much. */
+static void
+end_write(struct sks_transport *tr, ssize_t sent)
+{
+	if (sent == -1 && errno == ECONNRESET)
+		atomic_store_explicit(&tr->reset, 1, memory_order_relaxed);
+	atomic_store_explicit(&tr->writing, 0, memory_order_release);
+	sks_traffic_count(tr->traffic, 1, sent);
+}
+
 static ssize_t
 plain_write(struct sks_transport *tr, const struct iovec *iov, int n)
 {
@@ -83,10 +94,24 @@ plain_write(struct sks_transport *tr, const struct iovec *iov, int n)
 		else
 			sent = send_pieces(tr->fd, iov, n);
 	} while (sent == -1 && errno == EINTR);
-	if (sent == -1 && errno == ECONNRESET)
-		atomic_store_explicit(&tr->reset, 1, memory_order_relaxed);
-	atomic_store_explicit(&tr->writing, 0, memory_order_release);
-	sks_traffic_count(tr->traffic, 1, sent);
+	end_write(tr, sent);
+	return sent;
+}
+
+/* It has no MSG_DONTWAIT: the descriptor's O_NONBLOCK decides, which the library has set. */
+static ssize_t
+plain_sendfile(struct sks_transport *tr, int file, off_t *at, size_t n)
+{
+	struct sks_sigpipe hold;
+	ssize_t sent;
+
+	sks_sigpipe_hold(&hold);
+	atomic_store_explicit(&tr->writing, 1, memory_order_relaxed);
+	do {
+		sent = sks_sys_sendfile(tr->fd, file, at, n);
+	} while (sent == -1 && errno == EINTR);
+	end_write(tr, sent);
+	sks_sigpipe_release(&hold, sent == -1 && errno == EPIPE);
 	return sent;
 }
 
@@ -99,6 +124,7 @@ plain_shutdown(struct sks_transport *tr)
 const struct sks_transport_ops sks_plain_transport = {
 	.read = plain_read,
 	.write = plain_write,
+	.sendfile = plain_sendfile,
 	.shutdown = plain_shutdown,
 };
 

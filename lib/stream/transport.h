@@ -44,6 +44,12 @@ struct sks_transport_ops {
 	 * bytes the next one has, or -1 as read.
 	 */
 	ssize_t (*next_size)(struct sks_transport *);
+	/*
+	 * Sends up to n bytes of a file from *at on, which it advances. Returns as write; 0 at the end
+	 * of the file; EINVAL where the file is of a kind that cannot be sent so. NULL: this transport
+	 * takes bytes from memory alone.
+	 */
+	ssize_t (*sendfile)(struct sks_transport *, int file, off_t *at, size_t n);
 };
 
 /* How many bytes went through. One counts for many transports. */

@@ -6,6 +6,7 @@
 #include "loop/loop.h"
 #include "stream/flush.h"
 #include "stream/tls.h"
+#include "stream/wfile.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -101,9 +102,8 @@ sks_wfile_shutdown(struct sks_wfile *w)
 	return rc;
 }
 
-/* Before n bytes are added: sends what there is if they have no room. 0, or -1. */
-static int
-begin_write(struct sks_wfile *w, size_t n)
+int
+sks_wfile_begin(struct sks_wfile *w, size_t n)
 {
 	if (sks_wfile_check(w) == -1)
 		return -1;
@@ -121,9 +121,8 @@ begin_write(struct sks_wfile *w, size_t n)
 	return sks_wfile_send(w, NULL, 0);
 }
 
-/* n bytes were added to the buffer: its task flushes them before it waits. */
-static void
-added(struct sks_wfile *w, size_t n)
+void
+sks_wfile_added(struct sks_wfile *w, size_t n)
 {
 	struct sks_task *task = sks_task_current();
 
@@ -132,9 +131,8 @@ added(struct sks_wfile *w, size_t n)
 		sks_list_append(&task->dirty, &w->dirty);
 }
 
-/* Are n bytes sent from where they are, and not by way of the buffer? */
-static int
-is_direct(const struct sks_wfile *w, size_t n)
+int
+sks_wfile_is_direct(const struct sks_wfile *w, size_t n)
 {
 	return w->tr != NULL && !is_datagram(w) && (n >= DIRECT_SIZE || n > w->max_output);
 }
@@ -142,16 +140,16 @@ is_direct(const struct sks_wfile *w, size_t n)
 static int
 write_bytes(struct sks_wfile *w, const void *buf, size_t n)
 {
-	if (is_direct(w, n)) {
-		if (begin_write(w, 0) == -1)
+	if (sks_wfile_is_direct(w, n)) {
+		if (sks_wfile_begin(w, 0) == -1)
 			return -1;
 		return sks_wfile_send(w, &(struct iovec){ (void *)buf, n }, 1);
 	}
-	if (begin_write(w, n) == -1 ||
+	if (sks_wfile_begin(w, n) == -1 ||
 	    sks_buf_reserve(&w->buf, w->pool, sks_max(n, FIRST_ROOM)) == -1)
 		return -1;
 	memcpy(w->buf.base + w->buf.end, buf, n);
-	added(w, n);
+	sks_wfile_added(w, n);
 	return 0;
 }
 
@@ -167,20 +165,18 @@ sks_wfile_try_adopt(struct sks_wfile *w, struct sks_buf *buf)
 	sks_buf_release(&w->buf, w->pool);
 	w->buf = *buf;
 	*buf = (struct sks_buf){ 0 };
-	added(w, 0);
+	sks_wfile_added(w, 0);
 	return 1;
 }
 
-/*
- * What several threads write is sent at once: the list of wfiles that a task has to flush is
- * its own.
- */
-static int
-end_shared(struct sks_wfile *w, int rc)
+int
+sks_wfile_end(struct sks_wfile *w, int rc)
 {
-	if (rc == 0)
+	struct sks_task *task = sks_task_current();
+
+	if (rc == 0 && task->shares)
 		rc = flush(w);
-	sks_stream_release(sks_task_current(), &w->claimed);
+	sks_stream_release(task, &w->claimed);
 	return rc;
 }
 
@@ -189,7 +185,7 @@ write_shared(struct sks_wfile *w, const void *buf, size_t n)
 {
 	if (sks_stream_claim(sks_task_current(), &w->claimed) == -1)
 		return -1;
-	return end_shared(w, write_bytes(w, buf, n));
+	return sks_wfile_end(w, write_bytes(w, buf, n));
 }
 
 /* All else of sks_write(). It is apart so that the short way has no registers to save. */
@@ -197,7 +193,7 @@ static __attribute__((noinline)) int
 write_first(struct sks_wfile *w, const void *buf, size_t n)
 {
 	if (n == 0)
-		return sks_task_current()->shares ? 0 : begin_write(w, 0);
+		return sks_task_current()->shares ? 0 : sks_wfile_begin(w, 0);
 	if (sks_task_current()->shares)
 		return write_shared(w, buf, n);
 	return write_bytes(w, buf, n);
@@ -241,16 +237,16 @@ write_pieces(struct sks_wfile *w, const struct iovec *pieces, int count, size_t 
 {
 	int i;
 
-	if (is_direct(w, n))
-		return begin_write(w, 0) == -1 ? -1 : sks_wfile_send(w, pieces, count);
-	if (begin_write(w, n) == -1 ||
+	if (sks_wfile_is_direct(w, n))
+		return sks_wfile_begin(w, 0) == -1 ? -1 : sks_wfile_send(w, pieces, count);
+	if (sks_wfile_begin(w, n) == -1 ||
 	    sks_buf_reserve(&w->buf, w->pool, sks_max(n, FIRST_ROOM)) == -1)
 		return -1;
 	for (i = 0; i < count; i++) {
 		if (pieces[i].iov_len == 0)
 			continue;
 		memcpy(w->buf.base + w->buf.end, pieces[i].iov_base, pieces[i].iov_len);
-		added(w, pieces[i].iov_len);
+		sks_wfile_added(w, pieces[i].iov_len);
 	}
 	return 0;
 }
@@ -258,14 +254,12 @@ write_pieces(struct sks_wfile *w, const struct iovec *pieces, int count, size_t 
 int
 sks_writev(struct sks_wfile *w, const struct iovec *pieces, int count)
 {
-	struct sks_task *task = sks_task_current();
 	size_t n;
-	int rc;
 
-	if (add_lengths(pieces, count, &n) == -1 || sks_stream_claim(task, &w->claimed) == -1)
+	if (add_lengths(pieces, count, &n) == -1 ||
+	    sks_stream_claim(sks_task_current(), &w->claimed) == -1)
 		return -1;
-	rc = write_pieces(w, pieces, count, n);
-	return task->shares ? end_shared(w, rc) : rc;
+	return sks_wfile_end(w, write_pieces(w, pieces, count, n));
 }
 
 int
@@ -283,7 +277,7 @@ print(struct sks_wfile *w, const char *format, va_list args)
 		va_list ap;
 		int n;
 
-		if (begin_write(w, 0) == -1 || sks_buf_reserve(&w->buf, w->pool, room) == -1)
+		if (sks_wfile_begin(w, 0) == -1 || sks_buf_reserve(&w->buf, w->pool, room) == -1)
 			return -1;
 		va_copy(ap, args);
 		n = vsnprintf((char *)w->buf.base + w->buf.end, room + 1, format, ap);
@@ -297,11 +291,11 @@ print(struct sks_wfile *w, const char *format, va_list args)
 					errno = EMSGSIZE;
 					return -1;
 				}
-				added(w, (size_t)n);
+				sks_wfile_added(w, (size_t)n);
 				return sks_wfile_send(w, NULL, 0);
 			}
 			if (n > 0)
-				added(w, (size_t)n);
+				sks_wfile_added(w, (size_t)n);
 			return 0;
 		}
 		room = (size_t)n;
@@ -320,7 +314,7 @@ sks_printf(struct sks_wfile *w, const char *format, ...)
 	va_start(args, format);
 	rc = print(w, format, args);
 	va_end(args);
-	return task->shares ? end_shared(w, rc) : rc;
+	return sks_wfile_end(w, rc);
 }
 
 int

@@ -138,7 +138,7 @@ static int
 can_be_short(enum fault_call call)
 {
 	return call == CALL_recv || call == CALL_send || call == CALL_read || call == CALL_write ||
-	    call == CALL_recvmsg || call == CALL_sendmsg;
+	    call == CALL_recvmsg || call == CALL_sendmsg || call == CALL_sendfile;
 }
 
 /* The digits text[0..n) as 1 to most; 0 when they are anything else. */
@@ -606,6 +606,16 @@ sks_sys_write(int fd, const void *buf, size_t n)
 	if (refuse(CALL_write, &most) == -1)
 		return -1;
 	return write(fd, buf, cut(fd, n, most));
+}
+
+ssize_t
+sks_sys_sendfile(int to, int from, off_t *at, size_t n)
+{
+	size_t most;
+
+	if (refuse(CALL_sendfile, &most) == -1)
+		return -1;
+	return sendfile(to, from, at, cut(to, n, most));
 }
 
 ssize_t

@@ -21,7 +21,7 @@
  * The call is a name of base/sys.h without sks_sys_ (malloc and its kin are
  * "malloc", counted together; free and munmap do not fail), or a fault point.
  * ERROR is an errno name, and for getaddrinfo and getnameinfo also EAI_NAME.
- * short is for recv send read write recvmsg sendmsg, n is 1 to 65535, and it spares what the kernel never cuts: datagrams and eventfds.
+ * short is for recv send read write recvmsg sendmsg sendfile, n is 1 to 65535, and it spares what the kernel never cuts: datagrams and eventfds.
  * Of several rules that strike at once the oldest wins, an error before a
  * short.
  *
