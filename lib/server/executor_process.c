@@ -295,6 +295,15 @@ signal_all(struct sks_executor *executor, int signo)
 }
 
 static void
+note_killed(struct sks_executor *executor)
+{
+	struct sks_list *link, *after;
+
+	sks_list_each (link, after, &executor->active)
+		sks_call_stop(sks_list_entry(link, struct sks_call, link), SKS_STOP_KILLED);
+}
+
+static void
 stop(struct sks_executor *executor, enum sks_executor_stop how)
 {
 	static const uint64_t one = 1;
@@ -313,6 +322,7 @@ stop(struct sks_executor *executor, enum sks_executor_stop how)
 		break;
 	case SKS_EXECUTOR_KILL:
 	case SKS_EXECUTOR_ABORT:
+		note_killed(executor);
 		signal_all(executor, SIGKILL);
 		break;
 	}

@@ -35,7 +35,9 @@ run_work(struct sks_work *work)
 	task->name = call->service->handler.name;
 	task->peer = call->req.peer;
 	task->peer_len = call->req.peer_len;
+	atomic_store(&call->task, task);
 	sks_executor_run(call, call->ops->run);
+	atomic_store(&call->task, NULL); /* the thread may end before its word comes */
 }
 
 static void
