@@ -146,6 +146,19 @@ drain_ms(struct sks_server *server)
 	return ms != SKS_DEFAULT ? ms : server->service.options.drain_ms;
 }
 
+/*
+ * Each worker has to say that its listeners are through, also one that has not begun to accept
+ * yet: clients may be in their queues.
+ */
+static void
+expect_others(struct sks_server *server)
+{
+	int i;
+
+	for (i = 1; i < server->service.options.workers; i++)
+		atomic_store(&server->workers[i].accepts, 1);
+}
+
 static void
 drain(struct sks_server *server)
 {
@@ -154,9 +167,10 @@ drain(struct sks_server *server)
 	sks_server_begin_report(server);
 	sks_server_set_state(server, SKS_DRAINING);
 	atomic_store(&server->service.shared->draining, 1);
-	if (server->is_last)
+	if (server->is_last) {
 		sks_accept_finish(sks_server_first(server));
-	else
+		expect_others(server);
+	} else
 		sks_accept_stop(sks_server_first(server));
 	rc = sks_server_set_limit(server, drain_ms(server));
 	sks_server_order_all(server, SKS_ORDER_DRAIN);
@@ -223,9 +237,9 @@ other_finishes(const struct sks_server *server, struct sks_worker *worker,
 		sks_accept_stop(worker);
 		return 0;
 	}
-	if (state == SKS_DRAINING)
+	if (state != SKS_IDLE)
 		sks_accept_finish(worker);
-	else
+	if (state != SKS_DRAINING)
 		sks_accept_cut(worker, state == SKS_IDLE);
 	return sks_accept_is_finishing(worker);
 }
