@@ -41,7 +41,7 @@ struct user {
 	unsigned long asked; /* lines that it has sent */
 };
 
-/* All of them: req->data. */
+/* What all connections share: req->data. */
 struct users {
 	struct sks_mutex *lock; /* of the names, and of what else a client changes */
 	struct sks_group *group;
@@ -49,9 +49,9 @@ struct users {
 
 /* -- the answer -- */
 
-/* A part of it. */
+/* A part of the answer. */
 struct part {
-	const char *name; /* of whom it tells; NULL: of all */
+	const char *name; /* only connections of that name are listed; NULL: all */
 	int looks;        /* connections that it has looked at */
 	size_t len;
 	char bytes[SOME * LINE_MOST];
@@ -81,7 +81,7 @@ add_user(struct sks_request *member, void *arg)
 
 /* Sends the next part of the answer. 1: there is more; 0: that was the end; or -1. */
 static int
-tell_some(struct sks_request *req, uint64_t *position, const char *name, int *told)
+send_some(struct sks_request *req, uint64_t *position, const char *name, int *found)
 {
 	struct users *users = req->data;
 	struct part part;
@@ -95,7 +95,7 @@ tell_some(struct sks_request *req, uint64_t *position, const char *name, int *to
 	more = sks_group_each(users->group, position, add_user, &part);
 	sks_mutex_unlock(users->lock);
 	if (part.len > 0)
-		*told = 1;
+		*found = 1;
 	if (sks_write(req->wfile, part.bytes, part.len) == -1)
 		return -1;
 	return more == 1 && sks_sleep(0) == -1 ? -1 : more;
@@ -106,19 +106,19 @@ static int
 tell(struct sks_request *req, const char *name)
 {
 	uint64_t position = 0;
-	int told = 0, rc;
+	int found = 0, rc;
 
 	do
-		rc = tell_some(req, &position, name, &told);
+		rc = send_some(req, &position, name, &found);
 	while (rc == 1);
-	return rc == 0 && !told ? sks_puts(req->wfile, "nobody\r\n") : rc;
+	return rc == 0 && !found ? sks_puts(req->wfile, "nobody\r\n") : rc;
 }
 
 /* -- a datagram's answer, of at most max bytes -- */
 
 struct packet {
 	size_t max, len;
-	size_t users, told; /* connections that there are, and those told of */
+	size_t users, listed; /* connections that there are, and those in the packet */
 	char bytes[PACKET];
 };
 
@@ -130,11 +130,11 @@ pack_user(struct sks_request *member, void *arg)
 	char line[LINE_MOST];
 	size_t n = format_user(line, member->state);
 
-	if (packet->len + n + (packet->told + 1 < packet->users ? REST_MOST : 0) > packet->max)
+	if (packet->len + n + (packet->listed + 1 < packet->users ? REST_MOST : 0) > packet->max)
 		return 1;
 	memcpy(packet->bytes + packet->len, line, n);
 	packet->len += n;
-	return ++packet->told == SOME;
+	return ++packet->listed == SOME;
 }
 
 /* Adds the last line; where not even that fits there is no answer. */
@@ -146,9 +146,9 @@ end_packet(struct packet *packet)
 
 	if (packet->users == 0)
 		n = (size_t)snprintf(line, sizeof(line), "nobody\r\n");
-	else if (packet->told < packet->users)
+	else if (packet->listed < packet->users)
 		n = (size_t)snprintf(line, sizeof(line), "and %zu more\r\n",
-		    packet->users - packet->told);
+		    packet->users - packet->listed);
 	if (packet->len + n > packet->max) {
 		packet->len = 0;
 		return;
@@ -168,7 +168,7 @@ answer_datagram(struct sks_request *req)
 	if (came == -1 || sks_mutex_lock(users->lock) == -1)
 		return -1;
 	packet.max = (size_t)came < PACKET ? (size_t)came : PACKET;
-	packet.len = packet.told = 0;
+	packet.len = packet.listed = 0;
 	packet.users = sks_group_count(users->group);
 	(void)sks_group_each(users->group, NULL, pack_user, &packet);
 	sks_mutex_unlock(users->lock);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A fiber is told by its task and woken if it is parked. Threads and child processes
+ * A fiber learns it from its task, and is woken if it is parked. Threads and child processes
  * poll the eventfd of their cancel, so one write wakes all of them.
  */
 #include "loop/cancel.h"

@@ -31,7 +31,7 @@
 
 #define LATE_LEAST_MS 50
 #define NAMES_EVERY_MS 1000
-/* The log's function, too, runs on it: it gets as much as on a fiber. */
+/* The thread also runs the log's function, which has as much stack on a fiber. */
 #define STACK_SIZE (128 * 1024)
 
 static int64_t
@@ -57,7 +57,7 @@ describe(struct sks_stuck *stuck, const struct sks_watched *loop, int64_t ms)
 		sks_addr_format(task->peer, task->peer_len, stuck->peer, sizeof(stuck->peer));
 }
 
-/* -- the thread; all of it under the lock -- */
+/* -- the thread; all functions are called under the lock -- */
 
 /* From now on the watchdog looks in time, first at this moment. */
 static void

@@ -109,7 +109,7 @@ sks_watched_end(struct sks_watched *loop)
 		sks_watched_over(loop, ms);
 }
 
-/* The same around a hook, which runs on the loop itself. Of the task, name and peer count. */
+/* As the two calls above, around a hook, which runs on the loop itself. task has name and peer. */
 static inline void
 sks_watched_begin_hook(struct sks_watched *loop, const char *hook, const struct sks_task *task)
 {

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The accept loop. Ours, not libevent's evconnlistener, which spins and logs
+ * The accept loop. The library has its own, as libevent's evconnlistener spins and logs
  * without end when descriptors run out.
  *
- * At most 16 a turn, so that a flood of connections does not keep the others
+ * It takes at most 16 connections a turn, so that a flood of them does not keep the others
  * waiting. When descriptors or memory run out the listener pauses and tries
  * again with a growing delay, at the latest after 100 ms; the kernel's queue
  * holds the clients meanwhile. Errors of one connection are passed over, those
  * of the listener itself stop it.
  *
  * A server that stops for good closes its listeners, so that newcomers learn it at once.
- * Whoever is in the kernel's queue then has been told by the kernel that it is connected,
- * and close(2) would reset it. So the queue is served first, and accept4(2), saying that it
- * is empty, is the last call before close(2). A listener is closed, and never shut down by
- * shutdown(2): other processes may have it too, and go on accepting.
+ * A client in the kernel's queue is connected already, and close(2) would reset it. So the
+ * queue is served first, and accept4(2), saying that it is empty, is the last call before
+ * close(2). A listener is closed, and never shut down by shutdown(2): other processes may have
+ * it too, and go on accepting.
  */
 #include "server/accept.h"
 
@@ -62,7 +62,7 @@ stop(struct sks_listener *l)
 	l->armed = 0;
 }
 
-/* One that ends is asked at once: where nobody waits there would be no event. */
+/* A listener that ends is looked at right away: with an empty queue there would be no event. */
 static int
 arm(struct sks_listener *l)
 {
@@ -82,11 +82,11 @@ back_off(struct sks_listener *l, int error)
 	sks_log_limited(&l->log, 1, "%s: %s; trying again soon",
 	    l->type == SOCK_STREAM ? "accept" : "receive", strerror(error));
 	stop(l);
-	sks_admission_wait(l->admission); /* an end may free what has run out */
+	sks_admission_wait(l->admission); /* the end of a request may free what has run out */
 	l->backoff_ms = ms > BACKOFF_MOST_MS ? BACKOFF_MOST_MS : ms;
 	if (sks_loop_add(&l->retry, l->backoff_ms) == 0)
 		return;
-	/* Without a timer it is better to be busy than deaf. */
+	/* Without memory for the timer the listener stays armed, though it may spin. */
 	l->backoff_ms = 0;
 	if (arm(l) == -1)
 		sks_loop_wake(l->worker->loop); /* the server tries again at each wake-up */
@@ -142,7 +142,7 @@ is_copied(const struct sks_listener *l)
 	    atomic_load(&l->worker->service->shared->settling) > 0;
 }
 
-/* Nobody waits in the kernel's queue. */
+/* Notes that the kernel's queue is empty. */
 static void
 note_empty(struct sks_listener *l)
 {
@@ -154,7 +154,7 @@ note_empty(struct sks_listener *l)
 		sks_loop_wake(l->worker->loop);
 }
 
-/* 1: one more was taken or passed over; 0: no more now. */
+/* Takes one client or datagram, or passes it over. 1, or 0: there is no more now. */
 static int
 take_connection(struct sks_listener *l, struct sks_worker *worker)
 {
@@ -225,7 +225,7 @@ take_one(struct sks_listener *l)
 	return l->type == SOCK_STREAM ? take_connection(l, worker) : take_datagram(l, worker);
 }
 
-/* It takes nothing any more. Requests answer through a socket of datagrams. */
+/* Ends a listener. A datagram socket stays open, as requests answer through it. */
 static void
 end(struct sks_listener *l)
 {

@@ -24,7 +24,7 @@ void sks_accept_attach(struct sks_listener *listener, struct sks_worker *worker,
  */
 int sks_accept_start(struct sks_worker *worker);
 
-/* As sks_accept_start(). Where that fails, the loop tries again at each of its turns. */
+/* As sks_accept_start(), but where it fails the loop tries again at each of its turns. */
 void sks_accept_restart(struct sks_worker *worker);
 
 /* Stops to take requests; new clients wait in the kernel's queue. */
@@ -37,7 +37,7 @@ void sks_accept_stop(struct sks_worker *worker);
  */
 void sks_accept_finish(struct sks_worker *worker);
 
-/* 1: after sks_accept_finish(), while somebody may still wait in a queue. */
+/* Returns 1 after sks_accept_finish(), while a client may still wait in a queue. */
 int sks_accept_is_finishing(const struct sks_worker *worker);
 
 /*

@@ -4,7 +4,7 @@
  */
 #include "server/admission.h"
 
-/* The worker with the fewest requests, those on their way to it included. */
+/* Finds the worker with the fewest requests, those on their way to it included. */
 static struct sks_worker *
 least_loaded(const struct sks_admission *a)
 {
@@ -49,7 +49,7 @@ sks_admission_find_worker(struct sks_admission *a, struct sks_worker *own, int n
 	return worker;
 }
 
-/* Another loop may have paused for want of this place. */
+/* With reuse_port another loop may have paused because this place was taken: it is woken. */
 static void
 give_back_place(struct sks_admission *a, struct sks_worker *worker)
 {
@@ -58,7 +58,7 @@ give_back_place(struct sks_admission *a, struct sks_worker *worker)
 		worker->released(worker);
 }
 
-/* The place first, then the quota: nobody must find the quota used up and no place taken. */
+/* Claims the place before the quota, so that a used up quota always means a taken place. */
 int
 sks_admission_claim(struct sks_admission *a, struct sks_worker *worker)
 {

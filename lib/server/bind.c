@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Opening bound sockets. Each step names itself before it is tried, so that what
- * fails is told with its step, its object and its reason by one place.
+ * fails is reported with its step, its object and its reason by one place.
  */
 #include "server/bind.h"
 

@@ -22,25 +22,30 @@ struct sks_process;
 struct sks_proxied;
 
 struct sks_call_ops {
-	void (*run)(struct sks_call *);   /* on the task */
-	void (*run_resident)(struct sks_call *); /* instead of it, on the one task of a child process,
-	                                     which serves it to its end */
-	void (*ended)(struct sks_call *); /* on the loop, after run, or instead of it (start_error) */
-	void (*handed_over)(struct sks_call *); /* on the loop: a child process has it; may be NULL */
-	void (*leave)(struct sks_call *); /* on the loop, of one that is parked: the server stops, so
-	                                     it ends, unless its client has a request on its way;
-	                                     NULL where nothing is parked */
-	void (*end)(struct sks_call *);   /* on the loop, while it does not run: brings the request
-	                                     to its end; a handler that was set up still finishes */
-	void (*close)(struct sks_call *); /* on the loop, while it does not run: frees the request
-	                                     as it is */
+	/* Runs the exchanges that are due. On the task. */
+	void (*run)(struct sks_call *);
+	/* The same on the one task of a child process, which serves the request to its end. */
+	void (*run_resident)(struct sks_call *);
+	/* The call has run, or could not be run (start_error). On the loop. */
+	void (*ended)(struct sks_call *);
+	/* A child process has the request now. On the loop. May be NULL. */
+	void (*handed_over)(struct sks_call *);
+	/*
+	 * The server stops: a parked request ends, unless its client has sent another one. On the
+	 * loop. NULL where nothing is parked.
+	 */
+	void (*leave)(struct sks_call *);
+	/* Brings the request to its end, with finish where that is due. On the loop; it does not run. */
+	void (*end)(struct sks_call *);
+	/* Frees the request as it is. On the loop, while it does not run. */
+	void (*close)(struct sks_call *);
 };
 
-/* How far its handler is. */
+/* How far the handler of a call is. */
 enum sks_call_state {
 	SKS_CALL_NEW,
-	SKS_CALL_SET_UP,   /* setup held, so finish is due */
-	SKS_CALL_FINISHING /* in finish, or through: it is not cancelled any more, but has linger_ms */
+	SKS_CALL_SET_UP,   /* setup has succeeded, so finish is due */
+	SKS_CALL_FINISHING /* in finish, or behind it: it has linger_ms and is not cancelled */
 };
 
 struct sks_call {
@@ -48,13 +53,13 @@ struct sks_call {
 	struct sks_service *service;
 	struct sks_executor *executor;
 	const struct sks_call_ops *ops;
-	union { /* what carries the end to the loop's own stack, or from another thread */
+	union { /* how its executor runs it, or tells the loop that it has run */
 		struct sks_job job;
 		struct sks_message message;
-		struct sks_work work; /* or what a thread runs */
-		struct sks_process *process; /* or the child process that it runs in */
+		struct sks_work work;
+		struct sks_process *process;
 	};
-	struct sks_list link;             /* in the executor's queue or among its running; else its owner's */
+	struct sks_list link;             /* in a list of the executor, or else of the owner */
 	struct sks_task *_Atomic task;    /* while it runs; NULL in the parent of its process */
 	struct sks_memberships memberships;
 	struct sks_proxied *proxied;      /* of the proxy that it came by; NULL: none */
@@ -76,7 +81,7 @@ sks_call_of(const struct sks_request *req)
 	return sks_container_of(req, struct sks_call, req);
 }
 
-/* The server stops, and ends it in this way. The first word counts. */
+/* Notes how the stop of the server ends the call. The first note counts. */
 static inline void
 sks_call_stop(struct sks_call *call, enum sks_stop stop)
 {
@@ -84,7 +89,7 @@ sks_call_stop(struct sks_call *call, enum sks_stop stop)
 		call->stop = stop;
 }
 
-/* It has ended: that is counted, once the server drains. */
+/* Counts that the call has ended, once the server drains. */
 static inline void
 sks_call_count_stop(const struct sks_call *call)
 {
@@ -95,8 +100,8 @@ sks_call_count_stop(const struct sks_call *call)
 }
 
 /*
- * In a child process, at the end of its request. The parent, which has a call of its own, counts
- * that it has ended by itself, so what is known here is put in that one's place.
+ * Counts the end of a request in its child process. The parent has a copy of the call and counts
+ * its end, too, so this puts what the child knows in the place of what the parent will count.
  */
 static inline void
 sks_call_tell_parent(const struct sks_call *call)
@@ -110,15 +115,14 @@ sks_call_tell_parent(const struct sks_call *call)
 }
 
 /*
- * On the task, with streams attached: setup if it was not called yet, then, unless
- * setup has returned SKS_KEEP, handle once. SKS_DONE, SKS_KEEP, or -1 after an error
- * was reported.
+ * Calls setup, if it was not called yet, and then handle once, unless setup has returned SKS_KEEP.
+ * On the task, with streams attached. SKS_DONE, SKS_KEEP, or -1 after an error was reported.
  */
 int sks_call_exchange(struct sks_call *call);
 
 /*
- * After SKS_KEEP: is input left that handle should be called for at once? One
- * that leaves it all wants more, and would else be called for ever.
+ * Returns 1 when, after SKS_KEEP, there is input left for which handle is called at once. A handler
+ * that leaves all of it wants more, and would be called for ever.
  */
 static inline int
 sks_call_is_fed(const struct sks_call *call)
@@ -130,36 +134,36 @@ sks_call_is_fed(const struct sks_call *call)
 }
 
 /*
- * On the task: waits for more input than is left. 1, or 0: none comes, or that would
- * be too much.
+ * Waits for more input than is left. 1, or 0: none comes, or it would be too much for the buffer.
+ * On the task.
  */
 int sks_call_get_more(struct sks_call *call);
 
 /*
- * On the task: leaves all groups, and calls finish, if it is due, which has linger_ms. Afterwards
- * it is FINISHING.
+ * Leaves all groups, and calls finish, if it is due, which has linger_ms. Afterwards the call is
+ * FINISHING. On the task.
  */
 void sks_call_finish(struct sks_call *call);
 
-/* Has the peer sent a byte yet? With streams attached, or from the loop while no task runs. */
+/* Returns 1 when the peer has sent a byte. With streams attached, or on the loop between runs. */
 int sks_call_has_heard(const struct sks_call *call);
 
 /*
- * setup or handle failed: on_error, or the default line. A peer that resets its
- * connection before it has sent a byte, as a health check does, is no failure.
+ * Reports that setup or handle has failed: calls on_error, or writes the default line. A peer that
+ * resets its connection before it has sent a byte, as a health check does, is no failure.
  */
 void sks_call_report(struct sks_call *call, int error);
 
-/* Output could not be delivered: that is counted and logged, with the same exception. */
+/* Counts and logs that output could not be delivered, with the exception of sks_call_report(). */
 void sks_call_log_lost(struct sks_call *call, int error);
 
-/* The same of the output that finish has left, unless the handler has failed or aborted before. */
+/* As sks_call_log_lost(), for what finish has written, unless the handler failed or aborted. */
 void sks_call_log_unsent(struct sks_call *call, int error);
 
-/* On the loop: it runs and is given up, since it does not end. That is logged, and where it is. */
+/* Logs that a call that runs does not end and is given up, and what it does. On the loop. */
 void sks_call_log_given_up(const struct sks_call *call);
 
-/* The executor could not run it: that is logged. */
+/* Logs that the executor could not run the call. */
 void sks_call_log_not_run(struct sks_call *call);
 
 #endif

@@ -104,7 +104,7 @@ sks_connection_lose_wire(struct sks_connection *c, enum sks_connection_wire wire
 /*
  * Takes over an accepted descriptor, also when there is no memory for a connection:
  * then it is closed. On the accepting loop's thread; the worker, which
- * sks_worker_take() has told, may be another one.
+ * sks_worker_take() has chosen, may be another one.
  */
 void sks_connection_open(struct sks_worker *worker, int fd, const struct sks_preamble *preamble,
     const struct sockaddr *peer, socklen_t len);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Datagrams. Received into the loop's scratch memory, then copied exactly, so
- * that a request costs what it carries and not what it might.
+ * Datagrams. The loop receives them into memory of its own and then copies the bytes that
+ * have come, so that a request has no more memory than it needs.
  *
  * The reply leaves from the address that was asked (IP_PKTINFO): a host with
  * several addresses, or a test on 127.0.0.2, would otherwise answer from
@@ -48,7 +48,7 @@ struct datagram {
 	union peer peer;
 	struct sks_buf reply;
 	size_t n;
-	unsigned char *bytes;  /* behind the handler's state */
+	unsigned char *bytes;  /* in the same memory, behind the handler's state */
 };
 
 void
@@ -56,7 +56,7 @@ sks_datagram_prepare(int fd, int family)
 {
 	static const int on = 1;
 
-	/* All of them a service, not a need: a kernel without them still serves. */
+	/* None of these options is needed: without them the server still serves. */
 	if (family == AF_INET || family == AF_INET6) /* IPv6: for IPv4 on the same socket */
 		sks_sys_setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on));
 	if (family == AF_INET6)
@@ -113,7 +113,7 @@ send_once(struct datagram *d)
 	return 0;
 }
 
-/* Our side can be written all the time that the queue of a Unix socket at the other end is full. */
+/* poll(2) says that a Unix socket can be written even while the queue of its peer is full. */
 static int
 await_room(struct datagram *d, int *pause_ms, int64_t deadline)
 {
@@ -221,7 +221,7 @@ new_datagram(struct sks_worker *worker, const void *bytes, size_t n, const union
 	return d;
 }
 
-/* Of a datagram to many this is the address of the interface that it came in by. */
+/* For a datagram to many, the message has the address of the interface that it came in by. */
 static void
 read_in_source(struct datagram *d, const struct cmsghdr *c)
 {
@@ -230,7 +230,7 @@ read_in_source(struct datagram *d, const struct cmsghdr *c)
 	d->family = AF_INET;
 }
 
-/* There is no such thing for IPv6. What came by IPv4 has a message of IPv4, too. */
+/* For IPv6 there is no such address. What came by IPv4 has a message of IPv4, too. */
 static void
 read_in6_source(struct datagram *d, const struct cmsghdr *c)
 {
@@ -245,7 +245,7 @@ read_in6_source(struct datagram *d, const struct cmsghdr *c)
 	d->family = AF_INET6;
 }
 
-/* What the control messages tell: the address asked, and the kernel's losses. */
+/* Reads the control messages: the address asked, and the kernel's counter of losses. */
 static void
 read_control(struct datagram *d, struct msghdr *msg, unsigned int *lost)
 {
@@ -266,7 +266,7 @@ read_control(struct datagram *d, struct msghdr *msg, unsigned int *lost)
 	}
 }
 
-/* Errors that concern one datagram (an ICMP message, a full table), not the socket. */
+/* Returns 1 for errors of one datagram (an ICMP message, a full table), not of the socket. */
 static int
 is_passing(int error)
 {
@@ -285,7 +285,7 @@ is_passing(int error)
 	}
 }
 
-/* On the loop of another worker than the one that received it. */
+/* Starts a datagram that another worker has received. On the loop of its own. */
 static void
 arrive(struct sks_message *message)
 {
@@ -294,7 +294,7 @@ arrive(struct sks_message *message)
 	sks_executor_submit(d->worker->executor, &d->call);
 }
 
-/* As sks_datagram_receive(). */
+/* Makes a request of what was received. Returns what sks_datagram_receive() returns. */
 static int
 serve(struct sks_loop *loop, struct sks_worker *worker, int fd, struct msghdr *msg, size_t n,
     unsigned int *lost)

@@ -12,15 +12,14 @@
 
 #define SKS_DATAGRAM_REPLY_MOST 65507 /* bytes: what UDP over IPv4 carries */
 
-/* Before the first sks_datagram_receive() on a socket: replies must leave from the address asked. */
+/* Prepares a socket for sks_datagram_receive(): replies are to leave from the address asked. */
 void sks_datagram_prepare(int fd, int family);
 
 /*
- * On a loop: receives one datagram and hands it to a worker. 1; 2 when it was
- * dropped, or when the kernel told of an earlier one's failure; 0 when there is
- * none; -1 and errno: ENOMEM or ENOBUFS, which pass, or the socket has failed for
- * good. *lost is the kernel's counter of this socket's losses, kept by the caller
- * between calls.
+ * Receives one datagram and hands it to a worker. 1; 2 when it was dropped, or when the
+ * kernel reported the failure of an earlier one; 0 when there is none; -1 and errno: ENOMEM or
+ * ENOBUFS, which pass, or the socket has failed for good. *lost is the kernel's counter of this
+ * socket's losses, kept by the caller between calls. On a loop.
  */
 int sks_datagram_receive(struct sks_loop *loop, struct sks_worker *worker, int fd,
     unsigned int *lost);

@@ -2,17 +2,16 @@
 /*
  * Posts: bytes for another connection, from any thread.
  *
- * They go into its outbox at once, which its own loop sends between two flushes
- * of its handler. So who posts too much, or where there is no memory, is told;
- * a message with a copy of the bytes could find neither room nor memory at its
- * end, where nobody is left to be told.
+ * They go at once into its outbox, which its own loop sends between two flushes of its
+ * handler. So the call that posts fails when there is too much output or no memory. A message
+ * with a copy of the bytes could fail at its end, where no call is left that could return it.
  */
 #include "server/connection.h"
 #include "server/post.h"
 
 #include <errno.h>
 
-/* The outbox of a request. NULL: ENOTSUP, as it has none, or ENOMEM. */
+/* Returns the outbox of a request. NULL: ENOTSUP when it can have none, or ENOMEM. */
 static struct sks_outbox *
 outbox_of(struct sks_request *req)
 {

@@ -9,7 +9,7 @@
 
 #include <socketserver/request.h>
 
-/* As sks_post(), of the bytes of a block, which are not copied where many wait for them. */
+/* As sks_post(), but a block that many connections wait to send is not copied for each. */
 int sks_post_block(struct sks_request *req, struct sks_block *block);
 
 #endif

@@ -46,7 +46,7 @@ struct sks_server {
 	atomic_int is_last;        /* with the run that goes on the listeners end, too */
 	int is_ready;              /* workers and timers are there */
 	int dispatching;           /* in a call of ours that runs the loop */
-	int is_hurried;            /* a second signal has cut the time that is left */
+	int is_cut_short;            /* a second signal has cut the time that is left */
 	atomic_int drain_ms;       /* of sks_server_drain(); SKS_DEFAULT: that of the options */
 	int64_t drained_from;      /* when the drain began; 0: this run has none */
 	struct sks_runs runs;

@@ -42,7 +42,7 @@ begin(struct sks_server *server, int quota)
 	server->admission.quota = quota;
 	server->result = 0;
 	server->is_last = 0;
-	server->is_hurried = 0;
+	server->is_cut_short = 0;
 	server->drained_from = 0;
 	sks_server_set_state(server, SKS_SERVING);
 	sks_server_order_all(server, SKS_ORDER_SERVE);

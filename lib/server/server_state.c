@@ -117,7 +117,7 @@ close_all(struct sks_server *server)
 
 /* A second shutdown was asked for. */
 static int
-is_in_a_hurry(const struct sks_server *server)
+is_to_stop_at_once(const struct sks_server *server)
 {
 	return atomic_load(&server->service.shared->stop) >= 2;
 }
@@ -127,7 +127,7 @@ cancel(struct sks_server *server)
 {
 	int rc;
 
-	server->is_hurried = is_in_a_hurry(server);
+	server->is_cut_short = is_to_stop_at_once(server);
 	sks_server_set_state(server, SKS_CANCELLED);
 	sks_accept_cut(sks_server_first(server), 0);
 	sks_server_order_all(server, SKS_ORDER_CANCEL);
@@ -195,20 +195,20 @@ begin_to_stop(struct sks_server *server)
 
 /* What is left of lame_duck_ms and drain_ms is cut, and linger_ms is short. */
 static void
-hurry(struct sks_server *server)
+stop_at_once(struct sks_server *server)
 {
 	if (server->state == SKS_LAME_DUCK)
 		drain(server);
 	if (server->state == SKS_DRAINING)
 		cancel(server);
-	if (server->state != SKS_CANCELLED || server->is_hurried)
+	if (server->state != SKS_CANCELLED || server->is_cut_short)
 		return;
-	server->is_hurried = 1;
+	server->is_cut_short = 1;
 	if (sks_server_set_limit(server, sks_service_linger_ms(&server->service)) == -1)
 		close_all(server);
 }
 
-/* The first worker's loop was woken: by a shutdown, or by the others' word. */
+/* Acts after a wake-up of the first worker's loop, by a shutdown or by another worker. */
 void
 sks_server_on_woken(struct sks_worker *worker)
 {
@@ -224,8 +224,8 @@ sks_server_on_woken(struct sks_worker *worker)
 	if (server->admission.is_open)
 		sks_accept_restart(worker);
 	check_empty(server);
-	if (is_in_a_hurry(server))
-		hurry(server);
+	if (is_to_stop_at_once(server))
+		stop_at_once(server);
 }
 
 /* The run is over for the listeners of another worker. 1: those in their queues come first. */

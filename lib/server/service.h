@@ -31,7 +31,7 @@ struct sks_service {
 int sks_service_init(struct sks_service *service, const struct sks_handler *handler,
     size_t handler_size, const struct sks_options *options, size_t options_size);
 
-/* How long a finish hook may wait, and a peer take to close: linger_ms, unless there is a hurry. */
+/* Returns the time for a finish hook, and for a peer to close: linger_ms, or less in a quick stop. */
 int sks_service_linger_ms(const struct sks_service *service);
 
 /* Fine for a service of zeroes, or one whose init failed. */

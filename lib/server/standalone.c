@@ -123,7 +123,7 @@ give_output(const struct sks_buf *written, char **out, size_t *out_len)
 	return 0;
 }
 
-/* All exchanges of the call, and finish. As handle. */
+/* Runs all exchanges of the call, and finish. Returns what handle has returned last. */
 static int
 exchange_all(struct sks_call *call)
 {
@@ -140,7 +140,7 @@ exchange_all(struct sks_call *call)
 	return rc;
 }
 
-/* Of one whose streams are in memory. As handle. */
+/* Runs a call whose streams are in memory. Returns what handle has returned last, or -1: ENOMEM. */
 static int
 handle_input(struct sks_call *call, const void *in, size_t n, char **out, size_t *out_len)
 {
@@ -183,7 +183,7 @@ handle_in_memory(struct sks_call *call, const void *in, size_t n, char **out, si
 
 /*
  * A call for bytes in memory. peer is the text of an address, or NULL, and *address is room for
- * it. The log needs no line of an error, as the caller is told of it by errno.
+ * it. An error has no line in the log, as the caller learns it from errno.
  */
 static struct sks_call *
 new_call_in_memory(const struct sks_handler *handler, size_t handler_size,
@@ -234,7 +234,7 @@ sks_handle_bytes_abi(const struct sks_handler *handler, size_t handler_size, con
 	return sks_handle_bytes_with_abi(handler, handler_size, NULL, 0, NULL, in, n, out, out_len);
 }
 
-/* What a server does with a datagram that is too long: it cuts it, or drops it. -1: EMSGSIZE. */
+/* Cuts a datagram that is too long, or refuses it, as a server does. 0, or -1: EMSGSIZE. */
 static int
 cut_datagram(struct sks_call *call, size_t *n)
 {
@@ -272,7 +272,7 @@ sks_handle_datagram_abi(const struct sks_handler *handler, size_t handler_size,
 	return handle_in_memory(call, in, n, out, out_len);
 }
 
-/* The same exchanges as on a server, one after another; the wait for input is part of it. */
+/* Runs all exchanges of a connection, one after another, and waits for input between them. */
 static int
 serve(struct sks_call *call, struct sks_transport *tr)
 {
@@ -329,7 +329,7 @@ sks_serve_fd_abi(int fd, const struct sks_handler *handler, size_t handler_size,
 	call = new_call(handler, handler_size, options, options_size);
 	if (call != NULL) {
 		if (sks_sys_getpeername(fd, (struct sockaddr *)&peer, &len) == -1)
-			len = 0; /* gone already: reading will tell */
+			len = 0; /* the peer has gone already, which a read will find out */
 		if (len > 0 || errno == ENOTCONN) {
 			call->req.fd = fd;
 			call->req.peer = (struct sockaddr *)&peer;

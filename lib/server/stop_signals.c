@@ -39,7 +39,7 @@ on_signal(int signo)
 	atomic_fetch_sub(&handling, 1);
 }
 
-/* One that is ignored stays so: as shells have it for what runs in the background. */
+/* A signal that is ignored stays so, as shells ignore SIGINT for what runs in the background. */
 static void
 catch_signal(int signo, const struct sigaction *action, struct sigaction *old)
 {
@@ -48,7 +48,7 @@ catch_signal(int signo, const struct sigaction *action, struct sigaction *old)
 		sigaction(signo, action, NULL);
 }
 
-/* A parent, or the host, may have left them blocked in this thread. */
+/* Lets both signals through to this thread, where a parent, or the host, may have blocked them. */
 static void
 unblock(sigset_t *old)
 {
@@ -102,7 +102,7 @@ sks_stop_signals_remove(atomic_int *stop)
 	}
 	atomic_store(&slots[i].stop, NULL);
 	pthread_mutex_unlock(&lock);
-	/* One that has already looked may still hold the pointers. */
+	/* A handler that runs now may still have the pointers. */
 	while (atomic_load(&handling) > 0)
 		sched_yield();
 }

@@ -13,7 +13,7 @@ pop_call(struct sks_list *calls)
 	return sks_list_entry(sks_list_pop(calls), struct sks_call, link);
 }
 
-/* Each call of a list ends; one with a finish hook goes to the executor for it. */
+/* Ends each call of a list. A call with a finish hook goes to the executor for that. */
 static void
 end_calls(struct sks_list *calls)
 {
@@ -25,7 +25,7 @@ end_calls(struct sks_list *calls)
 	}
 }
 
-/* Those that stay wait for a last request. */
+/* Ends the calls of a list whose clients have sent nothing; the others wait for a last request. */
 static void
 leave_calls(struct sks_list *parked)
 {
@@ -67,7 +67,7 @@ end_queued(struct sks_worker *worker)
 	end_calls(&queued);
 }
 
-/* Connections that no task has are closed as they are. */
+/* Closes the connections that no task has, as they are. */
 static void
 close_idle(struct sks_worker *worker)
 {
@@ -75,7 +75,7 @@ close_idle(struct sks_worker *worker)
 	close_calls(&worker->lingering);
 }
 
-/* Every request comes to its end now: its waits answer ECANCELED, in finish ETIMEDOUT. */
+/* Brings every request to its end: its waits answer ECANCELED, in finish ETIMEDOUT. */
 static void
 abort_all(struct sks_worker *worker)
 {
@@ -160,8 +160,8 @@ name_stuck(const struct sks_stuck *stuck, char *text, size_t size)
 }
 
 /*
- * It kept every other connection of this loop waiting. While it still does the watchdog sees
- * to it that the lines are few.
+ * Logs a handler that has kept its loop, with all other connections of it. While the handler still
+ * does, the watchdog calls this less and less often.
  */
 static void
 on_stuck(void *arg, const struct sks_stuck *stuck)
@@ -246,7 +246,7 @@ sks_worker_start(struct sks_worker *worker)
 		return -1;
 	worker->has_thread = 1;
 	if (sks_thread_start(&worker->thread, 0, worker_main, worker) == 0) {
-		/* Now, not when it first runs: until then this thread would take the loop for its own. */
+		/* At once, since until the thread runs this one would take the loop for its own. */
 		worker->loop->thread = worker->thread;
 		return 0;
 	}

@@ -5,9 +5,8 @@
  * The first worker runs in the host's thread; it has the listeners and hands
  * what it takes to the worker with the fewest requests. With reuse_port each
  * worker has a listener of its own for the port, and keeps what it takes.
- * Others than the first have a thread each, from the first run of the server
- * until it is freed. They are told what to do by an order, a number that their
- * own thread acts upon.
+ * Each worker but the first has a thread, from the first run of the server until it is
+ * freed. An order says what a worker has to do: a number that its own thread acts upon.
  */
 #ifndef SKS_SERVER_WORKER_H
 #define SKS_SERVER_WORKER_H
@@ -15,7 +14,7 @@
 #include "server/executor.h"
 #include "server/service.h"
 
-/* What a worker does with its requests; each order includes those before it. */
+/* The orders say what a worker does with its requests; each includes those before it. */
 enum sks_order {
 	SKS_ORDER_SERVE,
 	SKS_ORDER_DRAIN,  /* parked connections end */
@@ -32,7 +31,7 @@ struct sks_worker {
 	struct sks_list parked;    /* connections between exchanges */
 	struct sks_list lingering; /* connections being flushed and closed */
 	struct sks_list listeners; /* on its loop */
-	atomic_int accepts;        /* it may take something from them; 0 is its own word only */
+	atomic_int accepts;        /* it may take requests from them; only its own thread sets 0 */
 	atomic_int parked_count;   /* these two are changed by its own thread only */
 	atomic_int lingering_count;
 	atomic_int order;
@@ -44,30 +43,30 @@ struct sks_worker {
 	void *owner;
 };
 
-/* Fills in loop and executor; base as in sks_loop_new(). 0, or -1; free accepts what it left. */
+/* Makes loop and executor; base is as for sks_loop_new(). 0, or -1: then it is to be freed, too. */
 int sks_worker_init(struct sks_worker *worker, struct sks_service *service,
     struct event_base *base);
 
-/* Nothing may be open. A worker of zeroes is fine. */
+/* Frees what a worker has, without open requests. A worker of zeroes has nothing. */
 void sks_worker_free(struct sks_worker *worker);
 
-/* Gives it a thread, unless it has one. 0, or -1 and EAGAIN, ENOMEM. */
+/* Gives the worker a thread, unless it has one. 0, or -1: EAGAIN, ENOMEM. */
 int sks_worker_start(struct sks_worker *worker);
 
-/* After SKS_ORDER_ABORT. */
+/* Waits for the worker's thread, which ends after SKS_ORDER_ABORT. */
 void sks_worker_join(struct sks_worker *worker);
 
-/* From any thread; acted upon at once when it is the worker's own. */
+/* Gives the worker an order. On its own thread it acts at once; from others it is woken for it. */
 void sks_worker_order(struct sks_worker *worker, enum sks_order order);
 
-/* One more request is on its way to the worker; it has a place already. */
+/* Counts a request that is on its way to the worker, and has a place already. */
 static inline void
 sks_worker_take(struct sks_worker *worker)
 {
 	atomic_fetch_add(&worker->executor->open, 1);
 }
 
-/* A request is gone from it, and its place is free. */
+/* Frees the place of a request that has left the worker. */
 static inline void
 sks_worker_release(struct sks_worker *worker)
 {

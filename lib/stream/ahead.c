@@ -37,9 +37,9 @@ tell_full(struct sks_rfile *r)
 	const struct sks_task *task = sks_task_current();
 	char peer[SKS_ADDR_TEXT];
 
-	if (r->ahead.told || r->ahead.log == NULL)
+	if (r->ahead.logged || r->ahead.log == NULL)
 		return;
-	r->ahead.told = 1;
+	r->ahead.logged = 1;
 	sks_log_limited(r->ahead.log, SKS_LOG_LINES,
 	    "%s: %s: sends and does not read: max_input (%zu bytes) is reached, the write waits",
 	    task->name != NULL ? task->name : "handler",
@@ -122,7 +122,7 @@ end_ahead(struct sks_rfile *r)
 	else if (a->state == SKS_AHEAD_FAILED)
 		r->error = a->error;
 	a->state = SKS_AHEAD_OPEN;
-	a->told = 0;
+	a->logged = 0;
 	r->has_ahead = 0;
 }
 

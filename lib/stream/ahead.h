@@ -34,7 +34,7 @@ void sks_ahead_lock_slowly(struct sks_rfile *r);
 
 /*
  * Holds other threads off what follows, where there may be some. task is the current one.
- * Returns what sks_ahead_unlock() has to be told.
+ * Returns what the caller hands to sks_ahead_unlock().
  */
 static inline int
 sks_ahead_lock(struct sks_rfile *r, const struct sks_task *task)

@@ -40,7 +40,7 @@ struct sks_ahead {
 	} state;
 	int error;
 	atomic_int locked;         /* one of two threads uses it */
-	int told;                  /* the log has its line */
+	int logged;                /* the log has its line */
 };
 
 /* In both streams the fields that each message touches stand first: two cache lines. */
