@@ -46,7 +46,7 @@ ask(struct sks_client *redis, const char *word, long long *count)
 	return 0;
 }
 
-/* The same on a connection of the pool. 0, or -1. */
+/* Asks on a connection of the pool. 0, or -1. */
 static int
 ask_pool(struct pool *pool, const char *word, long long *count)
 {

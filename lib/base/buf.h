@@ -37,7 +37,7 @@ struct sks_buf {
 #define SKS_BUF_CLASSES 3
 #define SKS_BUF_IDLE_MAX 32 /* idle pieces that a pool keeps of each class */
 
-/* The same where memory is watched (AddressSanitizer, valgrind): 0, so that its misuse is seen. */
+/* SKS_BUF_IDLE_MAX, or 0 where AddressSanitizer or valgrind watches, so that misuse is seen. */
 extern size_t sks_buf_idle_most;
 
 /* The idle memory of one thread (one loop). */

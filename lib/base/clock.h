@@ -80,7 +80,7 @@ sks_limit_set(int *limit, int ms, int fallback)
 	return 0;
 }
 
-/* What poll(2) takes for a deadline: -1 for never, 0 when it has passed. */
+/* Returns what poll(2) takes for a deadline: -1 for never, 0 when it has passed. */
 static inline int
 sks_clock_left(int64_t deadline)
 {

@@ -41,7 +41,7 @@ is_printable(uint32_t c)
 	return 1;
 }
 
-/* How many bytes the character at p has, up to n of them; 0: that is no UTF-8. */
+/* Returns how many bytes the character at p has, up to n of them; 0: that is no UTF-8. */
 static size_t
 decode(const unsigned char *p, size_t n, uint32_t *c)
 {

@@ -44,7 +44,7 @@ int sks_log_limit_allows(struct sks_log_limit *limit, unsigned int most, unsigne
 void sks_log_with_dropped(unsigned int n, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* What this process and its forked children count together, once sks_log_share() was called. */
+/* The counts that this process and its forked children share, once sks_log_share() was called. */
 struct sks_log_counts {
 	atomic_ulong dropped;          /* lines that standard error did not take */
 	struct sks_log_limit connects; /* lines on clients that could not connect */

@@ -171,7 +171,7 @@ sks_sys_munmap(void *at, size_t size)
 	return munmap(at, size);
 }
 
-/* What was allocated here is the user's now, who will call free(3). */
+/* Hands over memory that was allocated here to a user, who will call free(3). */
 static inline void
 sks_sys_give_away(const void *ptr)
 {

@@ -279,7 +279,7 @@ fiber_new(struct sks_fiber_pool *pool)
 	return fiber;
 }
 
-/* What others know of the fiber's stack, before the stack itself goes. */
+/* Takes back what sanitizers know of the fiber's stack, before the stack itself goes. */
 static void
 fiber_retire(struct sks_fiber *fiber)
 {

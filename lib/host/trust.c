@@ -32,7 +32,7 @@ struct text {
 	size_t len;
 };
 
-/* What is wrong, in words; and the paths that chmod(1) mends. */
+/* Collects what is wrong, in words, and the paths that chmod(1) mends. */
 struct findings {
 	struct text words, paths;
 };

@@ -33,7 +33,7 @@ struct sks_completion {
 /* For the current task, which has flushed. 0, or -1 on a thread: EMFILE, ENFILE, ENOMEM. */
 int sks_completion_init(struct sks_completion *completion);
 
-/* The same task: no wake-up is on its way any more. Keeps errno. */
+/* Ends it, on the same task: afterwards no wake-up is on its way any more. Keeps errno. */
 void sks_completion_end(struct sks_completion *completion);
 
 /* Waits until it is completed (0), or -1 as every wait: ECANCELED, ETIMEDOUT, ENOMEM. */

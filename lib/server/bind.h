@@ -80,7 +80,7 @@ void sks_listener_shut(struct sks_listener *listener);
 /* Closes it, and removes its socket file: see sks_socket_file_remove(). */
 void sks_listener_close(struct sks_listener *listener);
 
-/* The same for each of a list, which is empty then. */
+/* Closes each listener of a list, which is empty then. */
 void sks_listeners_close(struct sks_list *listeners);
 
 #endif

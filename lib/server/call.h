@@ -24,7 +24,7 @@ struct sks_proxied;
 struct sks_call_ops {
 	/* Runs the exchanges that are due. On the task. */
 	void (*run)(struct sks_call *);
-	/* The same on the one task of a child process, which serves the request to its end. */
+	/* Runs all exchanges, on the one task of a child process, which serves the request to its end. */
 	void (*run_resident)(struct sks_call *);
 	/* The call has run, or could not be run (start_error). On the loop. */
 	void (*ended)(struct sks_call *);

@@ -66,7 +66,7 @@ enum sks_connection_wire {
 	SKS_WIRE_BROKEN       /* nothing can be delivered any more */
 };
 
-/* What each message touches first stands first. */
+/* The members that each message touches stand first. */
 struct sks_connection {
 	struct sks_watch watch;
 	struct sks_transport transport;

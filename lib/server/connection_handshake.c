@@ -22,7 +22,7 @@ report(const struct sks_connection *c, const char *why)
 		    service->handler.name, sks_peer(&c->call.req, peer, sizeof(peer)), why);
 }
 
-/* What was posted meanwhile goes out encrypted, or not at all. */
+/* Lets the outbox send: what was posted meanwhile goes out encrypted, or not at all. */
 static void
 free_outbox(struct sks_connection *c)
 {

@@ -103,7 +103,7 @@ log_rejected(struct sks_call *call, int why)
 	}
 }
 
-/* What the client has sent is dropped, or close(2) would answer it with a reset, not with the text. */
+/* Drops what the client has sent, or close(2) would answer it with a reset, not with the text. */
 static void
 send_rejection(struct sks_worker *worker, int fd, const char *text)
 {

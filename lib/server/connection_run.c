@@ -80,7 +80,7 @@ is_ready(struct sks_connection *c, struct sks_rfile *r)
 	return sks_buf_length(&r->buf) > 0;
 }
 
-/* What the last call of handle said; SKS_DONE where it is not called at all. */
+/* Returns what the last call of handle has returned; SKS_DONE where it is not called at all. */
 static int
 exchange(struct sks_connection *c, const struct sks_rfile *r, const struct sks_wfile *w)
 {

@@ -44,7 +44,7 @@ sks_count_alone(atomic_int *number, int change)
 	    atomic_load_explicit(number, memory_order_relaxed) + change, memory_order_relaxed);
 }
 
-/* What has ended a request once its server stopped. */
+/* The ways in which a request has ended once its server stopped. */
 enum sks_stop {
 	SKS_STOP_NOTHING, /* it has ended by itself */
 	SKS_STOP_PARKED,  /* it was parked, and closed */

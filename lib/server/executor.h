@@ -13,7 +13,7 @@
 
 #include <stddef.h>
 
-/* How the calls that run are brought to their end, from the gentlest way to the last. */
+/* The ways to bring the calls that run to their end, from the gentlest to the last. */
 enum sks_executor_stop {
 	SKS_EXECUTOR_DRAIN,  /* resident calls that rest between two exchanges end */
 	SKS_EXECUTOR_CANCEL, /* every wait answers ECANCELED, except in finish */

@@ -12,7 +12,7 @@
 /* 1: the request is served, also when there is no such hook; 0: it is refused. */
 int sks_hook_verify(struct sks_loop *loop, struct sks_call *call);
 
-/* What a connection that is rejected is sent; NULL: nothing. */
+/* Returns the text that a connection that is rejected is sent; NULL: none. */
 const char *sks_hook_reject(struct sks_loop *loop, struct sks_call *call, int why);
 
 /* Nothing, when there is no such hook. */

@@ -31,7 +31,7 @@ on_room(void *arg)
 	sks_server_on_released(arg);
 }
 
-/* What a child process has inherited and must not hold: clients would wait for its end. */
+/* Closes what a child process has inherited and must not hold, or clients would wait for its end. */
 static void
 in_child(void *arg, struct sks_call *call)
 {

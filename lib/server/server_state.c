@@ -88,7 +88,7 @@ sks_server_set_limit(struct sks_server *server, int ms)
 	return ms >= 0 ? sks_loop_add(&server->limit, ms) : 0;
 }
 
-/* What still runs does not end by itself. */
+/* Kills, or gives up, what still runs, since it does not end by itself. */
 static void
 give_up(struct sks_server *server)
 {
@@ -137,7 +137,7 @@ cancel(struct sks_server *server)
 		close_all(server);
 }
 
-/* What sks_server_drain() has asked for, else that of the options. */
+/* Returns the time that sks_server_drain() has asked for, else that of the options. */
 static int
 drain_ms(struct sks_server *server)
 {
@@ -193,7 +193,7 @@ begin_to_stop(struct sks_server *server)
 		drain(server);
 }
 
-/* What is left of lame_duck_ms and drain_ms is cut, and linger_ms is short. */
+/* Cuts what is left of lame_duck_ms and drain_ms, and makes linger_ms short. */
 static void
 stop_at_once(struct sks_server *server)
 {

@@ -119,7 +119,7 @@ set_mode(const char *path, mode_t mode)
 	return errno == EOPNOTSUPP ? sks_sys_fchmodat(AT_FDCWD, path, mode, 0) : -1;
 }
 
-/* What bind(2) has made; it has taken the bits of umask(2) off the mode. */
+/* Notes the file that bind(2) has made, and sets its mode, off which it has taken umask(2). */
 static int
 settle(struct sks_socket_file *file, mode_t mode, const char **step)
 {
@@ -183,7 +183,7 @@ sks_socket_file_bind(int fd, const struct sks_addr *addr, mode_t mode,
 	return 0;
 }
 
-/* Who cannot ask removes what it has bound itself. */
+/* A process that cannot ask removes the file if it has bound it itself. */
 static int
 may_remove(const struct sks_socket_file *file)
 {

@@ -22,7 +22,7 @@
 #define UDP_HEADERS_V6 8  /* IPv6 does not count its own */
 #define UNIX_OVERHEAD 32  /* of the send buffer, which bounds a Unix datagram */
 
-/* How long a datagram may be; 0: the socket has none. -1 and errno. */
+/* Returns how long a datagram may be; 0: the socket has none. -1 and errno. */
 static int
 datagram_size(const struct sks_socket *s)
 {

@@ -70,7 +70,7 @@ fail(const char *address, const struct sks_addr *addr, const char *why)
 	return NULL;
 }
 
-/* How far an attempt has come that has ended with this error. */
+/* Returns how far an attempt has come that has ended with this error. */
 static int
 progress(int error)
 {

@@ -249,7 +249,7 @@ errno_of(int code)
 	}
 }
 
-/* What a call returns for this code. For EAI_SYSTEM errno is the resolver's. */
+/* Returns what a call returns for this code. For EAI_SYSTEM errno is the resolver's. */
 static int
 result(int code)
 {

@@ -47,7 +47,7 @@ is_polled(const struct sks_selectable *entry)
 				       entry->rfile->tr != NULL || !(entry->want & SKS_READ));
 }
 
-/* How many need no look at their descriptor, or -1. *polled: how many of fds are for poll(2). */
+/* Returns how many are ready without a look, or -1. *polled is how many of fds are for poll(2). */
 static int
 prepare(struct sks_selectable *set, size_t n, struct pollfd *fds, size_t *polled)
 {

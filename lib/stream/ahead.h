@@ -21,7 +21,7 @@
 
 #include "stream/stream.h"
 
-/* What a task that waits for room should wait for beside it. */
+/* The events for which a task that waits for room is to wait beside it. */
 enum sks_ahead_wish {
 	SKS_AHEAD_NOTHING,      /* nothing more can be read */
 	SKS_AHEAD_FULL,         /* no more is to be read before a read has taken some */
@@ -65,7 +65,7 @@ void sks_ahead_read(struct sks_rfile *r);
  */
 ssize_t sks_ahead_take(struct sks_rfile *r);
 
-/* The same when handle has returned, and it need not call a read any more. 1: bytes were taken. */
+/* As sks_ahead_take(), when handle has returned and need not call a read. 1: bytes were taken. */
 int sks_ahead_settle(struct sks_rfile *r);
 
 /* At the end of an exchange: takes all. Without memory the rfile is broken. */

@@ -25,7 +25,7 @@
 #define FILL_SIZE SKS_BUF_LARGE /* what an empty buffer is filled with at once */
 #define FILL_MORE 4096          /* what is asked for behind a partial block */
 
-/* What the current task may wait with; may be NULL. */
+/* Returns the watch that the current task may wait with; may be NULL. */
 static struct sks_watch *
 watch_of(struct sks_rfile *r)
 {
@@ -162,7 +162,7 @@ await_input(struct sks_rfile *r, struct sks_task *task, struct sks_patience *p, 
 	return broken != NULL ? sks_wfile_check(broken) : rc;
 }
 
-/* What was read ahead, as the caller of sks_fill() wants it. 0: an end or an error alone. */
+/* Gives the caller of sks_fill() what was read ahead. 0: an end or an error alone. */
 static ssize_t
 take_ahead(struct sks_rfile *r, void *into, size_t n)
 {
@@ -185,7 +185,7 @@ pull_some(struct sks_rfile *r, void *into, size_t n)
 	return into != NULL ? pull(r, into, n) : pull_more(r);
 }
 
-/* The same, but what was read ahead comes first. 0: eof or error is set now. */
+/* As pull_some(), but what was read ahead comes first. 0: eof or error is set now. */
 static ssize_t
 pull_next(struct sks_rfile *r, const struct sks_task *task, void *into, size_t n)
 {

@@ -420,7 +420,7 @@ flush_at_once(struct sks_task *task, struct sks_wfile *w)
 	return 1;
 }
 
-/* The same for the buffer alone. */
+/* Sends the buffer alone. */
 static int
 send_buffer(struct sks_wfile *w, int wait)
 {

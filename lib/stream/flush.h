@@ -17,7 +17,7 @@
  */
 void sks_flush_dirty(void);
 
-/* The same at the end of a task, which has no wfiles to flush afterwards. */
+/* As sks_flush_dirty(), at the end of a task, which has no wfiles to flush afterwards. */
 void sks_flush_end(void);
 
 /*

@@ -13,7 +13,7 @@
 #include <limits.h>
 #include <stdlib.h>
 
-/* How many bytes a number has. 0, with EINVAL: there is no such format. */
+/* Returns how many bytes a number has. 0, with EINVAL: there is no such format. */
 static size_t
 size_of(int format)
 {

@@ -68,7 +68,7 @@ int sks_outbox_error(struct sks_outbox *box);
  */
 int sks_outbox_put(struct sks_outbox *box, const void *bytes, size_t n, size_t max);
 
-/* The same of the bytes of a block, which are not copied where that costs more than a use of it. */
+/* Adds the bytes of a block, which are not copied where that costs more than a use of it. */
 int sks_outbox_put_block(struct sks_outbox *box, struct sks_block *block, size_t max);
 
 /* From any thread: sends the notice to the loop, unless it is on its way already. */

@@ -52,7 +52,7 @@ struct sks_transport_ops {
 	ssize_t (*sendfile)(struct sks_transport *, int file, off_t *at, size_t n);
 };
 
-/* How many bytes went through. One counts for many transports. */
+/* Counts the bytes that went through many transports. */
 struct sks_traffic {
 	_Atomic uint64_t in;
 	_Atomic uint64_t out;

@@ -214,7 +214,7 @@ sks_write(struct sks_wfile *w, const void *buf, size_t n)
 	return write_first(w, buf, n);
 }
 
-/* How many bytes the pieces have. 0, or -1: EINVAL. */
+/* Adds up how many bytes the pieces have. 0, or -1: EINVAL. */
 static int
 add_lengths(const struct iovec *pieces, int count, size_t *n)
 {

@@ -51,7 +51,7 @@ is_thread(const struct sks_child *child)
 
 /* -- the child's side -- */
 
-/* What the child could not send is left to the parent, which has the stream. */
+/* Leaves what the child could not send to the parent, which has the stream. */
 static void
 leave_dirty(struct sks_child *child, struct sks_task *task)
 {
