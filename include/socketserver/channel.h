@@ -8,6 +8,10 @@
  * Items are copied into the channel and out of it, in order. A send to a full
  * channel and a receive from an empty one wait, each in the order of asking. A
  * channel is not shared between processes: each child has a copy.
+ *
+ * A channel is also a pool, as of connections to a database: whoever needs one receives
+ * it, waiting until one is free, and sends it back afterwards, a new one in the place
+ * of one that broke. The item is a struct sks_client *.
  */
 #ifndef SOCKETSERVER_CHANNEL_H
 #define SOCKETSERVER_CHANNEL_H
@@ -45,6 +49,16 @@ SKS_API int sks_channel_send(struct sks_channel *channel, const void *item) SKS_
  * ETIMEDOUT, ECANCELED, ENOMEM, and on a thread EMFILE or ENFILE. Python: get().
  */
 SKS_API int sks_channel_recv(struct sks_channel *channel, void *item) SKS_MUST_CHECK;
+
+/*
+ * The same without waiting: EAGAIN where sks_channel_send() or sks_channel_recv()
+ * would wait. sks_channel_trysend() returns 0, or -1: EAGAIN when the channel is full,
+ * EPIPE when it is closed. sks_channel_tryrecv() returns 1; 0 when the channel is
+ * closed and empty; or -1: EAGAIN when it is empty. Python: put_nowait(),
+ * get_nowait().
+ */
+SKS_API int sks_channel_trysend(struct sks_channel *channel, const void *item) SKS_MUST_CHECK;
+SKS_API int sks_channel_tryrecv(struct sks_channel *channel, void *item) SKS_MUST_CHECK;
 
 /*
  * Closes a channel: sends fail with EPIPE from now on, also those that wait, and

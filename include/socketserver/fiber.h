@@ -86,6 +86,15 @@ SKS_API void sks_mutex_free(struct sks_mutex *mutex);
  */
 SKS_API int sks_mutex_lock(struct sks_mutex *mutex) SKS_MUST_CHECK;
 
+/*
+ * Takes the lock under all circumstances: for finish, and for what a task must put
+ * right after it was cancelled. No time limit and no cancellation ends the wait, and
+ * none of its means can run out. So whoever has the lock meanwhile must give it back
+ * soon. May wait. Returns 0, or -1: EDEADLK when this task has it, a mistake of the
+ * program.
+ */
+SKS_API int sks_mutex_lock_certain(struct sks_mutex *mutex);
+
 /* Takes the lock if nobody has it. Returns 0, or -1: EBUSY, or EDEADLK when this task has it. */
 SKS_API int sks_mutex_trylock(struct sks_mutex *mutex) SKS_MUST_CHECK;
 

@@ -223,16 +223,41 @@ begin(struct waiter *me, void *item)
 	return sks_completion_init(&me->completion);
 }
 
-int
-sks_channel_send(struct sks_channel *ch, const void *item)
+/* As try_send(), with the lock, and wakes who has waited for the item. */
+static int
+send_now(struct sks_channel *ch, const void *item)
 {
-	struct waiter me, *other;
+	struct waiter *other;
 	int rc;
 
 	pthread_mutex_lock(&ch->lock);
 	rc = try_send(ch, item, &other);
 	pthread_mutex_unlock(&ch->lock);
 	wake(other);
+	return rc;
+}
+
+/* As try_recv(), with the lock, and wakes who has waited for the place. */
+static int
+recv_now(struct sks_channel *ch, void *item, int *closed)
+{
+	struct waiter *other;
+	int rc;
+
+	pthread_mutex_lock(&ch->lock);
+	rc = try_recv(ch, item, &other);
+	*closed = ch->closed;
+	pthread_mutex_unlock(&ch->lock);
+	wake(other);
+	return rc;
+}
+
+int
+sks_channel_send(struct sks_channel *ch, const void *item)
+{
+	int rc = send_now(ch, item);
+	struct waiter me;
+
 	if (rc != 0)
 		return rc == 1 ? 0 : -1;
 	if (begin(&me, (void *)item) == -1)
@@ -245,14 +270,9 @@ sks_channel_send(struct sks_channel *ch, const void *item)
 int
 sks_channel_recv(struct sks_channel *ch, void *item)
 {
-	struct waiter me, *other;
-	int rc, closed;
+	struct waiter me;
+	int closed, rc = recv_now(ch, item, &closed);
 
-	pthread_mutex_lock(&ch->lock);
-	rc = try_recv(ch, item, &other);
-	closed = ch->closed;
-	pthread_mutex_unlock(&ch->lock);
-	wake(other);
 	if (rc != 0 || closed)
 		return rc;
 	if (begin(&me, item) == -1)
@@ -260,6 +280,29 @@ sks_channel_recv(struct sks_channel *ch, void *item)
 	rc = wait_to_recv(ch, &me);
 	sks_completion_end(&me.completion);
 	return rc;
+}
+
+int
+sks_channel_trysend(struct sks_channel *ch, const void *item)
+{
+	int rc = send_now(ch, item);
+
+	if (rc == 1)
+		return 0;
+	if (rc == 0)
+		errno = EAGAIN;
+	return -1;
+}
+
+int
+sks_channel_tryrecv(struct sks_channel *ch, void *item)
+{
+	int closed, rc = recv_now(ch, item, &closed);
+
+	if (rc != 0 || closed)
+		return rc;
+	errno = EAGAIN;
+	return -1;
 }
 
 void

@@ -97,6 +97,44 @@ sks_mutex_lock(struct sks_mutex *mutex)
 	return rc;
 }
 
+/* A thread has no descriptor to wait with. 0, or -1: EDEADLK. */
+static int
+ask_again_and_again(struct sks_mutex *mutex)
+{
+	static const struct timespec pause = { .tv_nsec = 1000000 };
+
+	while (sks_mutex_trylock(mutex) == -1) {
+		if (errno != EBUSY)
+			return -1;
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
+int
+sks_mutex_lock_certain(struct sks_mutex *mutex)
+{
+	struct sks_completion w;
+	int rc;
+
+	if (sks_mutex_trylock(mutex) == 0)
+		return 0;
+	if (errno != EBUSY)
+		return -1;
+	sks_flush_dirty();
+	if (sks_completion_init(&w) == -1)
+		return ask_again_and_again(mutex);
+	pthread_mutex_lock(&mutex->guard);
+	rc = try_lock(mutex, w.task);
+	if (rc == -1)
+		sks_list_append(&mutex->waiters, &w.link);
+	pthread_mutex_unlock(&mutex->guard);
+	if (rc == -1)
+		sks_completion_wait_certain(&w);
+	sks_completion_end(&w);
+	return 0;
+}
+
 int
 sks_mutex_unlock(struct sks_mutex *mutex)
 {

@@ -33,6 +33,56 @@ FIXTURE(setup, teardown);
 
 /* -- without waiting -- */
 
+TEST_ON_BOTH(a_try_does_not_wait)
+{
+	int i, item = 0;
+
+	ck_assert_int_eq(sks_channel_tryrecv(channel, &item), -1);
+	ck_assert_int_eq(errno, EAGAIN);
+	for (i = 0; i < 4; i++)
+		ck_assert_int_eq(sks_channel_trysend(channel, &i), 0);
+	ck_assert_int_eq(sks_channel_trysend(channel, &i), -1);
+	ck_assert_int_eq(errno, EAGAIN);
+	for (i = 0; i < 3; i++) {
+		ck_assert_int_eq(sks_channel_tryrecv(channel, &item), 1);
+		ck_assert_int_eq(item, i);
+	}
+	sks_channel_close(channel);
+	ck_assert_int_eq(sks_channel_trysend(channel, &i), -1);
+	ck_assert_int_eq(errno, EPIPE);
+	ck_assert_int_eq(sks_channel_tryrecv(channel, &item), 1);
+	ck_assert_int_eq(item, 3);
+	ck_assert_int_eq(sks_channel_tryrecv(channel, &item), 0);
+}
+
+static void
+receive_one(void *got)
+{
+	ck_assert_int_eq(sks_channel_recv(channel, got), 1);
+}
+
+static void
+try_to_send_one(void *arg)
+{
+	static const int item = 42;
+
+	(void)arg;
+	ck_assert_int_eq(sks_channel_trysend(channel, &item), 0);
+}
+
+TEST(a_try_wakes_who_waits)
+{
+	struct rig_loop rig;
+	int got = 0;
+
+	rig_loop_open(&rig);
+	rig_go(&rig, receive_one, &got);
+	rig_go(&rig, try_to_send_one, NULL);
+	rig_run(&rig);
+	rig_loop_close(&rig);
+	ck_assert_int_eq(got, 42);
+}
+
 TEST_ON_BOTH(items_come_out_as_they_went_in)
 {
 	int i, round, item;
