@@ -43,10 +43,15 @@ fill(struct buffer *b)
 }
 
 static void
-send_some(struct sks_socket *socket, struct buffer *b)
+send_some(struct sks_client *client, struct buffer *b)
 {
-	ssize_t n = sks_socket_send(socket, b->bytes + b->start, b->end - b->start, MSG_DONTWAIT);
+	ssize_t n = (ssize_t)(b->end - b->start);
 
+	if (sks_tls_version(client->rfile) == NULL)
+		n = sks_socket_send(client->socket, b->bytes + b->start, (size_t)n, MSG_DONTWAIT);
+	else if (sks_write(client->wfile, b->bytes + b->start, (size_t)n) == -1 ||
+	    sks_flush(client->wfile) == -1)
+		err(1, "send"); /* a write of TLS waits, and reads ahead meanwhile */
 	if (n >= 0)
 		b->start += (size_t)n;
 	else if (errno != EAGAIN)
@@ -90,7 +95,7 @@ talk(struct sks_client *client)
 		if (sks_select(set, 3, SKS_OFF) == -1)
 			err(1, "select");
 		if (set[1].ready)
-			send_some(client->socket, &out);
+			send_some(client, &out);
 		if (set[0].ready && !receive_some(client->rfile)) {
 			if (out.start < out.end)
 				errx(1, "the server has closed the connection before all was sent");
@@ -98,7 +103,7 @@ talk(struct sks_client *client)
 		}
 		if (set[2].ready && !fill(&out)) {
 			more = 0;
-			sks_socket_shutdown(client->socket, SHUT_WR); /* the end, for the server to see */
+			sks_wfile_shutdown(client->wfile); /* the end, for the server to see */
 		}
 	}
 }

@@ -78,6 +78,14 @@ prepare(struct sks_selectable *set, size_t n, struct pollfd *fds, size_t *polled
 	return ready;
 }
 
+/* Of an entry whose descriptor has input: would a read wait? TLS says more than its payload. */
+static int
+is_false_alarm(const struct sks_selectable *entry)
+{
+	return entry->socket == NULL && entry->rfile != NULL && entry->rfile->tr != NULL &&
+	       !sks_transport_look(entry->rfile->tr);
+}
+
 /* Fills in ready. Returns how many entries are ready, or -1. */
 static int
 collect(struct sks_selectable *set, size_t n, const struct pollfd *fds)
@@ -94,8 +102,9 @@ collect(struct sks_selectable *set, size_t n, const struct pollfd *fds)
 		}
 		if (events & (POLLERR | POLLHUP)) /* the next call will fail, and say why */
 			set[i].ready |= set[i].want & (SKS_READ | SKS_WRITE);
-		set[i].ready |= (events & POLLIN ? SKS_READ : 0) |
-				(events & POLLOUT ? SKS_WRITE : 0) |
+		if ((events & POLLIN) && !is_false_alarm(&set[i]))
+			set[i].ready |= SKS_READ;
+		set[i].ready |= (events & POLLOUT ? SKS_WRITE : 0) |
 				(events & POLLPRI ? SKS_EXCEPT : 0);
 		ready += set[i].ready != 0;
 	}
@@ -181,7 +190,7 @@ static int
 wait_for(struct sks_selectable *set, struct pollfd *fds, size_t n, int timeout_ms)
 {
 	size_t polled;
-	int ready = prepare(set, n, fds, &polled);
+	int ready = prepare(set, n, fds, &polled), got;
 	int64_t deadline;
 
 	if (ready == -1)
@@ -191,9 +200,12 @@ wait_for(struct sks_selectable *set, struct pollfd *fds, size_t n, int timeout_m
 	deadline = sks_clock_after(timeout_ms);
 	if (timeout_ms != 0)
 		sks_flush_dirty();
-	if (wait_for_any(fds, polled, deadline) == -1 && (ready == 0 || errno != ETIMEDOUT))
-		return none(set, n);
-	return collect(set, n, fds);
+	do {
+		if (wait_for_any(fds, polled, deadline) == -1 && (ready == 0 || errno != ETIMEDOUT))
+			return none(set, n);
+		got = collect(set, n, fds);
+	} while (got == 0);
+	return got;
 }
 
 int

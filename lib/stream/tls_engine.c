@@ -32,7 +32,8 @@ static void
 enter(struct sks_tls_engine *e)
 {
 	pthread_mutex_lock(&e->lock);
-	ERR_clear_error(); /* what another fiber has left there is none of ours */
+	if (ERR_peek_error() != 0) /* what another fiber has left there is none of ours */
+		ERR_clear_error();
 	e->is_dry = 0;
 }
 
@@ -90,22 +91,28 @@ judge_read(struct sks_transport *tr, struct sks_tls_engine *e)
 	}
 }
 
-void
-sks_tls_look(struct sks_tls_engine *e)
+/* Takes in a record, if a whole one is there. */
+static void
+take_in(struct sks_tls_engine *e)
 {
 	unsigned char byte;
 	size_t got;
 	int error;
 
-	e->has_more = e->early_at < e->early_size || SSL_pending(e->ssl) > 0;
-	if (e->has_more || !SSL_has_pending(e->ssl))
-		return;
 	if (SSL_peek_ex(e->ssl, &byte, 1, &got) == 1)
 		e->has_more = 1;
 	else { /* what it has is less than a record, unless it is the end */
 		error = SSL_get_error(e->ssl, 0);
 		e->has_more = error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE;
 	}
+}
+
+void
+sks_tls_look(struct sks_tls_engine *e)
+{
+	e->has_more = e->early_at < e->early_size || SSL_pending(e->ssl) > 0;
+	if (!e->has_more && SSL_has_pending(e->ssl))
+		take_in(e);
 }
 
 static ssize_t
@@ -123,6 +130,10 @@ read_records(struct sks_transport *tr, struct sks_tls_engine *e, unsigned char *
 		}
 		done += got;
 		allow_messages(e, got);
+		if (e->is_dry && !SSL_has_pending(e->ssl)) { /* to ask again would cost a tenth */
+			e->has_more = 0;
+			return (ssize_t)done;
+		}
 	}
 	sks_tls_look(e);
 	return (ssize_t)done;
@@ -150,6 +161,20 @@ tls_has_input(struct sks_transport *tr)
 	pthread_mutex_lock(&tr->tls->lock);
 	has_more = tr->tls->has_more;
 	pthread_mutex_unlock(&tr->tls->lock);
+	return has_more;
+}
+
+static int
+tls_look(struct sks_transport *tr)
+{
+	struct sks_tls_engine *e = tr->tls;
+	int has_more;
+
+	enter(e);
+	if (!e->has_more && e->state != SKS_TLS_FAILED)
+		take_in(e);
+	has_more = e->has_more;
+	leave(e);
 	return has_more;
 }
 
@@ -319,6 +344,7 @@ const struct sks_transport_ops sks_tls_transport = {
 	.shutdown = tls_shutdown,
 	.say_end = tls_say_end,
 	.has_input = tls_has_input,
+	.look = tls_look,
 	.rest = tls_rest,
 	.end = tls_end,
 };

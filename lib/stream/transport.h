@@ -35,6 +35,11 @@ struct sks_transport_ops {
 	 * although the socket may have no input.
 	 */
 	int (*has_input)(struct sks_transport *);
+	/*
+	 * NULL where a socket with input always has some for a read. Takes in what the socket
+	 * has, and returns as has_input.
+	 */
+	int (*look)(struct sks_transport *);
 	/* NULL where there is nothing to do. Gives back memory, before a long time without input. */
 	void (*rest)(struct sks_transport *);
 	/* NULL where there is nothing to do. Frees what the transport has, but not the descriptor. */
@@ -97,6 +102,13 @@ static inline int
 sks_transport_has_input(struct sks_transport *tr)
 {
 	return tr->ops->has_input != NULL && tr->ops->has_input(tr);
+}
+
+/* The socket has input: would a read not wait? */
+static inline int
+sks_transport_look(struct sks_transport *tr)
+{
+	return tr->ops->look == NULL || tr->ops->look(tr);
 }
 
 static inline void

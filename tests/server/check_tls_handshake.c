@@ -7,6 +7,8 @@
 #include "certs.h"
 #include "tls_peer.h"
 
+#include "fiber/fiber.h"
+
 #include <errno.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
@@ -354,6 +356,48 @@ TEST(a_handshake_may_be_cut_at_each_byte)
 	ck_eventually(acc_stats(&acc).active == 0 && acc_stats(&acc).lingering == 0);
 	sks_fault_clear();
 	acc_free(&acc);
+}
+
+/* -- the stack that it takes -- */
+
+/* A handshake on a fiber whose stack is painted before, so that it shows how deep it went. */
+static int
+shake_on_painted_stack(struct sks_request *req)
+{
+	const struct sks_fiber *fiber = sks_task_current()->fiber;
+	char *lowest = fiber->stack, *here = __builtin_frame_address(0);
+	size_t n = (size_t)(here - lowest) - 2048, i;
+	int rc;
+
+	memset(lowest, 0xa5, n);
+	rc = sks_start_tls(req);
+	for (i = 0; i < n && (unsigned char)lowest[i] == 0xa5; i++)
+		;
+	atomic_store(&seen->note, (int)((size_t)(lowest + fiber->stack_size - lowest) - i));
+	return rc == 0 ? acc_echo_lines(req) : -1;
+}
+
+TEST(it_fits_half_of_a_fibers_stack, .left_out = is_slow() ? "the stack of a watched program is deeper" : NULL)
+{
+	static const struct sks_handler painting = { .name = "painting",
+		.handle = shake_on_painted_stack };
+	struct sks_tls_options files = { .cert = certs_path("server"), .ca = certs_path("ca"),
+		.verify = SKS_TLS_REQUIRED };
+	struct sks_options options = { 0 };
+	struct tls_peer peer;
+	struct acc acc;
+
+	options.tls = tls = sks_tls_new(SKS_TLS_SERVER, &files);
+	acc_on(&acc, ACC_FIBERS, "127.0.0.1:0", &painting, &options);
+	acc_start(&acc);
+	show(&peer, &acc, "client");
+	tls_peer_shake(&peer);
+	tls_peer_puts(&peer, "x\n");
+	tls_peer_expect(&peer, "x\n");
+	tls_peer_close(&peer);
+	acc_free(&acc);
+	ck_assert_int_gt(seen->note, 4096);
+	ck_assert_int_le(seen->note, 128 * 1024 / 2);
 }
 
 /* -- after the handshake -- */

@@ -224,6 +224,28 @@ TEST(a_client_has_no_more_time_than_it_was_given)
 	sks_socket_free(silent);
 }
 
+/* A ticket, or a part of a record, is input of the socket, but none of the stream. */
+TEST(a_select_wakes_for_what_can_be_read)
+{
+	struct sks_selectable set = { .want = SKS_READ };
+	struct sks_client *client;
+
+	start(ACC_FIBERS, "server");
+	believe((struct sks_tls_options){ 0 });
+	client = sks_connect_tls(address_of(0), client_tls, 20000);
+	ck_assert_ptr_nonnull(client);
+	ck_eventually(acc_stats(&acc).handshakes == 1); /* the ticket is sent */
+	set.rfile = client->rfile;
+	ck_assert_int_eq(sks_select(&set, 1, 0), 0);
+	ck_assert_int_eq(sks_select(&set, 1, 20), 0);
+	ck_assert_int_eq(sks_puts(client->wfile, "one\ntwo\n"), 0);
+	ck_assert_int_eq(sks_select(&set, 1, 20000), 1);
+	ck_assert_str_eq(sks_gets(client->rfile), "one in private");
+	ck_assert_str_eq(sks_gets(client->rfile), "two in private");
+	ck_assert_int_eq(sks_select(&set, 1, 0), 0);
+	sks_client_close(client);
+}
+
 /* -- STARTTLS -- */
 
 static struct sks_client *
