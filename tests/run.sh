@@ -217,7 +217,7 @@ need_packages "to build and to test" gcc meson ninja-build pkg-config libevent-d
 	failed=1 failures=" set-up"
 	finish
 }
-wanted="g++ curl swaks socat ncat iproute2 mandoc redis-tools libuv1-dev haproxy"
+wanted="g++ libssl-dev openssl curl swaks socat ncat iproute2 mandoc redis-tools libuv1-dev haproxy"
 [ $steps != all ] || wanted="$wanted clang libclang-rt-dev valgrind"
 # shellcheck disable=SC2086
 need_packages "for all of the tests" $wanted || echo "Tests that need those are skipped."

@@ -18,6 +18,7 @@ usage() {
 	  --modes      socketserverd, two workers, --mode threads and processes, Python
 	  --proxy      proxy with a bare epoll one, and nothing else
 	  --upstream   a handler that makes an upstream request for each line, and nothing else
+	  --tls        over TLS, with a bare epoll one, and nothing else
 	  --kv         the kv handler with redis-server, and nothing else (kv.sh)
 	  ROUNDS       of each scenario (5)
 	environment: SERVER_CPUS, LOAD_CPUS (the first two cores allowed)
@@ -38,7 +39,7 @@ here=$(cd "$(dirname "$0")" && pwd) || exit 1
 # slice NUMBER: one load on the server of this number; its cost in ns to $tmp/ns.NUMBER
 slice() {
 	eval "slice_pid=\$pid_$1 slice_port=\$port_$1"
-	taskset -c "$load_cpus" "$bench/load" 127.0.0.1 "$slice_port" --pid "$slice_pid" $load_arguments \
+	taskset -c "$load_cpus" "$bench/$loader" 127.0.0.1 "$slice_port" --pid "$slice_pid" $load_arguments \
 	    >"$tmp/out.$1" 2>"$tmp/err.$1" || return 1
 	sed -n 's/^server_cpu_ns_per_[a-z]*=//p' "$tmp/out.$1" >"$tmp/ns.$1"
 }
@@ -203,7 +204,8 @@ two_cores() {
 		} }' | cut -d' ' -f1,2
 }
 
-quick= modes= kv= proxy= upstream= build= rounds= only= beside= tmp=
+loader=load
+quick= modes= kv= proxy= tls= upstream= build= rounds= only= beside= tmp=
 slices=slices_at_once
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -214,6 +216,7 @@ while [ $# -gt 0 ]; do
 	--modes) modes=1 ;;
 	--kv) kv=1 ;;
 	--proxy) proxy=1 ;;
+	--tls) tls=1 ;;
 	--upstream) upstream=1 ;;
 	-h|--help) usage; exit 0 ;;
 	-*) usage >&2; exit 2 ;;
@@ -284,6 +287,29 @@ if [ -n "$proxy" ]; then
 	done
 	scenario "proxy, 16 KiB at once, 16 connections" message \
 	    "--connections 16 --size 16384 --messages $((messages / 5)) --sleep" "bare epoll proxy" ours=1.10
+	exit 0
+fi
+
+# ---- scenarios over TLS: the same key and cipher for both ----
+
+if [ -n "$tls" ]; then
+	need "$bench/tls_echo"
+	loader=tls_load
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost \
+	    -keyout "$tmp/key.pem" -out "$tmp/cert.pem" 2>/dev/null || fail "openssl makes no certificate"
+	cat "$tmp/key.pem" >>"$tmp/cert.pem"
+	scenario "TLS, 64-byte lines, 64 connections" message "--connections 64 --messages $messages" \
+	    "bare epoll, TLS" "ours over TLS=1.08"
+	scenario "TLS, lines of 16 KiB, 64 connections" message \
+	    "--connections 64 --size 16384 --messages $((messages / 5))" "bare epoll, TLS" "ours over TLS=1.05"
+	scenario "TLS, a handshake and a line" connection "--handshakes $((messages / 50))" \
+	    "bare epoll, TLS" "ours over TLS=1.05"
+	ours_last=--keep
+	start "ours over TLS"
+	"$bench/tls_load" 127.0.0.1 "$port" --pid "$pid" --hold $((held < 2000 ? held : 2000)) >"$tmp/out" ||
+	    server_failed "ours failed while connections were held"
+	stop "$pid"
+	echo "parked over TLS: $(sed 's/.*=//' "$tmp/out") bytes of memory each, limit 16384"
 	exit 0
 fi
 

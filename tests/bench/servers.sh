@@ -49,6 +49,9 @@ start() {
 		other=${1#*: ours}
 		start_program "${1%%: ours*}/examples/${ours##*/}" ${other#, } "tcp:127.0.0.1:\$PORT" \
 		    $ours_last ;;
+	"ours over TLS") start_program "$ours" --max-line 17000 --cert "$tmp/cert.pem" $ours_last \
+	    "tls:127.0.0.1:\$PORT" ;;
+	"bare epoll, TLS") start_baseline env "CERT=$tmp/cert.pem" "$bench/tls_echo" ;;
 	socketserverd) start_program env "SOCKETSERVER_HANDLERS=$build/handlers" \
 	    "$build/handlers/socketserverd" echo --listen "tcp:127.0.0.1:\$PORT" ;;
 	"bare epoll") start_baseline "$bench/epoll_echo" ;;

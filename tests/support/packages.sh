@@ -24,6 +24,7 @@ packages_has() {
 	ninja-build) command -v ninja ;;
 	libevent-dev) pkg-config --exists 'libevent_core >= 2.1.8' ;;
 	check) pkg-config --exists 'check >= 0.15' ;;
+	libssl-dev) pkg-config --exists 'openssl >= 3.0' ;;
 	libuv1-dev) pkg-config --exists libuv ;;
 	iproute2) command -v ip ;;
 	haproxy) PATH=$PATH:/usr/sbin command -v haproxy ;;
