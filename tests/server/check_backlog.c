@@ -208,6 +208,25 @@ TEST(others_and_who_wants_to_run_again_keep_them, EACH_MODE)
 
 /* -- parked connections -- */
 
+TEST(who_has_had_an_answer_is_closed_at_once, EACH_STREAM)
+{
+	struct sks_options options = { .grace_ms = SKS_OFF, .drain_ms = SKS_OFF };
+	struct acc acc;
+	int fd;
+
+	acc_streams(&acc, _i, &acc_script, &options);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "echo\nk\n");
+	peer_expect(fd, "echo\n");
+	ck_eventually(acc_has_parked(&acc, 1));
+	sks_server_shutdown(acc.server);
+	peer_expect_eof(fd);
+	acc_join(&acc);
+	ck_assert_int_eq(acc.rc, 0);
+	acc_free(&acc);
+}
+
 TEST(who_has_never_spoken_gets_an_answer, EACH_STREAM)
 {
 	struct sks_handler handler = acc_script;
