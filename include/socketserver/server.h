@@ -26,9 +26,21 @@
  * sks_server_shutdown(), sks_server_drain(), sks_server_stats(), sks_server_is_ready()
  * and sks_server_is_running() may be called by any thread.
  *
+ * Processes. A program may call fork(2) or daemon(3) between any two calls. What
+ * a server listens on is the parent's and the child's; all else of it is the
+ * parent's alone. In the child the server is idle, whatever it does in the
+ * parent: a call that listens or serves makes loops and threads of the child's
+ * own first, and sks_server_free() closes the child's descriptors, which no
+ * client notices. So to make a server, to listen, to fork several times and to
+ * serve in each child is a prefork server. Options, limits and statistics are
+ * those of each process; a shutdown ends the run of the process that asks for it.
+ * With options.base the child calls event_reinit(3) before it calls anything
+ * here; a server that the parent has started goes on in the child when that
+ * dispatches the base.
+ *
  * What belongs to the process stays as it is: signal dispositions (except with
- * stop_signals, while sks_serve_forever() runs), working directory, umask,
- * locale, environment. Nothing here raises SIGPIPE.
+ * stop_signals), working directory, umask, locale, environment. Nothing here
+ * raises SIGPIPE.
  */
 #ifndef SOCKETSERVER_SERVER_H
 #define SOCKETSERVER_SERVER_H
@@ -94,8 +106,12 @@ struct sks_options {
 	                        before anybody can connect */
 	int stop_signals;    /* 0. Not 0: while sks_serve_forever() runs, SIGINT and SIGTERM
 	                        shut the server down, and close_listeners is 1; a second
-	                        one cuts drain_ms, and linger_ms to 0.1 s. They are let through to this thread; one that is ignored
-	                        stays so */
+	                        one cuts drain_ms, and linger_ms to 0.1 s. They are let through
+	                        to this thread; one that is ignored stays so. One that would
+	                        kill stays caught until sks_server_free(), so that it does not
+	                        kill a program that is about to end by itself: it makes the
+	                        next run return at once. In a child of fork(2) that does not
+	                        serve they do what they did before */
 	int keep_truncated;  /* 0. Not 0: a datagram that was cut is a request as well, see
 	                        sks_is_truncated(). Else it is dropped */
 	int block_warn_ms;   /* 100. A handler that keeps its loop for so long without waiting
@@ -227,7 +243,8 @@ struct sks_stats {
 
 /*
  * A whole server program: makes a server, listens on one address, serves until
- * SIGINT or SIGTERM, and frees the server. Waits.
+ * SIGINT or SIGTERM, and frees the server. Waits. Afterwards these signals are
+ * still caught, and do nothing, as the program is about to end.
  * Returns what main() returns: 0, or 1 when it failed, after one line in the log.
  */
 static inline int sks_serve(const char *address, const struct sks_handler *handler,
@@ -295,7 +312,10 @@ SKS_API int sks_server_listen(struct sks_server *server, const char *address);
  *              processes were killed then; the others go on, and
  *              sks_server_free() waits for their threads
  *   EINVAL     there is no address
- *   EALREADY   the server runs already
+ *   EALREADY   the server runs already; or a handler of its parent's server has
+ *              forked the calling process
+ *   ECHILD     the process is a child that a handler or a hook has forked, and that
+ *              has come back to the loop: the run was its parent's. It may call again
  *   ENOBUFS    more than 32 servers with stop_signals run at once
  *   EIO        the event loop failed
  *   EAGAIN, EMFILE, ENFILE, ENOMEM   no means for another thread or an event
@@ -362,7 +382,8 @@ SKS_API int sks_server_is_running(const struct sks_server *server);
  * requests fail with ECANCELED. It returns when all requests have ended. So it
  * waits for handlers on threads, without end for one that blocks outside of the
  * library; child processes are killed. It must not be called from a handler or a
- * hook of this server.
+ * hook of this server. In a child of fork(2) it only closes the child's copies of
+ * descriptors: no request ends, and no hook is called.
  */
 SKS_API void sks_server_free(struct sks_server *server);
 
@@ -391,9 +412,10 @@ SKS_API char *sks_server_listen_address(const struct sks_server *server, unsigne
 SKS_API int sks_server_fileno(const struct sks_server *server, unsigned int i);
 
 /*
- * Fills in *stats; a member that this library does not count is 0. In a child
- * process only accepted, finished and the bytes are those of the whole server;
- * the others are as they were when it was forked. Any thread may call it.
+ * Fills in *stats; a member that this library does not count is 0. In a handler
+ * of SKS_PROCESSES only accepted, finished and the bytes are those of the whole
+ * server; the others are as they were when its process was forked. In another
+ * child of fork(2) all begin at 0. Any thread may call it.
  * Returns 0.
  */
 static inline int sks_server_stats(const struct sks_server *server, struct sks_stats *stats);

@@ -75,6 +75,8 @@ on_wake(evutil_socket_t fd, short what, void *arg)
 	uint64_t count;
 
 	(void)what;
+	if (sks_loop_refuse_copy(loop))
+		return;
 	while (sks_sys_read(fd, &count, sizeof(count)) == -1 && errno == EINTR)
 		;
 	sks_loop_run_inbox(loop);
@@ -127,6 +129,8 @@ on_input(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (sks_loop_refuse_copy(loop))
+		return;
 	sks_shared_watches_reap(&loop->shared_watches);
 	while (sks_batch_serve(&loop->watches) >= INPUT_MANY && --rounds > 0 && !loop->turn_set &&
 	    !event_base_got_break(loop->base))
@@ -140,6 +144,8 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (sks_loop_refuse_copy(loop))
+		return;
 	loop->turn_set = 0;
 	sks_loop_run_ready(loop);
 }
@@ -207,6 +213,8 @@ sks_loop_new(struct event_base *base)
 	sks_shared_watches_init(&loop->shared_watches, &loop->watches);
 	pthread_mutex_init(&loop->inbox_lock, NULL);
 	sks_helpers_retain();
+	sks_fork_watch();
+	loop->forks = sks_forks;
 	loop->thread = pthread_self();
 	loop->own_base = base == NULL;
 	loop->wake_fd = sks_sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -234,6 +242,8 @@ sks_loop_free(struct sks_loop *loop)
 {
 	if (loop == NULL)
 		return;
+	if (sks_loop_is_copy(loop))
+		sks_loop_claim(loop, 1);
 	sks_loop_run_inbox(loop); /* messages that came too late free what they hold */
 	if (loop->base != NULL) {
 		if (event_initialized(&loop->turn)) {
@@ -253,6 +263,31 @@ sks_loop_free(struct sks_loop *loop)
 	sks_buf_pool_drain(&loop->bufs);
 	sks_sys_free(loop->scratch);
 	sks_sys_free(loop);
+}
+
+void
+sks_loop_claim(struct sks_loop *loop, int drop_messages)
+{
+	if (!sks_loop_is_copy(loop))
+		return;
+	loop->forks = sks_forks;
+	pthread_mutex_init(&loop->inbox_lock, NULL); /* a thread of the parent may have had it */
+	if (drop_messages)
+		loop->inbox = NULL;
+	if (loop->own_base && loop->base != NULL)
+		(void)event_reinit(loop->base); /* a new epoll set for it */
+}
+
+int
+sks_loop_refuse_copy(struct sks_loop *loop)
+{
+	if (!sks_loop_is_copy(loop))
+		return 0;
+	if (loop->on_copy != NULL)
+		loop->on_copy(loop->on_copy_arg);
+	else if (loop->own_base)
+		sks_loop_stop(loop);
+	return 1;
 }
 
 static atomic_int report_overflow;

@@ -11,6 +11,7 @@
 #define SKS_LOOP_LOOP_H
 
 #include "base/buf.h"
+#include "base/fork.h"
 #include "base/list.h"
 #include "fiber/task.h"
 #include "loop/shared_watch.h"
@@ -38,10 +39,13 @@ struct sks_message {
 struct sks_loop {
 	struct event_base *base;
 	int own_base;
+	unsigned int forks;         /* sks_forks when it was made: elsewhere it is a copy */
 	int wake_fd;                /* an eventfd: for messages and sks_loop_wake() */
 	struct event wake;          /* on wake_fd, while the loop is open */
 	void (*on_wake)(void *arg); /* called after each wake-up; the owner's to set */
 	void *on_wake_arg;
+	void (*on_copy)(void *arg); /* an event of it has come in a child; likewise, or NULL */
+	void *on_copy_arg;
 	pthread_mutex_t inbox_lock;
 	struct sks_message *inbox;  /* the newest first */
 	struct sks_list ready;      /* tasks to resume at the next turn */
@@ -69,6 +73,27 @@ struct sks_loop *sks_loop_new(struct event_base *base);
 
 /* Frees a loop without ready tasks and pending events of its users. loop may be NULL. */
 void sks_loop_free(struct sks_loop *loop);
+
+/* 1: this is a child process, and the loop is a copy of one of the parent (base/fork.h). */
+static inline int
+sks_loop_is_copy(const struct sks_loop *loop)
+{
+	return loop->forks != sks_forks;
+}
+
+/*
+ * Of a copy, before its events are deleted: from now on what is done to its base and under its
+ * lock is this process's own. Messages of tasks that exist only in the parent are dropped.
+ * A base of the host's has had its event_reinit(3) already.
+ */
+void sks_loop_claim(struct sks_loop *loop, int drop_messages);
+
+/*
+ * An event of the loop has come. 1: the loop is a copy, so the event is not for this process.
+ * Then the owner is told by on_copy, and the loop may be gone. Without one a loop on a base of
+ * its own stops.
+ */
+int sks_loop_refuse_copy(struct sks_loop *loop);
 
 /* The calling thread runs the loop from now on. */
 void sks_loop_enter(struct sks_loop *loop);

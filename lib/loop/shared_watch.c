@@ -6,6 +6,7 @@
  */
 #include "loop/shared_watch.h"
 
+#include "base/fork.h"
 #include "base/sys.h"
 
 #include <pthread.h>
@@ -21,6 +22,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 void
 sks_shared_watches_init(struct sks_shared_watches *all, struct sks_watch_set *watches)
 {
+	sks_fork_guard(&lock);
 	all->watches = watches;
 	sks_list_init(&all->attached);
 	sks_list_init(&all->closed);

@@ -13,7 +13,7 @@
  * of the loop's epoll set at once. The memory of the watch may stand in the list that
  * the loop works through just then, so the loop itself frees it.
  *
- * A child process must not close one: it shares the epoll set with its parent.
+ * In a child process they are copies, which leave those of the parent alone (watch.h).
  */
 #ifndef SKS_LOOP_SHARED_WATCH_H
 #define SKS_LOOP_SHARED_WATCH_H

@@ -8,6 +8,7 @@
 #include "loop/watch.h"
 
 #include "base/clock.h"
+#include "base/fork.h"
 #include "base/sys.h"
 #include "base/util.h"
 
@@ -20,12 +21,22 @@
  */
 static pthread_mutex_t shared_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* 0, or -1 and what epoll_ctl(2) says. */
+static int
+is_copy(const struct sks_watch_set *set)
+{
+	return set->forks != sks_forks;
+}
+
+/* 0, or -1 and what epoll_ctl(2) says; ECHILD for a copy. */
 static __attribute__((noinline)) int
 control(struct sks_watch *watch, int operation)
 {
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = watch };
 
+	if (is_copy(watch->set)) {
+		errno = ECHILD;
+		return -1;
+	}
 	if (sks_sys_epoll_ctl(watch->set->fd, operation, watch->fd, &ev) == -1)
 		return -1;
 	watch->armed = operation != EPOLL_CTL_DEL;
@@ -39,7 +50,7 @@ on_due(struct sks_due *due, int64_t now)
 	struct sks_watch *watch = sks_container_of(due, struct sks_watch, due);
 	void (*wake)(struct sks_watch *, enum sks_watch_event) = watch->wake;
 
-	if (wake == NULL || watch->deadline == SKS_NEVER)
+	if (wake == NULL || watch->deadline == SKS_NEVER || is_copy(watch->set))
 		return 0;
 	if (now < watch->deadline)
 		return watch->deadline;
@@ -51,6 +62,8 @@ on_due(struct sks_due *due, int64_t now)
 int
 sks_watch_set_init(struct sks_watch_set *set, struct event_base *base)
 {
+	sks_fork_guard(&shared_lock);
+	set->forks = sks_forks;
 	set->count = set->next = 0;
 	set->now = sks_clock_ms();
 	sks_wheel_init(&set->wheel, base, on_due);

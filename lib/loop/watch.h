@@ -15,6 +15,10 @@
  * batch.c wants to see whole.
  *
  * All calls are for the loop's thread, but for sks_watch_remove_threadsafe().
+ *
+ * In a child process the set is a copy, while the kernel's set is shared with the
+ * parent. So nothing is added to a copy or taken out of it: a wait fails with
+ * ECHILD, and to close a watch leaves the parent's watch alone.
  */
 #ifndef SKS_LOOP_WATCH_H
 #define SKS_LOOP_WATCH_H
@@ -31,6 +35,7 @@ struct sks_preread;
 /* The watches of one loop. */
 struct sks_watch_set {
 	int fd;        /* an epoll set: readable when one of its watches has input */
+	unsigned int forks; /* sks_forks when it was made: elsewhere it is a copy (base/fork.h) */
 	int count;     /* how many were reported, */
 	int next;      /* and the first of them that was not woken yet */
 	int64_t now;   /* when they were reported: never later than the clock */

@@ -257,7 +257,8 @@ on_input(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	take_some(l);
+	if (!sks_loop_refuse_copy(l->worker->loop))
+		take_some(l);
 }
 
 static void
@@ -267,6 +268,8 @@ on_retry(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (sks_loop_refuse_copy(l->worker->loop))
+		return;
 	if (l->armed) /* a child had to settle */
 		event_active(&l->ev, EV_READ, 0);
 	else if (arm(l) == -1)
@@ -282,7 +285,19 @@ sks_accept_attach(struct sks_listener *l, struct sks_worker *worker,
 	l->keeps = l->shares_port && worker->service->options.workers > 1;
 	sks_event_assign(&l->ev, worker->loop->base, l->fd, EV_READ | EV_PERSIST, on_input, l);
 	sks_event_assign(&l->retry, worker->loop->base, -1, 0, on_retry, l);
-	atomic_fetch_add(&admission->alive, 1);
+	if (!l->dead)
+		atomic_fetch_add(&admission->alive, 1);
+}
+
+void
+sks_accept_detach(struct sks_listener *l)
+{
+	sks_event_end(&l->ev);
+	sks_event_end(&l->retry);
+	l->armed = l->backoff_ms = 0;
+	l->end = SKS_LISTENER_STAYS;
+	if (!l->dead)
+		atomic_fetch_sub(&l->admission->alive, 1);
 }
 
 /* -- all the listeners of a worker -- */

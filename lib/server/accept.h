@@ -18,6 +18,9 @@
 void sks_accept_attach(struct sks_listener *listener, struct sks_worker *worker,
     struct sks_admission *admission);
 
+/* Unties it, so that it may be attached to another loop. */
+void sks_accept_detach(struct sks_listener *listener);
+
 /*
  * Begins, or goes on after a pause, to take what comes, where there is room. 0, or
  * -1: ENOMEM or what epoll_ctl(2) said; then some of the listeners take nothing.

@@ -162,7 +162,10 @@ void sks_connection_run_resident(struct sks_call *call);
 /* An operation of its call: a child process has it, so the descriptor is closed here. */
 void sks_connection_hand_over(struct sks_call *call);
 
-/* In the child: closes its copies of the descriptors of all connections but the call's own. */
+/*
+ * In a child process: closes its copies of the descriptors of all connections but the call's
+ * own. The copies are in no group any more. call may be NULL.
+ */
 void sks_connection_close_others(struct sks_worker *worker, const struct sks_call *call);
 
 /* -- connection_output.c -- */

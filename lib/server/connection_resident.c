@@ -123,10 +123,13 @@ close_others(struct sks_list *calls, const struct sks_call *mine)
 	struct sks_list *link, *after;
 
 	sks_list_each (link, after, calls) {
-		const struct sks_call *call = sks_list_entry(link, struct sks_call, link);
+		struct sks_call *call = sks_list_entry(link, struct sks_call, link);
 
-		if (call != mine && !call->datagram)
+		if (call == mine)
+			continue;
+		if (!call->datagram && sks_connection_of(call)->transport.fd != -1)
 			sks_sys_close(call->req.fd);
+		sks_memberships_end(&call->memberships);
 	}
 }
 
@@ -135,5 +138,6 @@ sks_connection_close_others(struct sks_worker *worker, const struct sks_call *ca
 {
 	close_others(&worker->parked, call);
 	close_others(&worker->executor->queue, call);
+	close_others(&worker->executor->active, call);
 	close_others(&worker->lingering, call);
 }

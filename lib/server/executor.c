@@ -43,6 +43,13 @@ sks_executor_free(struct sks_executor *executor)
 }
 
 void
+sks_executor_forget(struct sks_executor *executor)
+{
+	if (executor->ops->forget != NULL)
+		executor->ops->forget(executor);
+}
+
+void
 sks_executor_run(struct sks_call *call, void (*run)(struct sks_call *))
 {
 	struct sks_task *task = sks_task_current();

@@ -40,6 +40,11 @@ struct sks_executor_ops {
 	 * 1, or 0: the call is to end. NULL where no call is resident.
 	 */
 	int (*rest)(struct sks_executor *, int fd, int64_t deadline);
+	/*
+	 * In a child process of the host: the executor is a copy, and what runs its calls exists
+	 * only in the parent. Forgets it, so that nothing is waited for. May be NULL.
+	 */
+	void (*forget)(struct sks_executor *);
 	/* Frees the executor. No call runs. */
 	void (*free)(struct sks_executor *);
 };
@@ -77,6 +82,9 @@ void sks_executor_init(struct sks_executor *executor, const struct sks_executor_
 
 /* Frees it; NULL is allowed. */
 void sks_executor_free(struct sks_executor *executor);
+
+/* See the operation of that name; free comes next. */
+void sks_executor_forget(struct sks_executor *executor);
 
 /*
  * Runs the call now or when its turn comes. Where that is impossible, the call's ops->ended is

@@ -108,6 +108,16 @@ await(struct sks_executor *executor)
 		sks_loop_wait_inbox(executor->loop);
 }
 
+/* The memory of fibers that have not ended is lost. */
+static void
+forget(struct sks_executor *executor)
+{
+	struct fiber_executor *fe = sks_container_of(executor, struct fiber_executor, base);
+
+	if (sks_fiber_pool_live(fe->pool) > 0)
+		fe->pool = NULL;
+}
+
 static void
 free_executor(struct sks_executor *executor)
 {
@@ -121,6 +131,7 @@ static const struct sks_executor_ops fiber_ops = {
 	.start = start,
 	.stop = stop,
 	.await = await,
+	.forget = forget,
 	.free = free_executor,
 };
 

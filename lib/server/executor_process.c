@@ -17,6 +17,7 @@
  * a connection has 41 page faults instead of 52 and takes 1.74 times the CPU time of a bare fork
  * instead of 1.93: `sh tests/bench/run.sh --modes --only processes BUILD_DIR`.
  */
+#include "base/fork.h"
 #include "base/sys.h"
 #include "loop/cancel.h"
 #include "loop/wait.h"
@@ -208,6 +209,7 @@ run_child(struct process_executor *pool, struct sks_call *call, const sigset_t *
 {
 	struct sks_task task;
 
+	sks_fork_is_ours();
 	if (pool->base.in_child != NULL)
 		pool->base.in_child(pool->base.arg, call);
 	atomic_fetch_sub(&call->service->shared->settling, 1);
@@ -335,6 +337,17 @@ await(struct sks_executor *executor)
 }
 
 static void
+forget(struct sks_executor *executor)
+{
+	struct sks_list *link, *after;
+
+	sks_list_each (link, after, &executor->active) {
+		stop_watching(process_of(link));
+		sks_sys_free(process_of(link));
+	}
+}
+
+static void
 close_fd(int fd)
 {
 	if (fd != -1)
@@ -359,6 +372,7 @@ static const struct sks_executor_ops process_ops = {
 	.reset = reset,
 	.await = await,
 	.rest = rest,
+	.forget = forget,
 	.free = free_executor,
 };
 

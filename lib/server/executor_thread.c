@@ -90,6 +90,15 @@ await(struct sks_executor *executor)
 }
 
 static void
+forget(struct sks_executor *executor)
+{
+	struct sks_thread_pool *threads = &pool_of(executor)->threads;
+
+	pthread_mutex_init(&threads->lock, NULL); /* a thread of the parent may have had it */
+	sks_thread_pool_forget(threads);
+}
+
+static void
 free_executor(struct sks_executor *executor)
 {
 	struct thread_executor *pool = pool_of(executor);
@@ -106,6 +115,7 @@ static const struct sks_executor_ops thread_ops = {
 	.stop = stop,
 	.reset = reset,
 	.await = await,
+	.forget = forget,
 	.free = free_executor,
 };
 

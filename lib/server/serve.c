@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/scheme.h"
 #include "server/server.h"
+#include "server/stop_signals.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -69,6 +70,7 @@ sks_serve_abi(const char *address, const struct sks_handler *handler, size_t han
 		server->service.options.stop_signals = 1;
 		server->service.options.close_listeners = 1;
 		rc = sks_serve_forever(server);
+		sks_stop_signals_stay();
 		if (rc == -1)
 			sks_logf("%s: serve: %s", server->service.handler.name, errno == ETIMEDOUT ?
 				"some requests did not end in time and were cut off" :

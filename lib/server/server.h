@@ -51,6 +51,8 @@ struct sks_server {
 	int64_t drained_from;      /* when the drain began; 0: this run has none */
 	struct sks_runs runs;
 	int result;                /* errno of the run that ends; 0 */
+	atomic_uint forks;         /* sks_forks_of_host where its loops were made: see server_fork.c */
+	atomic_int stop_copy;      /* a shutdown was asked for while it was a copy */
 	struct event limit;        /* drain_ms, linger_ms, or sks_handle_request's time */
 	struct event tick;
 };
@@ -67,6 +69,13 @@ static inline int
 sks_server_is_serving(const struct sks_server *server)
 {
 	return server->state == SKS_SERVING || server->state == SKS_LAME_DUCK;
+}
+
+/* 1: this is a child process of the host, and the server is a copy of one of the parent. */
+static inline int
+sks_server_is_copy(const struct sks_server *server)
+{
+	return atomic_load(&server->forks) != sks_forks_of_host;
 }
 
 /* Wakes the loops of all workers but `me`, which may be NULL. From any thread. */
@@ -109,6 +118,26 @@ void sks_runs_tell(struct sks_runs *runs);
 /* On the first worker's thread: a drain begins; a run is over, and error is why, or 0. */
 void sks_server_begin_report(struct sks_server *server);
 void sks_server_end_report(struct sks_server *server, int error);
+
+/* -- server_workers.c -- */
+
+/* Makes options.workers of them. NULL, and errno. */
+struct sks_worker *sks_server_new_workers(struct sks_server *server);
+void sks_server_free_workers(struct sks_server *server, struct sks_worker *workers);
+
+/* Makes them the server's, which has none, and is ready to listen and to run then. */
+void sks_server_use_workers(struct sks_server *server, struct sks_worker *workers);
+
+/* -- server_fork.c -- */
+
+/*
+ * Before a call that changes or runs the server: where it is a copy it gets loops of its own, and
+ * is idle. 0, or -1: EALREADY in a handler, or below a run of the parent; ENOMEM, EMFILE, ENFILE.
+ */
+int sks_server_adopt(struct sks_server *server);
+
+/* Frees a copy, and closes its descriptors. Nothing else is done to them. */
+void sks_server_free_copy(struct sks_server *server);
 
 /* -- server_state.c: on the first worker's thread, except where it says otherwise -- */
 

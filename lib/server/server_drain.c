@@ -5,6 +5,7 @@
 #include "server/server.h"
 
 #include <errno.h>
+#include <string.h>
 
 /*
  * The caller is what the end of the run would wait for, or a callback of the host's base,
@@ -27,13 +28,19 @@ int
 sks_server_drain_abi(struct sks_server *server, int deadline_ms, struct sks_drain_report *report,
     size_t size)
 {
-	unsigned int before = sks_runs_count(&server->runs);
+	unsigned int before;
 	int error;
 
 	if (deadline_ms < 0 && deadline_ms != SKS_OFF && deadline_ms != SKS_DEFAULT) {
 		errno = EINVAL;
 		return -1;
 	}
+	if (sks_server_is_copy(server)) { /* it has never run */
+		if (report != NULL)
+			memset(report, 0, size);
+		return 0;
+	}
+	before = sks_runs_count(&server->runs);
 	if (server->state == SKS_IDLE) {
 		(void)sks_runs_read(&server->runs, report, size);
 		return 0;

@@ -64,22 +64,29 @@ sks_server_fileno(const struct sks_server *server, unsigned int i)
 	return l != NULL ? l->fd : -1;
 }
 
+static void
+add_up(const struct sks_server *server, struct sks_stats *now)
+{
+	int i;
+
+	sks_counters_read(&server->service.counters, server->service.shared, now);
+	for (i = 0; i < server->service.options.workers; i++) {
+		const struct sks_worker *worker = &server->workers[i];
+
+		now->active += (uint64_t)(atomic_load(&worker->executor->running) +
+		    atomic_load(&worker->executor->waiting));
+		now->parked += (uint64_t)atomic_load(&worker->parked_count);
+		now->lingering += (uint64_t)atomic_load(&worker->lingering_count);
+	}
+}
+
 int
 sks_server_stats_abi(const struct sks_server *server, struct sks_stats *stats, size_t size)
 {
-	const struct sks_service *s = &server->service;
-	struct sks_stats now;
-	int i;
+	struct sks_stats now = { 0 };
 
-	sks_counters_read(&s->counters, s->shared, &now);
-	for (i = 0; i < s->options.workers; i++) {
-		const struct sks_worker *worker = &server->workers[i];
-
-		now.active += (uint64_t)(atomic_load(&worker->executor->running) +
-		    atomic_load(&worker->executor->waiting));
-		now.parked += (uint64_t)atomic_load(&worker->parked_count);
-		now.lingering += (uint64_t)atomic_load(&worker->lingering_count);
-	}
+	if (!sks_server_is_copy(server)) /* else it has done nothing yet */
+		add_up(server, &now);
 	/* A newer caller's further counters are zero: this library does not count them. */
 	memset(stats, 0, size);
 	memcpy(stats, &now, sks_min(size, sizeof(now)));

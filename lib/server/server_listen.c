@@ -66,13 +66,16 @@ hand_out(struct sks_server *server, struct sks_list *twins)
 int
 sks_server_listen(struct sks_server *server, const char *address)
 {
-	struct sks_worker *first = sks_server_first(server);
+	struct sks_worker *first;
 	struct sks_list opened, twins;
 	struct sks_list *link, *after;
 	int error;
 
 	sks_list_init(&opened);
 	sks_list_init(&twins);
+	if (sks_server_adopt(server) == -1)
+		return -1;
+	first = sks_server_first(server);
 	if (sks_listener_open(address, &server->service.options, &opened) == -1)
 		return -1;
 	if (open_twins(server, &opened, &twins) == -1) {

@@ -9,6 +9,8 @@
 #include "server/stop_signals.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <string.h>
 
 static int
 start_workers(struct sks_server *server)
@@ -21,13 +23,18 @@ start_workers(struct sks_server *server)
 	return 0;
 }
 
+static void on_copy(void *arg);
+
 /* Arms everything. 0, or -1 and idle as before. */
 static int
 begin(struct sks_server *server, int quota)
 {
-	struct sks_loop *loop = sks_server_first(server)->loop;
 	const struct sks_options *o = &server->service.options;
+	struct sks_loop *loop;
 
+	if (sks_server_adopt(server) == -1)
+		return -1;
+	loop = sks_server_first(server)->loop;
 	if (server->state != SKS_IDLE) {
 		errno = EALREADY;
 		return -1;
@@ -37,6 +44,10 @@ begin(struct sks_server *server, int quota)
 		return -1;
 	}
 	sks_loop_enter(loop);
+	if (o->base != NULL) {
+		loop->on_copy = on_copy;
+		loop->on_copy_arg = server;
+	}
 	if (sks_loop_open(loop) == -1)
 		return -1;
 	server->admission.quota = quota;
@@ -72,7 +83,21 @@ begin(struct sks_server *server, int quota)
 	return 0;
 }
 
-/* A host that leaves its loop wants the server to stop, too. */
+/* In a child: the host has made its base anew, so it goes on as the parent's server does. */
+static void
+on_copy(void *arg)
+{
+	struct sks_server *server = arg;
+	int was_running = server->state != SKS_IDLE;
+
+	if (sks_server_adopt(server) == 0 && was_running && begin(server, -1) == -1)
+		sks_logf("%s: serve: %s", server->service.handler.name, strerror(errno));
+}
+
+/*
+ * Runs the loop until the server is idle. A host that leaves its loop wants that, too. In a child
+ * that a handler or a hook has forked, and that comes back here, the loop is the parent's.
+ */
 int
 sks_server_dispatch(struct sks_server *server)
 {
@@ -80,12 +105,16 @@ sks_server_dispatch(struct sks_server *server)
 	int rc = 0;
 
 	server->dispatching = 1;
-	while (server->state != SKS_IDLE && rc == 0) {
+	while (server->state != SKS_IDLE && rc == 0 && !sks_loop_is_copy(loop)) {
 		rc = sks_loop_run(loop);
 		if (rc == 0 && sks_loop_was_left(loop))
 			sks_server_shutdown(server);
 	}
 	server->dispatching = 0;
+	if (sks_loop_is_copy(loop)) {
+		errno = ECHILD;
+		return -1;
+	}
 	if (rc == -1) {
 		sks_server_become_idle(server, EIO);
 		sks_logf("event loop: failed");
@@ -98,11 +127,12 @@ int
 sks_serve_forever(struct sks_server *server)
 {
 	int rc, error, stop_signals = server->service.options.stop_signals;
+	sigset_t mask;
 
 	if (begin(server, -1) == -1)
 		return -1;
-	if (stop_signals && sks_stop_signals_add(&server->service.shared->stop,
-				sks_server_first(server)->loop) == -1) {
+	if (stop_signals && sks_stop_signals_begin(&server->service.shared->stop,
+				sks_server_first(server)->loop, &mask) == -1) {
 		error = errno;
 		server->is_last = 0;
 		sks_server_shutdown(server);
@@ -113,7 +143,7 @@ sks_serve_forever(struct sks_server *server)
 	rc = sks_server_dispatch(server);
 	error = errno;
 	if (stop_signals)
-		sks_stop_signals_remove(&server->service.shared->stop);
+		sks_stop_signals_end(&server->service.shared->stop, &mask);
 	errno = error;
 	return rc;
 }
@@ -150,6 +180,10 @@ sks_server_shutdown(struct sks_server *server)
 {
 	int none = 0;
 
+	if (sks_server_is_copy(server)) { /* the parent goes on */
+		atomic_store(&server->stop_copy, 1);
+		return;
+	}
 	atomic_compare_exchange_strong(&server->service.shared->stop, &none, 1);
 	sks_loop_wake(sks_server_first(server)->loop);
 }
@@ -157,11 +191,12 @@ sks_server_shutdown(struct sks_server *server)
 int
 sks_server_is_ready(const struct sks_server *server)
 {
-	return server->state == SKS_SERVING && atomic_load(&server->service.shared->stop) == 0;
+	return !sks_server_is_copy(server) && server->state == SKS_SERVING &&
+	    atomic_load(&server->service.shared->stop) == 0;
 }
 
 int
 sks_server_is_running(const struct sks_server *server)
 {
-	return server->state != SKS_IDLE;
+	return !sks_server_is_copy(server) && server->state != SKS_IDLE;
 }

@@ -18,6 +18,31 @@ static_assert(sizeof(struct sks_handler) == 2 * sizeof(int) + 2 * sizeof(size_t)
     "struct sks_handler has no padding");
 
 int
+sks_service_begin_counts(struct sks_service *service)
+{
+	const struct sks_options *o = &service->options;
+
+	service->shared = sks_shared_new();
+	if (service->shared == NULL)
+		return -1;
+	if (o->max_per_peer > 0 || o->rate_per_peer > 0) {
+		service->peers = sks_peers_new(o);
+		if (service->peers == NULL)
+			return -1;
+	}
+	return 0;
+}
+
+void
+sks_service_end_counts(struct sks_service *service)
+{
+	sks_peers_free(service->peers);
+	service->peers = NULL;
+	sks_shared_free(service->shared);
+	service->shared = NULL;
+}
+
+int
 sks_service_init(struct sks_service *service, const struct sks_handler *handler,
     size_t handler_size, const struct sks_options *options, size_t options_size)
 {
@@ -54,14 +79,8 @@ sks_service_init(struct sks_service *service, const struct sks_handler *handler,
 	}
 	if (h->stack_size != 0)
 		o->stack_size = h->stack_size;
-	service->shared = sks_shared_new();
-	if (service->shared == NULL)
+	if (sks_service_begin_counts(service) == -1)
 		return -1;
-	if (o->max_per_peer > 0 || o->rate_per_peer > 0) {
-		service->peers = sks_peers_new(o);
-		if (service->peers == NULL)
-			return -1;
-	}
 	service->times = (struct sks_times){
 		.idle_ms = o->idle_ms,
 		.read_ms = o->timeout_ms,
@@ -85,10 +104,7 @@ sks_service_linger_ms(const struct sks_service *service)
 void
 sks_service_end(struct sks_service *service)
 {
-	sks_peers_free(service->peers);
-	service->peers = NULL;
-	sks_shared_free(service->shared);
-	service->shared = NULL;
+	sks_service_end_counts(service);
 	sks_networks_free(&service->proxies);
 	sks_tls_free(service->options.tls);
 	service->options.tls = NULL;

@@ -31,6 +31,10 @@ struct sks_service {
 int sks_service_init(struct sks_service *service, const struct sks_handler *handler,
     size_t handler_size, const struct sks_options *options, size_t options_size);
 
+/* Makes shared and peers, by the options. 0, or -1 and ENOMEM; the other call accepts what it left. */
+int sks_service_begin_counts(struct sks_service *service);
+void sks_service_end_counts(struct sks_service *service);
+
 /* Returns the time for a finish hook, and for a peer to close: linger_ms, or less in a quick stop. */
 int sks_service_linger_ms(const struct sks_service *service);
 

@@ -6,6 +6,7 @@
 #include "socket/socket.h"
 
 #include "base/clock.h"
+#include "base/fork.h"
 #include "base/sys.h"
 #include "base/tools.h"
 #include "stream/flush.h"
@@ -18,6 +19,7 @@
 void
 sks_sock_init(struct sks_socket *s, int fd)
 {
+	sks_fork_watch();
 	s->fd = fd;
 	s->timeout_ms = SKS_OFF;
 	atomic_init(&s->holds, 1);
@@ -129,6 +131,13 @@ sks_sock_drop(struct sks_socket *s)
 	errno = saved;
 }
 
+/* Does the task that waits exist? In a child process it may be one of the parent. */
+static int
+is_here(const struct sks_socket_waiter *w)
+{
+	return atomic_load(&w->forks) == sks_forks;
+}
+
 /*
  * Ends a wait, so that the call fails with EBADF. A fiber of this thread is woken. Another thread
  * polls the socket, so it is woken by an end of the socket. For a reader that is only an end of
@@ -140,7 +149,7 @@ interrupt_waiter(struct sks_socket *s, struct sks_socket_waiter *w, int how)
 	struct sks_task *task = atomic_load(&w->task);
 	int error = errno;
 
-	if (task == NULL || atomic_load(&w->process) != (int)getpid())
+	if (task == NULL || !is_here(w))
 		return;
 	if (pthread_equal(atomic_load(&w->thread), pthread_self()))
 		sks_wait_wake(task, EBADF);
@@ -281,11 +290,11 @@ await_socket(struct sks_socket *s, struct sks_sock_wait *wait, int event)
 	int rc = -1;
 
 	sks_flush_dirty();
-	if (atomic_load(&waiting->task) != NULL)
+	if (atomic_load(&waiting->task) != NULL && is_here(waiting))
 		errno = EBUSY;
 	else {
 		atomic_store(&waiting->thread, pthread_self());
-		atomic_store(&waiting->process, (int)getpid());
+		atomic_store(&waiting->forks, sks_forks);
 		atomic_store(&waiting->task, sks_task_current());
 		if (!s->closed) /* after the stores: a thread that closes looks for a waiter */
 			rc = await_event(s, wait, event);

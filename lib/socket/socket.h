@@ -21,7 +21,7 @@
 struct sks_socket_waiter {
 	struct sks_task *_Atomic task; /* NULL: there is none */
 	_Atomic pthread_t thread;
-	atomic_int process;
+	atomic_uint forks; /* sks_forks there: elsewhere it is none of this process's tasks */
 };
 
 struct sks_socket {

@@ -481,6 +481,29 @@ done
 refused "fan_out: no servers" 2 "two addresses at least" fan_out 127.0.0.1:0
 refused "fan_out: unknown option" 2 "unrecognized option '--nonsense'" fan_out --nonsense
 
+# ---- prefork_server ----
+
+must_start 3 prefork_server 127.0.0.1:0
+python "prefork_server: one that is killed is replaced, and all are served" "$address" <<'END'
+import os, signal
+def ask():
+    with connect(sys.argv[1]) as s:
+        s.sendall(b"line\n")
+        pid, text = lines_of(s).readline().split(": ")
+        assert text == "line\n"
+        return int(pid)
+killed = set()
+while len(killed) < 6: # of four
+    pid = ask()
+    assert pid not in killed
+    killed.add(pid)
+    os.kill(pid, signal.SIGKILL)
+    while os.path.exists("/proc/%d" % pid):
+        pass
+END
+stop 3 TERM
+same "prefork_server, SIGTERM" "0 6" "$code $(echo "$error" | grep -c "killed by signal 9")"
+
 # ---- select_chat ----
 
 must_start 3 select_chat 127.0.0.1:0
@@ -538,7 +561,7 @@ refused "select_chat: unknown option" 2 "unrecognized option '--nonsense'" selec
 refused "select_chat: two addresses" 2 "too much" select_chat 127.0.0.1:0 127.0.0.1:0
 refused "select_chat: a name" 1 "localhost:1: Invalid argument" select_chat localhost:1
 refused "select_chat: a foreign address" 1 "Cannot assign" select_chat 192.0.2.1:80
-for program in proxy fan_out select_chat; do
+for program in prefork_server proxy fan_out select_chat; do
 	$limit "$bin/$program" --help >"$tmp/out" 2>"$tmp/err"
 	code=$?
 	same "$program --help" "0 1 0" \

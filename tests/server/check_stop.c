@@ -4,11 +4,14 @@
  * does so again and again.)
  */
 #include "acceptance.h"
+#include "child.h"
 
 #include "server/server.h"
 
 #include <errno.h>
 #include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -366,4 +369,70 @@ TEST(signals_are_left_alone_unless_asked, EACH_MODE)
 	sigaction(SIGPIPE, NULL, &during);
 	ck_assert_ptr_eq(during.sa_handler, SIG_DFL);
 	acc_free(&acc);
+}
+
+/* -- as in a program that leaves signals at their defaults; Check has handlers for them -- */
+
+static void
+setup_defaults(void)
+{
+	signal(SIGINT, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
+	acc_setup();
+}
+
+FIXTURE(setup_defaults, acc_teardown);
+
+/* It comes while the program is on its way to its end. */
+TEST(a_stop_signal_behind_a_run_kills_nobody, TIMES(ACC_MODES * 2))
+{
+	struct sks_options options = { .stop_signals = 1, .close_listeners = SKS_OFF };
+	int signo = stop_signals[_i % 2];
+	struct sigaction now;
+	struct acc acc;
+
+	acc_tcp(&acc, _i / 2, &acc_script, &options);
+	acc_start(&acc);
+	acc_ask(&acc, "echo\nd\n", "echo\n");
+	kill(getpid(), signo);
+	acc_join(&acc);
+	ck_assert_int_eq(acc.rc, 0);
+	kill(getpid(), signo);
+	/* A signal is not lost either: the next run ends at once, and not the one after it. */
+	ck_assert_int_eq(sks_serve_forever(acc.server), 0);
+	acc_start(&acc);
+	acc_ask(&acc, "echo\nd\n", "echo\n");
+	acc_free(&acc);
+	sigaction(signo, NULL, &now);
+	ck_assert_ptr_eq(now.sa_handler, SIG_DFL);
+}
+
+static void *
+run_child(void *child)
+{
+	child_run(child);
+	return NULL;
+}
+
+static void
+serve_and_be_stopped(void *address)
+{
+	if (sks_serve(address, &acc_script, NULL) == 0)
+		raise(SIGTERM);
+}
+
+/* sks_serve() is a whole program, which ends when it returns. */
+TEST(a_stop_signal_behind_sks_serve_kills_nobody)
+{
+	struct child child = { .act = serve_and_be_stopped,
+		.arg = (void *)(uintptr_t)acc_listen_address(ACC_UNIX) };
+	struct acc acc = { .mode = &acc_modes[ACC_FIBERS], .transport = ACC_UNIX };
+	pthread_t thread;
+
+	snprintf(acc.address, sizeof(acc.address), "%s", acc_listen_address(ACC_UNIX));
+	ck_assert_int_eq(pthread_create(&thread, NULL, run_child, &child), 0);
+	ck_eventually(access(acc.address + strlen("unix:"), F_OK) == 0);
+	acc_ask(&acc, "echo\ns\nd\n", "echo\n");
+	pthread_join(thread, NULL);
+	ck_assert(child_exited_with(&child, 0));
 }

@@ -9,6 +9,8 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 FIXTURE(no_leaks_setup, no_leaks_teardown);
 
@@ -355,4 +357,76 @@ give_away(void *arg)
 TEST(what_is_given_away_may_come_back)
 {
 	rig_run_on(1, give_away, NULL);
+}
+
+/* -- in a child process, which shares the epoll set of the loop -- */
+
+static void
+close_in_child(void *arg)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		close_client(arg);
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+}
+
+static void
+hear_behind_a_child(void *arg)
+{
+	hear_later(arg);
+	close_in_child(arg);
+	hear_later(arg);
+}
+
+TEST(a_childs_close_leaves_the_parents_watch_alone)
+{
+	struct client c;
+
+	open_client(&c);
+	rig_run_on(1, hear_behind_a_child, &c);
+	close_client(&c);
+}
+
+static void
+hear_beside(void *arg)
+{
+	hear(arg);
+}
+
+static void
+use_in_child(void *arg)
+{
+	struct client *c = arg;
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		/* The reader exists in the parent only: here another one may wait. */
+		sks_socket_settimeout(c->pair[0], 1);
+		_exit(sks_socket_recv(c->pair[0], &status, 1, 0) == -1 && errno == ETIMEDOUT ? 0 : 1);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	say(arg);
+}
+
+static void
+wait_with_a_child(void *arg)
+{
+	rig_go(rig_here(), hear_beside, arg);
+	rig_go(rig_here(), use_in_child, arg);
+}
+
+TEST(a_child_may_use_a_socket_that_the_parent_waits_for)
+{
+	struct client c;
+
+	open_client(&c);
+	rig_run_on(1, wait_with_a_child, &c);
+	close_client(&c);
 }

@@ -197,10 +197,16 @@ check_descriptors(void)
 	}
 }
 
+long
+memory_kept(void)
+{
+	return sks_sys_held() + atomic_load(&held_by_libevent) - held;
+}
+
 static void
 check_memory(void)
 {
-	long more = sks_sys_held() + atomic_load(&held_by_libevent) - held;
+	long more = memory_kept();
 
 	ck_assert_msg(more == 0, "%ld blocks of memory, %s", more,
 	    more > 0 ? "not given back" : "given back once too often");

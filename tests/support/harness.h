@@ -21,6 +21,9 @@
 void no_leaks_setup(void);
 void no_leaks_teardown(void);
 
+/* Blocks of memory that the library or libevent has taken since the setup, and not given back. */
+long memory_kept(void);
+
 /* How many entries a directory has, with . and .. */
 int count_entries(const char *path);
 
