@@ -301,6 +301,27 @@ static inline struct sks_server *sks_udp_server_new(const char *address,
 SKS_API int sks_server_listen(struct sks_server *server, const char *address);
 
 /*
+ * As sks_server_listen(), for an address with a handler and data of its own: so one server
+ * has several services, with one set of options, limits and statistics. Hooks of the options
+ * get its data with its requests. handler is copied, and what data points to is borrowed until
+ * sks_server_free().
+ * Returns as sks_server_listen(); EINVAL also as sks_server_new(), and for a stack_size
+ * larger than that of the server's handler and options; E2BIG as sks_server_new().
+ */
+static inline int sks_server_listen_with(struct sks_server *server, const char *address,
+    const struct sks_handler *handler, void *data);
+
+/*
+ * Stops listening on an address, which is the text that sks_server_listen() had, and on all
+ * the sockets that it has bound for it. While the server runs those who wait in the backlog
+ * are served first, and requests go on. A server without an address shuts down. On the
+ * server's thread, also from a hook or a handler on it.
+ * Returns 0, or -1: ENOENT when it listens on no such address; ENOMEM: with reuse_port
+ * some workers go on.
+ */
+SKS_API int sks_server_close_address(struct sks_server *server, const char *address);
+
+/*
  * Serves until a shutdown. The thread runs the first loop meanwhile. It may be
  * called again afterwards: the addresses stay open, except with
  * options.close_listeners. With options.base,
@@ -487,6 +508,8 @@ SKS_API struct sks_server *sks_tcp_server_new_abi(const char *address,
 SKS_API struct sks_server *sks_udp_server_new_abi(const char *address,
     const struct sks_handler *handler, size_t handler_size, const struct sks_options *options,
     size_t options_size);
+SKS_API int sks_server_listen_with_abi(struct sks_server *server, const char *address,
+    const struct sks_handler *handler, size_t handler_size, void *data);
 SKS_API int sks_server_stats_abi(const struct sks_server *server, struct sks_stats *stats,
     size_t stats_size);
 SKS_API int sks_handle_bytes_with_abi(const struct sks_handler *handler, size_t handler_size,
@@ -527,6 +550,13 @@ sks_udp_server_new(const char *address, const struct sks_handler *handler,
 {
 	return sks_udp_server_new_abi(address, handler, sizeof(*handler), options,
 	    sizeof(*options));
+}
+
+static inline int
+sks_server_listen_with(struct sks_server *server, const char *address,
+    const struct sks_handler *handler, void *data)
+{
+	return sks_server_listen_with_abi(server, address, handler, sizeof(*handler), data);
 }
 
 static inline int

@@ -21,6 +21,7 @@
 #include "base/sys.h"
 #include "server/connection.h"
 #include "server/datagram.h"
+#include "server/socket_file.h"
 
 #include <errno.h>
 #include <string.h>
@@ -124,9 +125,8 @@ on_error(struct sks_listener *l, int error)
 static struct sks_worker *
 find_worker(struct sks_listener *l)
 {
-	const struct sks_service *service = l->worker->service;
 	int needs_task = l->end == SKS_LISTENER_STAYS &&
-	    (l->type == SOCK_DGRAM || !service->handler.client_first);
+	    (l->type == SOCK_DGRAM || !l->service->handler.client_first);
 
 	return sks_admission_find_worker(l->admission, l->keeps ? l->worker : NULL, needs_task);
 }
@@ -183,7 +183,7 @@ take_connection(struct sks_listener *l, struct sks_worker *worker)
 	if (l->backoff_ms != 0)
 		l->backoff_ms = 0;
 	sks_worker_take(worker);
-	sks_connection_open(worker, fd, &l->preamble, &peer.any,
+	sks_connection_open(worker, l->service, fd, &l->preamble, &peer.any,
 	    (socklen_t)sks_min(len, sizeof(peer)));
 	return 1;
 }
@@ -195,7 +195,7 @@ take_datagram(struct sks_listener *l, struct sks_worker *worker)
 
 	if (!sks_admission_claim(l->admission, l->worker))
 		return 0;
-	rc = sks_datagram_receive(l->worker->loop, worker, l->fd, &l->lost);
+	rc = sks_datagram_receive(l->worker->loop, worker, l->service, l->fd, &l->lost);
 	error = errno;
 	if (rc != 1)
 		sks_admission_unclaim(l->admission, l->worker);
@@ -231,10 +231,15 @@ end(struct sks_listener *l)
 {
 	stop(l);
 	if (!l->dead)
-		atomic_fetch_sub(&l->admission->alive, 1);
+		sks_admission_end_listener(l->admission);
 	l->dead = 1;
-	if (l->type == SOCK_STREAM)
-		sks_listener_shut(l);
+	if (l->type != SOCK_STREAM)
+		return;
+	sks_listener_shut(l);
+	if (!is_copied(l)) {
+		sks_socket_file_remove(l->file);
+		l->file = NULL;
+	}
 }
 
 static void
@@ -350,22 +355,46 @@ is_finishing(const struct sks_listener *l)
 	return l->end == SKS_LISTENER_ENDS && !l->dead;
 }
 
+static void
+finish(struct sks_listener *l)
+{
+	if (l->dead || l->end != SKS_LISTENER_STAYS)
+		return;
+	l->end = SKS_LISTENER_ENDS;
+	if (l->armed)
+		event_active(&l->ev, EV_READ, 0);
+	else if (start(l) == -1)
+		back_off(l, errno);
+}
+
 void
 sks_accept_finish(struct sks_worker *worker)
 {
 	struct sks_list *link, *after;
 
+	sks_list_each (link, after, &worker->listeners)
+		finish(listener_of(link));
+}
+
+int
+sks_accept_close(struct sks_worker *worker, const char *address, int at_once)
+{
+	struct sks_list *link, *after;
+	int n = 0;
+
 	sks_list_each (link, after, &worker->listeners) {
 		struct sks_listener *l = listener_of(link);
 
-		if (l->dead || l->end != SKS_LISTENER_STAYS)
+		if (l->fd == -1 || strcmp(l->address, address) != 0)
 			continue;
-		l->end = SKS_LISTENER_ENDS;
-		if (l->armed)
-			event_active(&l->ev, EV_READ, 0);
-		else if (start(l) == -1)
-			back_off(l, errno);
+		n++;
+		if (at_once) {
+			end(l);
+			sks_listener_close(l);
+		} else
+			finish(l);
 	}
+	return n;
 }
 
 int

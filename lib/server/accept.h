@@ -34,6 +34,12 @@ void sks_accept_restart(struct sks_worker *worker);
 void sks_accept_stop(struct sks_worker *worker);
 
 /*
+ * Closes the listeners of an address, as sks_server_listen() had it: at once, or when those who
+ * wait in their queues have been served. Returns how many there are.
+ */
+int sks_accept_close(struct sks_worker *worker, const char *address, int at_once);
+
+/*
  * The server stops for good: serves those who wait in the kernel's queues, and then closes
  * the listeners. A datagram socket takes nothing more then, but it stays open, as requests
  * answer through it. The loop is woken when one has come so far.
@@ -44,7 +50,7 @@ void sks_accept_finish(struct sks_worker *worker);
 int sks_accept_is_finishing(const struct sks_worker *worker);
 
 /*
- * The listeners that sks_accept_finish() has found take nothing more, whoever waits in their
+ * The listeners that were to end take nothing more, whoever waits in their
  * queues, and are closed. is_idle: no request is left either, so nothing is left of them.
  */
 void sks_accept_cut(struct sks_worker *worker, int is_idle);

@@ -96,9 +96,15 @@ sks_admission_stop_waiting(struct sks_admission *a)
 }
 
 void
+sks_admission_end_listener(struct sks_admission *a)
+{
+	if (atomic_fetch_sub(&a->alive, 1) == 1)
+		sks_loop_wake(a->workers[0].loop); /* it was the last */
+}
+
+void
 sks_admission_lose_listener(struct sks_admission *a, int error)
 {
 	a->error = error;
-	if (atomic_fetch_sub(&a->alive, 1) == 1)
-		sks_loop_wake(a->workers[0].loop); /* it was the last */
+	sks_admission_end_listener(a);
 }

@@ -48,7 +48,10 @@ void sks_admission_wait(struct sks_admission *admission);
 /* 1 when a listener has paused: the caller has to wake it, and nobody else will. */
 int sks_admission_stop_waiting(struct sks_admission *admission);
 
-/* A listener has failed for good: with the last one the server stops. */
+/* A listener takes nothing any more: with the last one the server stops. */
+void sks_admission_end_listener(struct sks_admission *admission);
+
+/* One has failed, and takes nothing any more. */
 void sks_admission_lose_listener(struct sks_admission *admission, int error);
 
 #endif

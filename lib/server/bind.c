@@ -382,6 +382,7 @@ sks_listener_close(struct sks_listener *l)
 	sks_event_end(&l->retry);
 	sks_listener_shut(l);
 	sks_socket_file_remove(l->file);
+	sks_sys_free(l->address);
 	sks_sys_free(l);
 }
 

@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 struct sks_admission;
+struct sks_service;
 struct sks_socket_file;
 struct sks_worker;
 
@@ -40,6 +41,8 @@ struct sks_listener {
 	struct sks_socket_file *file; /* of a Unix socket that it has bound; else NULL */
 
 	/* For accept.c: */
+	struct sks_service *service; /* of what it takes */
+	char *address;         /* as it was given, for sks_server_close_address() */
 	struct sks_worker *worker; /* whose loop it is on */
 	struct sks_admission *admission;
 	int keeps;             /* its worker serves what it takes; no other is chosen */

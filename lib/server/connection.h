@@ -106,8 +106,8 @@ sks_connection_lose_wire(struct sks_connection *c, enum sks_connection_wire wire
  * then it is closed. On the accepting loop's thread; the worker, which
  * sks_worker_take() has chosen, may be another one.
  */
-void sks_connection_open(struct sks_worker *worker, int fd, const struct sks_preamble *preamble,
-    const struct sockaddr *peer, socklen_t len);
+void sks_connection_open(struct sks_worker *worker, struct sks_service *service, int fd,
+    const struct sks_preamble *preamble, const struct sockaddr *peer, socklen_t len);
 
 /* -- connection_proxy.c -- */
 

@@ -23,10 +23,9 @@ state_offset(const struct sks_service *service, size_t peer_len)
 }
 
 static struct sks_connection *
-new_connection(struct sks_worker *worker, int fd, const struct sks_preamble *preamble,
-    const struct sockaddr *peer, socklen_t len)
+new_connection(struct sks_worker *worker, struct sks_service *service, int fd,
+    const struct sks_preamble *preamble, const struct sockaddr *peer, socklen_t len)
 {
-	struct sks_service *service = worker->service;
 	size_t state_at = state_offset(service, len);
 	/* Not by calloc(3), for which glibc has no cache. */
 	struct sks_connection *c = sks_sys_malloc(state_at + service->handler.state_size);
@@ -118,10 +117,9 @@ send_rejection(struct sks_worker *worker, int fd, const char *text)
 
 /* A client of TLS, who expects a handshake, is sent no text. */
 static void
-reject(struct sks_worker *worker, int fd, int is_tls, const struct sockaddr *peer, socklen_t len,
-    int why)
+reject(struct sks_worker *worker, struct sks_service *service, int fd, int is_tls,
+    const struct sockaddr *peer, socklen_t len, int why)
 {
-	struct sks_service *service = worker->service;
 	struct sks_call call = { .service = service, .req = { .fd = fd, .peer = peer,
 		.peer_len = len, .server = service->server, .data = service->options.data } };
 
@@ -175,8 +173,8 @@ begin_proxied(struct sks_connection *c)
 }
 
 static void
-open_here(struct sks_worker *worker, int fd, const struct sks_preamble *preamble,
-    const struct sockaddr *peer, socklen_t len)
+open_here(struct sks_worker *worker, struct sks_service *service, int fd,
+    const struct sks_preamble *preamble, const struct sockaddr *peer, socklen_t len)
 {
 	struct sks_peers *peers = preamble->is_proxy ? NULL : worker->service->peers;
 	struct sks_peer *one = NULL;
@@ -185,10 +183,10 @@ open_here(struct sks_worker *worker, int fd, const struct sks_preamble *preamble
 
 	sks_count_shared(worker->service, accepted, 1);
 	if (why > 0) {
-		reject(worker, fd, preamble->is_tls, peer, len, why);
+		reject(worker, service, fd, preamble->is_tls, peer, len, why);
 		return;
 	}
-	c = why == 0 ? new_connection(worker, fd, preamble, peer, len) : NULL;
+	c = why == 0 ? new_connection(worker, service, fd, preamble, peer, len) : NULL;
 	if (c != NULL && !lacks_outbox(c)) {
 		c->peer = one;
 		if (preamble->is_proxy)
@@ -207,6 +205,7 @@ open_here(struct sks_worker *worker, int fd, const struct sks_preamble *preamble
 struct arrival {
 	struct sks_message message;
 	struct sks_worker *worker;
+	struct sks_service *service;
 	int fd;
 	struct sks_preamble preamble;
 	socklen_t len;
@@ -218,18 +217,18 @@ arrive(struct sks_message *message)
 {
 	struct arrival *a = sks_container_of(message, struct arrival, message);
 
-	open_here(a->worker, a->fd, &a->preamble, (struct sockaddr *)&a->peer, a->len);
+	open_here(a->worker, a->service, a->fd, &a->preamble, (struct sockaddr *)&a->peer, a->len);
 	sks_sys_free(a);
 }
 
 void
-sks_connection_open(struct sks_worker *worker, int fd, const struct sks_preamble *preamble,
-    const struct sockaddr *peer, socklen_t len)
+sks_connection_open(struct sks_worker *worker, struct sks_service *service, int fd,
+    const struct sks_preamble *preamble, const struct sockaddr *peer, socklen_t len)
 {
 	struct arrival *a;
 
 	if (sks_loop_is_here(worker->loop)) {
-		open_here(worker, fd, preamble, peer, len);
+		open_here(worker, service, fd, preamble, peer, len);
 		return;
 	}
 	a = sks_sys_malloc(sizeof(*a));
@@ -239,6 +238,7 @@ sks_connection_open(struct sks_worker *worker, int fd, const struct sks_preamble
 	}
 	a->message.run = arrive;
 	a->worker = worker;
+	a->service = service;
 	a->fd = fd;
 	a->preamble = *preamble;
 	a->len = (socklen_t)sks_min(len, sizeof(a->peer));

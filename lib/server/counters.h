@@ -26,7 +26,7 @@ struct sks_counters {
 	(&(counters)->n[offsetof(struct sks_stats, member) / sizeof(uint64_t)])
 
 #define sks_count(service, member, change) \
-	sks_counter_add(SKS_COUNTER(&(service)->counters, member), change)
+	sks_counter_add(SKS_COUNTER((service)->counters, member), change)
 #define sks_count_shared(service, member, change) \
 	sks_counter_add(SKS_COUNTER(&(service)->shared->counters, member), change)
 
@@ -62,6 +62,7 @@ struct sks_shared {
 	struct sks_log_limit peers;  /* of lines about connections of one peer that are too many, */
 	struct sks_log_limit rates;  /* or come too fast */
 	struct sks_log_limit blocks; /* of lines about handlers that keep their loop */
+	atomic_int freeing; /* finish has no time */
 	atomic_int draining;
 	atomic_int stop;   /* shutdowns that were asked for: 1, or 2 for at once */
 	atomic_int places; /* of max_connections that are taken: by the requests of all workers,

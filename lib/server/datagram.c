@@ -189,10 +189,9 @@ static const struct sks_call_ops datagram_ops = {
 };
 
 static struct datagram *
-new_datagram(struct sks_worker *worker, const void *bytes, size_t n, const union peer *peer,
-    socklen_t peer_len)
+new_datagram(struct sks_worker *worker, struct sks_service *service, const void *bytes, size_t n,
+    const union peer *peer, socklen_t peer_len)
 {
-	struct sks_service *service = worker->service;
 	size_t align = _Alignof(max_align_t);
 	size_t state_at = (sizeof(struct datagram) + align - 1) / align * align;
 	size_t bytes_at = state_at + service->handler.state_size;
@@ -296,10 +295,9 @@ arrive(struct sks_message *message)
 
 /* Makes a request of what was received. Returns what sks_datagram_receive() returns. */
 static int
-serve(struct sks_loop *loop, struct sks_worker *worker, int fd, struct msghdr *msg, size_t n,
-    unsigned int *lost)
+serve(struct sks_loop *loop, struct sks_worker *worker, struct sks_service *service, int fd,
+    struct msghdr *msg, size_t n, unsigned int *lost)
 {
-	struct sks_service *service = worker->service;
 	struct datagram *d;
 
 	sks_count(service, datagrams, 1);
@@ -310,7 +308,7 @@ serve(struct sks_loop *loop, struct sks_worker *worker, int fd, struct msghdr *m
 			return 2;
 		}
 	}
-	d = new_datagram(worker, msg->msg_iov->iov_base, n, msg->msg_name, msg->msg_namelen);
+	d = new_datagram(worker, service, msg->msg_iov->iov_base, n, msg->msg_name, msg->msg_namelen);
 	if (d == NULL) {
 		sks_count(service, dropped, 1);
 		sks_log_limited(&service->shared->errors, SKS_LOG_LINES, "%s: no memory for a datagram",
@@ -338,7 +336,8 @@ serve(struct sks_loop *loop, struct sks_worker *worker, int fd, struct msghdr *m
 }
 
 int
-sks_datagram_receive(struct sks_loop *loop, struct sks_worker *worker, int fd, unsigned int *lost)
+sks_datagram_receive(struct sks_loop *loop, struct sks_worker *worker, struct sks_service *service,
+    int fd, unsigned int *lost)
 {
 	union {
 		struct cmsghdr align;
@@ -366,5 +365,5 @@ sks_datagram_receive(struct sks_loop *loop, struct sks_worker *worker, int fd, u
 		return 2;
 	if (n == -1)
 		return -1;
-	return serve(loop, worker, fd, &msg, (size_t)n, lost);
+	return serve(loop, worker, service, fd, &msg, (size_t)n, lost);
 }

@@ -21,7 +21,8 @@ void sks_datagram_prepare(int fd, int family);
  * ENOBUFS, which pass, or the socket has failed for good. *lost is the kernel's counter of this
  * socket's losses, kept by the caller between calls. On a loop.
  */
-int sks_datagram_receive(struct sks_loop *loop, struct sks_worker *worker, int fd,
+int sks_datagram_receive(struct sks_loop *loop, struct sks_worker *worker,
+    struct sks_service *service, int fd,
     unsigned int *lost);
 
 #endif

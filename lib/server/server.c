@@ -25,6 +25,7 @@ sks_server_new_abi(const struct sks_handler *handler, size_t handler_size,
 	if (server == NULL)
 		return NULL;
 	sks_runs_init(&server->runs);
+	sks_list_init(&server->services);
 	atomic_store(&server->drain_ms, SKS_DEFAULT);
 	server->service.server = server;
 	if (sks_service_init(&server->service, handler, handler_size, options, options_size) == -1 ||
@@ -55,7 +56,7 @@ abandon(struct sks_server *server)
 	int i;
 
 	server->service.options.on_stop = NULL;
-	atomic_store(&server->service.freeing, 1);
+	atomic_store(&server->service.shared->freeing, 1);
 	sks_loop_enter(sks_server_first(server)->loop);
 	atomic_store(&server->service.shared->draining, 1);
 	if (server->state != SKS_IDLE)
@@ -88,12 +89,16 @@ free_ready(struct sks_server *server)
 void
 sks_server_free(struct sks_server *server)
 {
+	struct sks_list *link;
+
 	if (server == NULL)
 		return;
 	if (server->is_ready && sks_server_is_copy(server))
 		sks_server_free_copy(server);
 	else if (server->is_ready)
 		free_ready(server);
+	while ((link = sks_list_pop(&server->services)) != NULL)
+		sks_sys_free(sks_list_entry(link, struct sks_service, link));
 	sks_service_end(&server->service);
 	sks_sys_free(server);
 }

@@ -39,6 +39,7 @@ struct sks_runs {
 
 struct sks_server {
 	struct sks_service service;
+	struct sks_list services;  /* beside it, of sks_server_listen_with() */
 	struct sks_worker *workers; /* options.workers of them; the first accepts for all */
 	struct sks_admission admission;
 	struct sks_watchdog watchdog; /* of loops that run handlers */

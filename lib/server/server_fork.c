@@ -56,14 +56,19 @@ leave(struct sks_server *server, struct sks_list *listeners)
 	sks_event_end(&server->tick);
 }
 
-/* Counts of this process only. */
+/* Counts of this process only, also for the services beside that of the server. */
 static void
-use_counts(struct sks_service *service, const struct sks_service *fresh)
+use_counts(struct sks_server *server, const struct sks_service *fresh)
 {
+	struct sks_service *service = &server->service;
+	struct sks_list *link, *after;
+
 	sks_service_end_counts(service);
 	service->shared = fresh->shared;
 	service->peers = fresh->peers;
-	memset(&service->counters, 0, sizeof(service->counters));
+	memset(service->counters, 0, sizeof(*service->counters));
+	sks_list_each (link, after, &server->services)
+		sks_service_share_counts(sks_list_entry(link, struct sks_service, link), service);
 }
 
 /* Each goes to the new worker in the place of its old one. */
@@ -90,7 +95,7 @@ move_to(struct sks_server *server, struct sks_worker *workers, const struct sks_
 	struct sks_list listeners;
 
 	leave(server, &listeners);
-	use_counts(&server->service, fresh);
+	use_counts(server, fresh);
 	sks_server_set_state(server, SKS_IDLE);
 	server->dispatching = 0;
 	server->runs = (struct sks_runs){ 0 };

@@ -69,7 +69,7 @@ add_up(const struct sks_server *server, struct sks_stats *now)
 {
 	int i;
 
-	sks_counters_read(&server->service.counters, server->service.shared, now);
+	sks_counters_read(server->service.counters, server->service.shared, now);
 	for (i = 0; i < server->service.options.workers; i++) {
 		const struct sks_worker *worker = &server->workers[i];
 

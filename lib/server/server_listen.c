@@ -3,10 +3,13 @@
  * What a server listens on: its sockets are on its first loop or, with reuse_port,
  * one for each address on every loop.
  */
+#include "base/log.h"
+#include "base/sys.h"
 #include "server/accept.h"
 #include "server/server.h"
 
 #include <errno.h>
+#include <string.h>
 
 static struct sks_listener *
 listener_of(struct sks_list *link)
@@ -63,8 +66,34 @@ hand_out(struct sks_server *server, struct sks_list *twins)
 		sks_server_wake_others(server, sks_server_first(server));
 }
 
-int
-sks_server_listen(struct sks_server *server, const char *address)
+static int
+complain_of_memory(const char *address)
+{
+	errno = ENOMEM;
+	sks_logf("listen on %s: %s", address, strerror(ENOMEM));
+	return -1;
+}
+
+/* 0, or -1: ENOMEM, after one line in the log. */
+static int
+set_service(struct sks_list *listeners, struct sks_service *service, const char *address)
+{
+	struct sks_list *link, *after;
+
+	sks_list_each (link, after, listeners) {
+		struct sks_listener *l = listener_of(link);
+
+		l->service = service;
+		l->address = sks_sys_malloc(strlen(address) + 1);
+		if (l->address == NULL)
+			return complain_of_memory(address);
+		strcpy(l->address, address);
+	}
+	return 0;
+}
+
+static int
+listen_for(struct sks_server *server, struct sks_service *service, const char *address)
 {
 	struct sks_worker *first;
 	struct sks_list opened, twins;
@@ -78,7 +107,9 @@ sks_server_listen(struct sks_server *server, const char *address)
 	first = sks_server_first(server);
 	if (sks_listener_open(address, &server->service.options, &opened) == -1)
 		return -1;
-	if (open_twins(server, &opened, &twins) == -1) {
+	if (open_twins(server, &opened, &twins) == -1 ||
+	    set_service(&opened, service, address) == -1 ||
+	    set_service(&twins, service, address) == -1) {
 		error = errno;
 		sks_listeners_close(&twins);
 		sks_listeners_close(&opened);
@@ -94,4 +125,83 @@ sks_server_listen(struct sks_server *server, const char *address)
 	sks_list_move_all(&first->listeners, &opened);
 	hand_out(server, &twins);
 	return sks_server_is_serving(server) ? sks_accept_start(first) : 0;
+}
+
+int
+sks_server_listen(struct sks_server *server, const char *address)
+{
+	return listen_for(server, &server->service, address);
+}
+
+int
+sks_server_listen_with_abi(struct sks_server *server, const char *address,
+    const struct sks_handler *handler, size_t handler_size, void *data)
+{
+	struct sks_service *service = sks_service_beside(&server->service, handler, handler_size, data);
+
+	if (service == NULL)
+		return -1;
+	/* Listeners that were opened keep it, also where accepting from them has failed. */
+	sks_list_append(&server->services, &service->link);
+	return listen_for(server, service, address);
+}
+
+/* -- an end -- */
+
+/* On its way to a worker that has listeners of its own. */
+struct closing {
+	struct sks_message message;
+	struct sks_worker *worker;
+	char address[];
+};
+
+/* Between two runs nobody is served. */
+static int
+close_here(struct sks_worker *worker, const char *address)
+{
+	return sks_accept_close(worker, address,
+	    !sks_server_is_serving((const struct sks_server *)worker->owner));
+}
+
+static void
+closing_arrives(struct sks_message *message)
+{
+	struct closing *closing = sks_container_of(message, struct closing, message);
+
+	(void)close_here(closing->worker, closing->address);
+	sks_sys_free(closing);
+}
+
+/* 0, or -1: ENOMEM. */
+static int
+close_there(struct sks_worker *worker, const char *address)
+{
+	struct closing *closing = sks_sys_malloc(sizeof(*closing) + strlen(address) + 1);
+
+	if (closing == NULL)
+		return -1;
+	closing->message.run = closing_arrives;
+	closing->worker = worker;
+	strcpy(closing->address, address);
+	if (worker->has_thread)
+		sks_loop_post(worker->loop, &closing->message);
+	else
+		closing_arrives(&closing->message);
+	return 0;
+}
+
+int
+sks_server_close_address(struct sks_server *server, const char *address)
+{
+	int i;
+
+	if (close_here(sks_server_first(server), address) == 0) {
+		errno = ENOENT;
+		return -1;
+	}
+	server->admission.error = 0; /* if it was the last one, that is no failure */
+	for (i = 1; server->service.options.reuse_port && i < server->service.options.workers; i++)
+		if (close_there(&server->workers[i], address) == -1)
+			return -1;
+	return 0;
 }

@@ -95,7 +95,7 @@ sks_server_end_report(struct sks_server *server, int error)
 
 	if (server->drained_from != 0)
 		report = report_of(server);
-	if (!server->service.freeing)
+	if (!server->service.shared->freeing)
 		log_report(server, &report);
 	pthread_mutex_lock(&runs->lock);
 	runs->report = report;

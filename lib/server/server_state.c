@@ -170,8 +170,10 @@ drain(struct sks_server *server)
 	if (server->is_last) {
 		sks_accept_finish(sks_server_first(server));
 		expect_others(server);
-	} else
+	} else {
 		sks_accept_stop(sks_server_first(server));
+		sks_accept_cut(sks_server_first(server), 0); /* those that were to end anyway */
+	}
 	rc = sks_server_set_limit(server, drain_ms(server));
 	sks_server_order_all(server, SKS_ORDER_DRAIN);
 	check_empty(server);
@@ -233,13 +235,11 @@ static int
 other_finishes(const struct sks_server *server, struct sks_worker *worker,
     enum sks_server_state state)
 {
-	if (!server->is_last) {
+	if (!server->is_last)
 		sks_accept_stop(worker);
-		return 0;
-	}
-	if (state != SKS_IDLE)
+	if (server->is_last && state != SKS_IDLE)
 		sks_accept_finish(worker);
-	if (state != SKS_DRAINING)
+	if (!server->is_last || state != SKS_DRAINING)
 		sks_accept_cut(worker, state == SKS_IDLE);
 	return sks_accept_is_finishing(worker);
 }

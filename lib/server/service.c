@@ -2,6 +2,7 @@
 #include "server/service.h"
 
 #include "base/log.h"
+#include "base/sys.h"
 #include "server/options.h"
 #include "server/peers.h"
 #include "stream/tls.h"
@@ -9,6 +10,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #define HURRY_MS 100 /* after a second stop signal */
 
@@ -16,6 +18,31 @@
 static_assert(sizeof(struct sks_handler) == 2 * sizeof(int) + 2 * sizeof(size_t) +
 	    sizeof(char *) + 3 * sizeof(void (*)(void)),
     "struct sks_handler has no padding");
+
+static int
+refuse_handler(const char *why)
+{
+	sks_logf("handler: %s", why);
+	errno = EINVAL;
+	return -1;
+}
+
+/* 0, or -1 after one line in the log. */
+static int
+take_handler(struct sks_service *service, const struct sks_handler *handler, size_t size)
+{
+	struct sks_handler *h = &service->handler;
+
+	if (sks_copy_known(h, sizeof(*h), handler, size) == -1)
+		return -1;
+	if (h->handle == NULL)
+		return refuse_handler("handle is missing");
+	if (h->state_size > 16 << 20)
+		return refuse_handler("state_size is over 16 MiB");
+	snprintf(service->name, sizeof(service->name), "%s", h->name != NULL ? h->name : "handler");
+	h->name = service->name;
+	return 0;
+}
 
 int
 sks_service_begin_counts(struct sks_service *service)
@@ -50,7 +77,8 @@ sks_service_init(struct sks_service *service, const struct sks_handler *handler,
 	struct sks_handler *h = &service->handler;
 	const char *why;
 
-	if (sks_copy_known(h, sizeof(*h), handler, handler_size) == -1 ||
+	service->counters = &service->own_counters;
+	if (take_handler(service, handler, handler_size) == -1 ||
 	    sks_copy_known(o, sizeof(*o), options, options_size) == -1)
 		return -1;
 	sks_tls_hold(o->tls);
@@ -59,18 +87,6 @@ sks_service_init(struct sks_service *service, const struct sks_handler *handler,
 		errno = EINVAL;
 		return -1;
 	}
-	if (h->handle == NULL) {
-		sks_logf("handler: handle is missing");
-		errno = EINVAL;
-		return -1;
-	}
-	if (h->state_size > 16 << 20) {
-		sks_logf("handler: state_size is over 16 MiB");
-		errno = EINVAL;
-		return -1;
-	}
-	snprintf(service->name, sizeof(service->name), "%s", h->name != NULL ? h->name : "handler");
-	h->name = service->name;
 	if (sks_options_fill(o) == -1)
 		return -1;
 	if (sks_networks_parse(&service->proxies, o->proxy_from, &why) == -1) {
@@ -89,12 +105,47 @@ sks_service_init(struct sks_service *service, const struct sks_handler *handler,
 	return 0;
 }
 
+void
+sks_service_share_counts(struct sks_service *service, const struct sks_service *of)
+{
+	service->counters = of->counters;
+	service->shared = of->shared;
+	service->peers = of->peers;
+}
+
+struct sks_service *
+sks_service_beside(const struct sks_service *service, const struct sks_handler *handler,
+    size_t handler_size, void *data)
+{
+	struct sks_service *s = sks_sys_calloc(1, sizeof(*s));
+	int error;
+
+	if (s == NULL) {
+		sks_logf("handler: %s", strerror(errno));
+		return NULL;
+	}
+	s->options = service->options;
+	s->options.data = data;
+	s->times = service->times;
+	s->server = service->server;
+	sks_service_share_counts(s, service);
+	if (take_handler(s, handler, handler_size) == 0 &&
+	    sks_mode_check(s->name, s->options.mode, s->handler.refuses, NULL) == 0 &&
+	    (s->handler.stack_size <= s->options.stack_size ||
+		refuse_handler("stack_size is over that of the server") == 0))
+		return s;
+	error = errno;
+	sks_sys_free(s);
+	errno = error;
+	return NULL;
+}
+
 int
 sks_service_linger_ms(const struct sks_service *service)
 {
 	int ms = service->options.linger_ms;
 
-	if (atomic_load(&service->freeing))
+	if (atomic_load(&service->shared->freeing))
 		return 0;
 	if (atomic_load(&service->shared->stop) < 2)
 		return ms;

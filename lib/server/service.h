@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * service.h - what all requests of a server share: its handler, its options
- * with every default filled in, and its counters.
+ * with every default filled in, and its counters. An address with a handler of its own
+ * has a service beside that of its server.
  */
 #ifndef SKS_SERVER_SERVICE_H
 #define SKS_SERVER_SERVICE_H
@@ -17,10 +18,11 @@ struct sks_service {
 	struct sks_times times;
 	struct sks_networks proxies; /* options.proxy_from */
 	struct sks_server *server;  /* NULL: served without one */
-	atomic_int freeing;         /* finish has no time */
-	struct sks_counters counters; /* those that a child process has a copy of */
+	struct sks_counters *counters; /* those that a child process has a copy of */
+	struct sks_counters own_counters; /* what that points to, but in a service beside another */
 	struct sks_shared *shared;
 	struct sks_peers *peers;    /* NULL: no peer has a limit */
+	struct sks_list link;       /* of one beside another: in the list of its server */
 };
 
 /*
@@ -34,6 +36,17 @@ int sks_service_init(struct sks_service *service, const struct sks_handler *hand
 /* Makes shared and peers, by the options. 0, or -1 and ENOMEM; the other call accepts what it left. */
 int sks_service_begin_counts(struct sks_service *service);
 void sks_service_end_counts(struct sks_service *service);
+
+/* Lets a service use the counts of another one, which outlives it. */
+void sks_service_share_counts(struct sks_service *service, const struct sks_service *of);
+
+/*
+ * A service beside another one, which outlives it: only handler and data are its own. NULL:
+ * EINVAL also for a handler that refuses the mode or needs larger stacks than there are, E2BIG,
+ * ENOMEM, after one line in the log. Freed by sks_sys_free().
+ */
+struct sks_service *sks_service_beside(const struct sks_service *service,
+    const struct sks_handler *handler, size_t handler_size, void *data);
 
 /* Returns the time for a finish hook, and for a peer to close: linger_ms, or less in a quick stop. */
 int sks_service_linger_ms(const struct sks_service *service);

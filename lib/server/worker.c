@@ -109,7 +109,7 @@ act(struct sks_worker *worker, enum sks_order order)
 		sks_executor_stop(worker->executor, SKS_EXECUTOR_CLOSE);
 		break;
 	case SKS_ORDER_KILL:
-		if (!atomic_load(&worker->service->freeing)) /* which has no time limit */
+		if (!atomic_load(&worker->service->shared->freeing)) /* which has no time limit */
 			sks_executor_log_given_up(worker->executor);
 		sks_executor_stop(worker->executor, SKS_EXECUTOR_KILL);
 		break;
