@@ -373,7 +373,7 @@ shake_on_painted_stack(struct sks_request *req)
 	rc = sks_start_tls(req);
 	for (i = 0; i < n && (unsigned char)lowest[i] == 0xa5; i++)
 		;
-	atomic_store(&seen->note, (int)((size_t)(lowest + fiber->stack_size - lowest) - i));
+	atomic_store(&seen->note, (int)((size_t)(here - lowest) - i)); /* below the handler */
 	return rc == 0 ? acc_echo_lines(req) : -1;
 }
 
