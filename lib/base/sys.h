@@ -35,6 +35,19 @@
 #include <time.h>
 #include <unistd.h>
 
+/* musl has it from 1.2.5 on; without it nobody knows whether a read of a file would wait. */
+#ifndef RWF_NOWAIT
+#define RWF_NOWAIT 0
+
+static inline ssize_t
+preadv2(int fd, const struct iovec *iov, int n, off_t at, int flags)
+{
+	(void)fd, (void)iov, (void)n, (void)at, (void)flags;
+	errno = EOPNOTSUPP;
+	return -1;
+}
+#endif
+
 /* By number: glibc has it only from 2.36 on. */
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open 434

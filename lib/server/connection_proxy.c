@@ -155,7 +155,7 @@ sks_connection_expect_proxy(struct sks_connection *c, void (*begin)(struct sks_c
 	}
 	memset(p, 0, sizeof(*p));
 	p->begin = begin;
-	p->next = c->next;
+	p->next = (int)c->next;
 	p->proxy = req->peer;
 	p->proxy_len = req->peer_len;
 	c->call.proxied = p;

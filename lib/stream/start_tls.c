@@ -61,8 +61,10 @@ shake_hands(struct sks_rfile *r, struct sks_wfile *w, int64_t deadline, char why
 	r->busy = w->busy = 1;
 	rc = sks_tls_handshake(r->tr, NULL, deadline, why);
 	r->busy = w->busy = 0;
-	if (rc == -1)
-		r->error = w->error = errno;
+	if (rc == -1) {
+		w->error = errno;
+		r->error = w->error;
+	}
 	if (box != NULL)
 		sks_outbox_release(box);
 	if (rc == -1)

@@ -75,12 +75,14 @@ allow_messages(struct sks_tls_engine *e, size_t n)
 static int
 judge_read(struct sks_transport *tr, struct sks_tls_engine *e)
 {
+	int error = SSL_get_error(e->ssl, 0);
+
 	e->has_more = 0;
-	switch (SSL_get_error(e->ssl, 0)) {
+	switch (error) {
 	case SSL_ERROR_WANT_WRITE:
-		tr->want = SKS_WRITE;
-		/* fallthrough */
 	case SSL_ERROR_WANT_READ:
+		if (error == SSL_ERROR_WANT_WRITE)
+			tr->want = SKS_WRITE;
 		errno = EAGAIN;
 		return -1;
 	case SSL_ERROR_ZERO_RETURN:

@@ -30,8 +30,9 @@ for directory in /usr/include/event2 /usr/include/linux /usr/include/asm-generic
 	ln -s "$directory" "$tmp/"
 done
 
-# Macros of musl's headers, as CMSG_NXTHDR, convert signs: that is no fault of ours.
-none "$name" "$(find lib handlers examples -name '*.c' | sort |
+# Macros of musl's headers, as CMSG_NXTHDR, convert signs: that is no fault of ours. What uses
+# OpenSSL is left out, whose headers stand beside those of glibc.
+none "$name" "$(find lib handlers examples -name '*.c' -exec grep -L 'openssl' {} + | sort |
     xargs -P 2 -n 20 musl-gcc -fsyntax-only -std=gnu11 -D_GNU_SOURCE -DSKS_HANDLERS_DIR='""' \
     -Wall -Wextra -Wno-missing-field-initializers -Werror -Ilib -Iinclude -idirafter "$tmp" 2>&1 |
     grep -E 'error|warning' | head -20)"
