@@ -342,8 +342,12 @@ forget(struct sks_executor *executor)
 	struct sks_list *link, *after;
 
 	sks_list_each (link, after, &executor->active) {
-		stop_watching(process_of(link));
-		sks_sys_free(process_of(link));
+		struct sks_process *process = process_of(link);
+
+		if (process == NULL) /* the host forked on another thread, while this one was starting */
+			continue;
+		stop_watching(process);
+		sks_sys_free(process);
 	}
 }
 
