@@ -24,8 +24,8 @@ abort_it(struct sks_request *req)
 		atomic_store(&seen->note, errno);
 	if (sks_is_datagram(req))
 		return SKS_DONE;
-	ck_assert_ptr_null(sks_gets(req->rfile));
-	ck_assert_int_eq(errno, ECONNABORTED);
+	acc_require(sks_gets(req->rfile) == NULL);
+	acc_require(errno == ECONNABORTED);
 	return SKS_KEEP;
 }
 

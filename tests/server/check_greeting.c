@@ -18,7 +18,7 @@ greet(struct sks_request *req)
 {
 	acc_setup_counted(req);
 	sks_puts(req->wfile, "220 hi\n");
-	ck_assert_int_eq(sks_deadline(req, 0), 0);
+	acc_require(sks_deadline(req, 0) == 0);
 	return SKS_KEEP;
 }
 

@@ -96,12 +96,12 @@ answer_from_another(struct sks_request *req)
 	char line[LINE];
 	int rc = -1, failed = 0;
 
-	ck_assert_ptr_nonnull(child);
+	acc_require(child != NULL);
 	while (!failed && sks_channel_recv(pair.lines, line) == 1)
 		failed = answer(req, line, LINE);
 	if (failed)
 		sks_child_cancel(child);
-	ck_assert_int_eq(sks_child_join(child, &rc), 0);
+	acc_require(sks_child_join(child, &rc) == 0);
 	sks_channel_free(pair.lines);
 	return failed ? -1 : rc;
 }

@@ -12,6 +12,13 @@
 #include <time.h>
 #include <unistd.h>
 
+void
+acc_stop_failed(const char *file, int line, const char *condition)
+{
+	fprintf(stderr, "%s:%d: %s\n", file, line, condition);
+	abort();
+}
+
 const struct acc_mode acc_modes[] = {
 	[ACC_FIBERS] = { "fibers", SKS_FIBERS, 0, 0, 1 },
 	[ACC_SERIAL] = { "serial", SKS_SERIAL, 0, 1, 1 },

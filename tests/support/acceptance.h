@@ -163,6 +163,14 @@ void acc_setup(void);
 void acc_teardown(void);
 extern char acc_dir[];
 
+/*
+ * ck_assert() for a handler that runs in processes mode: Check's own takes a lock, which another
+ * thread may hold at the moment of the fork, and then the child would wait for it for ever.
+ */
+#define acc_require(condition) \
+	((condition) ? (void)0 : acc_stop_failed(__FILE__, __LINE__, #condition))
+void acc_stop_failed(const char *file, int line, const char *condition);
+
 /* What has been seen since the test began. */
 struct acc_record {
 	atomic_int setups, handles, finishes;
