@@ -36,7 +36,11 @@ take(struct sks_request *req)
 
 	if (n <= 0 || !sks_is_datagram(req))
 		return (int)n;
-	message = strndup(bytes, (size_t)n);
+	message = malloc((size_t)n + 1);
+	if (message != NULL) {
+		memcpy(message, bytes, (size_t)n);
+		message[n] = '\0';
+	}
 	sks_deadline(req, 0); /* where the queue is full, do not wait */
 	if (message != NULL && sks_channel_send(relay->queue, &message) == 0)
 		return SKS_DONE;

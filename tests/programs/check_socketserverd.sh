@@ -47,7 +47,7 @@ start() {
 	rm -f "$tmp/log"
 	mkfifo "$tmp/log" || exit 2
 	# shellcheck disable=SC2086
-	$hears_int "$daemon" "$@" 2>"$tmp/log" >"$tmp/out" &
+	$hears_signals "$daemon" "$@" 2>"$tmp/log" >"$tmp/out" &
 	pid=$!
 	exec 3<"$tmp/log"
 	addresses=
@@ -72,7 +72,7 @@ stop() {
 	name=$1
 	shift
 	for signal; do
-		[ -n "$hears_int" ] || [ "$signal" != INT ] || signal=TERM
+		[ -n "$hears_signals" ] || [ "$signal" != INT ] || signal=TERM
 		kill -"$signal" "$pid"
 	done
 	rest=$($limit cat <&3)

@@ -64,7 +64,7 @@ logged() {
 serve() {
 	rm -f "$tmp/log"
 	mkfifo "$tmp/log" || exit 2
-	"$daemon" "$@" 2>"$tmp/log" >"$tmp/out" &
+	$hears_signals "$daemon" "$@" 2>"$tmp/log" >"$tmp/out" &
 	daemon_pid=$!
 	pid_9=$daemon_pid slots=9
 	exec 9<"$tmp/log"

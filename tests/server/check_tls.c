@@ -301,7 +301,7 @@ TEST(a_handler_ends_its_side_and_reads_on, EACH_MODE)
 	start(&acc, _i, &last, (struct sks_tls_options){ 0 });
 	tls_peer_connect(&peer, acc.address);
 	tls_peer_expect(&peer, "last word\n");
-	ck_assert_int_eq(SSL_read(peer.ssl, &byte, 1), 0);
+	ck_assert_int_eq(tls_peer_read(&peer, &byte, 1), 0);
 	tls_peer_puts(&peer, "heard\n");
 	ck_eventually(seen->note == 1);
 	tls_peer_close(&peer);

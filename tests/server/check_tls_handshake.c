@@ -219,7 +219,7 @@ TEST(a_client_shows_its_certificate, EACH_MODE)
 	tls_peer_expect_end(&peer);
 	show(&peer, &acc, "stranger");
 	tls_peer_shake(&peer); /* in 1.3 the client is through before the server has looked */
-	ck_assert_int_le(SSL_read(peer.ssl, &byte, 1), 0);
+	ck_assert_int_le(tls_peer_read(&peer, &byte, 1), 0);
 	tls_peer_drop(&peer);
 	ck_eventually(acc_stats(&acc).handshakes_failed == 1);
 	ck_eventually(log_count("the peer's certificate: ") == 1);
@@ -236,7 +236,7 @@ TEST(a_client_must_have_a_certificate)
 		.verify = SKS_TLS_REQUIRED });
 	show(&peer, &acc, NULL);
 	tls_peer_shake(&peer);
-	ck_assert_int_le(SSL_read(peer.ssl, &byte, 1), 0);
+	ck_assert_int_le(tls_peer_read(&peer, &byte, 1), 0);
 	tls_peer_drop(&peer);
 	ck_eventually(log_count("the peer has shown no certificate") == 1);
 	ck_assert_int_eq(seen->errors, 0);
@@ -453,7 +453,7 @@ TEST(renegotiation_is_refused)
 	tls_peer_expect(&peer, "TLSv1.2 - - - \n");
 	ck_assert_int_eq(SSL_renegotiate(peer.ssl), 1);
 	(void)SSL_do_handshake(peer.ssl);
-	ck_assert_int_le(SSL_read(peer.ssl, &byte, 1), 0);
+	ck_assert_int_le(tls_peer_read(&peer, &byte, 1), 0);
 	tls_peer_drop(&peer);
 	ck_eventually(acc_stats(&acc).active == 0);
 	ck_assert_uint_eq(acc_stats(&acc).handshakes, 1);

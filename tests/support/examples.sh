@@ -60,9 +60,9 @@ start() {
 	rm -f "$tmp/lines"
 	mkfifo "$tmp/lines" || exit 1
 	if [ -n "$files" ]; then
-		exec sh -c 'ulimit -S -n "$0"; exec "$@"' "$files" $hears_int "$bin/$program" "$@"
+		exec sh -c 'ulimit -S -n "$0"; exec "$@"' "$files" $hears_signals "$bin/$program" "$@"
 	else
-		exec $hears_int "$bin/$program" "$@"
+		exec $hears_signals "$bin/$program" "$@"
 	fi >"$tmp/lines" 2>"$tmp/errors.$slot" &
 	pid=$!
 	eval "exec $slot<\"\$tmp/lines\""
@@ -94,7 +94,7 @@ stop() {
 	shift
 	eval "pid=\$pid_$slot"
 	for signal; do
-		[ -n "$hears_int" ] || [ "$signal" != INT ] || signal=TERM
+		[ -n "$hears_signals" ] || [ "$signal" != INT ] || signal=TERM
 		kill -"$signal" "$pid"
 	done
 	rest=$(eval "$limit cat <&$slot")

@@ -3,6 +3,7 @@
 
 #include "harness.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,14 +21,29 @@ tls_peer_open(struct tls_peer *peer, int fd)
 	ck_assert_ptr_nonnull(peer->ctx);
 }
 
+/* A socket with a time limit does not go on by itself behind a signal, as of a child's end. */
+static int
+is_interrupted(const struct tls_peer *peer, int rc)
+{
+	int error = errno;
+
+	return rc < 0 && SSL_get_error(peer->ssl, rc) == SSL_ERROR_WANT_READ && error == EINTR;
+}
+
 int
 tls_peer_try(struct tls_peer *peer)
 {
+	int rc;
+
+
 	if (peer->ssl == NULL)
 		peer->ssl = SSL_new(peer->ctx);
 	ck_assert_ptr_nonnull(peer->ssl);
 	ck_assert_int_eq(SSL_set_fd(peer->ssl, peer->fd), 1);
-	return SSL_connect(peer->ssl) == 1;
+	do
+		rc = SSL_connect(peer->ssl);
+	while (is_interrupted(peer, rc));
+	return rc == 1;
 }
 
 void
@@ -49,13 +65,24 @@ tls_peer_puts(struct tls_peer *peer, const char *text)
 	ck_assert_int_eq(SSL_write(peer->ssl, text, (int)strlen(text)), (int)strlen(text));
 }
 
+int
+tls_peer_read(struct tls_peer *peer, void *buf, size_t n)
+{
+	int rc;
+
+	do
+		rc = SSL_read(peer->ssl, buf, (int)n);
+	while (is_interrupted(peer, rc));
+	return rc;
+}
+
 size_t
 tls_peer_receive(struct tls_peer *peer, void *buf, size_t n)
 {
 	size_t done = 0;
 
 	while (done < n) {
-		int got = SSL_read(peer->ssl, (char *)buf + done, (int)(n - done));
+		int got = tls_peer_read(peer, (char *)buf + done, n - done);
 
 		if (got <= 0)
 			break;
@@ -89,7 +116,7 @@ tls_peer_expect_end(struct tls_peer *peer)
 {
 	char byte;
 
-	ck_assert_int_eq(SSL_read(peer->ssl, &byte, 1), 0);
+	ck_assert_int_eq(tls_peer_read(peer, &byte, 1), 0);
 	ck_assert_int_eq(SSL_get_error(peer->ssl, 0), SSL_ERROR_ZERO_RETURN);
 	tls_peer_drop(peer);
 }

@@ -29,6 +29,9 @@ void tls_peer_connect(struct tls_peer *peer, const char *address);
 void tls_peer_puts(struct tls_peer *peer, const char *text);
 void tls_peer_expect(struct tls_peer *peer, const char *text);
 
+/* SSL_read(), which a signal does not end. */
+int tls_peer_read(struct tls_peer *peer, void *buf, size_t n);
+
 /* Reads until n bytes have come, or the input ends. How many. */
 size_t tls_peer_receive(struct tls_peer *peer, void *buf, size_t n);
 

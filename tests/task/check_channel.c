@@ -8,6 +8,7 @@
 #include "base/sys.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,10 +167,15 @@ recv_one(void *arg)
 	return rc == 1 ? item : rc == 0 ? 1000 : errno;
 }
 
+static atomic_int sent; /* by send_one */
+
 static int
 send_one(void *arg)
 {
-	return sks_channel_send(channel, arg) == 0 ? 0 : errno;
+	if (sks_channel_send(channel, arg) == -1)
+		return errno;
+	atomic_fetch_add(&sent, 1);
+	return 0;
 }
 
 TEST_ON_BOTH(receivers_get_an_item_the_close_or_a_cancellation)
@@ -196,6 +202,7 @@ TEST_ON_BOTH(senders_get_room_the_close_or_a_cancellation)
 	struct sks_child *child[3];
 	int i, result[3], item[3] = { 10, 11, 12 }, got;
 
+	atomic_store(&sent, 0);
 	for (i = 0; i < 4; i++)
 		ck_assert_int_eq(sks_channel_send(channel, &i), 0);
 	for (i = 0; i < 3; i++)
@@ -206,7 +213,8 @@ TEST_ON_BOTH(senders_get_room_the_close_or_a_cancellation)
 	ck_assert_int_eq(result[0], ECANCELED);
 	ck_assert_int_eq(sks_channel_recv(channel, &got), 1);
 	ck_assert_int_eq(got, 0);
-	ck_assert_int_eq(sks_sleep(2), 0);
+	while (atomic_load(&sent) == 0) /* whoever has room and has not used it would see the close */
+		ck_assert_int_eq(sks_sleep(1), 0);
 	sks_channel_close(channel);
 	for (i = 1; i < 3; i++)
 		ck_assert_int_eq(sks_child_join(child[i], &result[i]), 0);
