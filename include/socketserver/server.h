@@ -332,7 +332,7 @@ SKS_API int sks_server_close_address(struct sks_server *server, const char *addr
  *              each, with its peer, and sks_offload() where it is in that. Child
  *              processes were killed then; the others go on, and
  *              sks_server_free() waits for their threads
- *   EINVAL     there is no address
+ *   EINVAL     there is no address, or a shutdown has closed them; a line of the log says so
  *   EALREADY   the server runs already; or a handler of its parent's server has
  *              forked the calling process
  *   ECHILD     the process is a child that a handler or a hook has forked, and that

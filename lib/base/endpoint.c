@@ -169,6 +169,8 @@ parse_host(struct sks_endpoint *ep, const char *text, const char **why)
 		return refuse(EINVAL, why, "the port is missing");
 	if (set_host(ep, text, (size_t)(colon - text), why) == -1)
 		return -1;
+	if (strcmp(ep->host, "*") == 0)
+		return refuse(EINVAL, why, "* is no host: every address of this machine is :port");
 	if (strchr(ep->host, ':') != NULL)
 		return refuse(EINVAL, why, "an IPv6 address must stand in brackets, [::1]:port");
 	if (inet_pton(AF_INET, ep->host, &in) == 1)

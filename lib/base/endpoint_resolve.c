@@ -38,7 +38,7 @@ has_ipv6(void)
 static int
 fail(int code, const char **why)
 {
-	*why = gai_strerror(code);
+	*why = sks_lookup_why(code);
 	switch (code) {
 	case EAI_SYSTEM:
 		if (errno == 0)

@@ -50,3 +50,11 @@ sks_lookup(const char *host, const char *service, const struct addrinfo *hints,
 		return loopback(service, hints, list);
 	return sks_sys_getaddrinfo(host, service, hints, list);
 }
+
+/* "Servname not supported for ai_socktype" does not tell people what to write. */
+const char *
+sks_lookup_why(int code)
+{
+	return code == EAI_SERVICE ? "the port is neither 0 to 65535 nor the name of a service" :
+				     gai_strerror(code);
+}

@@ -19,4 +19,7 @@ int sks_is_localhost(const char *host);
 int sks_lookup(const char *host, const char *service, const struct addrinfo *hints,
     struct addrinfo **list);
 
+/* Returns a code of sks_lookup() in words: those of gai_strerror(3), but for a wrong port. */
+const char *sks_lookup_why(int code);
+
 #endif

@@ -343,6 +343,20 @@ open_endpoint(const struct sks_endpoint *ep, const char *address, const struct s
 	return open_addresses(ep, address, options, listeners);
 }
 
+/* "systemd:NAME" could be a host of that name, which is written "tcp:systemd:port". */
+static int
+check_not_passed(const char *address)
+{
+	static const char passed[] = "systemd:";
+
+	if (strncmp(address, passed, sizeof(passed) - 1) != 0)
+		return 0;
+	complain("listen on", address,
+	    "sockets of a service manager are for sks_server_listen_inherited()");
+	errno = EINVAL;
+	return -1;
+}
+
 int
 sks_listener_open(const char *address, const struct sks_options *options,
     struct sks_list *listeners)
@@ -351,6 +365,8 @@ sks_listener_open(const char *address, const struct sks_options *options,
 	struct sks_endpoint ep;
 	const char *why;
 
+	if (check_not_passed(address) == -1)
+		return -1;
 	if (sks_endpoint_parse(&ep, address, &why) == -1) {
 		complain("address", address, why);
 		return -1;

@@ -25,6 +25,17 @@ start_workers(struct sks_server *server)
 
 static void on_copy(void *arg);
 
+/* Logs why there is nothing to serve on. Returns -1 with EINVAL. */
+static int
+fail_without_listener(struct sks_server *server)
+{
+	sks_logf("%s: serve: %s", server->service.handler.name,
+	    server->is_last ? "the last shutdown has closed the addresses (options.close_listeners)" :
+				  "there is no address: call sks_server_listen() first");
+	errno = EINVAL;
+	return -1;
+}
+
 /* Arms everything. 0, or -1 and idle as before. */
 static int
 begin(struct sks_server *server, int quota)
@@ -39,10 +50,8 @@ begin(struct sks_server *server, int quota)
 		errno = EALREADY;
 		return -1;
 	}
-	if (server->admission.alive == 0) {
-		errno = EINVAL;
-		return -1;
-	}
+	if (server->admission.alive == 0)
+		return fail_without_listener(server);
 	sks_loop_enter(loop);
 	if (o->base != NULL) {
 		loop->on_copy = on_copy;

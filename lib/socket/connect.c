@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/endpoint.h"
 #include "base/log.h"
+#include "base/lookup.h"
 #include "base/sys.h"
 #include "base/util.h"
 #include "socket/client.h"
@@ -276,7 +277,7 @@ why_not_found(void)
 {
 	int code = sks_gai_error();
 
-	return code != 0 && code != EAI_SYSTEM ? gai_strerror(code) : NULL;
+	return code != 0 && code != EAI_SYSTEM ? sks_lookup_why(code) : NULL;
 }
 
 /* Looks the host up, before the deadline. 0, or -1. */

@@ -78,7 +78,8 @@ TEST(newcomers_are_refused_while_it_drains, EACH_STREAM)
 	acc_join(&acc);
 	ck_assert_int_eq(acc.rc, 0);
 	ck_assert_int_eq(sks_serve_forever(acc.server), -1);
-	ck_assert_int_eq(errno, EINVAL); /* no address is left */
+	ck_assert_int_eq(errno, EINVAL);
+	ck_assert_int_eq(log_count("the last shutdown has closed the addresses"), 1);
 	acc_free(&acc);
 }
 

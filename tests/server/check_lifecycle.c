@@ -27,6 +27,7 @@ TEST(needs_a_listener, EACH_MODE)
 	errno = 0;
 	ck_assert_int_eq(sks_handle_request(server, 1), -1);
 	ck_assert_int_eq(errno, EINVAL);
+	ck_assert_int_eq(log_count("there is no address: call sks_server_listen() first"), 2);
 	sks_server_free(server);
 }
 

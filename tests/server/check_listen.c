@@ -254,6 +254,12 @@ TEST(refuses_what_is_no_address, EACH_MODE)
 	assert_fails(server, "127.0.0.1:65536", EINVAL);
 	assert_fails(server, "127.0.0.1:-1", EINVAL);
 	assert_fails(server, "127.0.0.1:80x", ENOENT);
+	ck_assert_int_eq(log_count("127.0.0.1:80x: the port is neither 0 to 65535 nor"), 1);
+	assert_fails(server, "*:80", EINVAL);
+	ck_assert_int_eq(log_count("*:80: * is no host: every address of this machine is :port"), 1);
+	assert_fails(server, "systemd:", EINVAL);
+	assert_fails(server, "systemd:web", EINVAL);
+	ck_assert_int_eq(log_count("sks_server_listen_inherited()"), 2);
 	assert_fails(server, "unix:", EINVAL);
 	assert_fails(server, "fd:", EINVAL);
 	assert_fails(server, "fd:x", EINVAL);
