@@ -32,7 +32,7 @@ struct settings {
 	struct sks_options server;
 };
 
-enum { CERT = 1, CHECK, CLIENT_CA, DESCRIBE, HELP, KEY, LIST, LISTEN, PROXY_FROM, SELF_SIGNED, VERSION,
+enum { CERT = 1, CHECK, CLIENT_CA, DESCRIBE, HELP, KEY, LIST, PROXY_FROM, SELF_SIGNED, VERSION,
 	SERVER = 256 /* and those after it: the options of a server, by their number */ };
 
 static const struct option own[] = {
@@ -43,7 +43,7 @@ static const struct option own[] = {
 	{ "help", no_argument, NULL, HELP },
 	{ "key", required_argument, NULL, KEY },
 	{ "list-handlers", no_argument, NULL, LIST },
-	{ "listen", required_argument, NULL, LISTEN },
+	{ "listen", required_argument, NULL, 'l' },
 	{ "option", required_argument, NULL, 'o' },
 	{ "proxy-from", required_argument, NULL, PROXY_FROM },
 	{ "tls-self-signed", no_argument, NULL, SELF_SIGNED },
@@ -63,7 +63,8 @@ help(void)
 	    "Serves a handler: a name (see --list-handlers), or the path of its file with a\n"
 	    "slash. Names are looked for in the folders of $SOCKETSERVER_HANDLERS, then where\n"
 	    "the stock handlers were installed.\n\n"
-	    "  --listen ADDRESS     where to serve, any number of times: [tcp:]host:port, :port,\n"
+	    "  -l, --listen ADDRESS\n"
+	    "                       where to serve, any number of times: [tcp:]host:port, :port,\n"
 	    "                       [::1]:port, udp:host:port, unix:/path, unix-dgram:/path,\n"
 	    "                       unix:@name, fd:N, systemd: or systemd:NAME for the sockets\n"
 	    "                       of LISTEN_FDS (the handler's own port, localhost only);\n"
@@ -221,7 +222,7 @@ take(struct settings *s, int option, const char *value)
 	case SELF_SIGNED:
 		s->certificates.self_signed = 1;
 		break;
-	case LISTEN:
+	case 'l':
 		append(s->addresses, value);
 		break;
 	case 'o':
@@ -275,7 +276,7 @@ parse(struct settings *s, int argc, char **argv)
 	s->certificates.all = calloc((size_t)argc, sizeof(*s->certificates.all));
 	if (s->addresses == NULL || s->options == NULL || s->certificates.all == NULL)
 		err(EXIT_FAILURE, "command line");
-	while ((option = getopt_long(argc, argv, "o:", known, NULL)) != -1)
+	while ((option = getopt_long(argc, argv, "l:o:", known, NULL)) != -1)
 		take(s, option, optarg);
 	free(known);
 	if (optind == argc)

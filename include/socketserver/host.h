@@ -53,7 +53,8 @@ struct sks_module;
  * the new one over it, since writing to the old one would change code that runs.
  *
  * Returns the module, or NULL:
- *   ENOENT   there is no such file; the line says where it was looked for
+ *   ENOENT   there is no such file; the line says where it was looked for, and
+ *            which name or path may have been meant
  *   EPERM    somebody else may write to it: the line says all that is wrong, and
  *            how chmod(1) mends it
  *   ENOEXEC  it is no ELF file, is cut short, is for another machine, needs a

@@ -5,6 +5,7 @@
  * or a link to it in another folder would then load other code.
  */
 #include "host/search.h"
+#include "host/suggest.h"
 
 #include "base/log.h"
 #include "base/sys.h"
@@ -128,37 +129,6 @@ in_folders(const struct folders *f, const char *name)
 	return NULL;
 }
 
-static char *
-by_name(const char *name)
-{
-	const char *variable = secure_getenv(VARIABLE);
-	struct folders f;
-	char *found;
-	int error;
-
-	if (folders_init(&f) == -1)
-		return NULL;
-	found = in_folders(&f, name);
-	error = errno;
-	folders_free(&f);
-	if (found == NULL && error == ENOENT)
-		sks_logf("plugin %s: not found in %s%s%s", name, variable != NULL ? variable : "",
-		    variable != NULL ? ":" : "", SKS_HANDLERS_DIR);
-	errno = error;
-	return found;
-}
-
-char *
-sks_search_plugin(const char *name)
-{
-	if (name == NULL || *name == '\0') {
-		sks_logf("plugin: no name");
-		errno = EINVAL;
-		return NULL;
-	}
-	return strchr(name, '/') != NULL ? by_path(name) : by_name(name);
-}
-
 /* -- listing -- */
 
 static int
@@ -233,4 +203,62 @@ sks_module_each(int (*found)(const char *name, const char *path, void *arg), voi
 		rc = each_in(&f, i, found, arg);
 	folders_free(&f);
 	return rc;
+}
+
+/* -- by name -- */
+
+static int
+offer(const char *name, const char *path, void *suggestion)
+{
+	(void)path;
+	sks_suggest_offer(suggestion, name);
+	return 0;
+}
+
+/* Logs that no folder has the name, with what may have been meant. */
+static void
+complain_of_name(const char *name)
+{
+	const char *variable = secure_getenv(VARIABLE);
+	char *here = file_in(".", name);
+	struct sks_suggestion near;
+	char hint[200] = "";
+
+	sks_suggest_begin(&near, name);
+	if (here != NULL && access(here, F_OK) == 0)
+		snprintf(hint, sizeof(hint), "; a path needs a slash: %s", here);
+	else if (sks_module_each(offer, &near) == 0 && near.name[0] != '\0')
+		snprintf(hint, sizeof(hint), "; did you mean %s?", near.name);
+	sks_logf("plugin %s: not found in %s%s%s%s", name, variable != NULL ? variable : "",
+	    variable != NULL ? ":" : "", SKS_HANDLERS_DIR, hint);
+	sks_sys_free(here);
+}
+
+static char *
+by_name(const char *name)
+{
+	struct folders f;
+	char *found;
+	int error;
+
+	if (folders_init(&f) == -1)
+		return NULL;
+	found = in_folders(&f, name);
+	error = errno;
+	folders_free(&f);
+	if (found == NULL && error == ENOENT)
+		complain_of_name(name);
+	errno = error;
+	return found;
+}
+
+char *
+sks_search_plugin(const char *name)
+{
+	if (name == NULL || *name == '\0') {
+		sks_logf("plugin: no name");
+		errno = EINVAL;
+		return NULL;
+	}
+	return strchr(name, '/') != NULL ? by_path(name) : by_name(name);
 }

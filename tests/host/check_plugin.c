@@ -112,6 +112,14 @@ TEST(what_is_not_there_is_said_with_where_it_was_looked_for)
 	setenv("SOCKETSERVER_HANDLERS", folders(), 1);
 	refused("nothing", ENOENT, folders());
 	refused("", EINVAL, "no name");
+	mkdir(at("first"), 0755);
+	copy_as("hooks", "first/hooks.so");
+	copy_as("hooks", "first/kv.so");
+	refused("hoosk", ENOENT, "; did you mean hooks?");
+	refused("hook", ENOENT, "; did you mean hooks?");
+	refused("ks", ENOENT, "; did you mean kv?");
+	refused("hammock", ENOENT, "plugin hammock: not found in ");
+	ck_assert_int_eq(log_count("did you mean"), 3);
 	write_file(at("file"), "", 0);
 	refused(at("file/x.so"), ENOENT, "not found");
 }

@@ -321,7 +321,7 @@ rm "$tmp/handlers/bad.so"
 "$daemon" --check hello --listen 127.0.0.1:0 --listen "unix:$tmp/s" >"$tmp/out" 2>&1
 same "--check: all is well" "0 " "$? $(cat "$tmp/out")"
 none "--check leaves no file" "$(find "$tmp" -type s)"
-start 1 echo --listen 127.0.0.1:0
+start 1 echo -l 127.0.0.1:0
 taken=${addresses#tcp:}
 refused "--check: the port is in use" 1 "bind $taken: Address already in use" \
     --check hello --listen "unix:$tmp/s" --listen "$taken"
@@ -362,6 +362,9 @@ refused "a mode and workers that do not go together" 1 "not with processes" \
 # ---- handlers that can not be loaded ----
 
 refused "not found, by name" 1 "plugin nothing: not found in $tmp/handlers:/" nothing
+refused "a near miss" 1 "; did you mean echo?" ehco
+(cd "$tmp" && cp handlers/hello.so mine.so && "$daemon" mine 2>out)
+has "beside its file" "; a path needs a slash: ./mine.so" "$(cat "$tmp/out")"
 refused "not found, by path" 1 "plugin ./nothing: not found" ./nothing
 cp "$source/README.md" "$tmp/text.so"
 refused "a text file" 1 "text.so: not an ELF file" "$tmp/text.so"
