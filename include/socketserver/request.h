@@ -116,6 +116,21 @@ struct sks_request {
 SKS_API char *sks_peer(const struct sks_request *req, char *buf, size_t size);
 
 /*
+ * Puts the peer's host alone into buf, as a number: "127.0.0.1", "::1", or "fe80::1%eth0";
+ * an IPv4 client of a socket for both families has its IPv4 address. It is "" for a Unix
+ * socket, and for a peer without an address. 64 bytes are enough. Behind a proxy that is
+ * believed it is the client's (proxy.h). No name is looked up. Returns buf.
+ * Python: client_address[0].
+ */
+SKS_API char *sks_peer_host(const struct sks_request *req, char *buf, size_t size);
+
+/*
+ * Returns the peer's port, 0 to 65535, or -1 where sks_peer_host() tells "".
+ * Python: client_address[1].
+ */
+SKS_API int sks_peer_port(const struct sks_request *req);
+
+/*
  * Copies n bytes of text that a peer chose into buf, for a log or a terminal.
  * Printable UTF-8 stays as it is; each other byte becomes \xNN: of control
  * characters (C1 too), of what turns the direction of writing or has no width, and

@@ -69,14 +69,13 @@ format_path(const char *path, size_t n, char *buf, size_t size)
 }
 
 static void
-format_in6(const struct sockaddr_in6 *in6, char *buf, size_t size)
+format_host6(const struct sockaddr_in6 *in6, char *buf, size_t size)
 {
 	char text[INET6_ADDRSTRLEN], scope[IF_NAMESIZE + 1] = "";
-	unsigned int port = ntohs(in6->sin6_port);
 
 	if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
 		inet_ntop(AF_INET, &in6->sin6_addr.s6_addr[12], text, sizeof(text));
-		snprintf(buf, size, "%s:%u", text, port);
+		snprintf(buf, size, "%s", text);
 		return;
 	}
 	inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof(text));
@@ -86,33 +85,78 @@ format_in6(const struct sockaddr_in6 *in6, char *buf, size_t size)
 		if (if_indextoname(in6->sin6_scope_id, scope + 1) == NULL)
 			snprintf(scope, sizeof(scope), "%%%u", (unsigned int)in6->sin6_scope_id);
 	}
-	snprintf(buf, size, "[%s%s]:%u", text, scope, port);
+	snprintf(buf, size, "%s%s", text, scope);
+}
+
+/* The copy need not be aligned where it comes from, and is complete. */
+static void
+copy_addr(struct sks_addr *copy, const struct sockaddr *addr, socklen_t len)
+{
+	memset(copy, 0, sizeof(*copy));
+	copy->len = (socklen_t)sks_min(len, sizeof(copy->u));
+	if (copy->len > 0)
+		memcpy(&copy->u, addr, copy->len);
+}
+
+static int
+is_in(const struct sks_addr *addr)
+{
+	return addr->len >= sizeof(addr->u.in) && addr->u.any.sa_family == AF_INET;
+}
+
+static int
+is_in6(const struct sks_addr *addr)
+{
+	return addr->len >= sizeof(addr->u.in6) && addr->u.any.sa_family == AF_INET6;
+}
+
+char *
+sks_addr_host(const struct sockaddr *addr, socklen_t len, char *buf, size_t size)
+{
+	struct sks_addr copy;
+	char text[INET_ADDRSTRLEN];
+	int saved = errno;
+
+	copy_addr(&copy, addr, len);
+	if (is_in(&copy)) {
+		inet_ntop(AF_INET, &copy.u.in.sin_addr, text, sizeof(text));
+		snprintf(buf, size, "%s", text);
+	} else if (is_in6(&copy))
+		format_host6(&copy.u.in6, buf, size);
+	else
+		snprintf(buf, size, "%s", "");
+	errno = saved;
+	return buf;
+}
+
+int
+sks_addr_port_of(const struct sockaddr *addr, socklen_t len)
+{
+	struct sks_addr copy;
+
+	copy_addr(&copy, addr, len);
+	return is_in(&copy) || is_in6(&copy) ? sks_addr_port(&copy) : -1;
 }
 
 char *
 sks_addr_format(const struct sockaddr *addr, socklen_t len, char *buf, size_t size)
 {
 	struct sks_addr copy;
-	char text[INET_ADDRSTRLEN];
+	char host[SKS_ADDR_HOST];
 	int saved = errno;
 
-	/* A copy: it need not be aligned, and is complete. */
-	memset(&copy, 0, sizeof(copy));
-	copy.len = (socklen_t)sks_min(len, sizeof(copy.u));
-	if (copy.len > 0)
-		memcpy(&copy.u, addr, copy.len);
+	copy_addr(&copy, addr, len);
 	/* A datagram from an unnamed Unix socket comes with no address at all. */
 	if (copy.len == 0)
 		snprintf(buf, size, "unix:");
 	else if (copy.u.any.sa_family == AF_UNIX && copy.len >= PATH_AT)
 		format_path(copy.u.un.sun_path,
 		    sks_min(copy.len - PATH_AT, sizeof(copy.u.un.sun_path)), buf, size);
-	else if (copy.u.any.sa_family == AF_INET && copy.len >= sizeof(copy.u.in)) {
-		inet_ntop(AF_INET, &copy.u.in.sin_addr, text, sizeof(text));
-		snprintf(buf, size, "%s:%u", text, (unsigned int)ntohs(copy.u.in.sin_port));
-	} else if (copy.u.any.sa_family == AF_INET6 && copy.len >= sizeof(copy.u.in6))
-		format_in6(&copy.u.in6, buf, size);
-	else
+	else if (is_in(&copy) || is_in6(&copy)) {
+		sks_addr_host(addr, len, host, sizeof(host));
+		snprintf(buf, size, strchr(host, ':') != NULL ? "[%s]:%d" : "%s:%d", host,
+		    sks_addr_port(&copy));
+	} else
 		snprintf(buf, size, "family %u", (unsigned int)copy.u.any.sa_family);
 	errno = saved;
 	return buf;

@@ -41,4 +41,14 @@ void sks_addr_set_port(struct sks_addr *addr, int port);
 char *sks_addr_format(const struct sockaddr *addr, socklen_t len, char *buf, size_t size);
 #define SKS_ADDR_TEXT 160 /* room for any of them */
 
+/*
+ * Writes the host alone, without brackets; "" for an address that has no host. Otherwise
+ * as sks_addr_format().
+ */
+char *sks_addr_host(const struct sockaddr *addr, socklen_t len, char *buf, size_t size);
+#define SKS_ADDR_HOST 64 /* room for any of them */
+
+/* Returns the port in host order, or -1 for an address that has none. */
+int sks_addr_port_of(const struct sockaddr *addr, socklen_t len);
+
 #endif

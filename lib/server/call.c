@@ -235,6 +235,18 @@ sks_peer(const struct sks_request *req, char *buf, size_t size)
 	return buf;
 }
 
+char *
+sks_peer_host(const struct sks_request *req, char *buf, size_t size)
+{
+	return sks_addr_host(req->peer, req->peer_len, buf, size);
+}
+
+int
+sks_peer_port(const struct sks_request *req)
+{
+	return sks_addr_port_of(req->peer, req->peer_len);
+}
+
 int
 sks_deadline(struct sks_request *req, int ms)
 {

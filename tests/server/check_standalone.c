@@ -160,6 +160,36 @@ TEST(handles_bytes_with_data_and_a_peer)
 	ck_assert_uint_eq(n, strlen("data [::1]:80 abye\n"));
 }
 
+static int
+tell_peer(struct sks_request *req)
+{
+	char host[64];
+
+	sks_peer_host(req, host, sizeof(host));
+	return sks_printf(req->wfile, "%s %d", host, sks_peer_port(req));
+}
+
+TEST(tells_host_and_port_of_a_peer)
+{
+	static const char *const peers[][2] = {
+		{ "192.0.2.1:47", "192.0.2.1 47" },
+		{ "[2001:db8::1]:65535", "2001:db8::1 65535" },
+		{ "[::ffff:192.0.2.1]:47", "192.0.2.1 47" },
+		{ "[fe80::1%4294]:1", "fe80::1%4294 1" },
+		{ "unix:/tmp/x", " -1" },
+		{ NULL, " -1" },
+	};
+	struct sks_handler handler = { .handle = tell_peer };
+	size_t i;
+	char *out;
+
+	for (i = 0; i < sizeof(peers) / sizeof(peers[0]); i++) {
+		ck_assert_int_eq(sks_handle_bytes_with(&handler, NULL, peers[i][0], "", 0, &out, NULL), 0);
+		ck_assert_str_eq(out, peers[i][1]);
+		free(out);
+	}
+}
+
 TEST(handles_bytes_within_limits)
 {
 	static char data[] = "data";
