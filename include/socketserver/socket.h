@@ -87,6 +87,17 @@ struct sks_client {
 SKS_API struct sks_client *sks_connect(const char *address, int timeout_ms) SKS_MUST_CHECK;
 
 /*
+ * As sks_connect(), but without a line in the log: for a program that tries again, or
+ * that tells its user itself. why gets what the line would have said, cut to size bytes;
+ * with NULL and 0 errno alone tells. It stays as it is when the client is connected.
+ * Only system certificates that cannot be read, for "tls:", are logged all the same.
+ * May wait.
+ * Returns the client, or NULL as sks_connect().
+ */
+SKS_API struct sks_client *sks_connect_quiet(const char *address, int timeout_ms, char *why,
+    size_t size) SKS_MUST_CHECK;
+
+/*
  * Makes a client of a connected socket, for streams or for datagrams: with the mode
  * "r", "w" or "rw". The streams have the time limit that the socket has now. The
  * socket stays the caller's, and stays open until both it and the client are

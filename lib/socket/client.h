@@ -7,6 +7,7 @@
 
 #include "base/util.h"
 #include "stream/stream.h"
+#include "stream/tls.h"
 
 #include <socketserver/socket.h>
 #include <socketserver/tls.h>
@@ -31,9 +32,9 @@ void sks_client_take_socket(struct sks_client *client);
 
 /*
  * As sks_client_start_tls(), before the deadline, or that of the configuration if it is earlier.
- * The line in the log begins with what (a step and an address).
+ * why gets the reason of a failure; "" where the log has it already, or there is nothing to tell.
  */
 int sks_client_shake_hands(struct sks_client *client, struct sks_tls *tls, const char *name,
-    int64_t deadline, const char *what);
+    int64_t deadline, char why[SKS_TLS_WHY]);
 
 #endif

@@ -12,44 +12,49 @@
 #include <stdio.h>
 
 static int
-fail(int error, const char *what, const char *why)
+refuse(int error, char why[SKS_TLS_WHY], const char *reason)
 {
-	if (why[0] != '\0')
-		sks_log_limited(&atomic_load(&sks_log_counts)->connects, SKS_LOG_LINES, "%s: %s",
-		    what, why);
+	snprintf(why, SKS_TLS_WHY, "%s", reason);
 	errno = error;
 	return -1;
 }
 
 int
 sks_client_shake_hands(struct sks_client *client, struct sks_tls *tls, const char *name,
-    int64_t deadline, const char *what)
+    int64_t deadline, char why[SKS_TLS_WHY])
 {
 	struct sks_client_inside *c = sks_client_inside(client);
-	char why[SKS_TLS_WHY];
 
 	if (!sks_tls_is_built_in())
-		return fail(ENOTSUP, what, "this library was built without TLS");
+		return refuse(ENOTSUP, why, "this library was built without TLS");
+	why[0] = '\0';
 	if (tls == NULL && (tls = sks_tls_default_client()) == NULL)
 		return -1; /* that has said why */
 	if (sks_tls_role(tls) != SKS_TLS_CLIENT)
-		return fail(EINVAL, what, "the configuration is not a client's");
+		return refuse(EINVAL, why, "the configuration is not a client's");
 	if (client->rfile == NULL || client->wfile == NULL)
-		return fail(ENOTSUP, what, "TLS needs both streams of a connection");
+		return refuse(ENOTSUP, why, "TLS needs both streams of a connection");
 	if (sks_streams_start_tls(&c->r, &c->w, tls, name,
 		sks_min64(deadline, sks_tls_deadline(tls)), why) == 0)
 		return 0;
 	if (errno == EINVAL)
-		return fail(EINVAL, what, "there is no name that the certificate must have");
-	return fail(errno, what, why);
+		return refuse(EINVAL, why, "there is no name that the certificate must have");
+	return -1;
 }
 
 int
 sks_client_start_tls(struct sks_client *client, struct sks_tls *tls, const char *name)
 {
-	char what[300];
+	char why[SKS_TLS_WHY];
+	int error;
 
-	snprintf(what, sizeof(what), "TLS handshake%s%s", name != NULL ? " with " : "",
-	    name != NULL ? name : "");
-	return sks_client_shake_hands(client, tls, name, SKS_NEVER, what);
+	if (sks_client_shake_hands(client, tls, name, SKS_NEVER, why) == 0)
+		return 0;
+	error = errno;
+	if (why[0] != '\0')
+		sks_log_limited(&atomic_load(&sks_log_counts)->connects, SKS_LOG_LINES,
+		    "TLS handshake%s%.255s: %s", name != NULL ? " with " : "",
+		    name != NULL ? name : "", why);
+	errno = error;
+	return -1;
 }

@@ -26,6 +26,7 @@
 
 #define DEFAULT_MS 30000
 #define STAGGER_MS 250
+#define LINE 800 /* of the log, at most */
 
 struct attempt {
 	struct sks_addr addr;
@@ -46,27 +47,41 @@ struct race {
 
 /* ---- what goes wrong ---- */
 
+/* What is connected to, and who is told why it fails: the text at why, or with NULL the log. */
+struct trial {
+	const char *address;
+	char *why;
+	size_t size;
+};
+
+static void
+log_failure(const char *line)
+{
+	sks_log_limited(&atomic_load(&sks_log_counts)->connects, SKS_LOG_LINES, "%s", line);
+}
+
 /*
- * Logs why there is no connection, and returns NULL. addr is the last one that was tried, or NULL;
+ * Tells why there is no connection, and returns NULL. addr is the last one that was tried, or NULL;
  * why is NULL if errno says it.
  */
 static void *
-fail(const char *address, const struct sks_addr *addr, const char *why)
+fail(const struct trial *t, const struct sks_addr *addr, const char *why)
 {
-	struct sks_log_limit *limit = &atomic_load(&sks_log_counts)->connects;
-	char text[SKS_ADDR_TEXT] = "";
+	char text[SKS_ADDR_TEXT] = "", line[LINE];
 	int error = errno;
 
-	if (error == ECANCELED)
+	if (error == ECANCELED && t->why == NULL)
 		return NULL;
-	if (why == NULL)
-		why = strerror(error);
 	if (addr != NULL)
 		sks_addr_format(&addr->u.any, addr->len, text, sizeof(text));
-	if (text[0] == '\0' || strcmp(text, address) == 0)
-		sks_log_limited(limit, SKS_LOG_LINES, "connect %s: %s", address, why);
+	if (strcmp(text, t->address) == 0)
+		text[0] = '\0';
+	snprintf(line, sizeof(line), "connect %s%s%s%s: %s", t->address, text[0] != '\0' ? " (" : "",
+	    text, text[0] != '\0' ? ")" : "", why != NULL ? why : strerror(error));
+	if (t->why != NULL)
+		snprintf(t->why, t->size, "%s", line);
 	else
-		sks_log_limited(limit, SKS_LOG_LINES, "connect %s (%s): %s", address, text, why);
+		log_failure(line);
 	errno = error;
 	return NULL;
 }
@@ -241,9 +256,9 @@ line_up(struct race *race, const struct sks_addr *addrs)
 	}
 }
 
-/* Returns a connected descriptor, or -1 with errno and a line in the log. */
+/* Returns a connected descriptor, or -1 with errno, after fail(). */
 static int
-race_to(const char *address, int type, const struct sks_addr *addrs, size_t n, int64_t deadline)
+race_to(const struct trial *t, int type, const struct sks_addr *addrs, size_t n, int64_t deadline)
 {
 	struct race race = { .type = type, .n = n, .deadline = deadline };
 	int fd = -1;
@@ -252,7 +267,7 @@ race_to(const char *address, int type, const struct sks_addr *addrs, size_t n, i
 	race.fds = sks_sys_calloc(n + SKS_CANCEL_MOST, sizeof(*race.fds));
 	if (race.tries == NULL || race.fds == NULL) {
 		errno = ENOMEM;
-		fail(address, NULL, NULL);
+		fail(t, NULL, NULL);
 	} else {
 		line_up(&race, addrs);
 		fd = finish(&race, run(&race));
@@ -261,7 +276,7 @@ race_to(const char *address, int type, const struct sks_addr *addrs, size_t n, i
 
 			if (errno == 0 || errno == ETIMEDOUT)
 				errno = best->error;
-			fail(address, &best->addr, NULL);
+			fail(t, &best->addr, NULL);
 		}
 	}
 	sks_sys_free(race.tries);
@@ -291,7 +306,7 @@ look_up(const struct sks_endpoint *ep, struct addrinfo **list, int64_t deadline)
 }
 
 static struct sks_addr *
-find_addresses(const char *address, const struct sks_endpoint *ep, size_t *n, int64_t deadline)
+find_addresses(const struct trial *t, const struct sks_endpoint *ep, size_t *n, int64_t deadline)
 {
 	struct addrinfo *list;
 	struct sks_addr *addrs;
@@ -300,23 +315,23 @@ find_addresses(const char *address, const struct sks_endpoint *ep, size_t *n, in
 
 	if (sks_endpoint_is_direct(ep)) {
 		addrs = sks_endpoint_resolve(ep, 0, n, &why);
-		return addrs != NULL ? addrs : fail(address, NULL, why);
+		return addrs != NULL ? addrs : fail(t, NULL, why);
 	}
 	if (look_up(ep, &list, deadline) == -1)
-		return fail(address, NULL, why_not_found());
+		return fail(t, NULL, why_not_found());
 	addrs = sks_addr_list(list, n, &why);
 	error = errno;
 	freeaddrinfo(list);
 	errno = error;
-	return addrs != NULL ? addrs : fail(address, NULL, why);
+	return addrs != NULL ? addrs : fail(t, NULL, why);
 }
 
 /*
  * To a Unix socket, which has one address, and a backlog that may be full. Returns a connected
- * descriptor, or -1 with errno and a line in the log.
+ * descriptor, or -1 with errno, after fail().
  */
 static int
-connect_unix(const char *address, const struct sks_endpoint *ep, int timeout_ms)
+connect_unix(const struct trial *t, const struct sks_endpoint *ep, int timeout_ms)
 {
 	static const struct sockaddr any = { .sa_family = AF_UNIX };
 	int type = ep->scheme->type, fd = -1, error;
@@ -332,7 +347,7 @@ connect_unix(const char *address, const struct sks_endpoint *ep, int timeout_ms)
 	if (fd == -1) {
 		if (errno == EAGAIN) /* the backlog is full, and the limit is 0 */
 			errno = ETIMEDOUT;
-		fail(address, NULL, NULL);
+		fail(t, NULL, NULL);
 	}
 	error = errno;
 	sks_socket_free(s);
@@ -341,7 +356,7 @@ connect_unix(const char *address, const struct sks_endpoint *ep, int timeout_ms)
 }
 
 static int
-connect_inet(const char *address, const struct sks_endpoint *ep, int timeout_ms)
+connect_inet(const struct trial *t, const struct sks_endpoint *ep, int timeout_ms)
 {
 	static const int on = 1;
 	int64_t deadline = sks_min64(sks_clock_after(timeout_ms), sks_task_current()->deadline);
@@ -349,10 +364,10 @@ connect_inet(const char *address, const struct sks_endpoint *ep, int timeout_ms)
 	struct sks_addr *addrs;
 	size_t n;
 
-	addrs = find_addresses(address, ep, &n, deadline);
+	addrs = find_addresses(t, ep, &n, deadline);
 	if (addrs == NULL)
 		return -1;
-	fd = race_to(address, type, addrs, n, deadline);
+	fd = race_to(t, type, addrs, n, deadline);
 	sks_sys_free(addrs);
 	if (fd != -1 && type == SOCK_STREAM)
 		(void)sks_sys_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -361,7 +376,7 @@ connect_inet(const char *address, const struct sks_endpoint *ep, int timeout_ms)
 
 /* Makes the streams of fd, or closes it. NULL: ENOMEM. */
 static struct sks_client *
-open_client(const char *address, int fd, int timeout_ms)
+open_client(const struct trial *t, int fd, int timeout_ms)
 {
 	struct sks_socket *s = sks_sock_wrap(fd);
 	struct sks_client *client = NULL;
@@ -374,50 +389,51 @@ open_client(const char *address, int fd, int timeout_ms)
 		sks_client_take_socket(client);
 		return client;
 	}
-	fail(address, NULL, NULL);
+	fail(t, NULL, NULL);
 	sks_socket_free(s);
 	return NULL;
 }
 
-/* A connected client, without TLS. NULL with errno and a line in the log. */
+/* A connected client, without TLS. NULL with errno, after fail(). */
 static struct sks_client *
-connect_to(const char *address, const struct sks_endpoint *ep, int timeout_ms)
+connect_to(const struct trial *t, const struct sks_endpoint *ep, int timeout_ms)
 {
 	int fd;
 
 	if (ep->scheme->kind == SKS_DESCRIPTOR) {
 		errno = EINVAL;
-		return fail(address, NULL,
+		return fail(t, NULL,
 		    "a descriptor is not connected to: sks_socket_makefile()");
 	}
 	sks_flush_dirty();
 	if (ep->scheme->kind == SKS_UNIX_PATH)
-		fd = connect_unix(address, ep, timeout_ms);
+		fd = connect_unix(t, ep, timeout_ms);
 	else
-		fd = connect_inet(address, ep, timeout_ms);
-	return fd != -1 ? open_client(address, fd, timeout_ms) : NULL;
+		fd = connect_inet(t, ep, timeout_ms);
+	return fd != -1 ? open_client(t, fd, timeout_ms) : NULL;
 }
 
 /* Gives a new client TLS, or closes it. */
 static struct sks_client *
-shake_hands(struct sks_client *client, const char *address, const struct sks_endpoint *ep,
+shake_hands(struct sks_client *client, const struct trial *t, const struct sks_endpoint *ep,
     struct sks_tls *tls, int64_t deadline)
 {
-	char what[300];
+	char why[SKS_TLS_WHY];
 	int error;
 
-	snprintf(what, sizeof(what), "connect %s", address);
-	if (sks_client_shake_hands(client, tls, ep->host, deadline, what) == 0)
+	if (sks_client_shake_hands(client, tls, ep->host, deadline, why) == 0)
 		return client;
 	error = errno;
 	sks_client_close(client);
 	errno = error;
-	return NULL;
+	if (why[0] == '\0' && t->why == NULL)
+		return NULL; /* the log has it, or nobody asks: it was cancelled */
+	return fail(t, NULL, why[0] != '\0' ? why : NULL);
 }
 
 /* with_tls: also where the address does not say so. */
 static struct sks_client *
-connect_with(const char *address, int with_tls, struct sks_tls *tls, int timeout_ms)
+connect_with(const struct trial *t, int with_tls, struct sks_tls *tls, int timeout_ms)
 {
 	struct sks_endpoint ep;
 	struct sks_client *client;
@@ -425,33 +441,46 @@ connect_with(const char *address, int with_tls, struct sks_tls *tls, int timeout
 	int64_t deadline;
 
 	if (sks_limit_set(&timeout_ms, timeout_ms, DEFAULT_MS) == -1)
-		return fail(address, NULL, "no such time limit");
-	if (sks_endpoint_parse(&ep, address, &why) == -1)
-		return fail(address, NULL, why);
+		return fail(t, NULL, "no such time limit");
+	if (sks_endpoint_parse(&ep, t->address, &why) == -1)
+		return fail(t, NULL, why);
 	if (ep.is_proxy) {
 		errno = EINVAL;
-		return fail(address, NULL, "proxy: is for servers");
+		return fail(t, NULL, "proxy: is for servers");
 	}
 	with_tls |= ep.is_tls;
 	if (with_tls && !sks_tls_is_built_in()) {
 		errno = ENOTSUP;
-		return fail(address, NULL, "this library was built without TLS");
+		return fail(t, NULL, "this library was built without TLS");
 	}
 	deadline = sks_clock_after(timeout_ms);
-	client = connect_to(address, &ep, timeout_ms);
+	client = connect_to(t, &ep, timeout_ms);
 	if (client == NULL || !with_tls)
 		return client;
-	return shake_hands(client, address, &ep, tls, deadline);
+	return shake_hands(client, t, &ep, tls, deadline);
 }
 
 struct sks_client *
 sks_connect(const char *address, int timeout_ms)
 {
-	return connect_with(address, 0, NULL, timeout_ms);
+	return connect_with(&(struct trial){ .address = address }, 0, NULL, timeout_ms);
+}
+
+struct sks_client *
+sks_connect_quiet(const char *address, int timeout_ms, char *why, size_t size)
+{
+	char none[1];
+	struct trial t = { .address = address, .why = why, .size = size };
+
+	if (why == NULL || size == 0) {
+		t.why = none;
+		t.size = sizeof(none);
+	}
+	return connect_with(&t, 0, NULL, timeout_ms);
 }
 
 struct sks_client *
 sks_connect_tls(const char *address, struct sks_tls *tls, int timeout_ms)
 {
-	return connect_with(address, 1, tls, timeout_ms);
+	return connect_with(&(struct trial){ .address = address }, 1, tls, timeout_ms);
 }

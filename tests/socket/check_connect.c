@@ -115,6 +115,41 @@ be_refused(void *arg)
 	close_listener(&l);
 }
 
+static void
+be_refused_quietly(void *arg)
+{
+	char line[200], why[200] = "as it was", cut[9];
+	struct sks_client *client;
+	struct listener l;
+
+	(void)arg;
+	open_listener(&l, "127.0.0.1:0", -1);
+	ck_assert_ptr_null(sks_connect_quiet(l.address, SKS_DEFAULT, why, sizeof(why)));
+	ck_assert_int_eq(errno, ECONNREFUSED);
+	snprintf(line, sizeof(line), "connect %s: Connection refused", l.address);
+	ck_assert_str_eq(why, line);
+	ck_assert_ptr_null(sks_connect_quiet(l.address, SKS_DEFAULT, NULL, 0));
+	ck_assert_int_eq(errno, ECONNREFUSED);
+	ck_assert_ptr_null(sks_connect_quiet("localhost", SKS_DEFAULT, cut, sizeof(cut)));
+	ck_assert_int_eq(errno, EINVAL);
+	ck_assert_str_eq(cut, "connect ");
+	close_listener(&l);
+	open_listener(&l, "127.0.0.1:0", 1);
+	strcpy(why, "as it was");
+	client = sks_connect_quiet(l.address, SKS_DEFAULT, why, sizeof(why));
+	ck_assert_ptr_nonnull(client);
+	ck_assert_str_eq(why, "as it was");
+	sks_client_close(client);
+	close_listener(&l);
+	ck_assert_int_eq(log_lines(), 0);
+}
+
+TEST(a_quiet_one_tells_its_caller_alone, ON_BOTH)
+{
+	log_keep();
+	rig_run_on(_i, be_refused_quietly, NULL);
+}
+
 TEST(a_refusal_is_told_with_name_and_address, ON_BOTH)
 {
 	log_keep();
