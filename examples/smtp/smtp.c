@@ -246,5 +246,5 @@ init(const void *data, void **unused)
 
 SKS_PLUGIN(.name = "smtp", .summary = "takes mail (RFC 5321) into a Maildir",
     .handler = { .setup = greet, .handle = serve, .finish = finish,
-	.state_size = sizeof(struct session) }, .options = options,
-    .config_size = sizeof(struct config), .init = init, .serves = SKS_STREAMS, .port = 2526);
+	.state_size = sizeof(struct session) }, .options = options, .config_size = sizeof(struct config),
+    .init = init, .serves = SKS_STREAMS, .port = 2526, .idle_ms = 300000); /* RFC 5321, 4.5.3.2 */

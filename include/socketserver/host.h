@@ -90,7 +90,8 @@ SKS_API int sks_module_init(struct sks_module *module);
 /*
  * Makes a server with the handler and the data of a plugin. options may be NULL;
  * its data is not used, and its mode is taken as it is: sks_module_mode() tells
- * which one the plugin suggests.
+ * which one the plugin suggests. Where idle_ms or timeout_ms is 0 the plugin's own is
+ * taken, if it suggests one.
  * Returns the server, or NULL: EINVAL also when the plugin refuses the mode, and
  * as sks_module_init() and sks_server_new().
  */

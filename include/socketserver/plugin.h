@@ -52,7 +52,7 @@ SKS_BEGIN_DECLS
 
 #define SKS_PLUGIN_MAGIC 0x50534b53 /* "SKSP" */
 #define SKS_PLUGIN_MAJOR 1
-#define SKS_PLUGIN_MINOR 0
+#define SKS_PLUGIN_MINOR 1
 
 /*
  * The types of an option: what its text may be, and what the member of the plugin's
@@ -127,6 +127,8 @@ struct sks_plugin {
 	int mode;              /* the mode to take when none is asked for; 0: SKS_FIBERS */
 	int serves;            /* SKS_STREAMS, SKS_DATAGRAMS; 0: both */
 	int port;              /* where to listen when no address is given; 0: nowhere */
+	int idle_ms;           /* the options of that name to take where the host says nothing; */
+	int timeout_ms;        /* 0: those of every server; SKS_OFF: no limit. Since 1.1 */
 };
 
 /* The name that hosts look for. Each plugin has its own. */

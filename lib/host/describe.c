@@ -25,6 +25,18 @@ print_serves(FILE *to, const struct sks_plugin *p)
 		fprintf(to, "port:   %d\n", p->port);
 }
 
+/* Prints a time limit that it suggests, if it does. */
+static void
+print_limit(FILE *to, const char *name, int ms)
+{
+	static const struct sks_plugin_option duration = { .type = SKS_OPTION_DURATION };
+	char text[32];
+
+	if (ms != 0)
+		fprintf(to, "%-7s %s\n", name,
+		    ms == SKS_OFF ? "no limit" : sks_option_format(&duration, ms, text, sizeof(text)));
+}
+
 static void
 print_modes(FILE *to, const struct sks_plugin *p)
 {
@@ -90,6 +102,8 @@ sks_module_describe(const struct sks_module *m)
 	fprintf(to, "%s: %s\nfile:   %s\n", m->plugin.name, m->plugin.summary, m->path);
 	print_serves(to, &m->plugin);
 	print_modes(to, &m->plugin);
+	print_limit(to, "idle:", m->plugin.idle_ms);
+	print_limit(to, "timeout:", m->plugin.timeout_ms);
 	if (m->noptions == 0)
 		fprintf(to, "options: none\n");
 	else

@@ -33,7 +33,7 @@
 
 /* There is no padding, so an appended member has no bytes that an old plugin left undefined. */
 static_assert(sizeof(struct sks_plugin) == sizeof(struct sks_handler) + 24 + 6 * sizeof(void *) +
-	    sizeof(size_t) + 4 * sizeof(int),
+	    sizeof(size_t) + 6 * sizeof(int),
     "struct sks_plugin has no padding");
 static_assert(sizeof(void *) < 8 ||
 	sizeof(struct sks_plugin_option) == 3 * sizeof(char *) + 2 * sizeof(int) +
@@ -104,6 +104,8 @@ check_members(const struct sks_plugin *p, char *why, size_t size)
 		wrong = "it serves neither streams nor datagrams";
 	else if (p->port < 0 || p->port > 65535)
 		wrong = "its port is none";
+	else if (p->idle_ms < SKS_OFF || p->timeout_ms < SKS_OFF)
+		wrong = "the idle_ms or timeout_ms it suggests is no time limit";
 	else if (p->config_size > CONFIG_MOST)
 		wrong = "its config_size is over 16 MiB";
 	return wrong == NULL ? 0 : refuse(EINVAL, why, size, wrong);

@@ -224,6 +224,10 @@ sks_module_server_new_abi(
 	    sks_mode_check(m->plugin.name, o.mode, m->plugin.refuses, m->plugin.refuses_why) == -1 || sks_module_init(m) == -1)
 		return NULL;
 	o.data = m->data;
+	if (o.idle_ms == 0)
+		o.idle_ms = m->plugin.idle_ms;
+	if (o.timeout_ms == 0)
+		o.timeout_ms = m->plugin.timeout_ms;
 	return sks_server_new_abi(&m->plugin.handler, sizeof(m->plugin.handler), &o, sizeof(o));
 }
 

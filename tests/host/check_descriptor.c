@@ -89,6 +89,8 @@ TEST(each_wrong_member_is_told)
 	REFUSED("it serves neither streams nor datagrams", serves, (SKS_STREAMS | SKS_DATAGRAMS) + 1);
 	REFUSED("its port is none", port, -1);
 	REFUSED("its port is none", port, 65536);
+	REFUSED("is no time limit", idle_ms, SKS_OFF - 1);
+	REFUSED("is no time limit", timeout_ms, -1000);
 	REFUSED("its config_size is over 16 MiB", config_size, ((size_t)16 << 20) + 1);
 	REFUSED("its option a: it is there twice", options, twice);
 	REFUSED("its option a b: its name is not one", options, unfit);
@@ -107,6 +109,7 @@ TEST(what_is_just_right_is_taken)
 	given.handler.refuses = SKS_REFUSES(SKS_THREADS);
 	given.serves = SKS_DATAGRAMS;
 	given.port = 65535;
+	given.idle_ms = SKS_OFF;
 	given.config_size = (size_t)16 << 20;
 	given.options = good_ones;
 	ck_assert_msg(read_it(&given, &p, &noptions) == 0, "%s", why);

@@ -8,6 +8,7 @@
 #include "plugin_files.h"
 
 #include "base/sys.h"
+#include "server/server.h"
 
 #include <dlfcn.h>
 #include <elf.h>
@@ -217,6 +218,33 @@ TEST(init_and_exit_run_once)
 	ck_assert_int_eq(*exits, 0);
 	sks_module_free(module);
 	ck_assert_int_eq(*exits, 1);
+}
+
+static void
+has_limits(struct sks_module *module, int idle_ms, int timeout_ms, int idle_had, int timeout_had)
+{
+	struct sks_options options = { .mode = SKS_THREADS, .idle_ms = idle_ms,
+		.timeout_ms = timeout_ms };
+	struct sks_server *server = sks_module_server_new(module, &options);
+
+	ck_assert_ptr_nonnull(server);
+	ck_assert_int_eq(server->service.options.idle_ms, idle_had);
+	ck_assert_int_eq(server->service.options.timeout_ms, timeout_had);
+	sks_server_free(server);
+}
+
+TEST(its_time_limits_are_taken_where_the_host_has_none)
+{
+	struct sks_module *module = must_load(copy("hooks"));
+	char *text = sks_module_describe(module);
+
+	ck_assert_int_eq(sks_module_set(module, "times=1"), 0);
+	has_limits(module, 0, 0, 300000, SKS_OFF);
+	has_limits(module, 7, 0, 7, SKS_OFF);
+	has_limits(module, SKS_OFF, 8, SKS_OFF, 8);
+	ck_assert_msg(strstr(text, "\nidle:   5m\ntimeout: no limit\n") != NULL, "%s", text);
+	free(text);
+	sks_module_free(module);
 }
 
 TEST(an_init_that_takes_long_is_named)

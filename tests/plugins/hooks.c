@@ -81,5 +81,7 @@ SKS_PLUGIN(
     .exit = leave,
     .serves = SKS_DATAGRAMS,
     .mode = SKS_THREADS,
+    .idle_ms = 300000,
+    .timeout_ms = SKS_OFF,
     .refuses = SKS_REFUSES(SKS_PROCESSES) | SKS_REFUSES(SKS_SERIAL),
     .refuses_why = "it counts in one memory");
