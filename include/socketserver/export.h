@@ -24,6 +24,11 @@
  *   ECANCELED  the server stops and drain_ms are over (from then on, until handle
  *              returns), or sks_child_cancel() was called for this task
  *   ENOMEM     there is no memory to wait with
+ * Of a task that is cancelled only waits fail. What needs none succeeds as before: a read
+ * of bytes that are there, a write that finds room, a lock or a channel that is free. What
+ * was written is sent. sks_sleep(), sks_offload() and looking up names always count as
+ * waits. finish may wait again, for linger_ms.
+ *
  * A call without these words never waits, and may be used where waiting is not
  * allowed, as in verify.
  *

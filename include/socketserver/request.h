@@ -71,6 +71,9 @@ struct sks_options;
  * nothing of the input either, the next call comes when there is more input; if
  * the input has ended, SKS_KEEP is taken as SKS_DONE. No more input may be left
  * unread than sks_peek() can show: then the connection ends.
+ * Of a datagram, all that was written is one reply, which is sent when the handler has
+ * ended. A handler that has written nothing sends nothing.
+ *
  * SKS_KEEP is taken as SKS_DONE after an error, and for a datagram; that of setup
  * is taken as 0 for a datagram, which has all of its input.
  */

@@ -286,6 +286,8 @@ static inline struct sks_server *sks_udp_server_new(const char *address,
  * any more: of several servers that are started at once, one gets it. It is removed
  * when the socket is closed by the last process that has it, unless another file
  * has taken its place.
+ * Connections of TCP have TCP_NODELAY, as streams gather what they send, and SO_KEEPALIVE,
+ * with the times of tcp(7); a handler sets others at req->fd.
  * Returns 0, or -1 after one line in the log that names the step and the object
  * ("bind [::]:80: Permission denied"):
  *   EINVAL      the text is no address, the descriptor no socket to listen on, or the
@@ -304,7 +306,8 @@ SKS_API int sks_server_listen(struct sks_server *server, const char *address);
  * As sks_server_listen(), for an address with a handler and data of its own: so one server
  * has several services, with one set of options, limits and statistics. Hooks of the options
  * get its data with its requests. handler is copied, and what data points to is borrowed until
- * sks_server_free().
+ * sks_server_free(). So req->data tells which address a request came by, also where all
+ * have one handler.
  * Returns as sks_server_listen(); EINVAL also as sks_server_new(), and for a stack_size
  * larger than that of the server's handler and options; E2BIG as sks_server_new().
  */

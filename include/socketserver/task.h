@@ -22,7 +22,9 @@ SKS_BEGIN_DECLS
  * children that were not joined are cancelled and waited for: before on_error and
  * finish, and before SKS_KEEP parks the connection. The same happens to a child's
  * own children when its function returns. Outside of a handler a thread joins
- * all that it has started.
+ * all that it has started. So main() has a background task: a thread, started before
+ * sks_serve_forever(), and cancelled and joined after it. In a child process of
+ * SKS_PROCESSES it does not run.
  *
  * What the function uses lives until the child has ended. Of the local variables
  * of handle itself that is so only when handle joins the child. sks_child_cancel()

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -266,6 +267,28 @@ TEST(refuses_what_is_no_address, EACH_MODE)
 	assert_fails(server, "192.0.2.1:0", EADDRNOTAVAIL);
 	assert_fails(server, in_dir("unix:", "/none/s", file, sizeof(file)), ENOENT);
 	sks_server_free(server);
+}
+
+static int
+tell_tcp(struct sks_request *req)
+{
+	int no_delay = 0, keepalive = 0;
+	socklen_t len = sizeof(int);
+
+	getsockopt(req->fd, IPPROTO_TCP, TCP_NODELAY, &no_delay, &len);
+	getsockopt(req->fd, SOL_SOCKET, SO_KEEPALIVE, &keepalive, &len);
+	return sks_printf(req->wfile, "%d %d\n", no_delay != 0, keepalive != 0);
+}
+
+TEST(connections_have_no_delay_and_keepalive)
+{
+	static const struct sks_handler handler = { .handle = tell_tcp };
+	struct acc acc;
+
+	acc_tcp(&acc, ACC_FIBERS, &handler, NULL);
+	acc_start(&acc);
+	acc_ask(&acc, "", "1 1\n");
+	acc_free(&acc);
 }
 
 TEST(tcp_and_udp_servers_take_their_own_kind)

@@ -114,6 +114,54 @@ TEST_ON_BOTH(cancel_ends_its_waits)
 	ck_assert_int_eq(result, ECANCELED);
 }
 
+/* Its caller has cancelled it before it runs. */
+static int
+do_without_waits(void *arg)
+{
+	struct sks_client *client = arg;
+	struct sks_channel *channel = sks_channel_new(sizeof(arg), 1);
+	struct sks_mutex *mutex = sks_mutex_new();
+	void *got = NULL;
+
+	ck_assert_int_eq(sks_sleep(0), -1);
+	ck_assert_int_eq(errno, ECANCELED);
+	ck_assert_int_eq(sks_mutex_lock(mutex), 0);
+	sks_mutex_unlock(mutex);
+	ck_assert_int_eq(sks_channel_send(channel, &arg), 0);
+	ck_assert_int_eq(sks_channel_recv(channel, &got), 1);
+	ck_assert_ptr_eq(got, arg);
+	ck_assert_str_eq(sks_gets(client->rfile), "there");
+	ck_assert_int_eq(sks_puts(client->wfile, "sent"), 0);
+	ck_assert_ptr_null(sks_gets(client->rfile));
+	ck_assert_int_eq(errno, ECANCELED);
+	sks_mutex_free(mutex);
+	sks_channel_free(channel);
+	return 7;
+}
+
+TEST_ON_BOTH(what_needs_no_wait_succeeds_when_cancelled)
+{
+	struct sks_socket *pair[2];
+	struct sks_client *client;
+	struct sks_child *child;
+	char got[4];
+	int result = 0;
+
+	ck_assert_int_eq(sks_socket_pair(SOCK_STREAM, pair), 0);
+	ck_assert_int_eq(sks_socket_sendall(pair[1], "there\n", 6, 0), 0);
+	client = sks_socket_makefile(pair[0], "rw");
+	ck_assert_ptr_nonnull(client);
+	child = sks_go(do_without_waits, client);
+	ck_assert_ptr_nonnull(child);
+	sks_child_cancel(child);
+	ck_assert_int_eq(sks_child_join(child, &result), 0);
+	ck_assert_int_eq(result, 7);
+	ck_assert_int_eq(sks_socket_recv(pair[1], got, 4, MSG_WAITALL), 4);
+	sks_client_close(client);
+	sks_socket_free(pair[0]);
+	sks_socket_free(pair[1]);
+}
+
 TEST_ON_BOTH(join_has_an_end_and_may_be_tried_again)
 {
 	struct sks_child *child = sks_go(sleep_for_ever, NULL);

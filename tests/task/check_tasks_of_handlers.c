@@ -406,3 +406,37 @@ TEST(a_handler_inside_of_another_ends_its_own, EACH_MODE)
 	peer_expect_eof(fd);
 	acc_free(&acc);
 }
+
+/* -- a task of main() -- */
+
+static int
+be_a_client_and_stop_it(void *arg)
+{
+	struct acc *acc = arg;
+	struct sks_client *client = sks_connect(acc->address, 20000);
+	char *line;
+
+	ck_assert_ptr_nonnull(client);
+	sks_puts(client->wfile, "echo\n");
+	line = sks_gets(client->rfile);
+	ck_assert_str_eq(line, "echo");
+	sks_client_close(client);
+	sks_server_shutdown(acc->server);
+	return sleep_for_ever(NULL);
+}
+
+TEST(a_task_of_main_runs_beside_the_server)
+{
+	struct sks_child *child;
+	struct acc acc;
+	int result = 0;
+
+	acc_tcp(&acc, ACC_FIBERS, &acc_script, NULL);
+	child = sks_go(be_a_client_and_stop_it, &acc);
+	ck_assert_ptr_nonnull(child);
+	ck_assert_int_eq(sks_serve_forever(acc.server), 0);
+	sks_child_cancel(child);
+	ck_assert_int_eq(sks_child_join(child, &result), 0);
+	ck_assert_int_eq(result, ECANCELED);
+	acc_free(&acc);
+}
