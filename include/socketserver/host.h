@@ -107,6 +107,17 @@ static inline struct sks_server *sks_module_server_new(struct sks_module *module
 SKS_API int sks_module_listen(struct sks_module *module, struct sks_server *server,
     const char *address);
 
+/*
+ * Adds an address to a server of another handler, where the plugin serves, as
+ * sks_server_listen_with() does. It calls sks_module_init() when nobody has. The server is
+ * freed before the module.
+ * Returns 0, or -1: EINVAL also when the plugin refuses the mode of the server, for a
+ * socket of a kind that it does not serve, and for "systemd:"; then nothing was added; and
+ * as sks_module_init() and sks_server_listen_with().
+ */
+SKS_API int sks_module_listen_with(struct sks_module *module, struct sks_server *server,
+    const char *address);
+
 /* What the plugin says of itself. The strings live as long as the module. */
 SKS_API const char *sks_module_name(const struct sks_module *module);
 SKS_API const char *sks_module_summary(const struct sks_module *module);
@@ -201,7 +212,7 @@ SKS_API void sks_process_reset_signals(void);
  */
 SKS_API int sks_process_raise_open_files(int connections);
 
-/* Logs a line for each address: "echo: listening on tcp:127.0.0.1:7007". */
+/* Logs a line for each address, with its handler: "echo: listening on tcp:127.0.0.1:7007". */
 SKS_API void sks_server_log_addresses(const struct sks_server *server);
 
 /* Logs a line with what the server has done since it was made. */

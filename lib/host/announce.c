@@ -17,7 +17,7 @@ sks_server_log_addresses(const struct sks_server *server)
 	unsigned int i;
 
 	for (i = 0; sks_server_listen_address(server, i, address, sizeof(address)) != NULL; i++)
-		sks_logf("%s: listening on %s", server->service.handler.name, address);
+		sks_logf("%s: listening on %s", sks_server_listener_name(server, i), address);
 }
 
 void

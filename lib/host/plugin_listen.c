@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Listens for a plugin: only on kinds of sockets that it serves, also inherited ones.
+ * Listens for a plugin: only on kinds of sockets that it serves, also inherited ones, and also
+ * on a server of another handler.
  */
 #include "host/activation.h"
 #include "host/module.h"
@@ -8,6 +9,8 @@
 #include "base/endpoint.h"
 #include "base/log.h"
 #include "base/sys.h"
+#include "server/options.h"
+#include "server/server.h"
 
 #include <errno.h>
 #include <string.h>
@@ -39,17 +42,38 @@ check_fd(int fd, const char *address, void *arg)
 	return check_type(arg, type, address);
 }
 
-int
-sks_module_listen(struct sks_module *m, struct sks_server *server, const char *address)
+/* If the address is wrong, listening on it will tell. */
+static int
+check_address(struct sks_module *m, const char *address)
 {
 	struct sks_endpoint ep;
 	const char *why;
 
+	if (sks_endpoint_parse(&ep, address, &why) == -1)
+		return 0;
+	return ep.scheme->kind == SKS_DESCRIPTOR ? check_fd(ep.fd, address, m) :
+						   check_type(m, ep.scheme->type, address);
+}
+
+int
+sks_module_listen(struct sks_module *m, struct sks_server *server, const char *address)
+{
 	if (strncmp(address, SYSTEMD, strlen(SYSTEMD)) == 0)
 		return sks_activation_listen(server, address + strlen(SYSTEMD), check_fd, m);
-	if (sks_endpoint_parse(&ep, address, &why) == 0 &&
-	    (ep.scheme->kind == SKS_DESCRIPTOR ? check_fd(ep.fd, address, m) :
-						check_type(m, ep.scheme->type, address)) == -1)
+	if (check_address(m, address) == -1)
 		return -1;
 	return sks_server_listen(server, address);
+}
+
+int
+sks_module_listen_with(struct sks_module *m, struct sks_server *server, const char *address)
+{
+	const struct sks_plugin *p = &m->plugin;
+	int mode = server->service.options.mode;
+
+	if (sks_mode_check(p->name, mode, p->refuses, p->refuses_why) == -1 ||
+	    check_address(m, address) == -1 || sks_module_init(m) == -1)
+		return -1;
+	return sks_server_listen_with_abi(server, address, &p->handler, sizeof(p->handler),
+	    m->data);
 }

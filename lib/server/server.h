@@ -129,6 +129,11 @@ void sks_server_free_workers(struct sks_server *server, struct sks_worker *worke
 /* Makes them the server's, which has none, and is ready to listen and to run then. */
 void sks_server_use_workers(struct sks_server *server, struct sks_worker *workers);
 
+/* -- server_info.c -- */
+
+/* Returns the name of the handler of listener i (0, 1, ...), or NULL: ENOENT. */
+const char *sks_server_listener_name(const struct sks_server *server, unsigned int i);
+
 /* -- server_fork.c -- */
 
 /*

@@ -56,6 +56,14 @@ sks_server_listen_address(const struct sks_server *server, unsigned int i, char 
 	return buf;
 }
 
+const char *
+sks_server_listener_name(const struct sks_server *server, unsigned int i)
+{
+	const struct sks_listener *l = find(server, i);
+
+	return l != NULL ? l->service->handler.name : NULL;
+}
+
 int
 sks_server_fileno(const struct sks_server *server, unsigned int i)
 {

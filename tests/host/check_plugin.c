@@ -376,6 +376,62 @@ TEST(only_what_it_serves_is_listened_on)
 	sks_module_free(module);
 }
 
+/* -- beside another handler -- */
+
+static int
+say_no(struct sks_request *req)
+{
+	return sks_puts(req->wfile, "no");
+}
+
+TEST(it_serves_beside_another_handler_with_data_of_its_own)
+{
+	struct sks_module *module = must_load(copy("slow"));
+	struct sks_handler handler = { .handle = say_no };
+	struct sks_server *server = sks_server_new(&handler, NULL);
+	char address[64];
+	int fd;
+
+	ck_assert_ptr_nonnull(server);
+	ck_assert_int_eq(sks_module_set(module, "word=beside"), 0);
+	ck_assert_int_eq(sks_server_listen(server, "udp:127.0.0.1:0"), 0);
+	ck_assert_int_eq(sks_module_listen_with(module, server, "udp:127.0.0.1:0"), 0);
+	fd = peer_datagram(sks_server_address(server, 1, address, sizeof(address)), NULL);
+	peer_puts(fd, "x");
+	ck_assert_int_eq(sks_handle_request(server, 10000), 0);
+	peer_expect(fd, "beside");
+	close(fd);
+	sks_server_free(server);
+	sks_module_free(module);
+}
+
+TEST(what_cannot_serve_beside_another_handler_is_refused)
+{
+	struct sks_module *module = must_load(copy("hooks"));
+	struct sks_handler handler = { .handle = say_no };
+	struct sks_options options = { .mode = SKS_SERIAL };
+	struct sks_server *server = sks_server_new(&handler, &options);
+	struct sks_server *fibers = sks_server_new(&handler, NULL);
+
+	ck_assert_int_eq(sks_module_listen_with(module, server, "udp:127.0.0.1:0"), -1);
+	ck_assert_int_eq(errno, EINVAL);
+	said("hooks: not in the mode serial: it counts in one memory");
+	ck_assert_int_eq(sks_module_listen_with(module, fibers, "127.0.0.1:0"), -1);
+	ck_assert_int_eq(errno, EINVAL);
+	said("hooks: listen on 127.0.0.1:0: it does not serve streams");
+	/* The option "times" is required. */
+	ck_assert_int_eq(sks_module_listen_with(module, fibers, "udp:127.0.0.1:0"), -1);
+	ck_assert_int_eq(errno, EINVAL);
+	ck_assert_int_eq(sks_module_set(module, "times=2"), 0);
+	ck_assert_int_eq(sks_module_listen_with(module, fibers, "systemd:"), -1);
+	ck_assert_int_eq(errno, EINVAL);
+	ck_assert_int_eq(sks_server_fileno(server, 0), -1);
+	ck_assert_int_eq(sks_server_fileno(fibers, 0), -1);
+	sks_server_free(fibers);
+	sks_server_free(server);
+	sks_module_free(module);
+}
+
 TEST(it_is_described)
 {
 	static const char *const words[] = { "hooks: counts its hooks\n", "serves: datagrams\n",
