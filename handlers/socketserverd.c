@@ -26,13 +26,14 @@ struct settings {
 	const char *handler;
 	const char **addresses; /* of --listen, up to a NULL */
 	const char **options;   /* of -o, up to a NULL */
+	const char *metrics;    /* an address; NULL: none */
 	struct certificates certificates;
 	int mode_given;
 	int check;
 	struct sks_options server;
 };
 
-enum { CERT = 1, CHECK, CLIENT_CA, DESCRIBE, HELP, KEY, LIST, PROXY_FROM, SELF_SIGNED, VERSION,
+enum { CERT = 1, CHECK, CLIENT_CA, DESCRIBE, HELP, KEY, LIST, METRICS, PROXY_FROM, SELF_SIGNED, VERSION,
 	SERVER = 256 /* and those after it: the options of a server, by their number */ };
 
 static const struct option own[] = {
@@ -44,6 +45,7 @@ static const struct option own[] = {
 	{ "key", required_argument, NULL, KEY },
 	{ "list-handlers", no_argument, NULL, LIST },
 	{ "listen", required_argument, NULL, 'l' },
+	{ "metrics", required_argument, NULL, METRICS },
 	{ "option", required_argument, NULL, 'o' },
 	{ "proxy-from", required_argument, NULL, PROXY_FROM },
 	{ "tls-self-signed", no_argument, NULL, SELF_SIGNED },
@@ -71,6 +73,7 @@ help(void)
 	    "                       tls: before one that is for connections: with TLS;\n"
 	    "                       proxy: before that: behind a proxy, which says who its\n"
 	    "                       clients are (PROXY protocol)\n"
+	    "  --metrics ADDRESS    where to serve statistics as well, for Prometheus: GET /metrics\n"
 	    "  --proxy-from LIST    which proxies are believed: addresses and networks, as\n"
 	    "                       10.0.0.0/8,::1, and unix for all peers of Unix sockets\n"
 	    "  --cert FILE          a certificate for TLS, with its chain; again for other names\n"
@@ -215,6 +218,9 @@ take(struct settings *s, int option, const char *value)
 	case KEY:
 		if (certificates_add_key(&s->certificates, value) == -1)
 			errx(USAGE, "--key %s: of which certificate? (--cert FILE before it)", value);
+		break;
+	case METRICS:
+		s->metrics = value;
 		break;
 	case PROXY_FROM:
 		s->server.proxy_from = value;
@@ -364,6 +370,19 @@ listen_on(struct sks_module *module, const char *const *addresses)
 	return 0;
 }
 
+/* The stock handler metrics, beside the one that is served; NULL: it was not asked for. */
+static struct sks_module *metrics;
+
+/* 0, or -1. */
+static int
+listen_for_metrics(const char *address)
+{
+	if (address == NULL)
+		return 0;
+	metrics = load("metrics");
+	return metrics != NULL ? sks_module_listen_with(metrics, serving, address) : -1;
+}
+
 /*
  * The passed sockets were for this process, which has taken them. So the environment that
  * handlers and their children see must not name them any more. The program does this, as
@@ -428,12 +447,14 @@ run(struct settings *s)
 			s->server.mode = sks_module_mode(module);
 		serving = sks_module_server_new(module, &s->server);
 	}
-	if (serving != NULL && listen_on(module, s->addresses) == 0) {
+	if (serving != NULL && listen_on(module, s->addresses) == 0 &&
+	    listen_for_metrics(s->metrics) == 0) {
 		forget_passed_sockets();
 		rc = s->check ? 0 : serve();
 	}
 	sks_server_free(serving);
 	sks_tls_free(tls);
+	sks_module_free(metrics);
 	sks_module_free(module);
 	return rc;
 }

@@ -23,8 +23,8 @@
  * Port 0 is any free port: sks_server_address() tells which one it became.
  *
  * Threads. A server is used on the thread that made it. Only
- * sks_server_shutdown(), sks_server_drain(), sks_server_stats(), sks_server_is_ready()
- * and sks_server_is_running() may be called by any thread.
+ * sks_server_shutdown(), sks_server_drain(), sks_server_stats(), sks_server_metrics(),
+ * sks_server_is_ready() and sks_server_is_running() may be called by any thread.
  *
  * Processes. A program may call fork(2) or daemon(3) between any two calls. What
  * a server listens on is the parent's and the child's; all else of it is the
@@ -443,6 +443,16 @@ SKS_API int sks_server_fileno(const struct sks_server *server, unsigned int i);
  * Returns 0.
  */
 static inline int sks_server_stats(const struct sks_server *server, struct sks_stats *stats);
+
+/*
+ * Writes what sks_server_stats() tells as OpenMetrics text, for Prometheus and its kin: each
+ * number with its type and its help, "# EOF" as the last line, about 3 KiB. write_text gets the
+ * text in pieces of whole lines, each of n bytes and at most 511, with arg, on the calling thread;
+ * it returns 0 to go on, and may wait. Any thread may call it.
+ * Returns 0, or else what write_text returned last, which is not called again then.
+ */
+SKS_API int sks_server_metrics(const struct sks_server *server,
+    int (*write_text)(void *arg, const char *text, size_t n), void *arg);
 
 /*
  * Serves one connection on fd, a connected stream socket such as inetd(8) hands
