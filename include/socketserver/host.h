@@ -44,7 +44,8 @@ struct sks_module;
  *
  * A plugin runs with the rights of its host. So its file and its folder belong to
  * root or to the effective user, and nobody else may write to them (a group in which
- * nobody else is may); in the folders above nobody else can replace them. Symbolic links are followed first.
+ * nobody else is may); in the folders above nobody else can replace them. Symbolic
+ * links are followed first.
  * A program with more rights than its caller (set-user-ID) ignores the
  * environment variable.
  *

@@ -102,8 +102,8 @@ struct sks_options {
 	                        Else the first worker accepts for all, and gives to the one
 	                        with the fewest requests. Python: allow_reuse_port */
 	int v6only;          /* 0. Not 0: ":port" and "[::]:port" take IPv6 alone */
-	int unix_mode;       /* By umask. The permissions of a Unix socket's file, as 0660, exactly and
-	                        before anybody can connect */
+	int unix_mode;       /* By umask. The permissions of a Unix socket's file, as 0660,
+	                        exactly and before anybody can connect */
 	int stop_signals;    /* 0. Not 0: while sks_serve_forever() runs, SIGINT and SIGTERM
 	                        shut the server down, and close_listeners is 1; a second
 	                        one cuts drain_ms, and linger_ms to 0.1 s. They are let through
@@ -156,14 +156,14 @@ struct sks_options {
 	 * host may free the server once this has returned to the event loop.
 	 */
 	void (*on_stop)(struct sks_server *server, void *data);
-	int close_listeners; /* With stop_signals 1, else SKS_OFF. 1: a shutdown is the server's end.
-	                        Those who wait in the backlog are served first, then the listeners
-	                        are closed, so that newcomers are refused at once and not only when
-	                        the last request has ended. A socket that was inherited (fd:,
-	                        systemd:) is closed here as well, and goes on in other processes that
-	                        have it; one of datagrams stays open until the last answer.
-	                        SKS_OFF: the server will run again, and newcomers wait in the
-	                        backlog until then */
+	int close_listeners; /* With stop_signals 1, else SKS_OFF. 1: a shutdown is the server's
+	                        end. Clients that wait in the backlog are served first, then
+	                        the listeners are closed, so that newcomers are refused at once
+	                        and not only when the last request has ended. A socket that was
+	                        inherited (fd:, systemd:) is closed here as well, and goes on
+	                        in other processes that have it; a datagram socket stays open
+	                        until the last answer. SKS_OFF: the server will run again, and
+	                        newcomers wait in the backlog until then */
 	int grace_ms;        /* 1,000. How long, once a shutdown has begun, a parked connection that
 	                        has never sent anything may still send its first request */
 	size_t max_input;    /* 1,048,576. Bytes of input that a write reads, of a connection,
@@ -230,7 +230,8 @@ struct sks_stats {
 	uint64_t refused;   /* by verify, or for lack of memory, or gone before they were served */
 	uint64_t datagrams; /* datagrams that were received */
 	uint64_t truncated; /* datagrams that were cut to max_datagram */
-	uint64_t dropped;   /* datagrams that were not served: refused, cut, or lost by the kernel */
+	uint64_t dropped;   /* datagrams that were not served: refused, cut, or lost by the
+	                       kernel */
 	uint64_t blocked;   /* how often a handler kept its loop for block_warn_ms */
 	uint64_t bytes_in;  /* bytes that connections and datagrams have brought, without headers */
 	uint64_t bytes_out; /* bytes that were sent, likewise */
@@ -366,13 +367,13 @@ SKS_API int sks_handle_request(struct sks_server *server, int timeout_ms);
 SKS_API int sks_server_start(struct sks_server *server);
 
 /*
- * Begins a shutdown. With lame_duck_ms the server goes on for so long. Then nothing more is accepted, but for the backlog where
- * options.close_listeners says so. Parked connections are closed, unless a request is
- * there already; those that have never sent anything have grace_ms for their first
- * one. Running requests have drain_ms to end. Returns at once. It may be called
- * from a handler, from any thread, and from a signal handler; errno stays as it
- * is. Before the server runs, its next run returns at once. Calling it again
- * changes nothing. Python: shutdown(), but that waits.
+ * Begins a shutdown. With lame_duck_ms the server goes on for so long. Then nothing more
+ * is accepted, but for the backlog where options.close_listeners says so. Parked
+ * connections are closed, unless a request is there already; connections that have never
+ * sent anything have grace_ms for their first request. Running requests have drain_ms to
+ * end. Returns at once. It may be called from a handler, from any thread, and from a
+ * signal handler; errno stays as it is. Before the server runs, its next run returns at
+ * once. Calling it again changes nothing. Python: shutdown(), but that waits.
  */
 SKS_API void sks_server_shutdown(struct sks_server *server);
 
@@ -380,10 +381,11 @@ SKS_API void sks_server_shutdown(struct sks_server *server);
  * Shuts a server down and waits for the end of its run. deadline_ms is in the place of
  * options.drain_ms, SKS_DEFAULT is that; linger_ms comes on top of it. Any thread may call
  * it: the server's own where it runs on options.base, outside of the callbacks of that
- * base, which is dispatched meanwhile; or another one than those of the server, and
- * sks_server_free() waits until that knows. *report, which may be NULL, is of this shutdown. Where the server does not run it is of the last one, and 0 is returned.
- * A line of the log has these numbers, too, where a request was cut, or there was any to
- * end and the server has stop_signals.
+ * base, which is dispatched meanwhile; or any thread that is not one of the server's, and
+ * then sks_server_free() waits until this call is over. *report, which may be NULL, is of
+ * this shutdown. Where the server does not run, the report is of the last shutdown, and 0
+ * is returned. A line of the log has these numbers, too, where a request was cut off, or
+ * where requests have ended and the server has stop_signals.
  * Returns 0, or -1, with the report filled in: ETIMEDOUT and EIO as sks_serve_forever().
  * With nothing done: EDEADLK from a handler or a hook on a loop of the server, or in a
  * callback of its base; EINVAL for another negative number.

@@ -207,8 +207,8 @@ SKS_API int sks_flush(struct sks_wfile *wfile);
 /*
  * Writes count pieces one behind the other, otherwise as sks_write(). So nothing comes
  * between them, be it from a child or by sks_post(), and of a reply that is a datagram
- * either all of them are written or none. There may be any number of pieces, and they are the caller's
- * again when the call returns.
+ * either all of them are written or none. There may be any number of pieces, and they
+ * are the caller's again when the call returns.
  * Returns 0, or -1: EINVAL when all pieces together are over SSIZE_MAX or count is
  * negative, or an error of sks_write(). Python: wfile.writelines().
  */

@@ -86,14 +86,16 @@ struct sks_tls_options {
 	 */
 	int (*configure)(struct ssl_ctx_st *ctx, void *data);
 	void *data;       /* NULL. Handed to configure */
-	int verify;       /* A server asks for no certificate, a client verifies the server's chain and
-	                     name. Else SKS_TLS_NO_VERIFY, SKS_TLS_OPTIONAL or SKS_TLS_REQUIRED */
+	int verify;       /* A server asks for no certificate, a client verifies the server's chain
+	                     and name. Else SKS_TLS_NO_VERIFY, SKS_TLS_OPTIONAL or
+	                     SKS_TLS_REQUIRED */
 	int min_version;  /* SKS_TLS_1_2. Or SKS_TLS_1_3 */
 	int handshake_ms; /* 10,000. Until the handshake is through; SKS_OFF: no limit */
 	int watch_s;      /* 0. Not 0: so many seconds after the last look, a new connection has
 	                     the files looked at, and read again where one has changed */
 	int lenient_end;  /* 0. Not 0: an end without close_notify is an end of input */
-	int no_tickets;   /* 0. Not 0: a server gives no ticket to resume a session with; else one */
+	int no_tickets;   /* 0. Not 0: a server gives no ticket to resume a session with; else it
+	                     gives one */
 };
 
 /*

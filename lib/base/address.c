@@ -20,7 +20,8 @@ sks_address_parse(const char *text, struct sockaddr_storage *addr, socklen_t *le
 
 	if (sks_endpoint_parse(&ep, text, &why) == -1)
 		return -1;
-	if (ep.is_proxy || ep.is_tls || ep.scheme->kind == SKS_DESCRIPTOR || !sks_endpoint_is_direct(&ep)) {
+	if (ep.is_proxy || ep.is_tls || ep.scheme->kind == SKS_DESCRIPTOR ||
+	    !sks_endpoint_is_direct(&ep)) {
 		errno = EINVAL;
 		return -1;
 	}

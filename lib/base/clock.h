@@ -23,7 +23,7 @@ sks_clock_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* As exact as the kernel's tick, and nearly free. */
+/* This clock is as exact as the kernel's tick, and costs nearly nothing. */
 static inline int64_t
 sks_clock_coarse_ms(void)
 {

@@ -15,7 +15,7 @@
 /* How many forks lie between the first process and this one. */
 extern unsigned int sks_forks;
 
-/* The same without the forks that the library made itself: those children act for their parent. */
+/* Counts the forks that the library did not make: its own children act for their parent. */
 extern unsigned int sks_forks_of_host;
 
 /* From now on forks are counted. Called by each owner that keeps one of the numbers. */

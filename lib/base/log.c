@@ -50,7 +50,8 @@ sks_log_share(void)
 
 	if (atomic_load(&sks_log_counts) != own)
 		return;
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+	    -1, 0);
 	if (shared == MAP_FAILED)
 		return;
 	if (atomic_compare_exchange_strong(&sks_log_counts, &own, shared))

@@ -4,8 +4,8 @@
  *
  * The public side is sks_set_log() in socketserver/server.h. Without it, lines
  * go to standard error, never waiting for it: a line that a full pipe does not
- * take is dropped and counted, and the count is told when the pipe takes lines
- * again. What is not printable is escaped (sks_escape in
+ * take is dropped and counted, and the count is logged when the pipe takes lines
+ * again. Bytes that are not printable are escaped (sks_escape in
  * socketserver/request.h), so that no peer can forge a line or steer a terminal.
  */
 #ifndef SKS_BASE_LOG_H
@@ -66,7 +66,7 @@ void sks_log_spare(int fd);
 /* Is standard error a socket that is spared? A signal handler may ask. */
 int sks_log_is_spared(void);
 
-/* As sks_set_log (socketserver/server.h): NULL is standard error again. */
+/* Does what sks_set_log() says (socketserver/server.h): NULL is standard error again. */
 void sks_log_set(void (*write_line)(const char *line, void *arg), void *arg);
 
 #endif

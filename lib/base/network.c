@@ -131,7 +131,8 @@ sks_networks_have(const struct sks_networks *networks, const struct sockaddr *ad
 		memcpy(&in, addr, sizeof(in));
 		map(&host, &in.sin_addr);
 	} else if (addr->sa_family == AF_INET6)
-		memcpy(&host, (const char *)addr + offsetof(struct sockaddr_in6, sin6_addr), sizeof(host));
+		memcpy(&host, (const char *)addr + offsetof(struct sockaddr_in6, sin6_addr),
+		    sizeof(host));
 	else
 		return 0;
 	for (i = 0; i < networks->n; i++)

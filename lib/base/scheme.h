@@ -5,7 +5,7 @@
 #ifndef SKS_BASE_SCHEME_H
 #define SKS_BASE_SCHEME_H
 
-/* What stands behind the scheme of an address. */
+/* The kinds of text behind the scheme of an address. */
 enum sks_address_kind { SKS_HOST_AND_PORT, SKS_UNIX_PATH, SKS_DESCRIPTOR };
 
 /* A row of the table in scheme.c. */

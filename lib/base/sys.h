@@ -215,7 +215,7 @@ void sks_sys_free(void *ptr);
 int sks_sys_munmap(void *at, size_t size);
 void sks_sys_give_away(const void *ptr);
 
-/* As above. A name that the list in faults.c does not have aborts: no typo goes unnoticed. */
+/* A name that the list in faults.c does not have aborts, so that no typo goes unnoticed. */
 int sks_sys_fault_point(const char *name);
 
 #endif /* SKS_FAULTS */

@@ -34,7 +34,7 @@
 #define SKS_TSAN 0
 #endif
 
-/* AddressSanitizer. Stacks are told by their lowest byte and their size. */
+/* AddressSanitizer takes a stack as its lowest byte and its size. */
 __attribute__((weak)) void __sanitizer_start_switch_fiber(
     void **fake_stack, const void *low, size_t size);
 __attribute__((weak)) void __sanitizer_finish_switch_fiber(

@@ -12,7 +12,7 @@
  * (which all three must be given) for these two as well. Each of the three is
  * empty where it is not wanted, so a build may always compile all of them.
  *
- * Who switches must tell the sanitizers; see fiber.c.
+ * The caller that switches has to tell the sanitizers; see fiber.c.
  */
 #ifndef SKS_FIBER_CONTEXT_H
 #define SKS_FIBER_CONTEXT_H

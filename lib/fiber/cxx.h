@@ -14,7 +14,7 @@
 
 #define SKS_CXX_MOST 4 /* runtimes in one process: libstdc++, libc++abi, those of plugins alone */
 
-/* As the C++ ABI lays it out, for all compilers of a machine. */
+/* The layout is that of the C++ ABI, which all compilers of a machine share. */
 struct sks_cxx_state {
 	void *caught;          /* a list of exceptions; the innermost catch block's first */
 	unsigned int uncaught; /* thrown, and not caught yet */

@@ -57,7 +57,7 @@ struct sks_fiber_pool {
 	size_t warm_count;
 	struct sks_fiber *warm;
 	struct sks_fiber *cold;
-	int watched;     /* a sanitizer has to be told of each switch */
+	int watched;     /* a sanitizer has to hear of each switch */
 	void *thread_sp; /* where the thread goes on that resumed the fiber which runs */
 	/* the same for sanitizers: */
 	const void *thread_stack;
@@ -336,7 +336,7 @@ pool_get(struct sks_fiber_pool *pool)
 		fiber = pop(&pool->cold);
 	if (fiber == NULL)
 		return fiber_new(pool);
-	/* Whoever ran on it before may have changed how it rounds. */
+	/* The function that ran on this fiber before may have changed the rounding mode. */
 	sks_context_adopt_fp(fiber->sp);
 	return fiber;
 }

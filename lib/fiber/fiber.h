@@ -17,7 +17,8 @@
 
 #include <stddef.h>
 
-#define SKS_FIBER_FETCHED 12 /* lines of the stack of a handler in sks_readline(), its streams among them */
+/* Cache lines of the stack of a handler that is in sks_readline(), its streams among them. */
+#define SKS_FIBER_FETCHED 12
 
 struct sks_stacks;
 

@@ -167,7 +167,7 @@ report(const struct sks_fiber *fiber)
 	if (sks_log_is_spared())
 		return;
 	if (write(STDERR_FILENO, line.text, line.len) == -1)
-		return; /* nobody is there to be told */
+		return; /* standard error is closed or broken, so nobody can read the report */
 }
 
 static struct watched {
@@ -256,7 +256,7 @@ install(void)
 		return;
 	for (i = 0; i < SKS_ARRAY_LEN(watched); i++) {
 		(void)sigaction(watched[i].sig, NULL, &watched[i].before);
-		/* What the one before us is used to, it gets through us too. */
+		/* The handler before ours gets its signals with the flags that it asked for. */
 		action.sa_mask = watched[i].before.sa_mask;
 		action.sa_flags = SA_SIGINFO | SA_ONSTACK |
 		    (watched[i].before.sa_flags & (SA_NODEFER | SA_RESTART));

@@ -6,13 +6,13 @@
 #define SKS_FIBER_OVERFLOW_H
 
 /*
- * From now on, a stack overflow of a fiber of the calling thread is told on
+ * From now on, a stack overflow of a fiber of the calling thread is reported on
  * standard error before the process dies of it as it would have:
  *
  *     socketserver: stack overflow in handler NAME serving PEER (stack_size 131072)
  *
  * A handler of SIGSEGV and SIGBUS is installed once for the process; faults
- * that are not of this kind go to who had these signals before. The thread
+ * that are not of this kind go to the handler that was there before. The thread
  * gets an alternate signal stack unless it has one, until it ends.
  *
  * 0, or -1: ENOMEM, or EAGAIN when the process has no thread-specific key left.

@@ -35,8 +35,8 @@ char *sks_stack_new(struct sks_stacks *stacks);
 
 /*
  * Gives the system the memory of whole pages of a stopped stack below sp, its
- * stack pointer. They read as zeros then. Whether it works is not told: it is
- * a courtesy, and locked memory can not be given.
+ * stack pointer. They read as zeros then. The caller does not learn whether it
+ * worked: it is a courtesy, and locked memory cannot be given back.
  */
 void sks_stack_trim(char *low, const void *sp);
 

@@ -19,7 +19,7 @@ struct sks_buf_pool;
 struct sks_fiber;
 struct sks_loop;
 
-/* What ends the waits of many threads or child processes at once (loop/cancel.h). */
+/* Ends the waits of many threads or child processes at once (loop/cancel.h). */
 struct sks_cancel {
 	atomic_int on;
 	int fd;                      /* an eventfd: readable while on is set */
@@ -38,7 +38,7 @@ enum sks_wait_end {
 	SKS_WAIT_ERROR      /* any other errno: there could be no wait */
 };
 
-/* What a wait that was cancelled has waited for; for reports. */
+/* The kinds of waits; a report says which one was cancelled. */
 enum sks_wait_for { SKS_WAIT_FOR_INPUT, SKS_WAIT_FOR_OUTPUT, SKS_WAIT_FOR_OTHERS };
 
 struct sks_task {
@@ -55,7 +55,7 @@ struct sks_task {
 	unsigned int lines;        /* lines that were in the buffer already, */
 	int shares;                /* other threads may use its streams: its children, its parent */
 	size_t bytes;              /* and bytes read or written */
-	/* What follows is not needed by every wait. */
+	/* Not every wait needs the members from here on. */
 	enum sks_wait_end wait_end;
 	enum sks_wait_for wait_for; /* of SKS_WAIT_CANCELLED */
 	struct sks_list ready;     /* in the loop's list of fibers to resume */

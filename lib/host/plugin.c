@@ -221,7 +221,9 @@ sks_module_server_new_abi(
 	struct sks_options o;
 
 	if (sks_copy_known(&o, sizeof(o), options, options_size) == -1 ||
-	    sks_mode_check(m->plugin.name, o.mode, m->plugin.refuses, m->plugin.refuses_why) == -1 || sks_module_init(m) == -1)
+	    sks_mode_check(m->plugin.name, o.mode, m->plugin.refuses,
+		m->plugin.refuses_why) == -1 ||
+	    sks_module_init(m) == -1)
 		return NULL;
 	o.data = m->data;
 	if (o.idle_ms == 0)

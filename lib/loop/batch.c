@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading for a group, and asking for its memory. What it gains: batch.h.
+ * The input of a group is read, and its memory prefetched. batch.h says what that gains.
  */
 #include "loop/batch.h"
 

@@ -6,8 +6,8 @@
  * In that mode libevent aborts the process when a descriptor is assigned that
  * blocks. The library only waits for such descriptors: its epoll sets, and
  * those that a handler passes to sks_wait_fd() or sks_select(), whose flags it
- * must not change. In that mode libevent also keeps books of each event, until
- * it is told that the event's memory goes.
+ * must not change. In that mode libevent also keeps a record of each event until
+ * event_debug_unassign(3), which comes before the event's memory is freed.
  */
 #ifndef SKS_LOOP_EVENT_H
 #define SKS_LOOP_EVENT_H
@@ -15,7 +15,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
-/* As event_assign(3), for any descriptor. */
+/* Does what event_assign(3) does, for any descriptor. */
 static inline void
 sks_event_assign(struct event *ev, struct event_base *base, int fd, short events,
     event_callback_fn callback, void *arg)

@@ -225,7 +225,8 @@ sks_loop_new(struct event_base *base)
 		goto fail;
 	if (sks_watch_set_init(&loop->watches, loop->base) == -1)
 		goto fail;
-	sks_event_assign(&loop->input, loop->base, loop->watches.fd, EV_READ | EV_PERSIST, on_input, loop);
+	sks_event_assign(&loop->input, loop->base, loop->watches.fd, EV_READ | EV_PERSIST, on_input,
+	    loop);
 	sks_event_assign(&loop->turn, loop->base, -1, 0, on_turn, loop);
 	sks_event_assign(&loop->wake, loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake, loop);
 	return loop;

@@ -90,7 +90,7 @@ void sks_loop_claim(struct sks_loop *loop, int drop_messages);
 
 /*
  * An event of the loop has come. 1: the loop is a copy, so the event is not for this process.
- * Then the owner is told by on_copy, and the loop may be gone. Without one a loop on a base of
+ * Then on_copy is called for the owner, and the loop may be gone. Without one a loop on a base of
  * its own stops.
  */
 int sks_loop_refuse_copy(struct sks_loop *loop);

@@ -10,20 +10,21 @@
 #define IDLE_MS 10000
 
 struct thread {
-	struct sks_list link; /* in idle or busy; if it is stopped, in the list of those to join */
+	struct sks_list link; /* in idle or busy; in a list of its own from sks_thread_pool_stop() on */
 	struct sks_thread_pool *pool;
-	struct sks_work *work; /* until run has returned */
+	struct sks_work *work; /* set until its run() has returned */
 	pthread_t id;
 	pthread_cond_t wake;
-	int stop;             /* it ends and is joined */
-	int detached;         /* it ends with its work, and is not joined */
+	int stop;              /* the thread is to end, and sks_thread_pool_stop() joins it */
+	int detached;          /* the thread ends with its work, and nobody joins it */
 };
 
 void
 sks_thread_pool_init(struct sks_thread_pool *pool, unsigned int most_threads,
     unsigned int most_queued)
 {
-	*pool = (struct sks_thread_pool){ .most_threads = most_threads, .most_queued = most_queued };
+	*pool = (struct sks_thread_pool){ .most_threads = most_threads,
+		.most_queued = most_queued };
 	pthread_mutex_init(&pool->lock, NULL);
 	sks_list_init(&pool->idle);
 	sks_list_init(&pool->busy);
@@ -44,8 +45,8 @@ take_queued(struct sks_thread_pool *pool)
 }
 
 /*
- * Under the lock, which is given back meanwhile. The thread becomes idle before done() is
- * called, as a caller that then submits more work must find it.
+ * Runs the thread's work. The caller has the lock, which is released meanwhile. The thread becomes
+ * idle before done() is called, since whoever then submits more work must find it.
  */
 static void
 do_work(struct thread *thread)
@@ -67,7 +68,7 @@ do_work(struct thread *thread)
 	pthread_mutex_lock(&pool->lock);
 }
 
-/* Under the lock. */
+/* The thread sleeps, without the lock, until it has work, is to end, or was idle for IDLE_MS. */
 static void
 wait_for_work(struct thread *thread)
 {
@@ -160,7 +161,7 @@ give_to_idle(struct sks_thread_pool *pool, struct sks_work *work)
 	return 1;
 }
 
-/* Under the lock. */
+/* Under the lock. Gives the work to a thread, or puts it into the queue. 0, or -1 and errno. */
 static int
 put(struct sks_thread_pool *pool, struct sks_work *work)
 {
@@ -216,7 +217,7 @@ sks_thread_pool_detach(struct sks_thread_pool *pool, struct sks_work *work)
 
 /* -- the end -- */
 
-/* Under the lock. Has all threads end, and moves those that are to be joined. */
+/* Under the lock. Has all threads end, and moves to `stopped` those that are to be joined. */
 static void
 stop_threads(struct sks_list *threads, struct sks_list *stopped)
 {
@@ -261,8 +262,8 @@ sks_thread_pool_end(struct sks_thread_pool *pool)
 }
 
 /*
- * Without pthread_cond_destroy(), which waits in glibc until all waiters have left: they do not
- * exist in the child.
+ * Frees the structs of threads that do not exist in this child. pthread_cond_destroy() is not
+ * called: in glibc it waits until all waiters have left, and these never will.
  */
 static void
 forget(struct sks_list *threads)

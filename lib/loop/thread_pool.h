@@ -19,16 +19,16 @@ struct sks_work {
 	struct sks_list link;
 	void (*run)(struct sks_work *);  /* on a thread of the pool */
 	void (*done)(struct sks_work *); /* after run, on the same thread; may free the work */
-	int detached;                    /* the pool's */
+	int detached;                    /* nobody waits for it any more; only the pool uses this */
 };
 
 struct sks_thread_pool {
 	pthread_mutex_t lock;
-	struct sks_list idle;    /* threads that wait for work, the last one first */
-	struct sks_list busy;    /* the others */
+	struct sks_list idle;    /* threads that wait for work, the one that was busy last first */
+	struct sks_list busy;    /* threads that have work */
 	struct sks_list queue;   /* work that waits for a thread */
-	unsigned int threads;    /* of all kinds, the detached ones too */
-	unsigned int queued;
+	unsigned int threads;    /* idle, busy and detached ones together */
+	unsigned int queued;     /* the length of queue */
 	unsigned int most_threads;
 	unsigned int most_queued;
 };
@@ -55,10 +55,16 @@ void sks_thread_pool_init(struct sks_thread_pool *pool, unsigned int most_thread
  */
 int sks_thread_pool_submit(struct sks_thread_pool *pool, struct sks_work *work);
 
-/* 1: the work had not begun, and never will; done is not called. 0: it has begun. */
+/*
+ * Takes work back that no thread has begun. 1: it never will begin, and done is not called. 0: it
+ * has begun, or has ended.
+ */
 int sks_thread_pool_cancel(struct sks_thread_pool *pool, struct sks_work *work);
 
-/* Nobody waits for the work any more. Its done must not have been called yet. */
+/*
+ * Says that nobody waits for the work any more, so that sks_thread_pool_stop() does not, either.
+ * The work's done must not have been called yet.
+ */
 void sks_thread_pool_detach(struct sks_thread_pool *pool, struct sks_work *work);
 
 /*

@@ -40,7 +40,10 @@ int sks_wait_readable(int fd, struct sks_watch *watch, struct sks_preread *prere
 /* Waits for events, SKS_READ or SKS_WRITE or both. Returns those that have come. */
 int sks_wait_events(int fd, int events, int64_t deadline);
 
-/* As sks_wait_events(), but looks only once, without parking: ETIMEDOUT when none is there. */
+/*
+ * Does what sks_wait_events() does, but looks only once, without parking: ETIMEDOUT when there is
+ * no event.
+ */
 int sks_wait_look(int fd, int events);
 
 /*

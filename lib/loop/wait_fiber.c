@@ -27,7 +27,7 @@ ms_until(int64_t deadline)
 	return left < 0 ? 0 : left;
 }
 
-/* Parks the current fiber. What has ended the wait: 0, or -1 and errno. */
+/* Parks the current fiber. Returns what has ended the wait: 0, or -1 and errno. */
 static int
 park(struct sks_task *task)
 {

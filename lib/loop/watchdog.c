@@ -17,7 +17,7 @@
  * signals are the host's.
  *
  * If the whole process did not run, because it or its machine was stopped, no handler is to
- * blame. Then the watchdog itself looks too late, and the time before that does not count.
+ * blame. Then the watchdog itself comes too late to look, and the time before that does not count.
  */
 #include "loop/watchdog.h"
 

@@ -109,7 +109,10 @@ sks_watched_end(struct sks_watched *loop)
 		sks_watched_over(loop, ms);
 }
 
-/* As the two calls above, around a hook, which runs on the loop itself. task has name and peer. */
+/*
+ * These two stand around a hook, which runs on the loop itself and not on a fiber. task has the
+ * name and the peer to report.
+ */
 static inline void
 sks_watched_begin_hook(struct sks_watched *loop, const char *hook, const struct sks_task *task)
 {

@@ -27,7 +27,7 @@ void sks_accept_detach(struct sks_listener *listener);
  */
 int sks_accept_start(struct sks_worker *worker);
 
-/* As sks_accept_start(), but where it fails the loop tries again at each of its turns. */
+/* Does what sks_accept_start() does, but where that fails the loop tries again in each turn. */
 void sks_accept_restart(struct sks_worker *worker);
 
 /* Stops to take requests; new clients wait in the kernel's queue. */

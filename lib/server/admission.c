@@ -27,7 +27,8 @@ find_room(const struct sks_admission *a, struct sks_worker *own, int needs_task)
 {
 	struct sks_worker *worker = own != NULL ? own : least_loaded(a);
 
-	if (a->quota == 0 || atomic_load(&a->service->shared->places) >= a->service->options.max_connections ||
+	if (a->quota == 0 ||
+	    atomic_load(&a->service->shared->places) >= a->service->options.max_connections ||
 	    (needs_task && sks_executor_is_full(worker->executor)))
 		return NULL;
 	return worker;
@@ -62,9 +63,9 @@ give_back_place(struct sks_admission *a, struct sks_worker *worker)
 int
 sks_admission_claim(struct sks_admission *a, struct sks_worker *worker)
 {
-	int left = atomic_load(&a->quota);
+	int left = atomic_load(&a->quota), most = a->service->options.max_connections;
 
-	if (atomic_fetch_add(&a->service->shared->places, 1) < a->service->options.max_connections) {
+	if (atomic_fetch_add(&a->service->shared->places, 1) < most) {
 		if (left < 0)
 			return 1;
 		while (left > 0)

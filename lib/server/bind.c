@@ -260,7 +260,8 @@ open_inherited(int fd, const char *address, struct sks_list *listeners)
 	len = sizeof(listening);
 	sks_sys_getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len);
 	if (type != SOCK_DGRAM && (type != SOCK_STREAM || !listening)) {
-		complain("listen on", address, "neither a listening stream socket nor a datagram socket");
+		complain("listen on", address,
+		    "neither a listening stream socket nor a datagram socket");
 		errno = EINVAL;
 		return -1;
 	}
@@ -307,7 +308,8 @@ check_proxy(const char *address, const struct sks_options *options)
 {
 	if (options->proxy_from != NULL && options->proxy_from[0] != '\0')
 		return 0;
-	complain("listen on", address, "it is not said which proxies are believed (options.proxy_from)");
+	complain("listen on", address,
+	    "it is not said which proxies are believed (options.proxy_from)");
 	errno = EINVAL;
 	return -1;
 }

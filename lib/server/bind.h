@@ -26,7 +26,7 @@ enum sks_listener_end {
 	SKS_LISTENER_SERVED  /* nobody waits any more */
 };
 
-/* What comes before a client's own bytes on the connections of an address. */
+/* The header and the handshake that come before a client's own bytes, by the address. */
 struct sks_preamble {
 	int is_proxy; /* the header of a proxy, */
 	int is_tls;   /* and behind it a handshake */

@@ -25,7 +25,7 @@ log_error(struct sks_call *call, int error, const char *detail)
 	    error != 0 ? strerror(error) : "failed without errno", detail);
 }
 
-/* What a task was waiting for when it was cancelled. */
+/* Returns in words what a task was waiting for when it was cancelled. */
 static const char *
 aim_of(const struct sks_task *task)
 {

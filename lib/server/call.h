@@ -24,7 +24,7 @@ struct sks_proxied;
 struct sks_call_ops {
 	/* Runs the exchanges that are due. On the task. */
 	void (*run)(struct sks_call *);
-	/* Runs all exchanges, on the one task of a child process, which serves the request to its end. */
+	/* Runs all exchanges, on the task of a child process, which serves the request to its end. */
 	void (*run_resident)(struct sks_call *);
 	/* The call has run, or could not be run (start_error). On the loop. */
 	void (*ended)(struct sks_call *);
@@ -35,7 +35,7 @@ struct sks_call_ops {
 	 * loop. NULL where nothing is parked.
 	 */
 	void (*leave)(struct sks_call *);
-	/* Brings the request to its end, with finish where that is due. On the loop; it does not run. */
+	/* On the loop, for a request that does not run: brings it to its end, by finish if that is due. */
 	void (*end)(struct sks_call *);
 	/* Frees the request as it is. On the loop, while it does not run. */
 	void (*close)(struct sks_call *);
@@ -70,7 +70,7 @@ struct sks_call {
 	unsigned char truncated;
 	unsigned char failed;
 	unsigned char aborted;            /* by the handler: what is unsent is dropped */
-	unsigned char idle;               /* so many exchanges, the last ones, left all their input */
+	unsigned char idle;               /* how many of the last exchanges left all their input */
 	unsigned char must_not_wait;      /* finish runs on the loop's own stack */
 	unsigned char heard;              /* in an exchange before: the peer has sent something */
 };
@@ -157,7 +157,10 @@ void sks_call_report(struct sks_call *call, int error);
 /* Counts and logs that output could not be delivered, with the exception of sks_call_report(). */
 void sks_call_log_lost(struct sks_call *call, int error);
 
-/* As sks_call_log_lost(), for what finish has written, unless the handler failed or aborted. */
+/*
+ * Logs, as sks_call_log_lost() does, that output of finish is lost, unless the handler failed or
+ * aborted.
+ */
 void sks_call_log_unsent(struct sks_call *call, int error);
 
 /* Logs that a call that runs does not end and is given up, and what it does. On the loop. */

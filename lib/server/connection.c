@@ -163,7 +163,7 @@ sks_connection_expect_first(struct sks_connection *c)
 		park(c);
 }
 
-/* A peer that goes without a word, as a health check does, needs no task, and no line in the log. */
+/* A peer that leaves before its first byte, as a health check does, needs no task and no log line. */
 static int
 has_bytes(const struct sks_connection *c)
 {
@@ -259,7 +259,7 @@ leave(struct sks_call *call)
 	int has_left = has_input(c); /* by handle, which wants more */
 
 	if (c->next == SKS_NEXT_PROXY) {
-		sks_connection_hurry_proxy(c);
+		sks_connection_limit_proxy(c);
 		return;
 	}
 	if (c->next == SKS_NEXT_HANDSHAKE) {

@@ -49,7 +49,7 @@ enum sks_connection_state {
 	SKS_CONNECTION_CLOSED    /* its memory stays until a post that is on its way has come */
 };
 
-/* What its next task has to do. Set by the task that ends, or by the loop between two tasks. */
+/* The work of the next task. The task that ends sets it, or the loop between two tasks. */
 enum sks_connection_next {
 	SKS_NEXT_HANDLE, /* call handle */
 	SKS_NEXT_READ,   /* read more than what handle has left, then call it */
@@ -111,21 +111,30 @@ void sks_connection_open(struct sks_worker *worker, struct sks_service *service,
 
 /* -- connection_proxy.c -- */
 
-/* How long a proxy has for its header. Only tests change it. */
+/* The milliseconds that a proxy has for its header. Only tests change this. */
 extern int sks_proxy_header_ms;
 
-/* Has a new one wait for the header of its proxy, then calls begin. It may be gone afterwards. */
+/*
+ * Has a new connection wait for the header of its proxy, then calls begin. The connection may be
+ * freed when this returns.
+ */
 void sks_connection_expect_proxy(struct sks_connection *c, void (*begin)(struct sks_connection *));
 
-/* The server stops: one that waits for its header (SKS_NEXT_PROXY) has grace_ms for it at most. */
-void sks_connection_hurry_proxy(struct sks_connection *c);
+/*
+ * The server stops: a connection that waits for its header (SKS_NEXT_PROXY) has grace_ms for it at
+ * most.
+ */
+void sks_connection_limit_proxy(struct sks_connection *c);
 
 /* -- connection.c -- */
 
-/* The operations of its call. */
+/* The operations of the call of a connection. */
 extern const struct sks_call_ops sks_connection_call_ops;
 
-/* Hands it to the executor, which may run it at once: it may be gone afterwards. */
+/*
+ * Hands the connection to the executor, which may run it at once, so that the connection may be
+ * freed when this returns.
+ */
 void sks_connection_submit(struct sks_connection *c);
 
 /* A new one has no task before the client's first bytes have come. It may be gone afterwards. */
@@ -176,7 +185,10 @@ void sks_connection_close_others(struct sks_worker *worker, const struct sks_cal
  */
 struct sks_outbox *sks_connection_need_outbox(struct sks_connection *c);
 
-/* On the task: sends what it can at once and leaves the rest to the loop. 0, or -1: some is lost. */
+/*
+ * On the task: sends what the socket takes at once and leaves the rest to the loop. 0, or -1:
+ * bytes are lost.
+ */
 int sks_connection_leave_output(struct sks_connection *c, struct sks_wfile *w);
 
 /* -- connection_state.c -- */

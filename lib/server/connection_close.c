@@ -56,7 +56,10 @@ sks_connection_close(struct sks_connection *c)
 	sks_worker_release(worker);
 }
 
-/* Drops what has come, most bytes in all. 1: more may come. 0: the input is broken, ended, or too long. */
+/*
+ * Drops the input that has come, up to `most` bytes in all. 1: more may come. 0: the input has ended,
+ * is broken, or is longer than that.
+ */
 static int
 drop_rest(struct sks_connection *c, size_t most)
 {

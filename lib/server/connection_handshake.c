@@ -18,7 +18,8 @@ report(const struct sks_connection *c, const char *why)
 
 	sks_count_shared(service, handshakes_failed, 1);
 	if (why[0] != '\0')
-		sks_log_limited(&service->shared->errors, SKS_LOG_LINES, "%s: %s: TLS handshake: %s",
+		sks_log_limited(&service->shared->errors, SKS_LOG_LINES,
+		    "%s: %s: TLS handshake: %s",
 		    service->handler.name, sks_peer(&c->call.req, peer, sizeof(peer)), why);
 }
 

@@ -4,8 +4,8 @@
  *
  * Its loop reads it, so a client whose header comes slowly has no task, no stack and no process,
  * and verify is called on the loop, as ever, with the client's own address. A look (MSG_PEEK)
- * comes before each read: no byte behind the header is read, so that these stay in the socket for
- * TLS or the handler.
+ * comes before each read, so that no byte behind the header is read: all of these stay in the
+ * socket for TLS or the handler.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -48,7 +48,10 @@ take(struct sks_connection *c, size_t n)
 	return 0;
 }
 
-/* A look at what has come behind what was read. *n is how much that is; 0: nothing yet. */
+/*
+ * Looks at the bytes that have come behind those that were read, *n of them, and parses the
+ * header as far as it has come. Where it is BAD, *why is a sentence for the log, or NULL.
+ */
 static enum sks_proxy_progress
 look(struct sks_connection *c, size_t *n, const char **why)
 {
@@ -56,7 +59,7 @@ look(struct sks_connection *c, size_t *n, const char **why)
 	ssize_t got;
 
 	*n = 0;
-	*why = NULL; /* a peer that goes before its first byte, as a health check does, needs no line */
+	*why = NULL; /* a health check may leave before its first byte: that needs no line */
 	do {
 		got = sks_sys_recv(c->transport.fd, p->bytes + p->have,
 		    SKS_PROXY_HEADER_MOST - p->have, MSG_PEEK | MSG_DONTWAIT);
@@ -106,8 +109,9 @@ shrink(struct sks_connection *c)
 	c->call.proxied = exact;
 }
 
+/* The header is complete: the connection begins, with the client's address. */
 static void
-go_on(struct sks_connection *c)
+begin_behind_header(struct sks_connection *c)
 {
 	struct sks_request *req = &c->call.req;
 	struct sks_proxied *p;
@@ -132,7 +136,7 @@ on_header(struct sks_watch *watch, enum sks_watch_event event)
 	if (event == SKS_WATCH_INPUT)
 		progress = read_header(c, &why);
 	if (progress == SKS_PROXY_DONE)
-		go_on(c);
+		begin_behind_header(c);
 	else if (progress == SKS_PROXY_BAD ||
 	    sks_watch_expect(watch, on_header, watch->deadline) == -1)
 		refuse(c, why);
@@ -166,7 +170,7 @@ sks_connection_expect_proxy(struct sks_connection *c, void (*begin)(struct sks_c
 }
 
 void
-sks_connection_hurry_proxy(struct sks_connection *c)
+sks_connection_limit_proxy(struct sks_connection *c)
 {
 	int64_t grace = sks_clock_after(c->call.service->options.grace_ms);
 

@@ -42,7 +42,8 @@ wait_for_input(struct sks_call *call, const struct sks_rfile *r, struct sks_wfil
 static int
 has_to_linger(const struct sks_call *call, const struct sks_rfile *r, int last)
 {
-	return last != SKS_KEEP || call->service->handler.finish != NULL || sks_buf_length(&r->buf) > 0;
+	return last != SKS_KEEP || call->service->handler.finish != NULL ||
+	    sks_buf_length(&r->buf) > 0;
 }
 
 /* After a handshake, which is had here if it is due: is there an exchange to be had? */
@@ -56,7 +57,7 @@ is_ready(struct sks_connection *c, const struct sks_rfile *r, struct sks_wfile *
 	    (!c->call.service->handler.client_first || wait_for_input(&c->call, r, w));
 }
 
-/* All exchanges. What the last call of handle said. */
+/* Has all exchanges of the connection. Returns what the last call of handle returned. */
 static int
 exchange_all(struct sks_call *call, const struct sks_rfile *r, struct sks_wfile *w)
 {

@@ -55,15 +55,16 @@ sks_connection_detach(struct sks_connection *c, struct sks_rfile *r, struct sks_
 	c->call.req.wfile = NULL;
 }
 
-/* May handle be called again on this task? Others may wait for it. */
+/* Decides whether handle may be called again on this task, which other calls may wait for. */
 static int
 may_go_on(const struct sks_connection *c, const struct sks_rfile *r, const struct sks_wfile *w)
 {
 	return sks_call_is_fed(&c->call) && r->error == 0 && w->error == 0 &&
-	    !sks_task_is_cancelled(sks_task_current()) && !sks_executor_is_contended(c->call.executor);
+	    !sks_task_is_cancelled(sks_task_current()) &&
+	    !sks_executor_is_contended(c->call.executor);
 }
 
-/* After a handshake, which is had here if it is due: is there an exchange to be had on this task? */
+/* Shakes hands, if that is due. Decides whether there is an exchange to be had on this task. */
 static int
 is_ready(struct sks_connection *c, struct sks_rfile *r)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a state means to the worker: which list a connection is in, and which of
+ * A state as the worker sees it: which list a connection is in, and which of
  * its numbers counts it.
  */
 #include "server/connection.h"

@@ -229,7 +229,7 @@ read_in_source(struct datagram *d, const struct cmsghdr *c)
 	d->family = AF_INET;
 }
 
-/* For IPv6 there is no such address. What came by IPv4 has a message of IPv4, too. */
+/* IPv6 has no such address. A datagram that came by IPv4 has a control message of IPv4, too. */
 static void
 read_in6_source(struct datagram *d, const struct cmsghdr *c)
 {
@@ -308,11 +308,12 @@ serve(struct sks_loop *loop, struct sks_worker *worker, struct sks_service *serv
 			return 2;
 		}
 	}
-	d = new_datagram(worker, service, msg->msg_iov->iov_base, n, msg->msg_name, msg->msg_namelen);
+	d = new_datagram(worker, service, msg->msg_iov->iov_base, n, msg->msg_name,
+	    msg->msg_namelen);
 	if (d == NULL) {
 		sks_count(service, dropped, 1);
-		sks_log_limited(&service->shared->errors, SKS_LOG_LINES, "%s: no memory for a datagram",
-		    service->handler.name);
+		sks_log_limited(&service->shared->errors, SKS_LOG_LINES,
+		    "%s: no memory for a datagram", service->handler.name);
 		return 2;
 	}
 	sks_worker_take(worker);

@@ -30,7 +30,7 @@ run(void *arg)
 	struct sks_call *call = arg;
 
 	sks_executor_run(call, call->ops->run);
-	/* On the loop's stack, once this fiber is back in its pool. */
+	/* run_done() is called on the loop's stack, when this fiber is back in its pool. */
 	call->job.run = run_done;
 	sks_loop_defer(call->executor->loop, &call->job);
 }
@@ -70,7 +70,7 @@ cancel(struct sks_executor *executor)
 	}
 }
 
-/* Ends the waits of finish hooks, too. */
+/* Ends the waits of finish hooks, which cancel() leaves alone. */
 static void
 end_finish_hooks(struct sks_executor *executor)
 {
@@ -96,14 +96,18 @@ stop(struct sks_executor *executor, enum sks_executor_stop how)
 		end_finish_hooks(executor);
 }
 
-/* Helper threads have to come to their end: then there is nothing to do but to wait for one. */
+/*
+ * Lets the fibers that are left come to their ends. Where each of them waits for a helper thread,
+ * which cannot be cancelled, there is nothing to do but to wait for a message of one.
+ */
 static void
 await(struct sks_executor *executor)
 {
 	struct fiber_executor *fe = sks_container_of(executor, struct fiber_executor, base);
 
 	sks_loop_run_ready(executor->loop);
-	if (executor->running > 0 && executor->loop->certain_waits == sks_fiber_pool_live(fe->pool) &&
+	if (executor->running > 0 &&
+	    executor->loop->certain_waits == sks_fiber_pool_live(fe->pool) &&
 	    !sks_loop_has_ready(executor->loop))
 		sks_loop_wait_inbox(executor->loop);
 }

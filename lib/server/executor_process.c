@@ -67,7 +67,8 @@ report_crash(const struct sks_call *call, int signo)
 {
 	char peer[SKS_ADDR_TEXT];
 
-	sks_log_limited(&call->service->shared->errors, SKS_LOG_LINES, "%s: %s: killed by signal %d (%s)",
+	sks_log_limited(&call->service->shared->errors, SKS_LOG_LINES,
+	    "%s: %s: killed by signal %d (%s)",
 	    call->service->handler.name, sks_peer(&call->req, peer, sizeof(peer)), signo,
 	    strsignal(signo));
 }

@@ -77,7 +77,7 @@ reset(struct sks_executor *executor)
 {
 	struct thread_executor *pool = pool_of(executor);
 
-	/* Those that are still running were cancelled and stay so. */
+	/* Calls that still run were cancelled before, and stay cancelled. */
 	if (executor->running > 0)
 		return;
 	sks_cancel_set(&pool->cancel, 0);

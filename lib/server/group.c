@@ -57,7 +57,8 @@ sks_group_join(struct sks_group *group, struct sks_request *req)
 {
 	struct sks_call *call = sks_call_of(req);
 
-	if (call->datagram || (req->server != NULL && call->service->options.mode == SKS_PROCESSES)) {
+	if (call->datagram ||
+	    (req->server != NULL && call->service->options.mode == SKS_PROCESSES)) {
 		errno = ENOTSUP;
 		return -1;
 	}
@@ -143,7 +144,10 @@ entry_after(const struct sks_group *group, uint64_t number)
 	return from;
 }
 
-/* Under the lock. What the last visit has returned; *position is the member that it was of. */
+/*
+ * Under the lock. Returns what the last visit has returned; *position is the number of the member
+ * that was visited last.
+ */
 static int
 visit_members(struct sks_group *group, uint64_t *position,
     int (*visit)(struct sks_request *member, void *arg), void *arg)

@@ -7,7 +7,7 @@
 #include <errno.h>
 
 #define ROOM_LEAST 16
-#define GAPS_LEAST 16 /* fewer are not worth to be closed */
+#define GAPS_LEAST 16 /* to close fewer gaps is not worth the work */
 
 int
 sks_group_lock(struct sks_group *group)
@@ -83,7 +83,10 @@ remove_entry(struct sks_group *group, const struct sks_membership *m)
 
 /* -- the memberships of a request -- */
 
-/* Where the pointer to the request's membership of this group is; it points to NULL: there is none. */
+/*
+ * Returns the place of the pointer to the request's membership of this group. That pointer is NULL
+ * where there is no such membership.
+ */
 static struct sks_membership **
 find(struct sks_memberships *of, const struct sks_group *group)
 {
@@ -94,7 +97,7 @@ find(struct sks_memberships *of, const struct sks_group *group)
 	return at;
 }
 
-/* Ends a membership that its request has no more. The group's lock is held, and is given back. */
+/* Ends a membership that is not in its request's list any more. Releases the lock of the group. */
 static void
 end_membership(struct sks_membership *m)
 {

@@ -3,10 +3,10 @@
  * membership.h - which requests are in which group.
  *
  * A group has its members in the order in which they have joined, each with a number that
- * grows, so that a walk goes on where it was when members come and go. Who leaves makes a
- * gap; when more than half of the entries are gaps they are closed. So to join and to leave
- * costs the same however many there are. A list was the alternative: a walk that is
- * interrupted would need a mark in it, and a post would fetch its members from all over
+ * grows, so that a walk goes on where it was when members come and go. A member that leaves
+ * makes a gap; when more than half of the entries are gaps they are closed. So to join and to
+ * leave costs the same however many members there are. A list was the alternative: a walk that
+ * is interrupted would need a mark in it, and a post would fetch its members from all over
  * memory.
  *
  * A request and a group may end in any order, on different threads. So each membership is
@@ -26,27 +26,30 @@ struct sks_membership;
 
 struct sks_group_entry {
 	uint64_t number;
-	struct sks_membership *member; /* NULL: it has left */
+	struct sks_membership *member; /* NULL: a gap, since the member has left */
 };
 
 struct sks_group {
 	atomic_int users;               /* memberships, and its owner until sks_group_free() */
-	pthread_mutex_t lock;           /* of all that follows */
+	pthread_mutex_t lock;           /* guards all members below */
 	int is_freed;
-	struct sks_group_entry *entries; /* by their numbers */
-	size_t n, room;                 /* entries, and for how many there is memory */
+	struct sks_group_entry *entries; /* in the order of their numbers */
+	size_t n, room;                 /* how many entries there are, and may be in this memory */
 	size_t members;                 /* entries that are no gaps */
 	uint64_t last_number;
 };
 
 struct sks_membership {
-	struct sks_membership *next; /* of the same request */
+	struct sks_membership *next; /* the next one of the same request */
 	struct sks_group *group;
 	struct sks_request *req;
-	size_t at;                   /* its entry; void when the group was freed */
+	size_t at;                   /* the index of its entry, until the group is freed */
 };
 
-/* Those of one request. Only its task changes them, or its loop while no task has it. */
+/*
+ * The memberships of one request. Only its task changes them, or its loop while no task has the
+ * request.
+ */
 struct sks_memberships {
 	struct sks_membership *first;
 };
@@ -54,7 +57,7 @@ struct sks_memberships {
 /* Locks a group. 0, or -1: EDEADLK, as this thread has it locked. */
 int sks_group_lock(struct sks_group *group);
 
-/* One user less: the last one frees it. */
+/* Drops one user of a group; the last one frees it. */
 void sks_group_release(struct sks_group *group);
 
 /* The request joins. 0, also when it is a member already; or -1: EDEADLK, ENOMEM. */
@@ -64,7 +67,7 @@ int sks_membership_begin(struct sks_group *group, struct sks_memberships *of,
 /* The request leaves. 0, or -1: ENOENT, as it is no member; EDEADLK. */
 int sks_membership_end(struct sks_group *group, struct sks_memberships *of);
 
-/* The longer half of sks_memberships_end(). */
+/* The request, which has memberships, leaves all groups. Callers use sks_memberships_end(). */
 void sks_memberships_end_all(struct sks_memberships *of);
 
 /* The request leaves all groups. */

@@ -2,10 +2,10 @@
 /*
  * A table of the networks that have connections, or have had some just now.
  *
- * New connections a second are a token bucket, which holds those of one second. A network
- * that has no connection any more is forgotten when its bucket is full again, which is
- * looked at when another one of the same slot comes. So there are no more entries than
- * connections that were open at once, or came within a second.
+ * The limit of new connections a second is a token bucket, which holds the tokens of one second.
+ * A network without a connection is forgotten when its bucket is full again; find() checks that
+ * for the other networks of a slot. So there are no more entries than connections that were open
+ * at once, or came within a second.
  */
 #include "server/peers.h"
 
@@ -17,7 +17,7 @@
 #include <string.h>
 
 #define SLOTS 1024
-#define TOKEN 1000 /* a connection; rate_per_peer of the options is tokens a second */
+#define TOKEN 1000 /* what a connection costs; a network gains rate of these each millisecond */
 
 struct network {
 	uint64_t high, low; /* the address, with zeroes behind its prefix */
@@ -27,15 +27,15 @@ struct network {
 struct sks_peer {
 	struct sks_list link;
 	struct network network;
-	int open;       /* connections */
-	int64_t tokens; /* as they were at that time */
-	int64_t at;
+	int open;       /* connections that it has now */
+	int64_t tokens; /* what its bucket held at the time `at` */
+	int64_t at;     /* milliseconds of sks_clock_ms() */
 };
 
 struct sks_peers {
 	pthread_mutex_t lock;
-	int most;       /* of connections at once; 0: any number */
-	int rate;       /* of new ones a second; 0: any number */
+	int most;       /* connections of a network at once; 0: any number */
+	int rate;       /* new connections of a network a second; 0: any number */
 	int bits4, bits6;
 	struct sks_list slots[SLOTS];
 };
@@ -108,7 +108,7 @@ take_ipv4(struct network *network, const unsigned char *bytes, int bits)
 	network->low = 0;
 }
 
-/* 0: the address is of no network, as that of a Unix socket. */
+/* Finds the network of an address. 1, or 0: it is of none, as that of a Unix socket. */
 static int
 network_of(const struct sks_peers *peers, const struct sockaddr *address, socklen_t len,
     struct network *network)
@@ -159,14 +159,17 @@ tokens_at(const struct sks_peers *peers, const struct sks_peer *peer, int64_t no
 	return ms >= 1000 ? full : sks_min64(full, peer->tokens + ms * peers->rate);
 }
 
-/* Does it say the same as an entry that is not there? */
+/* An entry without connections and with a full bucket says no more than a missing entry does. */
 static int
 is_over(const struct sks_peers *peers, const struct sks_peer *peer, int64_t now)
 {
 	return peer->open == 0 && tokens_at(peers, peer, now) >= (int64_t)peers->rate * TOKEN;
 }
 
-/* The others of its slot that are over are forgotten on the way. NULL: there is none. */
+/*
+ * Returns the entry of a network, or NULL. On the way it forgets other entries of that slot which
+ * are over.
+ */
 static struct sks_peer *
 find(struct sks_peers *peers, const struct network *network, int64_t now)
 {
@@ -198,6 +201,7 @@ add(struct sks_peers *peers, const struct network *network, int64_t now)
 	return peer;
 }
 
+/* Counts a new connection, unless it is over a limit. Returns what sks_peers_enter() does. */
 static int
 enter(struct sks_peers *peers, struct sks_peer *peer, int64_t now)
 {

@@ -13,16 +13,16 @@
 struct sks_peers;
 struct sks_peer;
 
-/* With the limits of these options. NULL: ENOMEM. */
+/* Makes an empty table with the limits of these options. NULL: ENOMEM. */
 struct sks_peers *sks_peers_new(const struct sks_options *options);
 
-/* NULL is fine. */
+/* Frees a table; NULL is fine. */
 void sks_peers_free(struct sks_peers *peers);
 
 /*
- * One more connection of an address comes, now, as of sks_clock_ms(). 0: it is welcome, and
- * *peer is for sks_peers_leave(); NULL where the address has no limit. Else SKS_REJECTED_PEER or
- * SKS_REJECTED_RATE; or -1: ENOMEM.
+ * One more connection of an address comes; now is the time of sks_clock_ms(). 0: it may stay, and
+ * *peer is for sks_peers_leave(), or NULL where the address has no limit. Otherwise
+ * SKS_REJECTED_PEER or SKS_REJECTED_RATE; or -1: ENOMEM.
  */
 int sks_peers_enter(struct sks_peers *peers, const struct sockaddr *address, socklen_t len,
     int64_t now, struct sks_peer **peer);

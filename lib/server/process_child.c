@@ -8,8 +8,9 @@
  *
  * Signals that the host catches get their defaults: the host's signal handlers know nothing of
  * a child. Each child asks for all 64, a twentieth of the CPU time of a connection: a list that
- * the parent kept would be wrong as soon as a hook or another thread catches one more. SIGINT, SIGTERM and SIGHUP cancel the task instead: the signal handler makes an
- * eventfd readable that every wait of the task polls.
+ * the parent kept would be wrong as soon as a hook or another thread catches one more. SIGINT,
+ * SIGTERM and SIGHUP cancel the task instead: the signal handler makes an eventfd readable that
+ * every wait of the task polls.
  *
  * The child leaves by _exit(2), also when the handler calls exit(3): the host's atexit(3)
  * functions and the text in the host's stdio buffers are the host's.
@@ -44,7 +45,7 @@ set_stop_signals(int has_stop)
 	struct sigaction action = { .sa_handler = has_stop ? on_stop_signal : SIG_DFL }, before;
 	size_t i;
 
-	/* What the host ignores stays so, but for the signal that its own server sends. */
+	/* A signal that the host ignores stays ignored, but for the one that its own server sends. */
 	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		if (sigaction(signals[i], NULL, &before) == 0 &&
 		    (before.sa_handler != SIG_IGN || signals[i] == SIGTERM))

@@ -10,12 +10,13 @@
 
 /*
  * IDLE ─> SERVING ─> LAME_DUCK ─> DRAINING ─> CANCELLED ─> CLOSING ─> KILLED ─> IDLE
- * A shutdown leads from SERVING to DRAINING, by LAME_DUCK where lame_duck_ms is set; drain_ms on to CANCELLED, and linger_ms
- * more to CLOSING. When no request is left the server is idle again, in whichever of
- * these states that is. CLOSING is short: connections without a task are closed at once,
- * child processes and finish hooks, whose limit is over at the same moment, need a little
- * longer. What still runs then is given up. With processes it is killed, and KILLED is
- * the wait for that.
+ *
+ * A shutdown leads from SERVING to DRAINING, through LAME_DUCK where lame_duck_ms is set. After
+ * drain_ms comes CANCELLED, and after linger_ms more CLOSING. When no request is left the server
+ * is idle again, in whichever of these states that is. CLOSING is short: connections without a
+ * task are closed at once, while child processes and finish hooks, whose limit is over at the same
+ * moment, need a little longer. Handlers that still run then are given up. Child processes are
+ * killed, and KILLED is the wait for their ends.
  */
 enum sks_server_state {
 	SKS_IDLE,
@@ -113,7 +114,7 @@ int sks_runs_wait(struct sks_runs *runs, unsigned int before, struct sks_drain_r
 /* Waits until nobody waits any more. */
 void sks_runs_end(struct sks_runs *runs);
 
-/* Whoever waits for the end of a run goes on. */
+/* Wakes the threads and fibers that wait for the end of a run. */
 void sks_runs_tell(struct sks_runs *runs);
 
 /* On the first worker's thread: a drain begins; a run is over, and error is why, or 0. */

@@ -20,7 +20,8 @@ would_deadlock(const struct sks_server *server)
 	for (i = 1; i < server->service.options.workers; i++)
 		if (server->workers[i].has_thread && sks_loop_is_here(server->workers[i].loop))
 			return 1;
-	return sks_loop_is_here(first) && (server->dispatching || sks_task_current()->fiber != NULL ||
+	return sks_loop_is_here(first) &&
+	    (server->dispatching || sks_task_current()->fiber != NULL ||
 		event_base_loop(first->base, EVLOOP_NONBLOCK) == -1);
 }
 

@@ -10,7 +10,7 @@
  * change to anything in the kernel but the descriptors of the child.
  *
  * This is done when it is needed, not in a function of pthread_atfork(3): most children
- * never serve, and there nobody could be told that it has failed.
+ * never serve, and such a function has no way to report that it has failed.
  *
  * The memory of requests that ran when the process was forked is lost, since their
  * stacks may refer to anything.
@@ -36,7 +36,7 @@ leave_worker(struct sks_server *server, struct sks_worker *worker, struct sks_li
 	struct sks_list *link, *after;
 
 	sks_loop_claim(worker->loop, server->state != SKS_IDLE);
-	sks_loop_run_inbox(worker->loop); /* a listener on its way */
+	sks_loop_run_inbox(worker->loop); /* a listener may be on its way in it */
 	sks_list_each (link, after, &worker->listeners)
 		sks_accept_detach(listener_of(link));
 	sks_list_move_all(listeners, &worker->listeners);
@@ -44,6 +44,7 @@ leave_worker(struct sks_server *server, struct sks_worker *worker, struct sks_li
 	sks_executor_forget(worker->executor);
 }
 
+/* Takes the server out of its old loops. Its listeners are in the list then. */
 static void
 leave(struct sks_server *server, struct sks_list *listeners)
 {
@@ -56,7 +57,7 @@ leave(struct sks_server *server, struct sks_list *listeners)
 	sks_event_end(&server->tick);
 }
 
-/* Counts of this process only, also for the services beside that of the server. */
+/* Begins with new counters, which are this process's only, also for the other services. */
 static void
 use_counts(struct sks_server *server, const struct sks_service *fresh)
 {
@@ -71,7 +72,7 @@ use_counts(struct sks_server *server, const struct sks_service *fresh)
 		sks_service_share_counts(sks_list_entry(link, struct sks_service, link), service);
 }
 
-/* Each goes to the new worker in the place of its old one. */
+/* Gives each listener to the new worker that has the place of its old one. */
 static void
 attach(struct sks_server *server, struct sks_list *listeners, const struct sks_worker *old)
 {
@@ -104,12 +105,12 @@ move_to(struct sks_server *server, struct sks_worker *workers, const struct sks_
 	sks_server_use_workers(server, workers);
 	attach(server, &listeners, old);
 	sks_server_free_workers(server, old);
-	/* One that was asked for meanwhile by a signal handler has seen either. */
+	/* A signal handler that has asked the copy to stop meanwhile means the new workers, too. */
 	if (atomic_exchange(&server->stop_copy, 0))
 		atomic_store(&server->service.shared->stop, 1);
 }
 
-/* Is the stack of a request, or of a run, below the caller? It would lose what it refers to. */
+/* The caller is within a request or a run, whose stack refers to what would be made anew. */
 static int
 is_inside(const struct sks_server *server)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a server tells of itself.
+ * The questions about a server: its addresses, its descriptors, its statistics.
  */
 #include "base/addr.h"
 #include "base/endpoint.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What became of the requests of a server that stops, and who waits to hear it.
+ * The report of what became of the requests of a server that stops, and the wait for it.
  *
  * Each request that ends while the server drains is counted by what has ended it
  * (sks_call_count_stop()), on whichever loop it is.
@@ -67,7 +67,10 @@ report_of(const struct sks_server *server)
 	};
 }
 
-/* A host that stops a server now and then hears of it where a request was cut. */
+/*
+ * A line is logged where a request was cut off. A server with stop_signals, which stops for good, also
+ * logs that all of them have ended by themselves.
+ */
 static int
 is_worth_a_line(const struct sks_server *server, const struct sks_drain_report *r)
 {
@@ -81,10 +84,11 @@ log_report(const struct sks_server *server, const struct sks_drain_report *r)
 {
 	if (!is_worth_a_line(server, r))
 		return;
-	sks_logf("%s: drained in %" PRId64 " ms: %" PRIu64 " ended, %" PRIu64 " closed while parked, %"
-		 PRIu64 " cancelled, %" PRIu64 " reset, %" PRIu64 " killed, %" PRIu64 " go on",
-	    server->service.handler.name, sks_clock_ms() - server->drained_from, r->ended, r->parked,
-	    r->cancelled, r->reset, r->killed, r->running);
+	sks_logf("%s: drained in %" PRId64 " ms: %" PRIu64 " ended, %" PRIu64
+		 " closed while parked, %" PRIu64 " cancelled, %" PRIu64 " reset, %" PRIu64
+		 " killed, %" PRIu64 " go on",
+	    server->service.handler.name, sks_clock_ms() - server->drained_from, r->ended,
+	    r->parked, r->cancelled, r->reset, r->killed, r->running);
 }
 
 void
@@ -114,7 +118,10 @@ sks_runs_count(struct sks_runs *runs)
 	return n;
 }
 
-/* Under the lock. A newer caller's further members are zero. */
+/*
+ * Under the lock. Copies the last report, and returns how that run has ended. The struct of a newer
+ * caller may be longer: its further members are 0.
+ */
 static int
 read_last(const struct sks_runs *runs, struct sks_drain_report *report, size_t size)
 {

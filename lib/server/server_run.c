@@ -66,7 +66,7 @@ begin(struct sks_server *server, int quota)
 	server->drained_from = 0;
 	sks_server_set_state(server, SKS_SERVING);
 	sks_server_order_all(server, SKS_ORDER_SERVE);
-	if (atomic_load(&server->service.shared->stop) != 0) { /* asked before it began: not one request */
+	if (atomic_load(&server->service.shared->stop) != 0) { /* a shutdown came before the run */
 		sks_server_on_woken(sks_server_first(server));
 		return 0;
 	}

@@ -259,7 +259,8 @@ sks_server_on_other_woken(struct sks_worker *worker)
 		return;
 	atomic_store(&worker->accepts, 1);
 	state = (enum sks_server_state)atomic_load(&server->state);
-	if (state == SKS_SERVING || state == SKS_LAME_DUCK || other_finishes(server, worker, state)) {
+	if (state == SKS_SERVING || state == SKS_LAME_DUCK ||
+	    other_finishes(server, worker, state)) {
 		sks_accept_restart(worker);
 		return;
 	}

@@ -30,7 +30,7 @@ on_room(void *arg)
 	sks_server_on_released(arg);
 }
 
-/* Closes what a child process has inherited and must not hold, or clients would wait for its end. */
+/* Closes descriptors that a child process has inherited: clients would wait for the child's end. */
 static void
 in_child(void *arg, struct sks_call *call)
 {

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define HURRY_MS 100 /* after a second stop signal */
+#define QUICK_STOP_LINGER_MS 100 /* at most, after a second stop signal */
 
 /* See options.c. */
 static_assert(sizeof(struct sks_handler) == 2 * sizeof(int) + 2 * sizeof(size_t) +
@@ -149,7 +149,7 @@ sks_service_linger_ms(const struct sks_service *service)
 		return 0;
 	if (atomic_load(&service->shared->stop) < 2)
 		return ms;
-	return ms == SKS_OFF || ms > HURRY_MS ? HURRY_MS : ms;
+	return ms == SKS_OFF || ms > QUICK_STOP_LINGER_MS ? QUICK_STOP_LINGER_MS : ms;
 }
 
 void

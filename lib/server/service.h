@@ -33,7 +33,10 @@ struct sks_service {
 int sks_service_init(struct sks_service *service, const struct sks_handler *handler,
     size_t handler_size, const struct sks_options *options, size_t options_size);
 
-/* Makes shared and peers, by the options. 0, or -1 and ENOMEM; the other call accepts what it left. */
+/*
+ * Makes shared and peers, by the options. 0, or -1 and ENOMEM; sks_service_end_counts() is right in
+ * both cases.
+ */
 int sks_service_begin_counts(struct sks_service *service);
 void sks_service_end_counts(struct sks_service *service);
 
@@ -48,7 +51,10 @@ void sks_service_share_counts(struct sks_service *service, const struct sks_serv
 struct sks_service *sks_service_beside(const struct sks_service *service,
     const struct sks_handler *handler, size_t handler_size, void *data);
 
-/* Returns the time for a finish hook, and for a peer to close: linger_ms, or less in a quick stop. */
+/*
+ * Returns the milliseconds that a finish hook has, and a peer to close: linger_ms, or less in a
+ * quick stop.
+ */
 int sks_service_linger_ms(const struct sks_service *service);
 
 /* Fine for a service of zeroes, or one whose init failed. */

@@ -17,24 +17,28 @@
 static struct slot {
 	_Atomic(atomic_int *) stop;
 	struct sks_loop *loop;
-	int runs; /* it runs now; else its place may be another one's */
+	int runs; /* the server runs now; if it does not, another server may get its slot */
 } slots[SLOTS];
 
 static struct caught {
 	int signo;
-	int is_ours;          /* our handler is its action */
-	struct sigaction old; /* what it was before */
+	int is_ours;          /* on_signal() is the action of the signal */
+	struct sigaction old; /* the action before that */
 } caught[] = { { .signo = SIGINT }, { .signo = SIGTERM } };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static int used;           /* slots */
-static int runs;           /* servers that run now */
-static int stays;
-static pid_t process;      /* whose slots these are; a child has a copy */
-static unsigned int forks; /* sks_forks there */
-static atomic_int handling; /* handlers running now, on whichever thread */
+static int used;            /* slots that have a server */
+static int runs;            /* servers that run now */
+static int stays;           /* the dispositions are never put back: sks_stop_signals_stay() */
+static pid_t process;       /* the process that the slots belong to; a child has a copy of them */
+static unsigned int forks;  /* sks_forks in that process */
+static atomic_int handling; /* calls of on_signal() that run now, on all threads */
 
-/* Both: a child may have its parent's number in a namespace of its own, or be about to count. */
+/*
+ * The slots are a copy of the parent's. Two signs are compared, since neither is enough: a child in
+ * a namespace of its own may have its parent's number, and one that was just forked has not counted
+ * the fork yet.
+ */
 static int
 is_child(void)
 {
@@ -47,12 +51,12 @@ caught_of(int signo)
 	return &caught[signo == caught[1].signo];
 }
 
-/* In a child, which inherited the handler: what the signal did before is done. */
+/* In a child, which has inherited on_signal(): the signal does what it did before the server ran. */
 static void
 give_way(int signo)
 {
 	sigaction(signo, &caught_of(signo)->old, NULL);
-	raise(signo); /* it comes when this handler has returned */
+	raise(signo); /* it is delivered when on_signal() has returned */
 }
 
 static void
@@ -94,7 +98,7 @@ catch_signal(struct caught *c)
 	sigaction(c->signo, &action, NULL);
 }
 
-/* Unless the host has changed it meanwhile. */
+/* Restores the host's disposition, unless the host has changed it meanwhile. */
 static void
 put_back(struct caught *c)
 {
@@ -108,6 +112,7 @@ put_back(struct caught *c)
 		sigaction(c->signo, &c->old, NULL);
 }
 
+/* The disposition that would be restored ends the process. */
 static int
 would_kill(const struct caught *c)
 {
@@ -144,7 +149,7 @@ forget_parent(void)
 	forks = sks_forks;
 }
 
-/* NULL: there is none. */
+/* Returns the slot with this flag, or a free one where stop is NULL. NULL: there is none. */
 static struct slot *
 slot_of(const atomic_int *stop)
 {
@@ -156,7 +161,7 @@ slot_of(const atomic_int *stop)
 	return NULL;
 }
 
-/* A free one, or that of a server that does not run. NULL: there is none. */
+/* Returns a free slot, or the slot of a server that does not run. NULL: there is none. */
 static struct slot *
 find_slot(void)
 {

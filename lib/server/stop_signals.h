@@ -5,8 +5,8 @@
  *
  * A signal that would kill the program stays caught when a run is over, until its
  * server is freed: it may come while the program is on its way to its end, and must
- * not turn a good end into a death. It asks for the next run to end at once, if there
- * is one. What the host does with a signal by itself it does again after the run.
+ * not turn a good end into a death. Such a signal asks for the next run to end at once, if
+ * there is one. A handler of the host's own is in its place again after the run.
  *
  * A child process is not a server, as long as it does not serve itself. There the
  * signals do what they did before.
@@ -20,20 +20,21 @@
 
 /*
  * A run begins. From now on the first of these signals sets *stop to 1, a second one to 2,
- * and wakes the loop. One that is ignored stays ignored; both are let through to the
- * calling thread, whose mask before is put into *mask. -1: ENOBUFS when too many servers want it.
+ * and wakes the loop. A signal that is ignored stays ignored. Both signals are unblocked on the
+ * calling thread, whose mask before is put into *mask. 0, or -1: ENOBUFS when too many servers
+ * of this process have stop_signals.
  */
 int sks_stop_signals_begin(atomic_int *stop, struct sks_loop *loop, sigset_t *mask);
 
 /*
- * The run is over, on the same thread: its mask is as before. With the last run the dispositions
- * of the host, other than the default, are as before, too.
+ * The run is over. This is called on the thread that began it, and restores its mask. After the
+ * last run of all servers the host's dispositions are restored, but for the default one.
  */
 void sks_stop_signals_end(atomic_int *stop, const sigset_t *mask);
 
 /*
- * The server of *stop goes. With the last one all dispositions are as before. Without a begin, or
- * in a child process, nothing happens.
+ * The server of *stop is freed. With the last server all dispositions are restored. Nothing happens
+ * for a server that has never run with stop_signals, and in a child process.
  */
 void sks_stop_signals_forget(atomic_int *stop);
 

@@ -63,7 +63,7 @@ ask_names(struct lookup *l)
 	    sizeof(l->name), l->port, sizeof(l->port), l->flags);
 }
 
-/* As in Python: the first name with a dot in it. */
+/* Returns the first name with a dot in it, as Python does. */
 static const char *
 full_name(const struct hostent *entry)
 {
@@ -198,7 +198,7 @@ ask_helper(struct lookup *l, int64_t deadline)
 	return rc;
 }
 
-/* Asks where that is right. A thread that may wait without end asks by itself. As ask_helper(). */
+/* Asks on a helper, or here, on a thread that may wait without end. Returns as ask_helper(). */
 static int
 look_up(struct lookup *l, int64_t deadline)
 {

@@ -137,7 +137,7 @@ unite(struct pollfd *fds, size_t n)
 	return last + 1;
 }
 
-/* As sks_wait_set(), each descriptor handed over once. */
+/* Does what sks_wait_set() does, and hands each descriptor over once. */
 static int
 wait_united(struct pollfd *fds, size_t n, int64_t deadline)
 {

@@ -71,7 +71,7 @@ struct sks_sock_wait {
 int sks_sock_retry(struct sks_socket *s, struct sks_sock_wait *wait, int event);
 
 /*
- * The same where the kernel has no event: the queue of a Unix socket at the other end is full,
+ * Waits where the kernel has no event: the queue of a Unix socket at the other end is full,
  * and ours is not connected to it. Waits for a moment.
  */
 int sks_sock_pause(struct sks_socket *s, struct sks_sock_wait *wait);

@@ -11,7 +11,7 @@
 
 #include <errno.h>
 
-/* As sks_sock_retry(), but does not wait if the caller has said MSG_DONTWAIT. */
+/* Does what sks_sock_retry() does, but does not wait if the caller has said MSG_DONTWAIT. */
 static int
 retry(struct sks_socket *s, struct sks_sock_wait *wait, int event, int flags)
 {

@@ -30,9 +30,12 @@ is_full(const struct sks_rfile *r)
 	return sks_buf_length(&r->ahead.buf) >= r->ahead.most;
 }
 
-/* Only of servers: their log is read by somebody who may raise the bound. */
+/*
+ * Logs that the bound is reached. Only the streams of a server have a log: somebody reads it who may
+ * raise the bound.
+ */
 static void
-tell_full(struct sks_rfile *r)
+log_full(struct sks_rfile *r)
 {
 	const struct sks_task *task = sks_task_current();
 	char peer[SKS_ADDR_TEXT];
@@ -70,12 +73,12 @@ sks_ahead_wish(struct sks_rfile *r)
 	locked = sks_ahead_lock(r, sks_task_current());
 	what = wish(r);
 	if (what == SKS_AHEAD_FULL)
-		tell_full(r);
+		log_full(r);
 	sks_ahead_unlock(r, locked);
 	return what;
 }
 
-/* Under the lock. Without memory the write waits for room alone, as it does beyond the bound. */
+/* Under the lock. If there is no memory the write waits for room only, as it does at the bound. */
 static void
 read_once(struct sks_rfile *r)
 {
@@ -110,7 +113,7 @@ sks_ahead_read(struct sks_rfile *r)
 	task->calls++;
 }
 
-/* Nothing is left in ahead's buffer. */
+/* The buffer of ahead is empty: what came behind its bytes, an end or an error, is the rfile's now. */
 static void
 end_ahead(struct sks_rfile *r)
 {
@@ -126,7 +129,10 @@ end_ahead(struct sks_rfile *r)
 	r->has_ahead = 0;
 }
 
-/* A part at a time, so that what is in the rfile's buffer is not moved for much that comes later. */
+/*
+ * Moves up to `most` bytes into the rfile's buffer. The bytes that are there already may be moved
+ * for them, so a read takes no more at a time than it would read.
+ */
 static ssize_t
 take(struct sks_rfile *r, size_t most)
 {

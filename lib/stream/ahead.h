@@ -29,12 +29,12 @@ enum sks_ahead_wish {
 	SKS_AHEAD_INPUT
 };
 
-/* The longer half of what follows. */
+/* Waits for the lock. Callers use sks_ahead_lock(). */
 void sks_ahead_lock_slowly(struct sks_rfile *r);
 
 /*
- * Holds other threads off what follows, where there may be some. task is the current one.
- * Returns what the caller hands to sks_ahead_unlock().
+ * Takes the lock of what was read ahead, where another thread may use the rfile. task is the
+ * current one. Returns what the caller hands to sks_ahead_unlock().
  */
 static inline int
 sks_ahead_lock(struct sks_rfile *r, const struct sks_task *task)
@@ -65,10 +65,13 @@ void sks_ahead_read(struct sks_rfile *r);
  */
 ssize_t sks_ahead_take(struct sks_rfile *r);
 
-/* As sks_ahead_take(), when handle has returned and need not call a read. 1: bytes were taken. */
+/*
+ * Does what sks_ahead_take() does when handle has returned, since no read need follow.
+ * 1: bytes were taken.
+ */
 int sks_ahead_settle(struct sks_rfile *r);
 
-/* At the end of an exchange: takes all. Without memory the rfile is broken. */
+/* At the end of an exchange: takes all that was read ahead. Without memory the rfile is broken. */
 void sks_ahead_end(struct sks_rfile *r);
 
 #endif

@@ -35,7 +35,7 @@ watch_of(struct sks_rfile *r)
 	    sks_loop_shared_watches(sks_task_current()));
 }
 
-/* Tries once to read, and notes what came of it. As read(2). */
+/* Tries once to read, and notes an end or an error. Returns as read(2) does. */
 static ssize_t
 pull(struct sks_rfile *r, void *into, size_t n)
 {
@@ -185,7 +185,7 @@ pull_some(struct sks_rfile *r, void *into, size_t n)
 	return into != NULL ? pull(r, into, n) : pull_more(r);
 }
 
-/* As pull_some(), but what was read ahead comes first. 0: eof or error is set now. */
+/* Does what pull_some() does, but input that was read ahead comes first. 0: eof or error is set. */
 static ssize_t
 pull_next(struct sks_rfile *r, const struct sks_task *task, void *into, size_t n)
 {

@@ -122,7 +122,10 @@ push_memory(struct sks_wfile *w, struct block *b)
 	return sent;
 }
 
-/* As push_memory(), for the file; EINVAL also where the transport takes bytes from memory alone. */
+/*
+ * Does what push_memory() does, for the file. Also EINVAL where the transport only takes bytes from
+ * memory.
+ */
 static ssize_t
 push_file(struct sks_wfile *w, struct sks_file_part *file)
 {

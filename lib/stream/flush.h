@@ -17,7 +17,7 @@
  */
 void sks_flush_dirty(void);
 
-/* As sks_flush_dirty(), at the end of a task, which has no wfiles to flush afterwards. */
+/* Does what sks_flush_dirty() does, at the end of a task, which has no wfiles to flush afterwards. */
 void sks_flush_end(void);
 
 /*
@@ -28,7 +28,7 @@ void sks_flush_end(void);
 int sks_wfile_send(struct sks_wfile *w, const struct iovec *pieces, int count);
 
 /*
- * The same with a part of a file behind the buffer. Also ENODATA when the file has become shorter,
+ * Sends the buffer and a part of a file behind it. Also ENODATA when the file has become shorter,
  * and what read(2) says; these break the direction.
  */
 int sks_wfile_send_file(struct sks_wfile *w, struct sks_file_part *file);

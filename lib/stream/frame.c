@@ -34,7 +34,7 @@ decode(const unsigned char *bytes, int format)
 	return value;
 }
 
-/* Writes the number to bytes. Its size; 0, with EINVAL or ERANGE. */
+/* Writes the number to bytes. Returns its size; or 0, with EINVAL or ERANGE. */
 static size_t
 encode(unsigned char bytes[8], int format, uint64_t value)
 {
@@ -49,7 +49,10 @@ encode(unsigned char bytes[8], int format, uint64_t value)
 	return n;
 }
 
-/* Gathers n bytes. 1; 0: the input ends, and the buffer is empty; -1, also at an end within them. */
+/*
+ * Gathers n bytes in the buffer. 1; 0: the input ends, and the buffer is empty; or -1, with ENODATA
+ * where the input ends within these bytes.
+ */
 static int
 gather(struct sks_rfile *r, struct sks_patience *p, size_t n)
 {
@@ -61,7 +64,7 @@ gather(struct sks_rfile *r, struct sks_patience *p, size_t n)
 	return -1;
 }
 
-/* Gathers a number, and leaves it in the buffer. As gather(). */
+/* Gathers a number, and leaves it in the buffer. Returns what gather() does. */
 static int
 peek_number(struct sks_rfile *r, struct sks_patience *p, int format, size_t size, uint64_t *value)
 {

@@ -46,7 +46,7 @@ struct sks_outbox {
 struct sks_outbox *sks_outbox_new(struct sks_loop *loop, struct sks_buf_pool *pool,
     const struct sks_transport *tr, int timeout_ms, void (*done)(void *arg), void *arg);
 
-/* On the task that has claimed it: it sends by another transport from now on, on the same socket. */
+/* On the task that has claimed it: from now on it sends by another transport of the same socket. */
 void sks_outbox_set_transport(struct sks_outbox *box, const struct sks_transport *tr);
 
 /* On the loop: nothing is sent any more, and unsent bytes are lost. box may be NULL. */
@@ -96,7 +96,7 @@ int sks_outbox_take(struct sks_outbox *box, struct sks_buf *rest, int first);
 void sks_outbox_claim(struct sks_outbox *box);
 int sks_outbox_try_claim(struct sks_outbox *box);
 
-/* On the task that has claimed it: one try to send posted bytes. As write(2); 0: there are none. */
+/* On the task that has claimed it: tries once to send posted bytes. Returns as write(2); 0: none. */
 ssize_t sks_outbox_push(struct sks_outbox *box);
 
 /* On the task that has claimed it: the loop may send again, and soon sends what is left. */

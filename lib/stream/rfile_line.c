@@ -13,7 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* What a block ends with: n bytes, at least one. */
+/* The bytes that a block ends with; n of them, at least one. */
 struct ending {
 	const char *bytes;
 	size_t n;

@@ -2,16 +2,16 @@
 /*
  * sks_sendfile: a part of a file becomes output.
  *
- * A large part goes to a stream by sendfile(2) (flush.c). A short one, as write(2) of a header
- * and it would be two packets, and output that stays in memory until it is whole, are read into
- * the buffer: there all of it is there, or nothing was written.
+ * A large part goes to a stream by sendfile(2) (flush.c). Two kinds are read into the buffer: a
+ * short part, since a header and the part behind it would be two packets, and output that stays
+ * in memory until it is whole. Then all of the part is output, or nothing of it.
  */
 #include "stream/flush.h"
 #include "stream/wfile.h"
 
 #include <errno.h>
 
-/* Makes sure that all of a part can be read without waiting for a disk. 0, or -1 as every wait. */
+/* Has all of a part read into the page cache, so that no read of it waits for a disk. 0, or -1. */
 static int
 fetch_all(const struct sks_file_part *part)
 {
@@ -28,7 +28,7 @@ fetch_all(const struct sks_file_part *part)
 	return 0;
 }
 
-/* Reads all of a part. 0, or -1. */
+/* Reads all of a part to `to`, which has room for it. 0, or -1 and errno. */
 static int
 read_all(struct sks_file_part *part, unsigned char *to)
 {

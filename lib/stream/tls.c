@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The life of a configuration: it is made, certificates are added, its files are read
- * again, and the last of those who hold it frees it.
+ * again, and its last user frees it.
  */
 #include "stream/tls.h"
 
@@ -39,7 +39,10 @@ invalid(const char *why)
 	return -1;
 }
 
-/* Copies what a caller's struct has; the rule is that of openat2(2). */
+/*
+ * Copies the options of a caller whose struct may be older or newer, by the rule of openat2(2):
+ * missing members are 0, and members that are unknown here must be 0.
+ */
 static int
 copy_known(struct sks_tls_options *to, const struct sks_tls_options *from, size_t given)
 {
@@ -173,7 +176,7 @@ look_at(const char *path, struct timespec *newest)
 		*newest = st.st_ctim;
 }
 
-/* When the files were last changed, the newest of them. */
+/* Returns when the last change of any of the files was. */
 static struct timespec
 newest_of(const struct sks_tls *tls)
 {
@@ -261,7 +264,7 @@ sks_tls_add(struct sks_tls *tls, const char *cert, const char *key)
 	return rc;
 }
 
-/* watch_s is over since the last look: reads the files again where one has changed. */
+/* Reads the files again if one has changed, but asks the file system only once in watch_s. */
 static void
 look_again(struct sks_tls *tls)
 {
@@ -274,7 +277,7 @@ look_again(struct sks_tls *tls)
 		return;
 	newest = newest_of(tls);
 	if (memcmp(&newest, &tls->newest, sizeof(newest)) != 0)
-		(void)reload(tls); /* which has said why */
+		(void)reload(tls); /* it logs why it fails */
 	pthread_mutex_unlock(&tls->changing);
 }
 

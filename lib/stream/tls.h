@@ -40,10 +40,10 @@ struct sks_tls *sks_tls_hold(struct sks_tls *tls);
  */
 struct sks_tls *sks_tls_default_client(void);
 
-/* SKS_TLS_SERVER or SKS_TLS_CLIENT. */
+/* Returns SKS_TLS_SERVER or SKS_TLS_CLIENT. */
 int sks_tls_role(const struct sks_tls *tls);
 
-/* The time limit of a handshake, as a moment from now. */
+/* Returns the deadline of a handshake that begins now. */
 int64_t sks_tls_deadline(const struct sks_tls *tls);
 
 /*

@@ -6,9 +6,10 @@
  * its record by two calls. Ours takes what is there by one call and does not ask a socket
  * that has just given less than it was asked for.
  *
- * A peer that has sent its last bytes and gone must not make us lose them: a write that
- * fails is noted for those who write, and OpenSSL is told that it has gone well. A server
- * of TLS 1.3 writes a ticket after the handshake, also to a client that is already gone.
+ * A peer may send its last bytes and leave, and these bytes must not be lost. So a write that
+ * fails is noted for the writer (send_error), and OpenSSL gets the answer that it has succeeded.
+ * That is needed, since a server of TLS 1.3 writes a ticket after the handshake, also to a client
+ * that has left already.
  */
 #include "stream/tls_openssl.h"
 
@@ -42,7 +43,7 @@ read_bytes(BIO *bio, char *buf, int n)
 		e->error = EPROTO;
 		return -1;
 	}
-	if (e->is_dry) {
+	if (e->is_drained) {
 		BIO_set_retry_read(bio);
 		return -1;
 	}
@@ -50,7 +51,7 @@ read_bytes(BIO *bio, char *buf, int n)
 		got = sks_sys_recv(e->fd, buf, (size_t)n, MSG_DONTWAIT);
 	} while (got == -1 && errno == EINTR);
 	if (got > 0)
-		e->is_dry = got < n;
+		e->is_drained = got < n;
 	else if (got == 0)
 		e->is_ended = 1;
 	else if (errno == EAGAIN)

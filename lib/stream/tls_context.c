@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Contexts: what OpenSSL is told, from a configuration and its files. The defaults are
+ * Contexts: what a configuration and its files say, as settings of OpenSSL. The defaults are
  * the safe ones, and nothing of the process's OpenSSL is changed beside our own contexts.
  *
  * A server with several certificates has a context for each. Each connection begins with
@@ -15,7 +15,7 @@
 #include <openssl/x509v3.h>
 #include <string.h>
 
-/* For version 1.2; those of 1.3 are all good. */
+/* The list is for version 1.2; all ciphers of 1.3 are good. */
 #define CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
 #define CHAIN_MOST 10 /* certificates between the peer's and one that is trusted */
 
@@ -95,7 +95,7 @@ set_protocols(SSL_CTX *ctx, struct sks_tls *tls)
 	return 1;
 }
 
-/* Trusts each certificate of a list, and tells clients of it. */
+/* Trusts each certificate of a list; a server sends their names to its clients. */
 static int
 trust_all(SSL_CTX *ctx, STACK_OF(X509) *list, int is_server)
 {
@@ -110,7 +110,10 @@ trust_all(SSL_CTX *ctx, STACK_OF(X509) *list, int is_server)
 	return held;
 }
 
-/* -1 with errno after a line, or 0: OpenSSL's error is in its queue. */
+/*
+ * Sets whom the context trusts. 1; or -1 with errno, after a line in the log; or 0, and the error is
+ * in OpenSSL's queue.
+ */
 static int
 set_trust(SSL_CTX *ctx, const struct sks_tls *tls)
 {
@@ -130,7 +133,7 @@ set_trust(SSL_CTX *ctx, const struct sks_tls *tls)
 	return held;
 }
 
-/* The certificate of a context and its chain. As set_trust(). */
+/* Sets the certificate of a context and its chain. Returns what set_trust() does. */
 static int
 set_chain(SSL_CTX *ctx, const char *path, STACK_OF(X509) *list, EVP_PKEY *key)
 {
@@ -171,7 +174,7 @@ set_certificate(SSL_CTX *ctx, const struct sks_tls *tls, const struct sks_tls_fi
 	return held;
 }
 
-/* As set_trust(). */
+/* Sets all of a context. Returns what set_trust() does. */
 static int
 set_all(SSL_CTX *ctx, struct sks_tls *tls, const struct sks_tls_files *files)
 {
@@ -190,7 +193,7 @@ set_all(SSL_CTX *ctx, struct sks_tls *tls, const struct sks_tls_files *files)
 	return -1;
 }
 
-/* NULL and errno, after one line in the log. */
+/* Makes the context of one certificate. NULL and errno, after one line in the log. */
 static SSL_CTX *
 new_context(struct sks_tls *tls, const struct sks_tls_files *files)
 {

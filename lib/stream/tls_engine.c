@@ -8,10 +8,10 @@
  * about to wait for the socket.
  *
  * A write that the socket takes only in part has its record in the engine already. OpenSSL
- * must be given the same bytes again until all of it has gone; `begun` tells that to the
- * stream. To keep the record in a buffer of our own and to report its bytes as sent was
- * the alternative: then each place that asks whether all was sent would have had to ask
- * the transport too, or a reply would stay behind.
+ * must be given the same bytes again until the whole record is sent; the stream sees that by
+ * `begun`. The alternative was to keep the record in a buffer of our own, and to report its
+ * bytes as sent: then each place that asks whether all was sent would have had to ask the
+ * transport too, or a reply would stay behind.
  */
 #include "stream/tls.h"
 
@@ -27,14 +27,14 @@
 
 #define JOINED 1024 /* bytes; shorter pieces are copied into one record */
 
-/* Before each call of OpenSSL for the engine. */
+/* Locks the engine; called before each call of OpenSSL for it. */
 static void
 enter(struct sks_tls_engine *e)
 {
 	pthread_mutex_lock(&e->lock);
-	if (ERR_peek_error() != 0) /* what another fiber has left there is none of ours */
+	if (ERR_peek_error() != 0) /* another fiber of this thread has left an error there */
 		ERR_clear_error();
-	e->is_dry = 0;
+	e->is_drained = 0;
 }
 
 static void
@@ -52,14 +52,14 @@ fail(struct sks_tls_engine *e)
 			e->error = e->is_ended ? ECONNRESET : EPROTO;
 		e->state = SKS_TLS_FAILED;
 	}
-	e->has_more = 1; /* the next read tells the error */
+	e->has_more = 1; /* so that a read is tried, which returns the error */
 	errno = e->error;
 	return -1;
 }
 
 /* -- reading -- */
 
-/* Payload has come: the peer may send some messages more without any. */
+/* Payload has come, so the peer may send some more messages without payload. */
 static void
 allow_messages(struct sks_tls_engine *e, size_t n)
 {
@@ -71,7 +71,7 @@ allow_messages(struct sks_tls_engine *e, size_t n)
 	e->payload = sks_min(e->payload, SKS_TLS_PAYLOAD);
 }
 
-/* Why a read has given nothing: 0 at the end of input, or -1. */
+/* OpenSSL has given no bytes. Returns what a read does: 0 at the end of input, or -1 and errno. */
 static int
 judge_read(struct sks_transport *tr, struct sks_tls_engine *e)
 {
@@ -93,7 +93,7 @@ judge_read(struct sks_transport *tr, struct sks_tls_engine *e)
 	}
 }
 
-/* Takes in a record, if a whole one is there. */
+/* Has OpenSSL decrypt a record, if a whole one is there. */
 static void
 take_in(struct sks_tls_engine *e)
 {
@@ -132,7 +132,7 @@ read_records(struct sks_transport *tr, struct sks_tls_engine *e, unsigned char *
 		}
 		done += got;
 		allow_messages(e, got);
-		if (e->is_dry && !SSL_has_pending(e->ssl)) { /* to ask again would cost a tenth */
+		if (e->is_drained && !SSL_has_pending(e->ssl)) { /* another recv(2) would cost 10 % */
 			e->has_more = 0;
 			return (ssize_t)done;
 		}
@@ -182,7 +182,10 @@ tls_look(struct sks_transport *tr)
 
 /* -- writing -- */
 
-/* Why a write has taken nothing: -1. Renegotiation is refused, so no write has to read. */
+/*
+ * OpenSSL has taken no bytes. Returns -1 and errno. Renegotiation is refused, so no write has to
+ * wait for input.
+ */
 static int
 judge_write(struct sks_transport *tr, struct sks_tls_engine *e)
 {
@@ -193,9 +196,10 @@ judge_write(struct sks_transport *tr, struct sks_tls_engine *e)
 	return -1;
 }
 
-/* All of bytes, record by record, until the socket takes no more. */
+/* Writes n bytes, record by record, until the socket takes no more. Returns as write(2) does. */
 static ssize_t
-write_records(struct sks_transport *tr, struct sks_tls_engine *e, const unsigned char *bytes, size_t n)
+write_records(struct sks_transport *tr, struct sks_tls_engine *e, const unsigned char *bytes,
+    size_t n)
 {
 	size_t done = 0, sent;
 
@@ -219,7 +223,7 @@ write_records(struct sks_transport *tr, struct sks_tls_engine *e, const unsigned
 	return -1;
 }
 
-/* Joins the beginnings of short pieces, so that they are one record. How many bytes that are. */
+/* Copies the beginnings of short pieces, so that they become one record. Returns how many bytes. */
 static size_t
 join(unsigned char joined[JOINED], const struct iovec *iov, int n, size_t skip)
 {
@@ -235,8 +239,8 @@ join(unsigned char joined[JOINED], const struct iovec *iov, int n, size_t skip)
 }
 
 /*
- * All pieces, until the socket takes no more. What was joined once and begun is joined again
- * for the next try: the same bytes, and no fewer of them.
+ * Writes the pieces until the socket takes no more. Pieces that were joined into a record that the
+ * socket took in part are joined again for the next try: OpenSSL wants the same bytes, and no fewer.
  */
 static ssize_t
 write_pieces(struct sks_transport *tr, struct sks_tls_engine *e, const struct iovec *iov, int n)

@@ -24,7 +24,10 @@ refuse(const char *path, int error, const char *why)
 	return -1;
 }
 
-/* Reads all of fd into bytes, which has room for one more than a file may have. -1 and errno. */
+/*
+ * Reads all of fd into bytes, which has room for one byte more than a file may have. Returns how
+ * many bytes that are, or -1 and errno.
+ */
 static ssize_t
 read_all(int fd, char *bytes)
 {
@@ -44,7 +47,10 @@ read_all(int fd, char *bytes)
 	return -1;
 }
 
-/* Returns n bytes for OPENSSL_clear_free(), of FILE_MOST + 1. NULL and errno, after a line. */
+/*
+ * Returns the *n bytes of a file, which the caller frees by OPENSSL_clear_free() as FILE_MOST + 1.
+ * NULL and errno, after a line in the log.
+ */
 static char *
 read_file(const char *path, size_t *n)
 {
@@ -70,7 +76,7 @@ read_file(const char *path, size_t *n)
 	return NULL;
 }
 
-/* All certificates of the text; an error is in OpenSSL's queue, which is empty otherwise. */
+/* Returns all certificates of the text. An error is in OpenSSL's queue, which is empty otherwise. */
 static STACK_OF(X509) *
 parse_certificates(BIO *text)
 {
@@ -82,7 +88,7 @@ parse_certificates(BIO *text)
 			X509_free(cert);
 	if (list != NULL && sk_X509_num(list) > 0 &&
 	    ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE)
-		ERR_clear_error(); /* that is how the end of the text is told */
+		ERR_clear_error(); /* the end of the text is an error for OpenSSL */
 	return list;
 }
 
@@ -113,7 +119,7 @@ sks_tls_read_certificates(const char *path, STACK_OF(X509) **list)
 	return -1;
 }
 
-/* OpenSSL asks for the passphrase of a key: that is noted in *asked, and there is none. */
+/* OpenSSL asks for the passphrase of a key: this is noted in *asked, and none is given. */
 static int
 on_passphrase(char *buf, int size, int is_writing, void *asked)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What may wait: the handshake, and the end of the output, on the task of a connection.
+ * The parts of TLS that may wait: the handshake, and the end of the output, on the task of a
+ * connection.
  */
 #include "stream/tls.h"
 
@@ -13,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Why the handshake has failed: errno, and a sentence. */
+/* Sets errno, and puts a sentence into why, which say why the handshake has failed. */
 static void
 explain(const struct sks_tls_engine *e, char why[SKS_TLS_WHY])
 {
@@ -37,7 +38,10 @@ explain(const struct sks_tls_engine *e, char why[SKS_TLS_WHY])
 	}
 }
 
-/* One step. 0: it is through; SKS_READ or SKS_WRITE: what it needs first; -1: it has failed. */
+/*
+ * Goes on with the handshake. 0: it is complete; SKS_READ or SKS_WRITE: it must wait for this event
+ * first; -1: it has failed.
+ */
 static int
 step(struct sks_tls_engine *e, char why[SKS_TLS_WHY])
 {
@@ -45,7 +49,7 @@ step(struct sks_tls_engine *e, char why[SKS_TLS_WHY])
 
 	pthread_mutex_lock(&e->lock);
 	ERR_clear_error();
-	e->is_dry = 0;
+	e->is_drained = 0;
 	rc = SSL_do_handshake(e->ssl);
 	if (rc == 1) {
 		e->state = SKS_TLS_UP;
@@ -67,7 +71,7 @@ step(struct sks_tls_engine *e, char why[SKS_TLS_WHY])
 	return wants;
 }
 
-/* As an engine that has failed. Returns -1, with errno as it was. */
+/* From now on the engine is one that has failed. Returns -1, with errno as it was. */
 static int
 give_up(struct sks_tls_engine *e)
 {

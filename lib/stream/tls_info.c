@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a handler may ask about the TLS of its connection. The strings are made when they
- * are first asked for, and live as long as the engine.
+ * The questions of a handler about the TLS of its connection. The strings are made at the first
+ * question, and live as long as the engine.
  */
 #include "base/sys.h"
 #include "stream/stream.h"
@@ -38,7 +38,10 @@ sks_tls_info_free(struct sks_tls_info *info)
 	sks_sys_free(info);
 }
 
-/* A copy of n bytes as a string. NULL: they have a NUL, which hides what is behind it; ENOMEM. */
+/*
+ * Returns a copy of n bytes as a string. NULL: there is no memory, or one of them is a NUL, which
+ * would hide the bytes behind it.
+ */
 static char *
 copy_text(const void *bytes, size_t n)
 {
@@ -138,7 +141,7 @@ engine_of(const struct sks_rfile *r)
 	return r->tr != NULL && sks_transport_is_tls(r->tr) ? r->tr->tls : NULL;
 }
 
-/* All that is told of a connection. NULL: it is plain, or there is no memory. */
+/* Returns all answers about a connection. NULL: it is plain, or there is no memory. */
 static const struct sks_tls_info *
 info_of(const struct sks_rfile *r)
 {

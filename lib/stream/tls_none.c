@@ -115,7 +115,7 @@ sks_transport_say_end_waiting(struct sks_transport *tr, int64_t deadline)
 	(void)deadline;
 }
 
-/* What is asked about the TLS of a connection, of which there is none. */
+/* The questions about the TLS of a connection, and there is no such connection. */
 
 const char *
 sks_tls_version(const struct sks_rfile *r)

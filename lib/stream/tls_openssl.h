@@ -19,7 +19,7 @@
 
 /* -- a configuration -- */
 
-/* The contexts of all certificates at one time. The first is that of clients who name none. */
+/* The contexts of all certificates at one time. The first is for clients that name no server. */
 struct sks_tls_set {
 	atomic_int holds;
 	size_t n;
@@ -39,7 +39,7 @@ struct sks_tls {
 	unsigned char *protocols;       /* options.alpn as it goes over the wire; NULL: none */
 	unsigned int protocols_size;
 	BIO_METHOD *bio;
-	pthread_mutex_t changing;       /* of what follows: one change at a time */
+	pthread_mutex_t changing;       /* guards the members below: one change at a time */
 	struct sks_tls_files *files;
 	size_t nfiles;
 	X509 *own_cert;                 /* self-signed; NULL: none */
@@ -52,7 +52,10 @@ struct sks_tls {
 
 /* -- tls_why.c: OpenSSL's errors in words -- */
 
-/* Puts a sentence for the oldest error of this thread into buf, and empties the queue. Returns buf. */
+/*
+ * Puts a sentence for the oldest error of this thread into buf, and empties OpenSSL's queue of
+ * errors. Returns buf.
+ */
 char *sks_tls_error(char *buf, size_t size);
 
 /* -- tls_files.c -- */
@@ -64,13 +67,13 @@ char *sks_tls_error(char *buf, size_t size);
 int sks_tls_read_certificates(const char *path, STACK_OF(X509) **list);
 int sks_tls_read_key(const char *path, EVP_PKEY **key);
 
-/* Is the certificate valid today? 0, or -1: EINVAL, after one line in the log. */
+/* Checks that the certificate is valid now. 0, or -1: EINVAL, after one line in the log. */
 int sks_tls_check_dates(const char *path, const X509 *cert);
 
-/* The day and time as text, in UTC. */
+/* Puts the day and time into buf as text, in UTC. */
 char *sks_tls_format_time(const ASN1_TIME *time, char *buf, size_t size);
 
-/* The subject of a certificate, by RFC 2253. Never fails: "?" stands for what cannot be told. */
+/* Puts the subject of a certificate into buf, by RFC 2253; "?" where it cannot be read. */
 char *sks_tls_format_subject(const X509 *cert, char *buf, size_t size);
 
 /* -- tls_self_signed.c -- */
@@ -106,15 +109,16 @@ struct sks_tls_engine {
 	struct sks_tls *tls;
 	struct sks_tls_set *set;
 	struct sks_traffic *traffic;
-	unsigned char *early;   /* input that came in the clear, or NULL; so long, and so much is read */
-	size_t early_size, early_at;
-	size_t payload;         /* bytes of the peer since it was last allowed one more message */
+	unsigned char *early;   /* input that was read before TLS began; NULL: none */
+	size_t early_size;      /* bytes in early */
+	size_t early_at;        /* bytes of early that OpenSSL has read */
+	size_t payload;         /* that the peer has sent since it was allowed one more message */
 	enum sks_tls_state state;
 	int fd;
 	int error;              /* of a read of the socket, or why the engine has failed; 0: none */
 	int send_error;         /* of a write: nothing goes out any more, but input may be left */
 	int messages;           /* of the protocol that the peer may still send without payload */
-	unsigned char is_dry;   /* the socket had less than was asked for, in this call */
+	unsigned char is_drained; /* the socket had less than was asked for, in this call */
 	unsigned char is_ended; /* the socket has given its end */
 	unsigned char has_more; /* a read would not say EAGAIN */
 	struct sks_tls_info *info; /* what was asked about the connection; NULL: nothing yet */

@@ -50,9 +50,9 @@ struct sks_transport_ops {
 	 */
 	ssize_t (*next_size)(struct sks_transport *);
 	/*
-	 * Sends up to n bytes of a file from *at on, which it advances. Returns as write; 0 at the end
-	 * of the file; EINVAL where the file is of a kind that cannot be sent so. NULL: this transport
-	 * takes bytes from memory alone.
+	 * Sends up to n bytes of a file from *at on, which it advances. Returns as write; 0 at the
+	 * end of the file; EINVAL where the file is of a kind that cannot be sent so. NULL: this
+	 * transport takes bytes from memory only.
 	 */
 	ssize_t (*sendfile)(struct sks_transport *, int file, off_t *at, size_t n);
 };

@@ -7,7 +7,8 @@
 #include <string.h>
 
 #define OWN_ROOM 2048 /* bytes of a new block of the queue's own */
-#define COPY_MOST 256 /* where others wait, so few bytes are copied: a piece would cost more memory */
+/* Behind other unsent bytes a block of so few is copied, since a piece would cost more memory. */
+#define COPY_MOST 256
 
 struct sks_block *
 sks_block_new(const void *bytes, size_t n, size_t room)

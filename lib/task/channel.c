@@ -223,7 +223,7 @@ begin(struct waiter *me, void *item)
 	return sks_completion_init(&me->completion);
 }
 
-/* As try_send(), with the lock, and wakes who has waited for the item. */
+/* Takes the lock, does what try_send() does, and wakes the task that has waited for the item. */
 static int
 send_now(struct sks_channel *ch, const void *item)
 {
@@ -237,7 +237,7 @@ send_now(struct sks_channel *ch, const void *item)
 	return rc;
 }
 
-/* As try_recv(), with the lock, and wakes who has waited for the place. */
+/* Takes the lock, does what try_recv() does, and wakes the task that has waited for the place. */
 static int
 recv_now(struct sks_channel *ch, void *item, int *closed)
 {

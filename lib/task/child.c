@@ -106,7 +106,7 @@ thread_main(void *arg)
 static void
 inherit(struct sks_task *task, const struct sks_task *parent)
 {
-	/* As in a scope of the parent: no deadline that the child sets is later than the parent's. */
+	/* No deadline that the child sets is later than the parent's, as in a scope of the parent. */
 	sks_task_limit(task, SKS_NEVER, parent->deadline);
 	task->name = parent->name;
 	task->peer = parent->peer;
