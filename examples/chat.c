@@ -28,7 +28,10 @@ struct guest {
 	int number;
 };
 
-/* To everybody but the one it is about. Who reads so slowly that there is no room misses it. */
+/*
+ * Posts news about a guest to all others. A guest that reads so slowly that there is no room for it
+ * misses it.
+ */
 static int
 tell_news(struct sks_request *about, const char *what)
 {

@@ -5,10 +5,10 @@
  *
  * Two tasks, each a loop: the handler passes on what the client says, a child
  * what the server says. The end of one way is passed on as the end of that way
- * alone, so whoever half-closes still gets his answer. What fails ends the
- * other way too, but only once that has delivered what is on its way. Where one
- * side has broken off, so does the proxy on the other: an end there would say
- * that all has come.
+ * alone, so a client that half-closes still gets its answer. A failure ends the
+ * other way too, but only when that has delivered what is on its way. Where one
+ * side has broken off, the proxy breaks off the other: an orderly end there
+ * would say that all has come.
  */
 #include "options.h"
 #include "serve.h"
@@ -35,7 +35,7 @@ struct pair {
 	atomic_int reset;  /* one side has broken off */
 };
 
-/* All that comes, as it comes. A pair whose other way is busy is not silent. */
+/* Passes on all bytes, as they come. While the other way of a pair is busy, this one is not silent. */
 static int
 pass_on(struct pair *pair, struct sks_rfile *from, struct sks_wfile *to)
 {
@@ -67,7 +67,7 @@ end_way(struct pair *pair, int fd, struct sks_wfile *to, int rc, int error)
 		shutdown(fd, SHUT_RD);
 }
 
-/* Both are closed by a reset. */
+/* Closes both connections by a reset. */
 static void
 break_off(struct pair *pair)
 {

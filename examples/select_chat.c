@@ -5,7 +5,7 @@
  *
  * This is Python's select.select() as it is mostly used. Compare chat.c, where
  * the same room is a handler: here each guest's half line has to be kept
- * between two calls, and who does not read must be got rid of, all by hand.
+ * between two calls, and a guest that does not read must be dismissed, all by hand.
  */
 #include <err.h>
 #include <errno.h>
@@ -41,7 +41,7 @@ dismiss(struct guest *g)
 	no_descriptor = 0;
 }
 
-/* Whoever cannot take it at once does not read, and goes. */
+/* A guest whose socket does not take all of it at once is not reading, and is dismissed. */
 static void
 tell_others(const struct guest *from, const char *text, size_t n)
 {

@@ -59,8 +59,8 @@ print_statistics(const struct sks_stats *s)
 
 /*
  * options.stop_signals makes the library catch the signals while it serves.
- * Who reads our first line may send one before that, so there is a handler of
- * our own, too.
+ * A program that reads our first line may send a signal before that, so we
+ * have a handler of our own, too.
  */
 int
 serve(struct sks_server *server)

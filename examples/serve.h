@@ -8,16 +8,16 @@
 
 #include <socketserver.h>
 
-/* One line for each address: "hello_server: listening on tcp:127.0.0.1:2525". */
+/* Prints a line for each address: "hello_server: listening on tcp:127.0.0.1:2525". */
 void announce(const struct sks_server *server);
 
-/* One line of statistics. */
+/* Prints a line of statistics. */
 void print_statistics(const struct sks_stats *stats);
 
-/* A shell has SIGINT ignored for what runs in the background; then it stays so. */
+/* Says whether a signal is ignored, as shells have it with SIGINT for programs in the background. */
 int is_ignored(int signo);
 
-/* All of it, and frees the server. Returns the exit code. */
+/* Does all of the above, serves until a signal, and frees the server. Returns the exit code. */
 int serve(struct sks_server *server);
 
 #endif

@@ -20,7 +20,7 @@ greet(struct sks_request *req)
 	return sks_puts(req->wfile, "220 localhost ESMTP\r\n");
 }
 
-/* What the client may do now. TLS is offered once. */
+/* The commands that the client may send now. TLS is offered once. */
 static int
 say_hello(struct sks_request *req)
 {

@@ -3,9 +3,9 @@
  * syslog_relay: takes messages of syslog by UDP (RFC 3164, RFC 5424), and passes them on
  * over one TCP connection, each with its length in front (RFC 6587).
  *
- * The handler puts each message into a queue and is through: it never waits. What sends
- * them is a task of main, which waits for the server behind it and connects again. While
- * that server is away the queue fills, and then messages are dropped.
+ * The handler puts each message into a queue, and never waits. A task of main sends them; it
+ * waits for the server behind it, and connects again. While that server is away the queue
+ * fills, and then messages are dropped.
  */
 #include "options.h"
 #include "serve.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * certificates.h - the certificates that socketserverd is told of on its command line.
+ * certificates.h - the certificates that are named on the command line of socketserverd.
  */
 #ifndef HANDLERS_CERTIFICATES_H
 #define HANDLERS_CERTIFICATES_H

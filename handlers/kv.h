@@ -18,7 +18,7 @@ struct kv_config {
 	size_t max_key;
 };
 
-/* What all clients share: req->data. */
+/* The state that all clients share: req->data. */
 struct kv {
 	const struct kv_config *config;
 	struct kv_store *store;
@@ -31,7 +31,7 @@ struct kv {
 
 #define KV_NAME_MOST 63 /* bytes of a client's name */
 
-/* What a client has said of itself: req->state. */
+/* The state of one client, as it has asked for: req->state. */
 struct kv_client {
 	int64_t id;                  /* 0: the client has not asked for it */
 	int resp3;                   /* the client takes replies of version 3 of the protocol */

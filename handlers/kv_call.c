@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the commands of kv have in common.
+ * The parts that the commands of kv share.
  *
  * Any client may ask for work that takes seconds: KEYS of a full store, DEL of a million
  * keys. So a command counts its steps, and yields after a number of them: then the other

@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What malloc(3) takes for n bytes: a word of its own, and all of it rounded up. */
+/* Returns how much memory malloc(3) takes for n bytes: one word more, and all of it rounded up. */
 static size_t
 chunk(size_t n)
 {

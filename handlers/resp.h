@@ -94,7 +94,7 @@ resp_arg(const struct resp_reader *r, size_t i)
 	return (struct resp_arg){ r->base + r->args[i].start, r->args[i].len };
 }
 
-/* Replies. All return 0, or -1 as sks_write(). */
+/* These write replies. Each returns 0, or -1 as sks_write(). */
 
 /*
  * One line of at most 510 bytes: "+text" for a status, "-ERR text" for an error; its end

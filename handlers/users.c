@@ -41,7 +41,7 @@ struct user {
 	unsigned long asked; /* lines that it has sent */
 };
 
-/* What all connections share: req->data. */
+/* The state that all connections share: req->data. */
 struct users {
 	struct sks_mutex *lock; /* of the names, and of what else a client changes */
 	struct sks_group *group;

@@ -31,7 +31,7 @@ static const struct sks_plugin_option options[] = {
 	{ 0 },
 };
 
-/* What a request asks for. */
+/* One request. */
 struct ask {
 	char path[PATH_MAX];
 	int is_head; /* the headers alone */
@@ -106,7 +106,7 @@ read_headers(struct sks_request *req, struct ask *ask)
 			return -1;
 		if (line[0] == '\0')
 			return 0;
-		/* What has a body is answered, but the body is not read. */
+		/* A request with a body is answered, but its body is not read. */
 		if (begins(line, "Connection: close") || begins(line, "Content-Length:") ||
 		    begins(line, "Transfer-Encoding:"))
 			ask->is_last = 1;

@@ -234,7 +234,7 @@ finish(struct sks_request *req)
 		(void)reply(req, "421 4.3.2 we stop\r\n");
 }
 
-/* It leaves *data alone: req->data is the configuration. */
+/* init leaves *data alone, so req->data is the configuration. */
 static int
 init(const void *data, void **unused)
 {
