@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_members.c - groups of connections: who is in one, what is posted to it, and that
+ * check_members.c - groups of connections: who is in one, which members get a post, and that
  * members, groups and servers may end in any order.
  */
-#include "acceptance.h"
+#include "hall.h"
 
 #include "server/call.h"
 
@@ -13,94 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
-static struct sks_group *group;
+FIXTURE(hall_setup, hall_teardown);
 
-static void
-setup(void)
-{
-	acc_setup();
-	group = sks_group_new();
-	ck_assert_ptr_nonnull(group);
-}
-
-static void
-teardown(void)
-{
-	sks_group_free(group);
-	acc_teardown();
-}
-
-FIXTURE(setup, teardown);
-
-static int
-join(struct sks_request *req)
-{
-	acc_setup_counted(req);
-	return sks_group_join(group, req) == 0 ? SKS_KEEP : -1;
-}
-
-static int
-answer(struct sks_request *req, int rc)
-{
-	return sks_printf(req->wfile, "%d %s\n", rc, rc == -1 ? strerrorname_np(errno) : "");
-}
-
-/*
- * Does what a line says:
- *     e...  writes it back
- *     j     joins again, l leaves, and says how that went
- *     w     waits for the next line in the handler, not parked
- *     d     ends
- *     other lines are posted to the other members, and the speaker is told how many get them
- */
-static int
-act(struct sks_request *req)
-{
-	char *line, text[128];
-	int n;
-
-	for (;;) {
-		line = sks_gets(req->rfile);
-		if (line == NULL)
-			return sks_end(req->rfile);
-		n = snprintf(text, sizeof(text), "%.100s\n", line);
-		if (line[0] == 'd')
-			return SKS_DONE;
-		if (line[0] == 'e')
-			sks_puts(req->wfile, text);
-		else if (line[0] == 'j')
-			answer(req, sks_group_join(group, req));
-		else if (line[0] == 'l')
-			answer(req, sks_group_leave(group, req));
-		else if (line[0] != 'w')
-			answer(req, sks_group_post(group, text, (size_t)n, req));
-		if (line[0] != 'w')
-			return SKS_KEEP;
-		sks_puts(req->wfile, "waiting\n");
-	}
-}
-
-static const struct sks_handler hall = { .name = "hall", .setup = join, .handle = act };
-static const struct sks_handler hall_with_finish = { .name = "hall", .setup = join, .handle = act,
-	.finish = acc_finish };
-
-/* n clients that are members; each second one is in its handler, where several may be. */
-static void
-come(struct acc *acc, int *fd, int n)
-{
-	int i;
-
-	for (i = 0; i < n; i++) {
-		fd[i] = acc_client(acc);
-		if (!acc->mode->one_at_a_time && i % 2 == 1) {
-			peer_puts(fd[i], "w\n");
-			peer_expect(fd[i], "waiting\n");
-		}
-		ck_eventually(sks_group_count(group) == (size_t)i + 1);
-	}
-}
-
-/* Members of processes are in other processes: see processes_have_no_groups. */
+/* In processes mode there are no groups: see processes_have_no_groups. */
 TEST(a_post_reaches_all_members_but_one, EACH_STREAM_IN_ONE_MEMORY)
 {
 	struct acc acc;
@@ -130,7 +45,7 @@ TEST(a_post_reaches_all_members_but_one, EACH_STREAM_IN_ONE_MEMORY)
 	ck_assert_int_eq(log_lines(), 0);
 }
 
-/* Which ends a connection has, with and without a finish: all of them leave by themselves. */
+/* However a connection ends, with and without a finish, it leaves its group by itself. */
 TEST(whoever_ends_has_left, EACH_STREAM_IN_ONE_MEMORY)
 {
 	struct sks_options options = { .linger_ms = 1, .drain_ms = 1 };
@@ -214,7 +129,7 @@ TEST(a_group_is_freed_with_members_in_it, EACH_STREAM_IN_ONE_MEMORY)
 	close(fd[3]);
 }
 
-/* A server that makes a group for each game must not gather what it has freed. */
+/* A handler that makes one group after the other must not keep memberships of those it has freed. */
 static int
 play(struct sks_request *req)
 {
@@ -246,9 +161,9 @@ TEST(freed_groups_do_not_gather, EACH_MODE_IN_ONE_MEMORY)
 static int
 refuse(struct sks_request *req)
 {
-	answer(req, sks_group_join(group, req));
-	answer(req, sks_group_post(group, "x", 1, NULL));
-	return answer(req, sks_group_each(group, NULL, NULL, NULL));
+	answer_result(req, sks_group_join(group, req));
+	answer_result(req, sks_group_post(group, "x", 1, NULL));
+	return answer_result(req, sks_group_each(group, NULL, NULL, NULL));
 }
 
 TEST(processes_have_no_groups)
@@ -265,7 +180,7 @@ TEST(processes_have_no_groups)
 static int
 join_only(struct sks_request *req)
 {
-	return answer(req, sks_group_join(group, req));
+	return answer_result(req, sks_group_join(group, req));
 }
 
 TEST(a_datagram_cannot_join, EACH_DATAGRAM)
@@ -283,18 +198,18 @@ static void
 join_late(struct sks_request *req)
 {
 	ck_assert_uint_eq(sks_group_count(group), 0);
-	answer(req, sks_group_leave(group, req));
-	answer(req, sks_group_join(group, req));
+	answer_result(req, sks_group_leave(group, req));
+	answer_result(req, sks_group_join(group, req));
 }
 
-/* It has left when finish begins, and cannot come back. */
+/* When finish begins the request has left its group, and it cannot join again. */
 TEST(finish_is_no_member, EACH_STREAM_IN_ONE_MEMORY)
 {
-	static const struct sks_handler handler = {
-		.setup = join, .handle = act, .finish = join_late };
+	struct sks_handler handler = hall;
 	struct acc acc;
 	int fd;
 
+	handler.finish = join_late;
 	acc_streams(&acc, _i, &handler, NULL);
 	acc_start(&acc);
 	fd = acc_client(&acc);
@@ -304,7 +219,7 @@ TEST(finish_is_no_member, EACH_STREAM_IN_ONE_MEMORY)
 	acc_free(&acc);
 }
 
-/* Who does not read misses posts, and keeps nobody else from them. */
+/* A member that does not read misses posts, and keeps no other member from getting them. */
 TEST(a_slow_reader_misses_posts, EACH_STREAM_IN_ONE_MEMORY)
 {
 	struct sks_options options = { .max_output = 16000, .timeout_ms = SKS_OFF };
@@ -334,95 +249,7 @@ TEST(a_slow_reader_misses_posts, EACH_STREAM_IN_ONE_MEMORY)
 	acc_free(&acc);
 }
 
-/* -- walks -- */
-
-struct walk {
-	char said[256];
-	size_t n;
-	int most;   /* visits before it stops */
-	int posted; /* visits whose post was taken */
-};
-
-static int
-visit(struct sks_request *member, void *arg)
-{
-	struct walk *walk = arg;
-	char peer[160];
-
-	walk->n += (size_t)snprintf(walk->said + walk->n, sizeof(walk->said) - walk->n, "%s ",
-	    sks_peer(member, peer, sizeof(peer)));
-	walk->posted += sks_post(member, "seen\n", 5) == 0;
-	return --walk->most == 0 ? 7 : 0;
-}
-
-TEST(a_walk_visits_each_member, EACH_STREAM_IN_ONE_MEMORY)
-{
-	struct walk walk = { .most = 2 }, rest = { .most = 9 };
-	uint64_t position = 0;
-	struct acc acc;
-	int fd[4], i;
-
-	acc_streams(&acc, _i, &hall, NULL);
-	acc_start(&acc);
-	come(&acc, fd, 3);
-	ck_assert_int_eq(sks_group_each(group, &position, visit, &walk), 7);
-	for (i = 0; i < 2; i++)
-		peer_expect(fd[i], "seen\n");
-	ck_assert(peer_is_silent(fd[2]));
-	close(fd[1]); /* the place of the walk is where it was */
-	ck_eventually(sks_group_count(group) == 2);
-	fd[3] = acc_client(&acc);
-	ck_eventually(sks_group_count(group) == 3);
-	ck_assert_int_eq(sks_group_each(group, &position, visit, &rest), 0);
-	peer_expect(fd[2], "seen\n");
-	peer_expect(fd[3], "seen\n");
-	ck_assert(peer_is_silent(fd[0]));
-	ck_assert_int_eq(sks_group_each(group, &position, visit, &rest), 0);
-	ck_assert_int_eq(rest.most, 7);
-	ck_assert_int_eq(walk.posted + rest.posted, 4);
-	close(fd[0]);
-	close(fd[2]);
-	close(fd[3]);
-	acc_free(&acc);
-}
-
-static int
-call_from_a_visit(struct sks_request *member, void *arg)
-{
-	atomic_fetch_add(&seen->note, 1);
-	(void)arg;
-	ck_fails(sks_group_post(group, "x", 1, NULL), EDEADLK);
-	ck_fails(sks_group_each(group, NULL, call_from_a_visit, NULL), EDEADLK);
-	ck_fails(sks_group_leave(group, member), EDEADLK);
-	ck_assert_uint_eq(sks_group_count(group), 0);
-	return 0;
-}
-
-static int
-walk_alone(struct sks_request *req)
-{
-	ck_assert_int_eq(sks_group_join(group, req), 0);
-	ck_assert_int_eq(sks_group_each(group, NULL, call_from_a_visit, NULL), 0);
-	ck_assert_uint_eq(sks_group_count(group), 1);
-	return answer(req, sks_group_post(group, "x", 1, NULL));
-}
-
-/* Without a server a handler with a group can be tried, too; nothing can be posted to it. */
-TEST(calls_from_a_visit_fail_and_a_handler_is_tried_alone)
-{
-	static const struct sks_handler handler = { .handle = walk_alone };
-	char *out;
-
-	ck_assert_int_eq(sks_handle_bytes(&handler, "", 0, &out, NULL), 0);
-	ck_assert_str_eq(out, "0 \n");
-	free(out);
-	ck_assert_int_eq(seen->note, 1);
-	ck_assert_uint_eq(sks_group_count(group), 0);
-}
-
 /* -- many at once -- */
-
-static atomic_int enough;
 
 static void *
 post_numbers(void *arg)
@@ -465,45 +292,5 @@ TEST(all_members_get_all_posts_in_one_order, EACH_STREAM_IN_ONE_MEMORY)
 			free(all[i]);
 	}
 	free(all[0]);
-	acc_free(&acc);
-}
-
-static void *
-post_until_enough(void *arg)
-{
-	(void)arg;
-	while (!atomic_load(&enough)) {
-		struct walk walk = { .most = 3 };
-
-		ck_assert_int_ge(sks_group_post(group, "news\n", 5, NULL), 0);
-		(void)sks_group_each(group, NULL, visit, &walk);
-	}
-	return NULL;
-}
-
-TEST(members_come_and_go_while_others_post, EACH_STREAM_IN_ONE_MEMORY)
-{
-	struct sks_options options = { .max_output = 1 << 20 };
-	int round, rounds = is_slow() ? 5 : 25, fd[4], i;
-	pthread_t threads[2];
-	struct acc acc;
-
-	acc_streams(&acc, _i, _i % 2 == 0 ? &hall : &hall_with_finish, &options);
-	acc_start(&acc);
-	for (i = 0; i < 2; i++)
-		pthread_create(&threads[i], NULL, post_until_enough, NULL);
-	for (round = 0; round < rounds; round++) {
-		for (i = 0; i < 4; i++)
-			fd[i] = acc_client(&acc);
-		peer_puts(fd[0], "d\n");
-		free(peer_read_all(fd[0], NULL));
-		close(fd[0]);
-		for (i = 1; i < 4; i++)
-			peer_reset(fd[i]);
-	}
-	atomic_store(&enough, 1);
-	for (i = 0; i < 2; i++)
-		pthread_join(threads[i], NULL);
-	ck_eventually(sks_group_count(group) == 0);
 	acc_free(&acc);
 }
