@@ -311,7 +311,7 @@ TEST(all_that_is_wrong_is_told_at_once_with_what_mends_it, .left_out = not_root(
 	expect_as_another(path, "hooks.so: its folder");
 	chmod(at("above/between/folder"), 0755);
 	chmod(at("above/between"), 0755);
-	/* Who may rename it may put another one in its place. */
+	/* A user who may rename the folder may put another one in its place. */
 	snprintf(command, sizeof(command), "hooks.so: its folder %s may be written by others (chmod "
 	    "go-w %s)", at("above"), at("above"));
 	expect_as_another(path, command);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_fairness.c - nobody who has much to do keeps others from their turn. What must not happen
- * is told by a test that never ends.
+ * check_fairness.c - a fiber that always has more to do lets others have their turn. The busy fiber
+ * goes on until the other one has been served, so where that never happens the test does not end,
+ * and fails by Check's time limit.
  */
 #include "acceptance.h"
 #include "rig.h"
@@ -125,7 +126,10 @@ be_busy(void *arg)
 	ck_assert_int_eq(stop_busy, 1);
 }
 
-/* A client that is served by events: a timer, then input, then a yield. */
+/*
+ * The other fiber. It needs a timer, then input, then another turn, and afterwards it stops the busy
+ * one.
+ */
 static void
 be_served(void *arg)
 {
@@ -159,7 +163,7 @@ TEST(nobody_keeps_the_loop_to_himself, TIMES(BUSIES))
 	free(huge);
 }
 
-/* In one call, as it cannot end before the other was served. */
+/* One write of 1 TiB: the call itself must let the other fiber run, as it does not end before. */
 TEST(one_huge_write_lets_others_in)
 {
 	struct rig_loop rig;
@@ -168,7 +172,7 @@ TEST(one_huge_write_lets_others_in)
 	huge_size = (size_t)1 << 40; /* never touched: the transport only counts */
 	huge = mmap(NULL, huge_size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (huge == MAP_FAILED)
-		return; /* a sanitizer or a limit says no */
+		return; /* a sanitizer or a limit forbids so much address space */
 	rig_loop_open(&rig);
 	rig_link_open_on(&busy_link, &lines_for_ever);
 	rig_link_open(&other_link);
@@ -181,7 +185,7 @@ TEST(one_huge_write_lets_others_in)
 	munmap(huge, huge_size);
 }
 
-/* The same with real clients: one pipelines without end and reads all of it. */
+/* With real clients: one sends requests without end and reads all replies, and a second one comes. */
 static atomic_int second_was_served;
 
 static void *

@@ -150,7 +150,7 @@ TEST(cancels_reads_when_the_drain_time_is_over, EACH_STREAM)
 	acc_free(&acc);
 }
 
-/* Those that have not begun yet are not begun any more. */
+/* Requests that still wait for their turn when drain_ms is over are dropped. */
 TEST(drops_waiting_connections_when_the_drain_time_is_over, EACH_STREAM)
 {
 	struct sks_options options = { .max_running = 1, .drain_ms = 1 };

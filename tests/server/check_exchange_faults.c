@@ -89,7 +89,7 @@ TEST(exchanges_are_the_same_when_disturbed, TIMES(15))
 	ck_assert_int_eq(log_lines(), 0);
 }
 
-/* The same without a server: inetd's way, with poll(2). */
+/* A descriptor is served without a server, as by inetd: the waits are poll(2), which is disturbed. */
 TEST(a_served_descriptor_is_the_same_when_disturbed, TIMES(5))
 {
 	static const struct sks_handler handler = { .handle = acc_echo_lines };

@@ -303,7 +303,7 @@ TEST(a_stopped_loop_goes_on_where_it_was)
 	close_crowd();
 }
 
-/* Who goes on first cancels all others, whose input is read already. */
+/* The first fiber that goes on cancels all others, whose input was read already. */
 static void
 cancel_others(void *arg)
 {

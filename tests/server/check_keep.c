@@ -231,7 +231,7 @@ TEST(keep_of_too_much_input_ends_the_connection, EACH_STREAM)
 	ck_assert_int_eq(seen->finishes, 1);
 }
 
-/* Whoever waits for the rest of a line has nothing to drain. */
+/* A connection that is parked until the rest of a line comes ends at once. */
 TEST(keep_of_all_input_does_not_delay_the_end, EACH_STREAM)
 {
 	struct acc acc;

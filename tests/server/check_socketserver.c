@@ -51,7 +51,7 @@ TEST(echoes_to_three_clients, EACH_TRANSPORT)
 	ck_assert_int_eq(log_lines(), 0);
 }
 
-/* The same with clients that are there at the same time. */
+/* Twenty clients are connected at the same time. */
 TEST(echoes_to_clients_at_once, EACH_TRANSPORT)
 {
 	struct acc acc;

@@ -362,7 +362,7 @@ TEST(serve_fd_returns_the_handlers_error)
 	ck_assert_int_eq(s.rc, -1);
 	ck_assert_int_eq(s.error, EPROTO);
 	ck_assert_int_eq(seen->errors, 1);
-	/* The same where the error is logged. */
+	/* Without on_error the error is logged. */
 	s.options.on_error = NULL;
 	fd = serve_pair(&s, &acc_script);
 	peer_puts(fd, "f\n");

@@ -100,7 +100,7 @@ TEST(whoever_answers_first_wins)
 }
 
 static void
-hurry_after_failures(void *arg)
+try_sooner_after_failures(void *arg)
 {
 	struct listener dead, good;
 	struct sks_client *conn;
@@ -120,7 +120,7 @@ hurry_after_failures(void *arg)
 	ck_assert_ptr_nonnull(conn);
 	meet(&good, conn);
 	ck_assert_int_eq(ntried, 5);
-	/* Who waits a quarter of a second each time is never quick. */
+	/* Without failures each try begins a quarter of a second after the one before. */
 	for (i = 1; i < ntried; i++)
 		quick |= tried_at[i] - tried_at[i - 1] < 249 * 1000000;
 	ck_assert(quick);
@@ -133,7 +133,7 @@ hurry_after_failures(void *arg)
 TEST(after_a_failure_the_next_one_is_tried_at_once, ON_BOTH)
 {
 	log_keep();
-	rig_run_on(_i, hurry_after_failures, NULL);
+	rig_run_on(_i, try_sooner_after_failures, NULL);
 }
 
 TEST(families_are_tried_in_turn, TIMES(4))

@@ -293,7 +293,7 @@ receive_and_say(void *arg)
 	say(arg);
 }
 
-/* Whoever comes first leaves nothing, and says something for the other. */
+/* The reader that comes first takes all input, and then sends a line for the other one. */
 TEST(two_readers_of_one_socket_wait_both)
 {
 	struct rig_loop rig;

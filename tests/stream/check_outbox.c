@@ -29,7 +29,10 @@ static struct talk {
 	sem_t told, heard;
 } t;
 
-/* Who waits to be told by the loop that it has looked; elsewhere it could not look meanwhile. */
+/*
+ * Posts. A thread then waits until the loop has looked at the outbox. On the loop itself nobody waits,
+ * as the loop could not look meanwhile.
+ */
 static void
 post(void)
 {

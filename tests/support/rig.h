@@ -65,7 +65,7 @@ struct rig_link {
 
 /* A socketpair, for this task: on the loop of rig_here(), or for a thread. */
 void rig_link_open(struct rig_link *link);
-/* The same over TCP. */
+/* A connection over TCP, likewise. */
 void rig_link_open_tcp(struct rig_link *link);
 /* Streams on a transport of the test's own, over a socket that can always be read and written. */
 void rig_link_open_on(struct rig_link *link, const struct sks_transport_ops *ops);
