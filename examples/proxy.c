@@ -35,7 +35,10 @@ struct pair {
 	atomic_int reset;  /* one side has broken off */
 };
 
-/* Passes on all bytes, as they come. While the other way of a pair is busy, this one is not silent. */
+/*
+ * Passes on all bytes, as they come. While the other way of a pair is busy, this one is not
+ * silent.
+ */
 static int
 pass_on(struct pair *pair, struct sks_rfile *from, struct sks_wfile *to)
 {

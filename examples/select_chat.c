@@ -191,7 +191,10 @@ listen_on(const char *text)
 	return socket;
 }
 
-/* A shell has it so for what runs in the background; while it is blocked it would come all the same. */
+/*
+ * A shell has it so for what runs in the background; while it is blocked it would come all the
+ * same.
+ */
 static int
 is_ignored(int signo)
 {

@@ -14,7 +14,9 @@ void announce(const struct sks_server *server);
 /* Prints a line of statistics. */
 void print_statistics(const struct sks_stats *stats);
 
-/* Says whether a signal is ignored, as shells have it with SIGINT for programs in the background. */
+/*
+ * Says whether a signal is ignored, as shells have it with SIGINT for programs in the background.
+ */
 int is_ignored(int signo);
 
 /* Does all of the above, serves until a signal, and frees the server. Returns the exit code. */

@@ -46,7 +46,9 @@ find(struct resp_arg name)
 	return NULL;
 }
 
-/* Replies in the words of redis: "unknown command 'FOO', with args beginning with: 'bar' 'baz' ". */
+/*
+ * Replies in the words of redis: "unknown command 'FOO', with args beginning with: 'bar' 'baz' ".
+ */
 static int
 refuse(struct kv_call *c)
 {

@@ -62,7 +62,9 @@ format_path(const char *path, size_t n, char *buf, size_t size)
 		snprintf(buf, size, "unix:%.*s", (int)strnlen(path, n), path);
 		return;
 	}
-	/* All bytes of an abstract name count, NULs too; @ stands for each, as in /proc/net/unix. */
+	/*
+	 * All bytes of an abstract name count, NULs too; @ stands for each, as in /proc/net/unix.
+	 */
 	for (i = 0; i < n; i++)
 		name[i] = path[i] == '\0' ? '@' : path[i];
 	snprintf(buf, size, "unix:%.*s", (int)n, name);

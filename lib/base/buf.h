@@ -30,7 +30,7 @@ struct sks_buf {
 	size_t cap;          /* bytes at base, without the one spare */
 };
 
-/* A peer's block of 16 KiB comes short into this, which says that no more is there. */
+/* A peer's block of 16 KiB does not fill this, so a short read says that no more is there. */
 #define SKS_BUF_LARGE (16384 + 64)
 #define SKS_BUF_MIDDLE 2048
 #define SKS_BUF_SMALL 256
@@ -46,7 +46,7 @@ struct sks_buf_pool {
 	size_t idle_count[SKS_BUF_CLASSES];
 };
 
-/* The class with pieces of at least size bytes; SKS_BUF_CLASSES: none. */
+/* Returns the class with pieces of at least size bytes; SKS_BUF_CLASSES: there is none. */
 static inline size_t
 sks_buf_class(size_t size)
 {
@@ -63,7 +63,7 @@ sks_buf_class_size(size_t class)
 	return class == 0 ? SKS_BUF_SMALL : class == 1 ? SKS_BUF_MIDDLE : SKS_BUF_LARGE;
 }
 
-/* An idle piece for size bytes. NULL: there is none. */
+/* Takes an idle piece for size bytes. NULL: there is none. */
 static inline unsigned char *
 sks_buf_pool_get(struct sks_buf_pool *pool, size_t size)
 {
@@ -74,7 +74,7 @@ sks_buf_pool_get(struct sks_buf_pool *pool, size_t size)
 	return pool->idle[class][--pool->idle_count[class]];
 }
 
-/* A piece of that class' own size that is no longer used. 0: it is not taken. */
+/* Offers a piece of that class' own size that is no longer used. 0: the pool does not take it. */
 static inline int
 sks_buf_pool_put(struct sks_buf_pool *pool, unsigned char *piece, size_t size)
 {
@@ -98,7 +98,7 @@ sks_buf_length(const struct sks_buf *buf)
  * A buffer filled with one pool may be released to another or to none.
  */
 
-/* The longer half of sks_buf_reserve(). */
+/* The slow path of sks_buf_reserve(). */
 int sks_buf_grow(struct sks_buf *buf, struct sks_buf_pool *pool, size_t room);
 
 /*
@@ -146,7 +146,7 @@ sks_buf_release(struct sks_buf *buf, struct sks_buf_pool *pool)
 	*buf = (struct sks_buf){ 0 };
 }
 
-/* The longer half of sks_buf_shrink(). */
+/* The slow path of sks_buf_shrink(). */
 void sks_buf_squeeze(struct sks_buf *buf, struct sks_buf_pool *pool);
 
 /*
@@ -163,7 +163,7 @@ sks_buf_shrink(struct sks_buf *buf, struct sks_buf_pool *pool)
 		sks_buf_squeeze(buf, pool);
 }
 
-/* Into a new pool: a piece for size bytes, if there is memory for that. */
+/* Puts a piece for size bytes into a new pool, if there is memory for that. */
 void sks_buf_pool_stock(struct sks_buf_pool *pool, size_t size);
 
 /* Frees all idle memory. The pool can be used on. */

@@ -50,7 +50,7 @@ sks_clock_after(int64_t ms)
 	return sks_clock_ms() + ms;
 }
 
-/* Is ms a time limit that a public call takes? 0, or -1 and EINVAL. */
+/* Checks that ms is a time limit that a public call takes. 0, or -1 and EINVAL. */
 static inline int
 sks_limit_check(int ms)
 {

@@ -61,7 +61,9 @@ struct sks_addr *sks_endpoint_resolve(const struct sks_endpoint *ep, int passive
  */
 struct sks_addr *sks_addr_list(const struct addrinfo *list, size_t *n, const char **why);
 
-/* Returns 1 when sks_endpoint_resolve() asks neither a name server nor a file, so does not block. */
+/*
+ * Returns 1 when sks_endpoint_resolve() asks neither a name server nor a file, so does not block.
+ */
 int sks_endpoint_is_direct(const struct sks_endpoint *ep);
 
 #endif

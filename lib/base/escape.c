@@ -59,7 +59,7 @@ decode(const unsigned char *p, size_t n, uint32_t *c)
 	return *c < least[len] || (*c >= 0xd800 && *c <= 0xdfff) || *c > 0x10ffff ? 0 : len;
 }
 
-/* "\x1b"; its length. */
+/* Writes a byte as "\x1b". Returns the length. */
 static size_t
 put_hex(char *to, unsigned char c)
 {

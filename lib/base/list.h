@@ -29,7 +29,7 @@ sks_list_init(struct sks_list *l)
 	l->prev = l;
 }
 
-/* Also: is this link on no list? */
+/* Returns 1 when a list is empty, or when a link is on no list. */
 static inline int
 sks_list_empty(const struct sks_list *l)
 {

@@ -114,7 +114,7 @@ sks_log_is_spared(void)
 	    now.st_ino == atomic_load(&spared_ino) && now.st_dev == atomic_load(&spared_dev);
 }
 
-/* Is there room for a line? A closed or broken standard error has none. */
+/* Returns 1 when there is room for a line. A closed or broken standard error has none. */
 static int
 stderr_has_room(void)
 {

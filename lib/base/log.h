@@ -39,7 +39,7 @@ struct sks_log_limit {
 			sks_log_with_dropped(sks_dropped, __VA_ARGS__);     \
 	} while (0)
 
-/* For sks_log_limited(). 1: one more line may be logged, and *missing were dropped before it. */
+/* For sks_log_limited(): returns 1 when a line may be logged; *missing were dropped before it. */
 int sks_log_limit_allows(struct sks_log_limit *limit, unsigned int most, unsigned int *missing);
 void sks_log_with_dropped(unsigned int n, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -63,7 +63,7 @@ void sks_log_share(void);
  */
 void sks_log_spare(int fd);
 
-/* Is standard error a socket that is spared? A signal handler may ask. */
+/* Returns 1 when standard error is a socket that is spared. A signal handler may ask. */
 int sks_log_is_spared(void);
 
 /* Does what sks_set_log() says (socketserver/server.h): NULL is standard error again. */

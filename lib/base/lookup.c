@@ -27,7 +27,7 @@ sks_is_localhost(const char *host)
 	    (n == NAME_LEN || host[n - NAME_LEN - 1] == '.');
 }
 
-/* Without a host, and not to listen on: that is the loopback. */
+/* An address without a host is the loopback, unless it is to listen on. */
 static int
 loopback(const char *service, const struct addrinfo *hints, struct addrinfo **list)
 {

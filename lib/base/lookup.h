@@ -8,7 +8,7 @@
 
 struct addrinfo;
 
-/* "localhost", or a name below it, in any case of letters: 1 or 0. */
+/* Returns 1 for "localhost" and names below it, in any case of letters; else 0. */
 int sks_is_localhost(const char *host);
 
 /*

@@ -25,7 +25,7 @@ map(struct in6_addr *to, const struct in_addr *in)
 	memcpy(to->s6_addr + 12, in, sizeof(*in));
 }
 
-/* The bits behind a slash: 0 to most. -1: it is no such number. */
+/* Reads the number of bits behind a slash, 0 to most. -1: it is no such number. */
 static int
 read_bits(const char *text, int most)
 {

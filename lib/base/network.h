@@ -15,7 +15,7 @@ struct sks_network {
 	int bits;             /* of these count */
 };
 
-/* All zeroes: no network. */
+/* A list without a network is all zeroes. */
 struct sks_networks {
 	struct sks_network *all;
 	size_t n;
@@ -30,7 +30,7 @@ int sks_networks_parse(struct sks_networks *networks, const char *text, const ch
 
 void sks_networks_free(struct sks_networks *networks);
 
-/* A len of 0 is a Unix socket without a name. */
+/* Returns 1 when the list has the address. A len of 0 is a Unix socket without a name. */
 int sks_networks_have(const struct sks_networks *networks, const struct sockaddr *addr,
     socklen_t len);
 

@@ -134,7 +134,7 @@ parse_v1(const unsigned char *bytes, size_t n, struct sks_proxy_header *h, const
 
 /* -- version 2: bytes -- */
 
-/* Castagnoli's, of the header with zeroes for the four bytes at `at`. */
+/* Returns the CRC-32C of the header, with zeroes for the four bytes at `at`. */
 static uint32_t
 crc32c(const unsigned char *bytes, size_t n, size_t at)
 {
@@ -168,7 +168,7 @@ is_good_tlv(struct sks_proxy_header *h, const unsigned char *bytes, size_t at, s
 	}
 }
 
-/* Are these bytes TLVs without a gap? Each is looked at, if h is not NULL. */
+/* Returns 1 when these bytes are TLVs without a gap. Each is looked at, if h is not NULL. */
 static int
 are_tlvs(struct sks_proxy_header *h, const unsigned char *bytes, size_t at, size_t end)
 {
@@ -217,7 +217,7 @@ set_unix(struct sks_addr *addr, const unsigned char *path)
 	addr->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
 }
 
-/* What stands behind V2_START for each family and type; -1: there is no such. */
+/* The bytes of addresses behind V2_START for each family and type; -1: there is no such pair. */
 static int
 addresses_length(int family)
 {
@@ -308,7 +308,7 @@ sks_proxy_header_parse(const unsigned char *bytes, size_t n, struct sks_proxy_he
 	return n < sizeof(v1_signature) ? SKS_PROXY_MORE : parse_v1(bytes, n, h, why);
 }
 
-/* The value of the first TLV of that type among those of bytes[at..end). */
+/* Returns the value of the first TLV of that type in bytes[at..end). */
 static const unsigned char *
 find(const unsigned char *bytes, size_t at, size_t end, int type, size_t *n)
 {

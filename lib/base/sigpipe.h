@@ -31,7 +31,7 @@ sks_sigpipe_hold(struct sks_sigpipe *hold)
 	pthread_sigmask(SIG_BLOCK, &sigpipe, &hold->mask);
 }
 
-/* raised: the call has failed with EPIPE. Keeps errno. */
+/* raised is 1 when the call has failed with EPIPE. Keeps errno. */
 static inline void
 sks_sigpipe_release(const struct sks_sigpipe *hold, int raised)
 {

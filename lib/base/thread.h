@@ -22,7 +22,10 @@ int sks_thread_start(pthread_t *thread, size_t stack_size, void *(*run)(void *ar
 /* For sks_cond_wait_until(). It is destroyed by pthread_cond_destroy(3). */
 void sks_cond_init(pthread_cond_t *cond);
 
-/* Waits as pthread_cond_timedwait(3) does: 0 or ETIMEDOUT. The deadline is in ms of sks_clock_ms(). */
+/*
+ * Waits as pthread_cond_timedwait(3) does: 0 or ETIMEDOUT. The deadline is in ms of
+ * sks_clock_ms().
+ */
 int sks_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadline);
 
 #endif

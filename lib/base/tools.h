@@ -12,7 +12,7 @@
 
 #include <stddef.h>
 
-/* 1 where this code itself is compiled for one. gcc and clang tell it in ways of their own. */
+/* 1 where this code is compiled for one. gcc and clang have different macros for that. */
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define SKS_ASAN 1

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The structure of type `type` whose member `member` is at ptr. */
+/* Returns the structure of type `type` whose member `member` is at ptr. */
 #define sks_container_of(ptr, type, member) \
 	((type *)(void *)((char *)(ptr) - offsetof(type, member)))
 

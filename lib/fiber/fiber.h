@@ -52,10 +52,10 @@ struct sks_fiber {
  */
 struct sks_fiber_pool *sks_fiber_pool_new(size_t stack_size);
 
-/* NULL is fine. No fiber of the pool may be live. */
+/* Frees a pool, of which no fiber may be live. NULL is fine. */
 void sks_fiber_pool_free(struct sks_fiber_pool *pool);
 
-/* Fibers that were started and have not ended. */
+/* Returns how many fibers were started and have not ended. */
 size_t sks_fiber_pool_live(const struct sks_fiber_pool *pool);
 
 /*

@@ -40,7 +40,7 @@ char *sks_stack_new(struct sks_stacks *stacks);
  */
 void sks_stack_trim(char *low, const void *sp);
 
-/* Is addr in the guard of the stack at low? May be asked in a signal handler. */
+/* Returns 1 when addr is in the guard of the stack at low. A signal handler may call it. */
 int sks_stack_guards(const struct sks_stacks *stacks, const char *low, const void *addr);
 
 #endif

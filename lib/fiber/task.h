@@ -28,7 +28,7 @@ struct sks_cancel {
 
 #define SKS_CANCEL_MOST 16 /* as many may stand above each other */
 
-/* Why the last wait that has failed did so; where errno is not enough. */
+/* The reasons why a wait has failed, where errno is not enough. */
 enum sks_wait_end {
 	SKS_WAIT_NEVER_FAILED,
 	SKS_WAIT_IDLE,      /* ETIMEDOUT: no input came for idle_ms */
@@ -100,14 +100,14 @@ extern _Thread_local struct sks_task *sks_task_now
 /* Makes the calling thread a task, and the current one of this thread. Returns it. */
 struct sks_task *sks_task_adopt_thread(void);
 
-/* The task that runs on the calling thread now; never NULL. */
+/* Returns the task that runs on the calling thread now; never NULL. */
 static inline struct sks_task *
 sks_task_current(void)
 {
 	return sks_task_now != NULL ? sks_task_now : sks_task_adopt_thread();
 }
 
-/* 1: each wait of the task fails from now on. On the task. */
+/* On the task: returns 1 when each of its waits fails from now on. */
 static inline int
 sks_task_is_cancelled(const struct sks_task *task)
 {

@@ -109,7 +109,7 @@ read_environment(struct passed *p)
 	return 0;
 }
 
-/* 1: the i-th socket has that name; "" is the name of all. */
+/* Returns 1 when the i-th socket has that name; "" is the name of all. */
 static int
 is_named(const struct passed *p, int i, const char *name)
 {

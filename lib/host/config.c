@@ -41,7 +41,7 @@ sks_module_set_defaults(struct sks_module *m)
 	return 0;
 }
 
-/* The names of all options, as "max, greeting", cut to size - 1 bytes. Returns buf. */
+/* Writes the names of all options, as "max, greeting", cut to size - 1 bytes. Returns buf. */
 static char *
 names(const struct sks_module *m, char *buf, size_t size)
 {

@@ -51,7 +51,7 @@ check_header(const ElfW(Ehdr) *header, const char **why)
 	return 0;
 }
 
-/* 0: the file has all bytes that the loader will map. */
+/* Returns 0 when the file has all bytes that the loader will map. */
 static int
 check_segments(int fd, const ElfW(Ehdr) *header, uint64_t size, const char **why)
 {

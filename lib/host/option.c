@@ -221,7 +221,7 @@ parse_boolean(const struct sks_plugin_option *option, const char *text, void *co
 	return refuse(why, size, text, types[option->type].wrong);
 }
 
-/* A new string of `before` and text. */
+/* Makes a string of `before` and text. */
 static char *
 join(const char *before, size_t n, const char *text)
 {

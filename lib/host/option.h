@@ -17,7 +17,7 @@
  */
 const char *sks_option_check(const struct sks_plugin_option *option, size_t config_size);
 
-/* The word for the type of an option; and 1 when it is a number with bounds. */
+/* Return the word for the type of an option, and 1 when it is a number with bounds. */
 const char *sks_option_type(const struct sks_plugin_option *option);
 int sks_option_is_number(const struct sks_plugin_option *option);
 

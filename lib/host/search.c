@@ -59,7 +59,7 @@ folders_free(struct folders *f)
 	sks_sys_free(f->names);
 }
 
-/* The length of name without ".so". */
+/* Returns the length of name without ".so". */
 static size_t
 stem(const char *name)
 {
@@ -70,7 +70,7 @@ stem(const char *name)
 	return n;
 }
 
-/* A new string: folder/name.so. */
+/* Makes a string: folder/name.so. */
 static char *
 file_in(const char *folder, const char *name)
 {
@@ -137,7 +137,7 @@ is_plugin_file(const struct dirent *entry)
 	return entry->d_name[0] != '.' && stem(entry->d_name) < strlen(entry->d_name);
 }
 
-/* 1: one of the first n folders has a file of that name, too. */
+/* Returns 1 when one of the first n folders has a file of that name, too. */
 static int
 is_hidden(const struct folders *f, size_t n, const char *name)
 {

@@ -126,7 +126,7 @@ others_may_write(const struct stat *st)
 	return (st->st_mode & S_IWOTH) || ((st->st_mode & S_IWGRP) && !is_nobody_else(st->st_gid));
 }
 
-/* 1: others may replace a folder that lies in this one. */
+/* Returns 1 when others may replace a folder that lies in this one. */
 static int
 lets_others_rename(const struct stat *st)
 {

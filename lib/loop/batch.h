@@ -26,7 +26,9 @@
 
 #include "loop/watch.h"
 
-/* How the loop reads for whoever waits with a watch; that tells the reader what has come of it. */
+/*
+ * The loop's read for a task that waits with a watch, and its result, which the reader takes over.
+ */
 struct sks_preread {
 	void (*read)(struct sks_preread *); /* on the loop's stack; wakes nobody */
 };

@@ -74,7 +74,7 @@ struct sks_loop *sks_loop_new(struct event_base *base);
 /* Frees a loop without ready tasks and pending events of its users. loop may be NULL. */
 void sks_loop_free(struct sks_loop *loop);
 
-/* 1: this is a child process, and the loop is a copy of one of the parent (base/fork.h). */
+/* Returns 1 in a child process whose loop is a copy of one of the parent (base/fork.h). */
 static inline int
 sks_loop_is_copy(const struct sks_loop *loop)
 {
@@ -98,7 +98,7 @@ int sks_loop_refuse_copy(struct sks_loop *loop);
 /* The calling thread runs the loop from now on. */
 void sks_loop_enter(struct sks_loop *loop);
 
-/* 1: the calling thread runs the loop. From any thread. */
+/* Returns 1 when the calling thread runs the loop. Any thread may call it. */
 int sks_loop_is_here(const struct sks_loop *loop);
 
 /*
@@ -117,13 +117,13 @@ int sks_loop_run(struct sks_loop *loop);
 /* From a callback or a fiber: sks_loop_run() returns when that lets go. */
 void sks_loop_stop(struct sks_loop *loop);
 
-/* 1: the last sks_loop_run() was ended by the host. */
+/* Returns 1 when the host has ended the last sks_loop_run(). */
 int sks_loop_was_left(const struct sks_loop *loop);
 
 /* Runs all jobs, and resumes each ready task once, without waiting for events. */
 void sks_loop_run_ready(struct sks_loop *loop);
 
-/* 1: there are jobs or ready tasks. */
+/* Returns 1 when there are jobs or ready tasks. */
 int sks_loop_has_ready(const struct sks_loop *loop);
 
 /* Runs the messages that are there, without waiting. */
@@ -158,14 +158,14 @@ sks_loop_take_fiber(struct sks_loop *loop, struct sks_task *task)
 	task->bufs = &loop->bufs;
 }
 
-/* The shared watches of the task's loop. NULL: the task is a thread. */
+/* Returns the shared watches of the task's loop. NULL: the task is a thread. */
 static inline struct sks_shared_watches *
 sks_loop_shared_watches(const struct sks_task *task)
 {
 	return task->fiber != NULL ? &task->loop->shared_watches : NULL;
 }
 
-/* SKS_LOOP_SCRATCH bytes whose content nobody keeps across a wait. NULL: ENOMEM. */
+/* Returns SKS_LOOP_SCRATCH bytes whose content nobody keeps across a wait. NULL: ENOMEM. */
 unsigned char *sks_loop_scratch(struct sks_loop *loop);
 
 #endif

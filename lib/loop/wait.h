@@ -91,7 +91,7 @@ int sks_wait_fiber_events(int fd, int events, int64_t deadline);
 int sks_wait_thread_events(int fd, int events, int64_t deadline);
 int sks_wait_thread_set(struct pollfd *fds, size_t n, int64_t deadline);
 
-/* For the same: errno is why a wait has failed. Notes the reason in the task; returns -1. */
+/* A wait has failed with errno. Notes the reason in the task; returns -1. */
 int sks_wait_failed(struct sks_task *task, int64_t deadline);
 
 #endif

@@ -15,7 +15,7 @@
 #include <errno.h>
 #include <socketserver/fiber.h>
 
-/* For sks_loop_add(): the ms from now to a deadline, or -1 for SKS_NEVER. */
+/* Returns the ms from now to a deadline, or -1 for SKS_NEVER, as sks_loop_add() takes it. */
 static int64_t
 ms_until(int64_t deadline)
 {

@@ -27,7 +27,7 @@ is_copy(const struct sks_watch_set *set)
 	return set->forks != sks_forks;
 }
 
-/* 0, or -1 and what epoll_ctl(2) says; ECHILD for a copy. */
+/* Calls epoll_ctl(2). 0, or -1 and its errno; ECHILD for a copy. */
 static __attribute__((noinline)) int
 control(struct sks_watch *watch, int operation)
 {

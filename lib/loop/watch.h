@@ -57,7 +57,7 @@ struct sks_watch {
 	struct sks_due due;          /* its place in the wheel */
 };
 
-/* 0, or -1: EMFILE, ENFILE, ENOMEM. A set whose init has failed can be ended as well. */
+/* Makes an empty set. 0, or -1: EMFILE, ENFILE, ENOMEM; then it can be ended as well. */
 int sks_watch_set_init(struct sks_watch_set *set, struct event_base *base);
 void sks_watch_set_end(struct sks_watch_set *set);
 
@@ -86,7 +86,7 @@ sks_watch_forget(struct sks_watch *watch)
 	watch->wake = NULL;
 }
 
-/* Always before the descriptor is closed: an epoll set outlives a descriptor. */
+/* Ends a watch; to be called before its descriptor is closed, since an epoll set outlives that. */
 void sks_watch_close(struct sks_watch *watch);
 
 /*

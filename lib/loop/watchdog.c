@@ -73,7 +73,9 @@ report(struct sks_watchdog *dog, struct sks_watched *loop, uint64_t turn, int64_
 {
 	struct sks_stuck stuck;
 
-	/* If the turn still goes on behind this store, it has to ask the watchdog before it ends. */
+	/*
+	 * If the turn still goes on behind this store, it has to ask the watchdog before it ends.
+	 */
 	atomic_store(&loop->heed, 1);
 	if (atomic_load(&loop->turn) != turn) {
 		atomic_store(&loop->heed, 0);
@@ -87,7 +89,7 @@ report(struct sks_watchdog *dog, struct sks_watched *loop, uint64_t turn, int64_
 	dog->quiet_until = dog->due + NAMES_EVERY_MS;
 }
 
-/* 1: the loop runs a fiber, or has run one since the last look. */
+/* Returns 1 when the loop runs a fiber, or has run one since the last look. */
 static int
 look_at(struct sks_watchdog *dog, struct sks_watched *loop, int64_t now)
 {
@@ -200,7 +202,7 @@ sks_watched_wake(struct sks_watched *loop)
 	pthread_mutex_unlock(&dog->lock);
 }
 
-/* The time from begun to now, without gaps in which the process did not run. */
+/* Returns the time from begun to now, without gaps in which the process did not run. */
 static int64_t
 without_gaps(const struct sks_watchdog *dog, int64_t begun, int64_t now)
 {

@@ -22,7 +22,7 @@
 #define SKS_WHEEL_SLOTS 1024
 #define SKS_WHEEL_TICK_MS 16
 
-/* An entry. */
+/* A time limit in the wheel. */
 struct sks_due {
 	struct sks_list link;
 	int64_t tick; /* of the slot where it is */
@@ -50,7 +50,7 @@ void sks_due_init(struct sks_due *due);
 /* The slow path of sks_wheel_set(): puts the entry into the slot of this tick. 0, or -1: ENOMEM. */
 int sks_wheel_move(struct sks_wheel *wheel, struct sks_due *due, int64_t tick);
 
-/* on_due will be called when the deadline has come, or before. 0, or -1: ENOMEM. */
+/* Has on_due called when the deadline has come, or before. 0, or -1: ENOMEM. */
 static inline int
 sks_wheel_set(struct sks_wheel *wheel, struct sks_due *due, int64_t deadline)
 {
@@ -61,7 +61,7 @@ sks_wheel_set(struct sks_wheel *wheel, struct sks_due *due, int64_t deadline)
 	return sks_wheel_move(wheel, due, tick);
 }
 
-/* The entry need not be in the wheel. */
+/* Takes an entry out of the wheel; it need not be in it. */
 void sks_wheel_remove(struct sks_wheel *wheel, struct sks_due *due);
 
 #endif

@@ -18,7 +18,7 @@
 void sks_accept_attach(struct sks_listener *listener, struct sks_worker *worker,
     struct sks_admission *admission);
 
-/* Unties it, so that it may be attached to another loop. */
+/* Unties a listener from its loop, so that it may be attached to another one. */
 void sks_accept_detach(struct sks_listener *listener);
 
 /*

@@ -45,13 +45,13 @@ void sks_admission_unclaim(struct sks_admission *admission, struct sks_worker *w
 /* A listener pauses: the next end of a request wakes it. */
 void sks_admission_wait(struct sks_admission *admission);
 
-/* 1 when a listener has paused: the caller has to wake it, and nobody else will. */
+/* Returns 1 when a listener has paused: the caller has to wake it, and nobody else will. */
 int sks_admission_stop_waiting(struct sks_admission *admission);
 
 /* A listener takes nothing any more: with the last one the server stops. */
 void sks_admission_end_listener(struct sks_admission *admission);
 
-/* One has failed, and takes nothing any more. */
+/* A listener has failed, and takes nothing any more. */
 void sks_admission_lose_listener(struct sks_admission *admission, int error);
 
 #endif

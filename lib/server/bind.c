@@ -94,7 +94,7 @@ bind_and_listen(struct sks_listener *l, const struct sks_addr *addr, const struc
 	return rc;
 }
 
-/* One socket. NULL: errno and *step. */
+/* Opens one socket. NULL, with errno and *step: which call has failed. */
 static struct sks_listener *
 open_one(const struct sks_addr *addr, int type, const struct sks_options *o, const char **step)
 {
@@ -286,7 +286,7 @@ open_inherited(int fd, const char *address, struct sks_list *listeners)
 	return 0;
 }
 
-/* Can connections be of TLS here? 0, or -1. */
+/* Checks that connections can be of TLS here. 0, or -1. */
 static int
 check_tls(const char *address, const struct sks_options *options)
 {

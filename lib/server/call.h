@@ -24,7 +24,9 @@ struct sks_proxied;
 struct sks_call_ops {
 	/* Runs the exchanges that are due. On the task. */
 	void (*run)(struct sks_call *);
-	/* Runs all exchanges, on the task of a child process, which serves the request to its end. */
+	/*
+	 * Runs all exchanges, on the task of a child process, which serves the request to its end.
+	 */
 	void (*run_resident)(struct sks_call *);
 	/* The call has run, or could not be run (start_error). On the loop. */
 	void (*ended)(struct sks_call *);
@@ -35,13 +37,16 @@ struct sks_call_ops {
 	 * loop. NULL where nothing is parked.
 	 */
 	void (*leave)(struct sks_call *);
-	/* On the loop, for a request that does not run: brings it to its end, by finish if that is due. */
+	/*
+	 * On the loop, for a request that does not run: brings it to its end, by finish if that is
+	 * due.
+	 */
 	void (*end)(struct sks_call *);
 	/* Frees the request as it is. On the loop, while it does not run. */
 	void (*close)(struct sks_call *);
 };
 
-/* How far the handler of a call is. */
+/* The states of a call, by how far its handler is. */
 enum sks_call_state {
 	SKS_CALL_NEW,
 	SKS_CALL_SET_UP,   /* setup has succeeded, so finish is due */

@@ -95,7 +95,7 @@ expect_input(struct sks_connection *c, int64_t deadline)
 		sks_connection_end(c);
 }
 
-/* There may be input of one that is parked until the deadline. */
+/* Goes on with input that may have come, or parks the connection until the deadline. */
 static void
 look(struct sks_connection *c, int64_t deadline)
 {
@@ -163,7 +163,9 @@ sks_connection_expect_first(struct sks_connection *c)
 		park(c);
 }
 
-/* A peer that leaves before its first byte, as a health check does, needs no task and no log line. */
+/*
+ * A peer that leaves before its first byte, as a health check does, needs no task and no log line.
+ */
 static int
 has_bytes(const struct sks_connection *c)
 {
@@ -183,7 +185,7 @@ on_handshake(struct sks_watch *watch, enum sks_watch_event event)
 		sks_connection_end(c);
 }
 
-/* Once the server stops, no longer than a connection is parked for its first request. */
+/* Waits for the handshake; once the server stops, no longer than for a first request. */
 static void
 expect_handshake(struct sks_connection *c, int64_t deadline)
 {

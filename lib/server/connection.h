@@ -59,7 +59,7 @@ enum sks_connection_next {
 	SKS_NEXT_PROXY    /* no task before the header of its proxy has come */
 };
 
-/* How much of the socket is left. It only ever gets worse. */
+/* The states of the socket. A connection only goes on to a later one. */
 enum sks_connection_wire {
 	SKS_WIRE_OPEN,
 	SKS_WIRE_INPUT_ENDED, /* all input was read: there is no need to wait for the peer's end */
@@ -137,10 +137,10 @@ extern const struct sks_call_ops sks_connection_call_ops;
  */
 void sks_connection_submit(struct sks_connection *c);
 
-/* A new one has no task before the client's first bytes have come. It may be gone afterwards. */
+/* Parks a new connection until its client's first bytes. It may be freed when this returns. */
 void sks_connection_expect_first(struct sks_connection *c);
 
-/* A new one has no task before the client's first bytes of TLS. It may be gone afterwards. */
+/* Parks a new connection until its client begins with TLS. It may be freed when this returns. */
 void sks_connection_expect_handshake(struct sks_connection *c);
 
 /* Ends one that does not run: finish is called where it is due. It may be gone afterwards. */
@@ -165,10 +165,12 @@ int sks_connection_shake_hands(struct sks_connection *c);
 
 /* -- connection_resident.c -- */
 
-/* An operation of its call, on the one task of a child process: serves it to its end. */
+/* An operation of its call, on the task of a child process: serves the connection to its end. */
 void sks_connection_run_resident(struct sks_call *call);
 
-/* An operation of its call: a child process has it, so the descriptor is closed here. */
+/*
+ * An operation of its call: a child process has the connection, so the descriptor is closed here.
+ */
 void sks_connection_hand_over(struct sks_call *call);
 
 /*
@@ -193,7 +195,7 @@ int sks_connection_leave_output(struct sks_connection *c, struct sks_wfile *w);
 
 /* -- connection_state.c -- */
 
-/* Changes the state, and with it the worker's list that it is in and the numbers that count it. */
+/* Changes the state, and with it the worker's list of the connection and the worker's numbers. */
 void sks_connection_set_state(struct sks_connection *c, enum sks_connection_state state);
 
 /* -- connection_close.c -- */
@@ -201,7 +203,7 @@ void sks_connection_set_state(struct sks_connection *c, enum sks_connection_stat
 /* The handler is through: sends what is left, drains the peer's rest, and closes. */
 void sks_connection_linger(struct sks_connection *c);
 
-/* All output of one that is FLUSHING was sent, or error says why it cannot be. */
+/* All output of a connection that is FLUSHING was sent, or error says why it cannot be. */
 void sks_connection_flushed(struct sks_connection *c, int error);
 
 /* Closes it as it is. Its memory is gone afterwards, unless a post is on its way. */

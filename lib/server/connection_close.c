@@ -57,8 +57,8 @@ sks_connection_close(struct sks_connection *c)
 }
 
 /*
- * Drops the input that has come, up to `most` bytes in all. 1: more may come. 0: the input has ended,
- * is broken, or is longer than that.
+ * Drops the input that has come, up to `most` bytes in all. 1: more may come. 0: the input has
+ * ended, is broken, or is longer than that.
  */
 static int
 drop_rest(struct sks_connection *c, size_t most)

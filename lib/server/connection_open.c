@@ -81,7 +81,7 @@ refuse(struct sks_worker *worker, int fd)
 	turn_away(worker, fd);
 }
 
-/* One line a second for each cause. */
+/* Logs a client that was rejected, at most one line a second for each cause. */
 static void
 log_rejected(struct sks_call *call, int why)
 {

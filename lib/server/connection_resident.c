@@ -9,7 +9,7 @@
 #include "server/connection.h"
 #include "stream/tls.h"
 
-/* 1, or 0: none comes, or the server stops. Then a client that has never spoken has grace_ms. */
+/* Waits for input. 1; or 0: none comes, or the server stops; a new client then has grace_ms. */
 static int
 input_comes(struct sks_call *call, const struct sks_rfile *r)
 {
@@ -25,7 +25,8 @@ input_comes(struct sks_call *call, const struct sks_rfile *r)
 	    executor->ops->rest(executor, fd, sks_clock_after(r->idle_ms)))
 		return 1;
 	return sks_draining(&call->req) && !sks_call_has_heard(call) &&
-	    sks_wait_readable(fd, NULL, NULL, sks_clock_after(call->service->options.grace_ms)) == 0;
+	    sks_wait_readable(fd, NULL, NULL,
+		sks_clock_after(call->service->options.grace_ms)) == 0;
 }
 
 /* Waits, between two exchanges, for more input. 0: there is none. */
@@ -46,7 +47,7 @@ has_to_linger(const struct sks_call *call, const struct sks_rfile *r, int last)
 	    sks_buf_length(&r->buf) > 0;
 }
 
-/* After a handshake, which is had here if it is due: is there an exchange to be had? */
+/* Shakes hands, if that is due. Decides whether there is an exchange to be had. */
 static int
 is_ready(struct sks_connection *c, const struct sks_rfile *r, struct sks_wfile *w)
 {

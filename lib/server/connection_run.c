@@ -96,7 +96,7 @@ exchange(struct sks_connection *c, const struct sks_rfile *r, const struct sks_w
 	return rc;
 }
 
-/* May there be another exchange, on another task? */
+/* Decides whether there may be another exchange, on another task. */
 static int
 may_stay(const struct sks_connection *c, const struct sks_rfile *r)
 {
@@ -117,7 +117,7 @@ finish(struct sks_connection *c, struct sks_wfile *w)
 		sks_call_log_unsent(&c->call, w->error);
 }
 
-/* The exchanges of this task, and what comes next. */
+/* Has the exchanges of this task, and sets what comes next. */
 static SKS_ALWAYS_INLINE void
 run(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w)
 {

@@ -54,7 +54,7 @@ enum sks_stop {
 	SKS_STOPS
 };
 
-/* In memory that child processes share. */
+/* The part of a service that is in memory that child processes share. */
 struct sks_shared {
 	struct sks_counters counters;
 	struct sks_traffic traffic;  /* bytes_in and bytes_out */
@@ -73,10 +73,10 @@ struct sks_shared {
 	struct sks_replies replies;
 };
 
-/* NULL: ENOMEM. */
+/* Makes counters that are 0. NULL: ENOMEM. */
 struct sks_shared *sks_shared_new(void);
 
-/* NULL is fine. */
+/* Frees counters. NULL is fine. */
 void sks_shared_free(struct sks_shared *shared);
 
 /* Fills in the counters; what is not counted but looked up is 0. Any thread may call it. */

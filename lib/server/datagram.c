@@ -32,7 +32,7 @@ union peer {
 	struct sockaddr_un un;
 };
 
-/* The address that was asked, as the reply's control message. */
+/* The address that the datagram was sent to, as the reply's control message. */
 union source {
 	struct in_pktinfo in;
 	struct in6_pktinfo in6;

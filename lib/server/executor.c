@@ -73,7 +73,7 @@ sks_executor_is_full(const struct sks_executor *executor)
 	return executor->running >= executor->max_running || sks_executor_is_contended(executor);
 }
 
-/* 0: the call runs. -1: that is not possible now, and it is where it was. */
+/* Starts a call. 0, or -1: that is not possible now, and the call is where it was. */
 static int
 start(struct sks_executor *executor, struct sks_call *call, int now)
 {

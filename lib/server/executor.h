@@ -83,7 +83,7 @@ void sks_executor_init(struct sks_executor *executor, const struct sks_executor_
 /* Frees it; NULL is allowed. */
 void sks_executor_free(struct sks_executor *executor);
 
-/* See the operation of that name; free comes next. */
+/* Calls the operation of that name; free comes next. */
 void sks_executor_forget(struct sks_executor *executor);
 
 /*

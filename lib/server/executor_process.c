@@ -157,7 +157,7 @@ on_readable(struct sks_watch *watch, enum sks_watch_event event)
 		(void)sks_watch_expect(watch, on_readable, SKS_NEVER); /* armed, so it cannot fail */
 }
 
-/* Descriptors have the lowest free number: with this one, are only a quarter of them left? */
+/* Descriptors have the lowest free number: returns 1 when with this one only a quarter is left. */
 static int
 is_scarce(int fd)
 {

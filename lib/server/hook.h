@@ -9,13 +9,13 @@
 
 #include "server/call.h"
 
-/* 1: the request is served, also when there is no such hook; 0: it is refused. */
+/* Calls verify. Returns 1: the request is served, as it is without that hook; 0: it is refused. */
 int sks_hook_verify(struct sks_loop *loop, struct sks_call *call);
 
 /* Returns the text that a connection that is rejected is sent; NULL: none. */
 const char *sks_hook_reject(struct sks_loop *loop, struct sks_call *call, int why);
 
-/* Nothing, when there is no such hook. */
+/* Calls on_tick or on_stop, if there is such a hook. */
 void sks_hook_tick(struct sks_loop *loop, const struct sks_service *service);
 void sks_hook_stop(struct sks_loop *loop, const struct sks_service *service);
 

@@ -31,7 +31,7 @@ struct sks_option_rule {
 	int64_t least, most;
 };
 
-/* The table, of *n rows. */
+/* Returns the table, of *n rows. */
 const struct sks_option_rule *sks_option_rules(size_t *n);
 
 #define SKS_MODES 4

@@ -9,7 +9,10 @@
 
 #include <socketserver/request.h>
 
-/* Does what sks_post() does, but a block that many connections wait to send is not copied for each. */
+/*
+ * Does what sks_post() does, but a block that many connections wait to send is not copied for
+ * each.
+ */
 int sks_post_block(struct sks_request *req, struct sks_block *block);
 
 #endif

@@ -45,7 +45,9 @@ set_stop_signals(int has_stop)
 	struct sigaction action = { .sa_handler = has_stop ? on_stop_signal : SIG_DFL }, before;
 	size_t i;
 
-	/* A signal that the host ignores stays ignored, but for the one that its own server sends. */
+	/*
+	 * A signal that the host ignores stays ignored, but for the one that its own server sends.
+	 */
 	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		if (sigaction(signals[i], NULL, &before) == 0 &&
 		    (before.sa_handler != SIG_IGN || signals[i] == SIGTERM))

@@ -20,7 +20,7 @@
 void sks_process_child_begin(struct sks_task *task, const struct sks_cancel *cancel_all,
     const sigset_t *mask, atomic_uint *ended_well);
 
-/* Is this process such a child? On any thread. */
+/* Returns 1 when this process is such a child. Any thread may call it. */
 int sks_process_child_is_here(void);
 
 /*

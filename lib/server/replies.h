@@ -13,7 +13,7 @@
 #define SKS_REPLIES_A_SECOND 100 /* to one sender */
 #define SKS_REPLY_SLOTS 4096
 
-/* In memory that child processes share, zeroed. */
+/* It is in memory that child processes share, and begins with zeroes. */
 struct sks_replies {
 	_Atomic uint64_t own_ports[65536 / 64];   /* a bit for each port that the server listens on */
 	_Atomic uint64_t slots[SKS_REPLY_SLOTS]; /* of some senders each: a second, and how many

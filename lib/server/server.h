@@ -59,21 +59,21 @@ struct sks_server {
 	struct event tick;
 };
 
-/* The one whose loop is in the host's thread. */
+/* Returns the worker whose loop is in the host's thread. */
 static inline struct sks_worker *
 sks_server_first(const struct sks_server *server)
 {
 	return &server->workers[0];
 }
 
-/* It takes requests: so far, or until its backlog is served. */
+/* Returns 1 while the server accepts, which it also does while its shutdown is only announced. */
 static inline int
 sks_server_is_serving(const struct sks_server *server)
 {
 	return server->state == SKS_SERVING || server->state == SKS_LAME_DUCK;
 }
 
-/* 1: this is a child process of the host, and the server is a copy of one of the parent. */
+/* Returns 1 in a child process of the host, whose server is a copy of one of the parent. */
 static inline int
 sks_server_is_copy(const struct sks_server *server)
 {
@@ -100,7 +100,7 @@ int sks_server_dispatch(struct sks_server *server);
 
 void sks_runs_init(struct sks_runs *runs);
 
-/* From any thread: how many are over. */
+/* Returns how many runs are over. Any thread may call it. */
 unsigned int sks_runs_count(struct sks_runs *runs);
 
 /*

@@ -17,7 +17,7 @@ listener_of(struct sks_list *link)
 	return sks_list_entry(link, struct sks_listener, link);
 }
 
-/* On the loop of the worker that it is for. */
+/* Runs on the loop of the worker that the listener is for. */
 static void
 listener_arrives(struct sks_message *message)
 {
@@ -35,7 +35,8 @@ open_twins(struct sks_server *server, const struct sks_list *opened, struct sks_
 	int i;
 
 	sks_list_each (link, after, opened) {
-		for (i = 1; listener_of(link)->shares_port && i < server->service.options.workers; i++) {
+		for (i = 1; listener_of(link)->shares_port && i < server->service.options.workers;
+		     i++) {
 			twin = sks_listener_twin(listener_of(link), &server->service.options);
 			if (twin == NULL)
 				return -1;
@@ -137,7 +138,8 @@ int
 sks_server_listen_with_abi(struct sks_server *server, const char *address,
     const struct sks_handler *handler, size_t handler_size, void *data)
 {
-	struct sks_service *service = sks_service_beside(&server->service, handler, handler_size, data);
+	struct sks_service *service = sks_service_beside(&server->service, handler, handler_size,
+	    data);
 
 	if (service == NULL)
 		return -1;

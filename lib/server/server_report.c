@@ -68,8 +68,8 @@ report_of(const struct sks_server *server)
 }
 
 /*
- * A line is logged where a request was cut off. A server with stop_signals, which stops for good, also
- * logs that all of them have ended by themselves.
+ * A line is logged where a request was cut off. A server with stop_signals, which stops for good,
+ * also logs that all of them have ended by themselves.
  */
 static int
 is_worth_a_line(const struct sks_server *server, const struct sks_drain_report *r)

@@ -32,7 +32,7 @@ sks_server_order_all(struct sks_server *server, enum sks_order order)
 		sks_worker_order(&server->workers[i], order);
 }
 
-/* May another worker have one more in its hands, although nothing is open? */
+/* Returns 1 while another worker accepts, and so may be about to take one more request. */
 static int
 others_accept(const struct sks_server *server)
 {
@@ -102,7 +102,7 @@ give_up(struct sks_server *server)
 		sks_server_become_idle(server, ETIMEDOUT);
 }
 
-/* The last of the time is over. */
+/* The time of finish hooks is over as well: goes on to CLOSING. */
 static void
 close_all(struct sks_server *server)
 {

@@ -57,7 +57,7 @@ struct sks_service *sks_service_beside(const struct sks_service *service,
  */
 int sks_service_linger_ms(const struct sks_service *service);
 
-/* Fine for a service of zeroes, or one whose init failed. */
+/* Frees what a service has. It may be all zeroes, or one whose init has failed. */
 void sks_service_end(struct sks_service *service);
 
 #endif

@@ -78,7 +78,7 @@ sks_socket_file_unlock(int lock)
 
 /* ---- binding ---- */
 
-/* Is no socket bound to this file? -1: there is no descriptor to ask with. */
+/* Returns 1 when no socket is bound to this file; -1: there is no descriptor to ask with. */
 static int
 is_stale(const struct sks_addr *addr)
 {

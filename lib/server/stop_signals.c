@@ -51,7 +51,9 @@ caught_of(int signo)
 	return &caught[signo == caught[1].signo];
 }
 
-/* In a child, which has inherited on_signal(): the signal does what it did before the server ran. */
+/*
+ * In a child, which has inherited on_signal(): the signal does what it did before the server ran.
+ */
 static void
 give_way(int signo)
 {

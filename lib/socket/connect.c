@@ -133,7 +133,7 @@ end_attempt(struct race *race, struct attempt *a, int error)
 	race->next_at = 0;
 }
 
-/* 1: it is connected. */
+/* Begins the next attempt. Returns 1 when it is connected at once. */
 static int
 begin_attempt(struct race *race)
 {
@@ -286,7 +286,7 @@ race_to(const struct trial *t, int type, const struct sks_addr *addrs, size_t n,
 
 /* ---- sks_connect ---- */
 
-/* Why a name has no address, in words. NULL: errno says it. */
+/* Returns in words why a name has no address. NULL: errno says it. */
 static const char *
 why_not_found(void)
 {

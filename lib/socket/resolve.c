@@ -260,7 +260,7 @@ result(int code)
 	return -1;
 }
 
-/* Each call begins with it, as it may wait. 0, or -1. */
+/* Begins a call, which may wait. 0, or -1. */
 static int
 begin(int timeout_ms, int64_t *deadline)
 {
@@ -315,7 +315,7 @@ copy_text(char *buf, size_t size, const char *text)
 	return -1;
 }
 
-/* 1: the host needs no look-up, as localhost does without its canonical name. */
+/* Returns 1 when the host needs no look-up, as localhost without its canonical name. */
 static int
 is_direct(const char *host, const struct addrinfo *hints)
 {

@@ -14,7 +14,7 @@
 
 #define FEW 16 /* so many entries need no memory but the stack */
 
-/* 1: a read would return without a look at the socket. */
+/* Returns 1 when a read would return without a look at the socket. */
 static int
 has_input(const struct sks_rfile *r)
 {
@@ -121,7 +121,7 @@ by_descriptor(const void *a, const void *b)
 	return (left->fd > right->fd) - (left->fd < right->fd);
 }
 
-/* Sorts them, and keeps one for each descriptor. How many there are then. */
+/* Sorts the entries, and keeps one for each descriptor. Returns how many there are then. */
 static size_t
 unite(struct pollfd *fds, size_t n)
 {
@@ -173,7 +173,7 @@ wait_for_any(struct pollfd *fds, size_t n, int64_t deadline)
 	return rc == -1 && errno == EINVAL && n > FEW ? wait_united(fds, n, deadline) : rc;
 }
 
-/* The wait has failed. 0: because the time of this call is over. -1: for another reason. */
+/* A wait has failed. Returns 0 when the time of this call is over; -1: for another reason. */
 static int
 none(struct sks_selectable *set, size_t n)
 {

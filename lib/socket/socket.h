@@ -57,7 +57,7 @@ sks_sock_end(struct sks_socket *s)
 	sks_sock_drop(s);
 }
 
-/* How long one call may still wait. Zeroed at first. */
+/* The time that one call may still wait. It begins with zeroes. */
 struct sks_sock_wait {
 	int64_t deadline;  /* 0: it has not waited yet */
 	int expired;

@@ -31,8 +31,8 @@ is_full(const struct sks_rfile *r)
 }
 
 /*
- * Logs that the bound is reached. Only the streams of a server have a log: somebody reads it who may
- * raise the bound.
+ * Logs that the bound is reached. Only the streams of a server have a log: somebody reads it who
+ * may raise the bound.
  */
 static void
 log_full(struct sks_rfile *r)
@@ -113,7 +113,10 @@ sks_ahead_read(struct sks_rfile *r)
 	task->calls++;
 }
 
-/* The buffer of ahead is empty: what came behind its bytes, an end or an error, is the rfile's now. */
+/*
+ * The buffer of ahead is empty: what came behind its bytes, an end or an error, is the rfile's
+ * now.
+ */
 static void
 end_ahead(struct sks_rfile *r)
 {

@@ -55,7 +55,9 @@ next_step(const struct sks_file_part *part)
 	return sks_min(part->left, SKS_FILE_STEP);
 }
 
-/* Is the page of this byte in memory? What ends before it, or cannot be read, needs no disk. */
+/*
+ * Returns 1 when this byte is in memory, or needs no disk, as it is behind the end or unreadable.
+ */
 static int
 is_there(const struct sks_file_part *part, size_t i)
 {
@@ -80,7 +82,9 @@ sks_file_is_cold(struct sks_file_part *part)
 	return 0;
 }
 
-/* On a helper thread: one byte brings its page. An error, or an end, the task will see by itself. */
+/*
+ * On a helper thread: one byte brings its page. An error, or an end, the task will see by itself.
+ */
 static void
 read_through(void *arg)
 {

@@ -34,10 +34,13 @@ int sks_file_is_cold(struct sks_file_part *part);
 /* Has a helper thread read the next bytes, and waits for that. 0, or -1 as every wait. */
 int sks_file_fetch(struct sks_file_part *part);
 
-/* Reads what is ready, n bytes at most. How many bytes; -1, and ENODATA where the file has ended. */
+/*
+ * Reads up to n bytes of those that are ready. Returns how many; -1, ENODATA where the file has
+ * ended.
+ */
 ssize_t sks_file_read(struct sks_file_part *part, void *buf, size_t n);
 
-/* The next n bytes were sent. */
+/* Goes on behind the next n bytes, which were sent. */
 void sks_file_advance(struct sks_file_part *part, size_t n);
 
 #endif

@@ -7,7 +7,9 @@
 
 #include "stream/stream.h"
 
-/* How long one call may still wait: idle_ms for its first byte, then read_ms. Zeroed at first. */
+/*
+ * The time that one call may still wait: idle_ms for its first byte, then read_ms. It begins as 0.
+ */
 struct sks_patience {
 	int64_t deadline;
 	enum sks_patience_phase {

@@ -122,10 +122,7 @@ push_memory(struct sks_wfile *w, struct block *b)
 	return sent;
 }
 
-/*
- * Does what push_memory() does, for the file. Also EINVAL where the transport only takes bytes from
- * memory.
- */
+/* Does what push_memory() does, for the file. Also EINVAL: the transport only sends from memory. */
 static ssize_t
 push_file(struct sks_wfile *w, struct sks_file_part *file)
 {

@@ -17,7 +17,9 @@
  */
 void sks_flush_dirty(void);
 
-/* Does what sks_flush_dirty() does, at the end of a task, which has no wfiles to flush afterwards. */
+/*
+ * Does what sks_flush_dirty() does, at the end of a task, which has no wfiles to flush afterwards.
+ */
 void sks_flush_end(void);
 
 /*

@@ -55,10 +55,10 @@ void sks_outbox_end(struct sks_outbox *box);
 /* Frees one that has ended or was never used, while no notice is on its way. box may be NULL. */
 void sks_outbox_free(struct sks_outbox *box);
 
-/* 1: no bytes wait to be sent, or box is NULL. From any thread. */
+/* Returns 1 when no bytes wait to be sent, or box is NULL. Any thread may call it. */
 int sks_outbox_is_empty(struct sks_outbox *box);
 
-/* Why nothing can be sent any more. 0: all is well, or box is NULL. From any thread. */
+/* Returns the error that ended all sending; 0: none, or box is NULL. Any thread may call it. */
 int sks_outbox_error(struct sks_outbox *box);
 
 /*
@@ -80,7 +80,7 @@ void sks_outbox_notify(struct sks_outbox *box);
  */
 void sks_outbox_on_notice(struct sks_outbox *box, int release);
 
-/* 1: the notice is on its way. 0 also for NULL. From any thread. */
+/* Returns 1 while the notice is on its way; 0 also for NULL. Any thread may call it. */
 int sks_outbox_is_notified(struct sks_outbox *box);
 
 /*
@@ -96,7 +96,9 @@ int sks_outbox_take(struct sks_outbox *box, struct sks_buf *rest, int first);
 void sks_outbox_claim(struct sks_outbox *box);
 int sks_outbox_try_claim(struct sks_outbox *box);
 
-/* On the task that has claimed it: tries once to send posted bytes. Returns as write(2); 0: none. */
+/*
+ * On the task that has claimed it: tries once to send posted bytes. Returns as write(2); 0: none.
+ */
 ssize_t sks_outbox_push(struct sks_outbox *box);
 
 /* On the task that has claimed it: the loop may send again, and soon sends what is left. */

@@ -23,7 +23,7 @@ sks_rfile_end(struct sks_rfile *r)
 	sks_stream_release(sks_task_current(), &r->claimed);
 }
 
-/* Within a call: yields if that is due. Others find the rfile busy meanwhile. */
+/* Within a call: yields if that is due. Other tasks find the rfile busy meanwhile. */
 void sks_rfile_yield_if_due(struct sks_rfile *r, struct sks_task *task);
 
 /*
@@ -32,7 +32,7 @@ void sks_rfile_yield_if_due(struct sks_rfile *r, struct sks_task *task);
  */
 int sks_rfile_gather(struct sks_rfile *r, struct sks_patience *p, size_t n);
 
-/* The first n bytes of the buffer are read. */
+/* Takes the first n bytes off the buffer. */
 static inline void
 sks_rfile_consume(struct sks_rfile *r, size_t n)
 {

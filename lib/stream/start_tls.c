@@ -20,7 +20,7 @@ refuse(int error)
 	return -1;
 }
 
-/* Can these streams become ones of TLS? */
+/* Checks that these streams can become streams of TLS. */
 static int
 check(const struct sks_rfile *r, const struct sks_wfile *w)
 {

@@ -27,7 +27,7 @@ struct sks_times {
 	int write_ms; /* for each 64 KiB of a write */
 };
 
-/* What a write has read while it waited for room (ahead.h). */
+/* The input that a write has read while it waited for room (ahead.h). */
 struct sks_ahead {
 	struct sks_buf buf;        /* comes behind the rfile's own */
 	size_t most;               /* a read begins where fewer bytes are in it; 0: none does */

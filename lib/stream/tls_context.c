@@ -111,8 +111,8 @@ trust_all(SSL_CTX *ctx, STACK_OF(X509) *list, int is_server)
 }
 
 /*
- * Sets whom the context trusts. 1; or -1 with errno, after a line in the log; or 0, and the error is
- * in OpenSSL's queue.
+ * Sets whom the context trusts. 1; or -1 with errno, after a line in the log; or 0, and the error
+ * is in OpenSSL's queue.
  */
 static int
 set_trust(SSL_CTX *ctx, const struct sks_tls *tls)

@@ -239,8 +239,9 @@ join(unsigned char joined[JOINED], const struct iovec *iov, int n, size_t skip)
 }
 
 /*
- * Writes the pieces until the socket takes no more. Pieces that were joined into a record that the
- * socket took in part are joined again for the next try: OpenSSL wants the same bytes, and no fewer.
+ * Writes the pieces until the socket takes no more. Pieces that were joined into a record that
+ * the socket took in part are joined again for the next try: OpenSSL wants the same bytes, and no
+ * fewer.
  */
 static ssize_t
 write_pieces(struct sks_transport *tr, struct sks_tls_engine *e, const struct iovec *iov, int n)

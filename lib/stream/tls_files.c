@@ -76,7 +76,9 @@ read_file(const char *path, size_t *n)
 	return NULL;
 }
 
-/* Returns all certificates of the text. An error is in OpenSSL's queue, which is empty otherwise. */
+/*
+ * Returns all certificates of the text. An error is in OpenSSL's queue, which is empty otherwise.
+ */
 static STACK_OF(X509) *
 parse_certificates(BIO *text)
 {

@@ -89,7 +89,9 @@ void sks_tls_set_drop(struct sks_tls_set *set);
 
 /* -- tls.c -- */
 
-/* The set that a new connection begins with, retained. Looks at the files, if that is due. */
+/*
+ * Returns the set that a new connection begins with, retained. Looks at the files, if that is due.
+ */
 struct sks_tls_set *sks_tls_current_set(struct sks_tls *tls);
 
 /* -- an engine: the TLS of one connection -- */

@@ -18,7 +18,9 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 
-/* Is the TCP connection closed both ways? After an end of input alone our side is still open. */
+/*
+ * Returns 1 when the TCP connection is closed both ways. After an end of input ours is still open.
+ */
 static int
 is_closed(int fd)
 {

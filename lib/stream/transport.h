@@ -19,7 +19,10 @@
 struct sks_transport;
 
 struct sks_transport_ops {
-	/* Returns 1 to n, the bytes that were read; 0 at the end of input; or -1, never with EINTR. */
+	/*
+	 * Returns 1 to n, the bytes that were read; 0 at the end of input; or -1, never with
+	 * EINTR.
+	 */
 	ssize_t (*read)(struct sks_transport *, void *buf, size_t n);
 	/* Returns how many bytes were taken, or -1. Raises no SIGPIPE. */
 	ssize_t (*write)(struct sks_transport *, const struct iovec *iov, int n);
@@ -40,9 +43,13 @@ struct sks_transport_ops {
 	 * has, and returns as has_input.
 	 */
 	int (*look)(struct sks_transport *);
-	/* NULL where there is nothing to do. Gives back memory, before a long time without input. */
+	/*
+	 * NULL where there is nothing to do. Gives back memory, before a long time without input.
+	 */
 	void (*rest)(struct sks_transport *);
-	/* NULL where there is nothing to do. Frees what the transport has, but not the descriptor. */
+	/*
+	 * NULL where there is nothing to do. Frees what the transport has, but not the descriptor.
+	 */
 	void (*end)(struct sks_transport *);
 	/*
 	 * NULL for streams of bytes. For datagrams, which are read one by one: returns how many
@@ -81,7 +88,7 @@ struct sks_transport {
 
 extern const struct sks_transport_ops sks_plain_transport;
 
-/* Of a connected datagram socket: each read takes one datagram, each write sends one. */
+/* Makes the transport of a connected datagram socket: each read or write is one datagram. */
 extern const struct sks_transport_ops sks_datagram_transport;
 
 static inline int
@@ -104,7 +111,7 @@ sks_transport_has_input(struct sks_transport *tr)
 	return tr->ops->has_input != NULL && tr->ops->has_input(tr);
 }
 
-/* The socket has input: would a read not wait? */
+/* The socket has input. Returns 1 when a read would not wait. */
 static inline int
 sks_transport_look(struct sks_transport *tr)
 {

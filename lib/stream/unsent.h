@@ -28,7 +28,7 @@ struct sks_block {
 	unsigned char bytes[];
 };
 
-/* A copy of n bytes, with room for `room` more. It has one user, the caller. NULL: ENOMEM. */
+/* Makes a copy of n bytes, with room for `room` more. Its one user is the caller. NULL: ENOMEM. */
 struct sks_block *sks_block_new(const void *bytes, size_t n, size_t room);
 
 /* Drops one user of a block. */
@@ -57,8 +57,8 @@ sks_unsent_length(const struct sks_unsent *u)
 }
 
 /*
- * Adds a copy of n bytes. pool is that of the calling thread, or NULL. 0, or -1: ENOMEM, and nothing
- * has changed.
+ * Adds a copy of n bytes. pool is that of the calling thread, or NULL. 0, or -1: ENOMEM, and
+ * nothing has changed.
  */
 int sks_unsent_add(struct sks_unsent *u, struct sks_buf_pool *pool, const void *bytes, size_t n);
 
@@ -77,7 +77,7 @@ int sks_unsent_add_before(struct sks_unsent *u, struct sks_buf_pool *pool, struc
 /* The first parts, for a write. Returns how many they are; 0: it is empty. */
 int sks_unsent_parts(const struct sks_unsent *u, struct iovec iov[SKS_UNSENT_IOV]);
 
-/* The first n bytes are sent; n is at most the length. */
+/* Drops the first n bytes, which were sent; n is at most the length. */
 void sks_unsent_consume(struct sks_unsent *u, size_t n);
 
 /* Gives all memory back; unsent bytes are lost. */

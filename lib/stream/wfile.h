@@ -16,7 +16,7 @@ int sks_wfile_begin(struct sks_wfile *w, size_t n);
 /* n bytes were added to the buffer: its task flushes them before it waits. */
 void sks_wfile_added(struct sks_wfile *w, size_t n);
 
-/* Are n bytes sent from where they are, and not by way of the buffer? */
+/* Returns 1 when n bytes are sent from where they are, and not by way of the buffer. */
 int sks_wfile_is_direct(const struct sks_wfile *w, size_t n);
 
 /*

@@ -106,7 +106,9 @@ thread_main(void *arg)
 static void
 inherit(struct sks_task *task, const struct sks_task *parent)
 {
-	/* No deadline that the child sets is later than the parent's, as in a scope of the parent. */
+	/*
+	 * No deadline that the child sets is later than the parent's, as in a scope of the parent.
+	 */
 	sks_task_limit(task, SKS_NEVER, parent->deadline);
 	task->name = parent->name;
 	task->peer = parent->peer;
@@ -228,7 +230,7 @@ set_joiner(struct sks_child *child, struct sks_completion *w)
 	return !ended;
 }
 
-/* The child is not to complete w any more. 1: too late, it has claimed w. */
+/* Takes w back from the child. 0, or 1: the child has claimed w already, and will complete it. */
 static int
 clear_joiner(struct sks_child *child, struct sks_completion *w)
 {
@@ -274,7 +276,7 @@ await_certain_end(struct sks_child *child)
 		sks_completion_wait_certain(&w);
 }
 
-/* Can nothing but its end end the wait for the child, or must nothing else? */
+/* Returns 1 when the wait for the child can end, or must end, by nothing but the child's end. */
 static int
 must_be_certain(const struct sks_child *child)
 {

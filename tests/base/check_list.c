@@ -27,7 +27,9 @@ fill(struct sks_list *head, int from, int to)
 	}
 }
 
-/* The values in order as one decimal number, 1 in front: 1234 is 2, 3, 4. Also walks it backwards. */
+/*
+ * The values in order as one decimal number, 1 in front: 1234 is 2, 3, 4. Also walks it backwards.
+ */
 static int
 digits(const struct sks_list *head)
 {

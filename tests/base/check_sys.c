@@ -59,7 +59,9 @@ TEST(child_is_known_by_its_pidfd)
 	ck_assert_int_eq(info.si_status, 7);
 }
 
-/* Of two: bit k of SKS_TEST_FAILING is set when call k is to fail. environment_has_rules runs it. */
+/*
+ * Of two: bit k of SKS_TEST_FAILING is set when call k is to fail. environment_has_rules runs it.
+ */
 TEST(calls_fail_as_the_environment_says)
 {
 	const char *which = getenv("SKS_TEST_FAILING");

@@ -1,4 +1,6 @@
-/* A peer of ours: an echo server on libuv. It looks for no lines, and writes at once what it can. */
+/*
+ * A peer of ours: an echo server on libuv. It looks for no lines, and writes at once what it can.
+ */
 
 #define _GNU_SOURCE 1
 #include "listener.h"

@@ -41,7 +41,10 @@ match(const char *pattern, size_t pattern_len, const char *text, size_t n, size_
 	return glob_end(&glob);
 }
 
-/* The definition, which tries each way: whether the text is as the pattern, of "a", "b", "?" and "*". */
+/*
+ * The definition, which tries each way: whether the text is as the pattern, of "a", "b", "?" and
+ * "*".
+ */
 static int
 is_as(const char *pattern, const char *text)
 {
@@ -86,7 +89,10 @@ TEST(short_patterns_match_as_defined)
 		}
 }
 
-/* Of lengths so that a state is in each place of a machine word and behind its end, up to the most. */
+/*
+ * Of lengths so that a state is in each place of a machine word and behind its end, up to the
+ * most.
+ */
 static size_t
 next_length(size_t n)
 {

@@ -39,7 +39,10 @@ TEST(a_path_is_loaded_and_tells_what_it_is)
 	ck_assert_int_eq(log_lines(), 0);
 }
 
-/* For the variable: two in the test's folder, with one that is not there and an empty name between. */
+/*
+ * For the variable: two in the test's folder, with one that is not there and an empty name
+ * between.
+ */
 static const char *
 folders(void)
 {

@@ -28,7 +28,10 @@ const char *copy_as(const char *name, const char *as);
 struct sks_module *must_load(const char *name);
 void refused(const char *name, int error, const char *words);
 
-/* The fixture: that of acceptance.h, without SOCKETSERVER_HANDLERS; files in the folder are removed. */
+/*
+ * The fixture: that of acceptance.h, without SOCKETSERVER_HANDLERS; files in the folder are
+ * removed.
+ */
 void plugin_setup(void);
 void plugin_teardown(void);
 

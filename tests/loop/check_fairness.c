@@ -185,7 +185,9 @@ TEST(one_huge_write_lets_others_in)
 	munmap(huge, huge_size);
 }
 
-/* With real clients: one sends requests without end and reads all replies, and a second one comes. */
+/*
+ * With real clients: one sends requests without end and reads all replies, and a second one comes.
+ */
 static atomic_int second_was_served;
 
 static void *

@@ -34,7 +34,7 @@ void start_host(struct host *host, int mode, void (*prepare)(void));
 /* For start_host(), with handlers that never end: the shutdown waits for nothing. */
 void be_impatient(void);
 
-/* It ends, or has ended; is told to by SIGTERM; is killed. */
+/* Wait for the end of the host; the second stops it by SIGTERM, the third kills it. */
 void join_host(struct host *host);
 void stop_host(struct host *host);
 void kill_host(struct host *host);

@@ -145,7 +145,9 @@ TEST(cut_datagram_is_a_request_when_asked_for, EACH_DATAGRAM)
 	acc_free(&acc);
 }
 
-/* Is each that was sent handled, or dropped? If not one more is sent, with which the kernel tells. */
+/*
+ * Is each that was sent handled, or dropped? If not one more is sent, with which the kernel tells.
+ */
 static int
 adds_up(const struct acc *acc, int fd, int *sent)
 {

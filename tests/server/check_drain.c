@@ -25,7 +25,7 @@ TEST(lets_running_requests_end_and_tells_them, EACH_STREAM)
 	peer_puts(fd, "q\n");
 	peer_expect(fd, "draining 0\n");
 	sks_server_shutdown(acc.server);
-	do { /* it is told as soon as the loop has heard of it */
+	do { /* "draining" is 1 as soon as the loop has seen the shutdown */
 		char answer[16] = { 0 };
 
 		peer_puts(fd, "q\n");

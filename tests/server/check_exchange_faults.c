@@ -89,7 +89,9 @@ TEST(exchanges_are_the_same_when_disturbed, TIMES(15))
 	ck_assert_int_eq(log_lines(), 0);
 }
 
-/* A descriptor is served without a server, as by inetd: the waits are poll(2), which is disturbed. */
+/*
+ * A descriptor is served without a server, as by inetd: the waits are poll(2), which is disturbed.
+ */
 TEST(a_served_descriptor_is_the_same_when_disturbed, TIMES(5))
 {
 	static const struct sks_handler handler = { .handle = acc_echo_lines };
@@ -217,7 +219,10 @@ TEST(a_server_without_events_does_not_begin)
 
 /* -- nothing to run a handler on -- */
 
-/* Neither a stack, nor a thread or a child, nor a timer to try it again: so nobody would ever look. */
+/*
+ * Neither a stack, nor a thread or a child, nor a timer to try it again: so nobody would ever
+ * look.
+ */
 TEST(who_cannot_be_run_is_closed_and_the_next_is_served, EACH_TRANSPORT)
 {
 	struct acc acc;

@@ -14,7 +14,10 @@
 
 FIXTURE(forking_setup, acc_teardown);
 
-/* Two clients of the parent: one is parked. One waits in its handler, where several may run at once. */
+/*
+ * Two clients of the parent: one is parked. One waits in its handler, where several may run at
+ * once.
+ */
 struct clients {
 	int parked, waiting;
 };

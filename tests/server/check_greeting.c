@@ -36,7 +36,7 @@ static const struct sks_handler greeter = {
 	.finish = acc_finish_bye,
 };
 
-/* A client that has been greeted, and whose connection is parked where that is told. */
+/* Connects a client that has been greeted, and is parked where the mode counts that. */
 static int
 greeted(struct acc *acc, int i, const struct sks_handler *handler,
     const struct sks_options *options)

@@ -198,7 +198,10 @@ TEST(a_host_that_leaves_its_loop_ends_the_server, EACH_MODE)
 		peer_expect_gone(fd);
 	}
 	event_free(ev);
-	/* The timer may have left the loop twice, and libevent's debug mode keeps what never fired. */
+	/*
+	 * The timer may have left the loop twice, and libevent's debug mode keeps what never
+	 * fired.
+	 */
 	event_base_loop(options.base, EVLOOP_NONBLOCK);
 	acc_free(&acc);
 	event_base_free(options.base);

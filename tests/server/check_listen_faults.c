@@ -34,7 +34,9 @@ is_no_need(struct sks_server *server, const char *address, const char *call)
 	return strcmp(call, "setsockopt") == 0;
 }
 
-/* A call that fails when listening gives an error, one line, and leaves nothing; or is not needed. */
+/*
+ * A call that fails when listening gives an error, one line, and leaves nothing; or is not needed.
+ */
 TEST(listening_fails_whole, TIMES(10))
 {
 	static const struct {

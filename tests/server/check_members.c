@@ -129,7 +129,9 @@ TEST(a_group_is_freed_with_members_in_it, EACH_STREAM_IN_ONE_MEMORY)
 	close(fd[3]);
 }
 
-/* A handler that makes one group after the other must not keep memberships of those it has freed. */
+/*
+ * A handler that makes one group after the other must not keep memberships of those it has freed.
+ */
 static int
 play(struct sks_request *req)
 {

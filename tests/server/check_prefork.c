@@ -112,7 +112,10 @@ TEST(children_fork_again, EACH_MODE)
 	acc_tcp(&acc, _i, &acc_script, &again);
 	pid = fork_blocked();
 	if (pid == 0) {
-		/* The child serves until a client says "s", which stops it, and forks one that goes on. */
+		/*
+		 * The child serves until a client says "s", which stops it, and forks one that
+		 * goes on.
+		 */
 		if (sks_serve_forever(acc.server) == -1)
 			_exit(1);
 		deeper = fork();

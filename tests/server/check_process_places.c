@@ -141,7 +141,9 @@ start_clients(const char *address, rlim_t files)
 		pause();
 }
 
-/* More children than the server may have descriptors: clients and handlers find some all the same. */
+/*
+ * More children than the server may have descriptors: clients and handlers find some all the same.
+ */
 TEST(children_leave_descriptors_for_others)
 {
 	static const struct sks_handler handler = { .handle = open_some };

@@ -90,7 +90,10 @@ shut_down_after_burst(struct sks_server *server, void *data)
 		sks_server_shutdown(server);
 }
 
-/* They wait in the backlog, so they are taken one after the other. All are told about this signal. */
+/*
+ * Serves clients that wait in the backlog, one after the other. Each asks what this signal does in
+ * its child process.
+ */
 static void
 serve_burst(struct acc *acc, int signo)
 {
@@ -231,7 +234,7 @@ take_signals(void *told)
 	return NULL;
 }
 
-/* In the way of the first letter; says who is to be told to stop. */
+/* Waits in the way that the first letter says, and answers with the process that is to be stopped. */
 static int
 wait_in_a_way(struct sks_request *req)
 {

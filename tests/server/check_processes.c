@@ -73,7 +73,10 @@ TEST(a_crash_ends_its_request_alone)
 	acc_free(&acc);
 }
 
-/* A parent may have left SIGCHLD ignored: the kernel forgets how a child ended, the children do not. */
+/*
+ * A parent may have left SIGCHLD ignored: the kernel forgets how a child ended, the children do
+ * not.
+ */
 TEST(a_crash_is_no_success_where_nobody_learns_how_children_end)
 {
 	static const struct sks_handler handler = { .name = "crasher", .handle = crash };
@@ -174,7 +177,10 @@ print_something(struct sks_request *req)
 	return SKS_DONE;
 }
 
-/* What the host has printed and not written is the host's to write, what a handler prints is not lost. */
+/*
+ * What the host has printed and not written is the host's to write, what a handler prints is not
+ * lost.
+ */
 TEST(printed_text_is_written_once, TIMES(2))
 {
 	static const struct sks_handler handler = { .handle = print_something };

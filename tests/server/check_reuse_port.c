@@ -161,7 +161,7 @@ TEST(one_request_is_one_on_any_loop, TIMES(4))
 	acc_free(&acc);
 }
 
-/* -- accept4(2), which is slow, or has no descriptors on the second loop, when it is told to -- */
+/* -- a test can have accept4(2) be slow, or fail by EMFILE on the second loop -- */
 
 static atomic_int slow, now_in, most_in;
 static atomic_int second_lacks, turned_away;

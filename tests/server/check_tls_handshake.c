@@ -68,7 +68,10 @@ start(struct acc *acc, int mode, struct sks_tls_options more)
 	acc_start(acc);
 }
 
-/* The server goes on after all that was done to it, and has counted so many handshakes that failed. */
+/*
+ * The server goes on after all that was done to it, and has counted so many handshakes that
+ * failed.
+ */
 static void
 expect_service(struct acc *acc, unsigned int failed)
 {

@@ -251,7 +251,10 @@ TEST_ON_BOTH(there_may_be_many_thousands)
 	free_pair(pair);
 }
 
-/* poll(2) takes no more entries than that. What is not wanted, and what comes again, does not count. */
+/*
+ * poll(2) takes no more entries than that. What is not wanted, and what comes again, does not
+ * count.
+ */
 TEST_ON_BOTH(there_may_be_more_than_files_may_be_open)
 {
 	enum { N = 500 };

@@ -30,7 +30,10 @@ const char *no_place(void);
 /* Late ones, that have come and that come, are answered from now on. */
 void answer_late_ones(void);
 
-/* Fixtures: that of acceptance.h, with a resolver that waits long or a second for this name server. */
+/*
+ * Fixtures: that of acceptance.h, with a resolver that waits long or a second for this name
+ * server.
+ */
 void dns_setup_patient(void);
 void dns_setup_brief(void);
 void dns_teardown(void);

@@ -43,7 +43,9 @@ open_link(struct rig_link *l)
 	sks_set_timeout(&l->w, SKS_DEFAULT);
 }
 
-/* The peer, on a thread of its own: does something, and then reads all of big's first MUCH bytes. */
+/*
+ * The peer, on a thread of its own: does something, and then reads all of big's first MUCH bytes.
+ */
 struct peer {
 	struct rig_link *l;
 	void (*first)(struct rig_link *l);

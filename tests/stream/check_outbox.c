@@ -45,7 +45,9 @@ post(void)
 	}
 }
 
-/* Of the task's first try the socket takes all, or there is no memory; what is posted waits once. */
+/*
+ * Of the task's first try the socket takes all, or there is no memory; what is posted waits once.
+ */
 static ssize_t
 write_posted_to(struct sks_transport *tr, const struct iovec *iov, int n)
 {
@@ -255,7 +257,10 @@ TEST(an_outbox_is_left_to_its_loop)
 	rig_loop_close(&rig);
 }
 
-/* A peer that takes a byte at each turn takes 64 KiB in a turn's time for each byte, which is too long. */
+/*
+ * A peer that takes a byte at each turn takes 64 KiB in a turn's time for each byte, which is too
+ * long.
+ */
 static ssize_t
 write_a_byte_at_each_turn(struct sks_transport *tr, const struct iovec *iov, int n)
 {

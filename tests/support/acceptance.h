@@ -104,7 +104,10 @@ void acc_datagrams(struct acc *acc, int i, const struct sks_handler *handler,
 void acc_tcp(struct acc *acc, int i, const struct sks_handler *handler,
     const struct sks_options *options);
 
-/* On an address of the test's own; of one mode. acc_try: -1 and errno when it cannot be listened on. */
+/*
+ * On an address of the test's own; of one mode. acc_try: -1 and errno when it cannot be listened
+ * on.
+ */
 void acc_on(struct acc *acc, int mode, const char *address, const struct sks_handler *handler,
     const struct sks_options *options);
 int acc_try(struct acc *acc, int mode, const char *address, const struct sks_handler *handler,
@@ -182,7 +185,9 @@ struct acc_record {
 };
 extern struct acc_record *seen;
 
-/* Lines are written back: until the end; one in each exchange, SKS_KEEP. And one that only speaks. */
+/*
+ * Lines are written back: until the end; one in each exchange, SKS_KEEP. And one that only speaks.
+ */
 int acc_echo_lines(struct sks_request *req);
 int acc_echo_keep(struct sks_request *req);
 int acc_hello(struct sks_request *req);

@@ -58,7 +58,9 @@ int fault_rule_read(struct rule *rule, const char *text, size_t n);
  */
 int fault_ask(enum fault_call call, size_t *most);
 
-/* Does what fault_ask() does, but sets errno and returns -1 for a failure; 0: the call may go on. */
+/*
+ * Does what fault_ask() does, but sets errno and returns -1 for a failure; 0: the call may go on.
+ */
 int fault_refuse(enum fault_call call, size_t *most);
 
 /* A call is about to move fewer bytes than it was asked to. */

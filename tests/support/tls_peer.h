@@ -16,7 +16,10 @@ struct tls_peer {
 	int fd;
 };
 
-/* A client of the fd, which is its own then; nothing was sent yet. It trusts nobody, and asks nothing. */
+/*
+ * A client of the fd, which is its own then; nothing was sent yet. It trusts nobody, and asks
+ * nothing.
+ */
 void tls_peer_open(struct tls_peer *peer, int fd);
 
 /* The handshake. tls_peer_try: 1, or 0 when it fails. */

@@ -28,7 +28,10 @@ FIXTURE(setup, teardown);
 
 static sem_t has_begun;
 
-/* All waits of this handler fail, since it has a deadline that is over. It gets the lock all the same. */
+/*
+ * All waits of this handler fail, since it has a deadline that is over. It gets the lock all the
+ * same.
+ */
 static int
 wait_for_certain(struct sks_request *req)
 {

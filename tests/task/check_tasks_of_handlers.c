@@ -160,7 +160,9 @@ TEST(also_with_a_setup_that_fails, EACH_MODE)
 	acc_free(&acc);
 }
 
-/* Two read at once, and one is refused. It says so to the client, which then sends for the other. */
+/*
+ * Two read at once, and one is refused. It says so to the client, which then sends for the other.
+ */
 static int
 try_to_read(struct sks_request *req)
 {
