@@ -30,8 +30,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int used;            /* slots that have a server */
 static int runs;            /* servers that run now */
 static int stays;           /* the dispositions are never put back: sks_stop_signals_stay() */
-static pid_t process;       /* the process that the slots belong to; a child has a copy of them */
-static unsigned int forks;  /* sks_forks in that process */
+static atomic_int process;  /* the process that the slots belong to; a child has a copy of them */
+static atomic_uint forks;   /* sks_forks in that process */
 static atomic_int handling; /* calls of on_signal() that run now, on all threads */
 
 /*

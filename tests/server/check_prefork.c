@@ -4,6 +4,7 @@
  * parent as well.
  */
 #include "forking.h"
+#include "tools.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -13,7 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-FIXTURE(forking_setup, acc_teardown);
+FIXTURE(forking_setup, acc_teardown,
+    .left_out = SKS_TSAN ? "ThreadSanitizer knows no threads in a child of a process with threads" : NULL);
 
 #define CHILDREN 3
 

@@ -428,11 +428,14 @@ TEST(a_stop_signal_behind_sks_serve_kills_nobody)
 		.arg = (void *)(uintptr_t)acc_listen_address(ACC_UNIX) };
 	struct acc acc = { .mode = &acc_modes[ACC_FIBERS], .transport = ACC_UNIX };
 	pthread_t thread;
+	int fd;
 
 	snprintf(acc.address, sizeof(acc.address), "%s", acc_listen_address(ACC_UNIX));
 	ck_assert_int_eq(pthread_create(&thread, NULL, run_child, &child), 0);
-	ck_eventually(access(acc.address + strlen("unix:"), F_OK) == 0);
-	acc_ask(&acc, "echo\ns\nd\n", "echo\n");
+	ck_eventually((fd = peer_try(acc.address)) != -1);
+	peer_puts(fd, "echo\ns\nd\n");
+	peer_expect(fd, "echo\n");
+	peer_expect_eof(fd);
 	pthread_join(thread, NULL);
 	ck_assert(child_exited_with(&child, 0));
 }
