@@ -110,11 +110,24 @@ move_to(struct sks_server *server, struct sks_worker *workers, const struct sks_
 		atomic_store(&server->service.shared->stop, 1);
 }
 
+/* The calling task runs a handler of the server: then it has the handler's name. */
+static int
+is_in_handler(struct sks_server *server)
+{
+	const char *name = sks_task_current()->name;
+	struct sks_list *link, *after;
+
+	sks_list_each (link, after, &server->services)
+		if (name == sks_list_entry(link, struct sks_service, link)->handler.name)
+			return 1;
+	return name == server->service.handler.name;
+}
+
 /* The caller is within a request or a run, whose stack refers to what would be made anew. */
 static int
-is_inside(const struct sks_server *server)
+is_inside(struct sks_server *server)
 {
-	return sks_task_current()->name == server->service.handler.name ||
+	return is_in_handler(server) ||
 	    (server->dispatching && sks_loop_is_here(sks_server_first(server)->loop));
 }
 

@@ -197,6 +197,8 @@ sks_server_close_address(struct sks_server *server, const char *address)
 {
 	int i;
 
+	if (sks_server_adopt(server) == -1)
+		return -1;
 	if (close_here(sks_server_first(server), address) == 0) {
 		errno = ENOENT;
 		return -1;

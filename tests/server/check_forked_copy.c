@@ -196,6 +196,27 @@ TEST(a_child_listens_for_itself, EACH_MODE)
 	acc_free(&acc);
 }
 
+/* The parent goes on to listen where the child has closed. */
+TEST(a_child_closes_an_address_for_itself, EACH_MODE)
+{
+	char address[160];
+	struct acc acc;
+	pid_t pid;
+
+	snprintf(address, sizeof(address), "unix:%s/stream", acc_dir);
+	acc_on(&acc, _i, address, &acc_script, NULL);
+	acc_start(&acc);
+	talk(&acc);
+	pid = fork();
+	if (pid == 0)
+		_exit(sks_server_close_address(acc.server, address) == 0 &&
+				sks_serve_forever(acc.server) == -1 && errno == EINVAL ? 0 : 1);
+	expect_exit(pid, 0);
+	talk(&acc);
+	talk(&acc);
+	acc_free(&acc);
+}
+
 /* Joins a group, and answers each line with how many take a post to it. */
 static int
 join_and_count(struct sks_request *req)
