@@ -362,6 +362,7 @@ took
 not_for_valgrind() {
 	case $1 in
 	program) echo "sets limits of open files, which valgrind keeps itself" ;;
+	prefork | forked_copy) echo "of requests that run while the process forks, the child's copy is lost" ;;
 	torture) echo "starts hundreds of servers; it looks for leaks with AddressSanitizer" ;;
 	*_debug) echo "the same suite once more, for libevent's own look at events" ;;
 	*) return 1 ;;

@@ -9,12 +9,15 @@
 #include "server/connection.h"
 #include "stream/tls.h"
 
-/* Waits for input. 1; or 0: none comes, or the server stops; a new client then has grace_ms. */
+/*
+ * Waits for input. Returns 1; or 0 when none comes, or the server stops: then only a request counts
+ * that is there already, and a new client has grace_ms.
+ */
 static int
 input_comes(struct sks_call *call, const struct sks_rfile *r)
 {
 	struct sks_executor *executor = call->executor;
-	int fd = call->req.fd;
+	int fd = call->req.fd, grace_ms;
 
 	if (r->has_ahead)
 		return 1;
@@ -24,9 +27,9 @@ input_comes(struct sks_call *call, const struct sks_rfile *r)
 	if (!sks_draining(&call->req) &&
 	    executor->ops->rest(executor, fd, sks_clock_after(r->idle_ms)))
 		return 1;
-	return sks_draining(&call->req) && !sks_call_has_heard(call) &&
-	    sks_wait_readable(fd, NULL, NULL,
-		sks_clock_after(call->service->options.grace_ms)) == 0;
+	grace_ms = sks_call_has_heard(call) ? 0 : call->service->options.grace_ms;
+	return sks_draining(&call->req) &&
+	    sks_wait_readable(fd, NULL, NULL, sks_clock_after(grace_ms)) == 0;
 }
 
 /* Waits, between two exchanges, for more input. 0: there is none. */
