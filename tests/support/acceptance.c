@@ -269,10 +269,11 @@ void
 acc_start_serving(struct acc *acc)
 {
 	unsigned long reads = sks_fault_calls("read");
+	unsigned long loops = acc->mode->reuse_port ? (unsigned long)acc->mode->workers : 1;
 
 	acc_start(acc);
-	/* Its loop begins by reading its own wake-up. */
-	ck_eventually(sks_fault_calls("read") > reads || atomic_load(&acc->over));
+	/* Each loop that listens begins by reading its own wake-up. */
+	ck_eventually(sks_fault_calls("read") >= reads + loops || atomic_load(&acc->over));
 }
 
 void
