@@ -113,6 +113,14 @@ take_addresses(struct options *o, int n, char **address)
 	o->nothers = n - 1;
 }
 
+static struct sks_tls *certificate; /* of --cert */
+
+static void
+free_certificate(void)
+{
+	sks_tls_free(certificate);
+}
+
 /* Reads the certificate, if there is one. The program keeps it to its end. */
 static void
 read_certificate(struct options *o)
@@ -121,9 +129,11 @@ read_certificate(struct options *o)
 		errx(USAGE, "--key: there is no --cert for it");
 	if (o->tls.cert == NULL)
 		return;
-	o->server.tls = sks_tls_new(SKS_TLS_SERVER, &o->tls);
-	if (o->server.tls == NULL)
+	certificate = sks_tls_new(SKS_TLS_SERVER, &o->tls);
+	if (certificate == NULL)
 		exit(1); /* the library has said why */
+	atexit(free_certificate);
+	o->server.tls = certificate;
 }
 
 void

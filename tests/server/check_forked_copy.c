@@ -4,6 +4,7 @@
  * parent's requests, counts and members stay as they are.
  */
 #include "forking.h"
+#include "tools.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -12,7 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-FIXTURE(forking_setup, acc_teardown);
+FIXTURE(forking_setup, acc_teardown,
+    .left_out = SKS_TSAN ? "ThreadSanitizer knows no threads in a child of a process with threads" : NULL);
 
 /*
  * Two clients of the parent: one is parked. One waits in its handler, where several may run at

@@ -5,7 +5,8 @@ usage: count.py TESTLOG [PREFIX]
 
 A suite of Check ends with "87%: Checks: 15, Failures: 1, Errors: 1", a shell
 test prints "ok - NAME" or "not ok - NAME" for each check. A suite that prints
-neither, or that fails without saying which check did, counts as one failed.
+neither, or that fails without saying which check did, counts as one failed; one
+that has skipped all of its checks and says so counts as none.
 Prints a line for each suite, what failed and what was skipped and why; the
 last line is the sum: "PASSED FAILED".
 """
@@ -13,6 +14,7 @@ import json
 import re
 import sys
 
+SKIPPED = re.compile(r"^skip - ", re.M)
 SUMMARY = re.compile(r"^\d+%: Checks: (\d+), Failures: (\d+), Errors: (\d+)$", re.M)
 OK = re.compile(r"^ok - ", re.M)
 NOT_OK = re.compile(r"^not ok - ", re.M)
@@ -35,6 +37,8 @@ def count(test):
         bad = int(failures) + int(errors)
         passed, failed = passed + int(checks) - bad, failed + bad
     if test["result"] == "SKIP":
+        return 0, 0
+    if test["result"] == "OK" and passed + failed == 0 and SKIPPED.search(out):
         return 0, 0
     if failed == 0 and (passed == 0 or test["result"] != "OK"):
         failed = 1
