@@ -14,7 +14,9 @@
 #include <unistd.h>
 
 FIXTURE(forking_setup, acc_teardown,
-    .left_out = SKS_TSAN ? "ThreadSanitizer knows no threads in a child of a process with threads" : NULL);
+    .left_out = SKS_ASAN ? FORKING_AND_ASAN :
+		SKS_TSAN ? "ThreadSanitizer knows no threads in a child of a process with threads" :
+			   NULL);
 
 /*
  * Two clients of the parent: one is parked. One waits in its handler, where several may run at

@@ -9,6 +9,10 @@
 
 #include <sys/types.h>
 
+/* Why a test that forks while the server runs on another thread is left out. */
+#define FORKING_AND_ASAN                                                             \
+	"AddressSanitizer takes a lock of its allocator that another thread holds into the child"
+
 extern const struct sks_options stoppable; /* stops for good by SIGTERM */
 extern const struct sks_options again;     /* stops by SIGTERM, and can run again */
 
