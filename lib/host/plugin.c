@@ -15,6 +15,7 @@
 #include "host/trust.h"
 
 #include "base/clock.h"
+#include "base/known.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "fiber/cxx.h"
@@ -220,7 +221,7 @@ sks_module_server_new_abi(
 {
 	struct sks_options o;
 
-	if (sks_copy_known(&o, sizeof(o), options, options_size) == -1 ||
+	if (sks_copy_known(&o, sizeof(o), options, options_size, "options") == -1 ||
 	    sks_mode_check(m->plugin.name, o.mode, m->plugin.refuses,
 		m->plugin.refuses_why) == -1 ||
 	    sks_module_init(m) == -1)

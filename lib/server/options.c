@@ -113,26 +113,6 @@ sks_option_rules(size_t *n)
 	return rules;
 }
 
-int
-sks_copy_known(void *to, size_t known, const void *from, size_t given)
-{
-	const unsigned char *p = from;
-	size_t i;
-
-	memset(to, 0, known);
-	if (from == NULL)
-		return 0;
-	for (i = known; i < given; i++) {
-		if (p[i] != 0) {
-			sks_logf("handler or options of a newer version than this library's");
-			errno = E2BIG;
-			return -1;
-		}
-	}
-	memcpy(to, from, sks_min(known, given));
-	return 0;
-}
-
 static int
 invalid(const char *member, const char *why)
 {

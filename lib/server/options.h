@@ -44,13 +44,6 @@ extern const char *const sks_mode_names[SKS_MODES]; /* by SKS_FIBERS and so on *
 int sks_mode_check(const char *name, int mode, int refuses, const char *why);
 
 /*
- * Copies a struct of `given` bytes, as its caller knows it, to one of `known`
- * bytes; a NULL `from` is all zero. The rule is that of openat2(2): a member that
- * this library does not know must be 0. 0, or -1: E2BIG, after one line in the log.
- */
-int sks_copy_known(void *to, size_t known, const void *from, size_t given);
-
-/*
  * Puts the default in the place of each 0, and checks the bounds. 0, or -1:
  * EINVAL, after one line in the log that names the member.
  */

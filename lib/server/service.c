@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/service.h"
 
+#include "base/known.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "server/options.h"
@@ -33,7 +34,7 @@ take_handler(struct sks_service *service, const struct sks_handler *handler, siz
 {
 	struct sks_handler *h = &service->handler;
 
-	if (sks_copy_known(h, sizeof(*h), handler, size) == -1)
+	if (sks_copy_known(h, sizeof(*h), handler, size, "handler") == -1)
 		return -1;
 	if (h->handle == NULL)
 		return refuse_handler("handle is missing");
@@ -79,7 +80,7 @@ sks_service_init(struct sks_service *service, const struct sks_handler *handler,
 
 	service->counters = &service->own_counters;
 	if (take_handler(service, handler, handler_size) == -1 ||
-	    sks_copy_known(o, sizeof(*o), options, options_size) == -1)
+	    sks_copy_known(o, sizeof(*o), options, options_size, "options") == -1)
 		return -1;
 	sks_tls_hold(o->tls);
 	if (o->tls != NULL && sks_tls_role(o->tls) != SKS_TLS_SERVER) {

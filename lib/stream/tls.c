@@ -6,6 +6,7 @@
 #include "stream/tls.h"
 
 #include "base/clock.h"
+#include "base/known.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "stream/tls_openssl.h"
@@ -37,29 +38,6 @@ invalid(const char *why)
 	sks_logf("tls: %s", why);
 	errno = EINVAL;
 	return -1;
-}
-
-/*
- * Copies the options of a caller whose struct may be older or newer, by the rule of openat2(2):
- * missing members are 0, and members that are unknown here must be 0.
- */
-static int
-copy_known(struct sks_tls_options *to, const struct sks_tls_options *from, size_t given)
-{
-	const unsigned char *p = (const unsigned char *)from;
-	size_t i;
-
-	if (from == NULL)
-		return 0;
-	for (i = sizeof(*to); i < given; i++) {
-		if (p[i] != 0) {
-			sks_logf("tls: options of a newer version than this library's");
-			errno = E2BIG;
-			return -1;
-		}
-	}
-	memcpy(to, from, given < sizeof(*to) ? given : sizeof(*to));
-	return 0;
 }
 
 static int
@@ -378,7 +356,8 @@ sks_tls_new_abi(int role, const struct sks_tls_options *options, size_t options_
 	struct sks_tls *tls;
 	int error;
 
-	if (copy_known(&given, options, options_size) == -1 || check(role, &given) == -1 ||
+	if (sks_copy_known(&given, sizeof(given), options, options_size, "tls: options") == -1 ||
+	    check(role, &given) == -1 ||
 	    (tls = new_tls(role)) == NULL)
 		return NULL;
 	if (build(tls, &given) == 0)

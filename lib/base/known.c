@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/known.h"
+
+#include "base/log.h"
+#include "base/util.h"
+
+#include <errno.h>
+#include <string.h>
+
+int
+sks_copy_known(void *to, size_t known, const void *from, size_t given, const char *what)
+{
+	const unsigned char *p = from;
+	size_t i;
+
+	memset(to, 0, known);
+	if (from == NULL)
+		return 0;
+	for (i = known; i < given; i++) {
+		if (p[i] != 0) {
+			sks_logf("%s of a newer version than this library's", what);
+			errno = E2BIG;
+			return -1;
+		}
+	}
+	memcpy(to, from, sks_min(known, given));
+	return 0;
+}
