@@ -76,6 +76,33 @@ read_file(const char *path, size_t *n)
 	return NULL;
 }
 
+/* A file as OpenSSL's readers of PEM take it. */
+struct text {
+	char *bytes;
+	BIO *bio; /* NULL: no memory, which is in OpenSSL's queue of errors */
+};
+
+/* Opens the text of a file, with that queue empty. Returns 0, or -1 after a line in the log. */
+static int
+open_text(struct text *text, const char *path)
+{
+	size_t n;
+
+	text->bytes = read_file(path, &n);
+	if (text->bytes == NULL)
+		return -1;
+	ERR_clear_error();
+	text->bio = BIO_new_mem_buf(text->bytes, (int)n);
+	return 0;
+}
+
+static void
+close_text(struct text *text)
+{
+	BIO_free(text->bio);
+	OPENSSL_clear_free(text->bytes, FILE_MOST + 1);
+}
+
 /*
  * Returns all certificates of the text. An error is in OpenSSL's queue, which is empty otherwise.
  */
@@ -97,18 +124,13 @@ parse_certificates(BIO *text)
 int
 sks_tls_read_certificates(const char *path, STACK_OF(X509) **list)
 {
+	struct text text;
 	char why[160];
-	size_t n;
-	char *bytes = read_file(path, &n);
-	BIO *text;
 
-	if (bytes == NULL)
+	if (open_text(&text, path) == -1)
 		return -1;
-	ERR_clear_error();
-	text = BIO_new_mem_buf(bytes, (int)n);
-	*list = text != NULL ? parse_certificates(text) : NULL;
-	BIO_free(text);
-	OPENSSL_clear_free(bytes, FILE_MOST + 1);
+	*list = text.bio != NULL ? parse_certificates(text.bio) : NULL;
+	close_text(&text);
 	if (*list != NULL && sk_X509_num(*list) > 0 && ERR_peek_error() == 0)
 		return 0;
 	if (*list != NULL && sk_X509_num(*list) == 0 &&
@@ -136,18 +158,13 @@ int
 sks_tls_read_key(const char *path, EVP_PKEY **key)
 {
 	int asked = 0, reason;
+	struct text text;
 	char why[160];
-	size_t n;
-	char *bytes = read_file(path, &n);
-	BIO *text;
 
-	if (bytes == NULL)
+	if (open_text(&text, path) == -1)
 		return -1;
-	ERR_clear_error();
-	text = BIO_new_mem_buf(bytes, (int)n);
-	*key = text != NULL ? PEM_read_bio_PrivateKey(text, NULL, on_passphrase, &asked) : NULL;
-	BIO_free(text);
-	OPENSSL_clear_free(bytes, FILE_MOST + 1);
+	*key = text.bio != NULL ? PEM_read_bio_PrivateKey(text.bio, NULL, on_passphrase, &asked) : NULL;
+	close_text(&text);
 	if (*key != NULL)
 		return 0;
 	reason = ERR_GET_REASON(ERR_peek_error());

@@ -65,6 +65,20 @@ sks_mutex_trylock(struct sks_mutex *mutex)
 	return rc;
 }
 
+/* Takes the mutex for the task of w, or puts w in the queue and returns -1. */
+static int
+lock_or_queue(struct sks_mutex *mutex, struct sks_completion *w)
+{
+	int rc;
+
+	pthread_mutex_lock(&mutex->guard);
+	rc = try_lock(mutex, w->task);
+	if (rc == -1)
+		sks_list_append(&mutex->waiters, &w->link);
+	pthread_mutex_unlock(&mutex->guard);
+	return rc;
+}
+
 int
 sks_mutex_lock(struct sks_mutex *mutex)
 {
@@ -78,11 +92,7 @@ sks_mutex_lock(struct sks_mutex *mutex)
 	sks_flush_dirty();
 	if (sks_completion_init(&w) == -1)
 		return -1;
-	pthread_mutex_lock(&mutex->guard);
-	rc = try_lock(mutex, w.task);
-	if (rc == -1)
-		sks_list_append(&mutex->waiters, &w.link);
-	pthread_mutex_unlock(&mutex->guard);
+	rc = lock_or_queue(mutex, &w);
 
 	if (rc == -1 && (rc = sks_completion_wait(&w, SKS_NEVER)) == -1) {
 		pthread_mutex_lock(&mutex->guard);
@@ -97,7 +107,7 @@ sks_mutex_lock(struct sks_mutex *mutex)
 	return rc;
 }
 
-/* A thread has no descriptor to wait with. 0, or -1: EDEADLK. */
+/* Takes the mutex on a thread that has no descriptor to wait with. Returns 0, or -1: EDEADLK. */
 static int
 ask_again_and_again(struct sks_mutex *mutex)
 {
@@ -115,7 +125,6 @@ int
 sks_mutex_lock_certain(struct sks_mutex *mutex)
 {
 	struct sks_completion w;
-	int rc;
 
 	if (sks_mutex_trylock(mutex) == 0)
 		return 0;
@@ -124,12 +133,7 @@ sks_mutex_lock_certain(struct sks_mutex *mutex)
 	sks_flush_dirty();
 	if (sks_completion_init(&w) == -1)
 		return ask_again_and_again(mutex);
-	pthread_mutex_lock(&mutex->guard);
-	rc = try_lock(mutex, w.task);
-	if (rc == -1)
-		sks_list_append(&mutex->waiters, &w.link);
-	pthread_mutex_unlock(&mutex->guard);
-	if (rc == -1)
+	if (lock_or_queue(mutex, &w) == -1)
 		sks_completion_wait_certain(&w);
 	sks_completion_end(&w);
 	return 0;
