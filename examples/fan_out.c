@@ -118,14 +118,8 @@ main(int argc, char **argv)
 		.files = 1 + SERVERS,
 		.server = { .stop_signals = 1, .data = &servers },
 	};
-	struct sks_server *server;
 
 	parse_options(argc, argv, &options);
 	servers = (struct servers){ options.other, options.nothers };
-	server = sks_server_new(&handler, &options.server);
-	if (server == NULL || sks_server_listen(server, options.address) == -1) {
-		sks_server_free(server);
-		return 1; /* the library has said why */
-	}
-	return serve(server);
+	return listen_and_serve(&handler, &options);
 }

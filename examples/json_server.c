@@ -103,13 +103,7 @@ main(int argc, char **argv)
 		.address = "localhost:2533",
 		.server = { .stop_signals = 1, .max_line = 1024 },
 	};
-	struct sks_server *server;
 
 	parse_options(argc, argv, &options);
-	server = sks_server_new(&handler, &options.server);
-	if (server == NULL || sks_server_listen(server, options.address) == -1) {
-		sks_server_free(server);
-		return 1; /* the library has said why */
-	}
-	return serve(server);
+	return listen_and_serve(&handler, &options);
 }

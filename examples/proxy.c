@@ -167,16 +167,10 @@ main(int argc, char **argv)
 		.files = 2,
 		.server = { .stop_signals = 1, .data = &target, .on_error = on_error },
 	};
-	struct sks_server *server;
 
 	parse_options(argc, argv, &options);
 	target.address = options.other[0];
 	target.timeout_ms = options.server.timeout_ms != 0 ? options.server.timeout_ms : SKS_DEFAULT;
 	target.idle_ms = options.server.idle_ms != 0 ? options.server.idle_ms : 60000;
-	server = sks_server_new(&handler, &options.server);
-	if (server == NULL || sks_server_listen(server, options.address) == -1) {
-		sks_server_free(server);
-		return 1; /* the library has said why */
-	}
-	return serve(server);
+	return listen_and_serve(&handler, &options);
 }

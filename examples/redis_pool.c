@@ -128,18 +128,13 @@ main(int argc, char **argv)
 		.most = 1,
 		.server = { .stop_signals = 1, .data = &pool },
 	};
-	struct sks_server *server;
-	int code = 1;
+	int code;
 
 	parse_options(argc, argv, &options);
 	pool.address = options.other[0];
 	if (open_pool(&pool) == -1)
 		err(1, "pool");
-	server = sks_server_new(&handler, &options.server);
-	if (server == NULL || sks_server_listen(server, options.address) == -1)
-		sks_server_free(server); /* the library has said why */
-	else
-		code = serve(server);
+	code = listen_and_serve(&handler, &options);
 	close_pool(&pool);
 	return code;
 }

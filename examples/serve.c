@@ -82,3 +82,15 @@ serve(struct sks_server *server)
 	print_statistics(&stats);
 	return rc == 0 ? 0 : 1;
 }
+
+int
+listen_and_serve(const struct sks_handler *handler, const struct options *options)
+{
+	struct sks_server *server = sks_server_new(handler, &options->server);
+
+	if (server == NULL || sks_server_listen(server, options->address) == -1) {
+		sks_server_free(server);
+		return 1;
+	}
+	return serve(server);
+}

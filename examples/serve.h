@@ -8,6 +8,8 @@
 
 #include <socketserver.h>
 
+#include "options.h"
+
 /* Prints a line for each address: "hello_server: listening on tcp:127.0.0.1:2525". */
 void announce(const struct sks_server *server);
 
@@ -19,7 +21,16 @@ void print_statistics(const struct sks_stats *stats);
  */
 int is_ignored(int signo);
 
-/* Does all of the above, serves until a signal, and frees the server. Returns the exit code. */
+/*
+ * Announces, serves until a signal, prints the statistics, and frees the server. Returns the exit
+ * code.
+ */
 int serve(struct sks_server *server);
+
+/*
+ * Makes a server that listens on options->address, and does serve(). Returns the exit code: 1 also
+ * when it cannot listen, which the library has said then.
+ */
+int listen_and_serve(const struct sks_handler *handler, const struct options *options);
 
 #endif

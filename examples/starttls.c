@@ -104,14 +104,8 @@ main(int argc, char **argv)
 		.address = "localhost:2525",
 		.server = { .stop_signals = 1 },
 	};
-	struct sks_server *server;
 
 	parse_options(argc, argv, &options);
 	options.server.data = options.server.tls; /* for the handler: is there TLS? */
-	server = sks_server_new(&handler, &options.server);
-	if (server == NULL || sks_server_listen(server, options.address) == -1) {
-		sks_server_free(server);
-		return 1; /* the library has said why */
-	}
-	return serve(server);
+	return listen_and_serve(&handler, &options);
 }
