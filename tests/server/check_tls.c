@@ -3,9 +3,9 @@
  * check_tls.c - connections of TLS are served as plain ones are: in each mode, whoever speaks first,
  * parked or not, and to an orderly end.
  */
-#include "acceptance.h"
 #include "certs.h"
 #include "tls_peer.h"
+#include "tls_server.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,38 +13,14 @@
 #include <string.h>
 #include <unistd.h>
 
-static struct sks_tls *tls;
-
-static void
-setup(void)
-{
-	acc_setup();
-	certs_usual();
-}
-
-static void
-teardown(void)
-{
-	sks_tls_free(tls);
-	tls = NULL;
-	certs_remove();
-	acc_teardown();
-}
-
-FIXTURE(setup, teardown);
+FIXTURE(tls_setup, tls_teardown);
 
 /* A server of TLS that runs, with what is asked for beside the certificate. */
 static void
 start(struct acc *acc, int mode, const struct sks_handler *handler,
     struct sks_tls_options more)
 {
-	struct sks_options options = { .on_error = acc_on_error };
-
-	more.cert = certs_path("server");
-	options.tls = tls = sks_tls_new(SKS_TLS_SERVER, &more);
-	ck_assert_ptr_nonnull(tls);
-	acc_on(acc, mode, "tls:127.0.0.1:0", handler, &options);
-	acc_start(acc);
+	tls_start(acc, mode, handler, (struct sks_options){ .on_error = acc_on_error }, more);
 }
 
 static const struct sks_handler echo = { .name = "echo", .handle = acc_echo_lines };

@@ -3,9 +3,9 @@
  * check_tls_handshake.c - handshakes: what both sides agree on and ask for, and peers that do not
  * shake hands as they should.
  */
-#include "acceptance.h"
 #include "certs.h"
 #include "tls_peer.h"
+#include "tls_server.h"
 
 #include "fiber/fiber.h"
 
@@ -17,25 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static struct sks_tls *tls;
-
-static void
-setup(void)
-{
-	acc_setup();
-	certs_usual();
-}
-
-static void
-teardown(void)
-{
-	sks_tls_free(tls);
-	tls = NULL;
-	certs_remove();
-	acc_teardown();
-}
-
-FIXTURE(setup, teardown);
+FIXTURE(tls_setup, tls_teardown);
 
 /* Tells what the TLS of its connection is, then echoes. */
 static int
@@ -59,13 +41,7 @@ static const struct sks_handler telling = { .name = "telling", .handle = tell };
 static void
 start(struct acc *acc, int mode, struct sks_tls_options more)
 {
-	struct sks_options options = { .on_error = acc_on_error };
-
-	more.cert = certs_path("server");
-	options.tls = tls = sks_tls_new(SKS_TLS_SERVER, &more);
-	ck_assert_ptr_nonnull(tls);
-	acc_on(acc, mode, "tls:127.0.0.1:0", &telling, &options);
-	acc_start(acc);
+	tls_start(acc, mode, &telling, (struct sks_options){ .on_error = acc_on_error }, more);
 }
 
 /*

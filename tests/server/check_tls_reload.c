@@ -3,9 +3,9 @@
  * check_tls_reload.c - configurations: files that are not as they should be, certificates that are
  * read again while the server runs, and the one that is made to try with.
  */
-#include "acceptance.h"
 #include "certs.h"
 #include "tls_peer.h"
+#include "tls_server.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,38 +18,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static struct sks_tls *tls;
-
-static void
-setup(void)
-{
-	acc_setup();
-	certs_usual();
-}
-
-static void
-teardown(void)
-{
-	sks_tls_free(tls);
-	tls = NULL;
-	certs_remove();
-	acc_teardown();
-}
-
-FIXTURE(setup, teardown);
+FIXTURE(tls_setup, tls_teardown);
 
 static const struct sks_handler echo = { .name = "echo", .handle = acc_echo_keep, .client_first = 1 };
 
 static void
 start(struct acc *acc, int mode, struct sks_tls_options more)
 {
-	struct sks_options options = { 0 };
-
-	more.cert = certs_path("server");
-	options.tls = tls = sks_tls_new(SKS_TLS_SERVER, &more);
-	ck_assert_ptr_nonnull(tls);
-	acc_on(acc, mode, "tls:127.0.0.1:0", &echo, &options);
-	acc_start(acc);
+	tls_start(acc, mode, &echo, (struct sks_options){ 0 }, more);
 }
 
 /* A new client is shown a certificate of that subject. */

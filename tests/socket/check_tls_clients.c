@@ -3,10 +3,10 @@
  * check_tls_clients.c - clients of TLS: whom they believe, and how they connect; and connections that
  * begin in the clear (STARTTLS), on both sides.
  */
-#include "acceptance.h"
 #include "certs.h"
 #include "rig.h"
 #include "tls_peer.h"
+#include "tls_server.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static struct sks_tls *server_tls, *client_tls;
+static struct sks_tls *client_tls;
 static struct acc acc;
 
 /* "starttls" begins TLS; "inject" too, but says more in the clear; all else is echoed. */
@@ -44,33 +44,24 @@ start(int mode, const char *cert)
 {
 	struct sks_options options = { .on_error = acc_on_error };
 
-	options.tls = server_tls =
+	options.tls = tls =
 	    sks_tls_new(SKS_TLS_SERVER, &(struct sks_tls_options){ .cert = certs_path(cert) });
-	ck_assert_ptr_nonnull(server_tls);
+	ck_assert_ptr_nonnull(tls);
 	acc_on(&acc, mode, "tls:127.0.0.1:0", &speaking, &options);
 	ck_assert_int_eq(sks_server_listen(acc.server, "127.0.0.1:0"), 0);
 	acc_start(&acc);
 }
 
 static void
-setup(void)
-{
-	acc_setup();
-	certs_usual();
-}
-
-static void
 teardown(void)
 {
 	acc_free(&acc);
-	sks_tls_free(server_tls);
 	sks_tls_free(client_tls);
-	server_tls = client_tls = NULL;
-	certs_remove();
-	acc_teardown();
+	client_tls = NULL;
+	tls_teardown();
 }
 
-FIXTURE(setup, teardown);
+FIXTURE(tls_setup, teardown);
 
 /* A client's configuration that believes our own authority. */
 static void
@@ -336,7 +327,7 @@ TEST(posts_keep_their_order)
 	struct tls_peer peer;
 	char text[15];
 
-	options.tls = server_tls =
+	options.tls = tls =
 	    sks_tls_new(SKS_TLS_SERVER, &(struct sks_tls_options){ .cert = certs_path("server") });
 	acc_on(&acc, ACC_FIBERS, "127.0.0.1:0", &posting, &options);
 	acc_start(&acc);

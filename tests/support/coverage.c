@@ -4,7 +4,7 @@
  * which lines were run. A child process of the server leaves by _exit(2), which libc's own would do
  * without a word to gcov.
  */
-#include <sys/syscall.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 void __gcov_dump(void);
@@ -13,6 +13,5 @@ void
 _exit(int status)
 {
 	__gcov_dump();
-	while (1)
-		syscall(SYS_exit_group, status);
+	_Exit(status); /* the one of libc, which the name above hides */
 }
