@@ -96,7 +96,7 @@ int kv_config(struct kv_call *c);
 /* 1: the argument is this word, in any case of letters; 0. */
 int kv_is_word(struct resp_arg arg, const char *word);
 
-/* Replies whose form is the same for all commands. 0, or -1 as sks_write(). */
+/* Write replies of the forms that all commands use. Each returns 0, or -1 as sks_write(). */
 int kv_reply_text(struct kv_call *c, const char *text);
 int kv_reply_null(struct kv_call *c);
 /* The head of a map of n pairs, or of a set of n elements. Their replies follow. */

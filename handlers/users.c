@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * users: a finger service (RFC 1288) that tells who is connected to it.
+ * users: a finger service (RFC 1288), which answers with a list of the clients that are
+ * connected to it.
  *
  * An empty line gets one line for each connection, and the end, as finger(1) expects.
  * "name NAME" gives the connection a name; then it stays open and may ask as often as it

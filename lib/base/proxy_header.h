@@ -3,7 +3,7 @@
  * proxy_header.h - what a proxy says in front of a connection: who its client is (the PROXY
  * protocol of HAProxy, version 1 and 2).
  *
- * It knows bytes alone: who reads them, and from whom a header is believed, is the server's.
+ * This room parses bytes. The server reads them, and decides which peers it believes.
  */
 #ifndef SKS_BASE_PROXY_HEADER_H
 #define SKS_BASE_PROXY_HEADER_H

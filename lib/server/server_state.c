@@ -195,7 +195,10 @@ begin_to_stop(struct sks_server *server)
 		drain(server);
 }
 
-/* Cuts what is left of lame_duck_ms and drain_ms, and makes linger_ms short. */
+/*
+ * Ends the wait for lame_duck_ms or drain_ms, and limits that for linger_ms: see
+ * sks_service_linger_ms().
+ */
 static void
 stop_at_once(struct sks_server *server)
 {

@@ -47,7 +47,10 @@ struct race {
 
 /* ---- what goes wrong ---- */
 
-/* What is connected to, and who is told why it fails: the text at why, or with NULL the log. */
+/*
+ * An attempt to connect to an address. The reason of a failure goes into the text at why, or into
+ * the log where why is NULL.
+ */
 struct trial {
 	const char *address;
 	char *why;

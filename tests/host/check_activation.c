@@ -292,8 +292,8 @@ TEST(what_is_no_listening_socket_is_refused)
 static const char *const passed_as[] = { "fd:3", "systemd:" };
 
 /*
- * A reply of two writes would wait for an acknowledgement of the first, and who is gone stay for
- * ever.
+ * A reply of two writes would wait for an acknowledgement of the first, and a client that is gone
+ * would stay for ever.
  */
 TEST(their_connections_have_the_options_that_others_have, EACH_OF(passed_as))
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_members.c - groups of connections: who is in one, which members get a post, and that
- * members, groups and servers may end in any order.
+ * check_members.c - groups of connections: a request joins and leaves a group, the members get
+ * posts, and members, groups and servers may end in any order.
  */
 #include "hall.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_membership.c - who is in a group: a model of its entries, and memory that is not there.
+ * check_membership.c - the entries of a group against a model of them, also when memory runs out.
  */
 #include "harness.h"
 
