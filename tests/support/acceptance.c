@@ -2,6 +2,7 @@
 #include "acceptance.h"
 
 #include "base/sys.h"
+#include "server/server.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -265,15 +266,30 @@ acc_serve(struct acc *acc, int i, const struct sks_handler *handler, const struc
 	acc_start(acc);
 }
 
+/* Another loop that listens says that it accepts, and reads its next wake-up when it does. */
+static void
+await_worker(struct sks_worker *worker)
+{
+	unsigned long reads;
+
+	ck_eventually(atomic_load(&worker->accepts));
+	reads = sks_fault_calls("read");
+	sks_loop_wake(worker->loop);
+	ck_eventually(sks_fault_calls("read") > reads);
+}
+
 void
 acc_start_serving(struct acc *acc)
 {
 	unsigned long reads = sks_fault_calls("read");
-	unsigned long loops = acc->mode->reuse_port ? (unsigned long)acc->mode->workers : 1;
+	int internet = acc->transport == ACC_TCP || acc->transport == ACC_UDP;
+	int i, listeners = acc->mode->reuse_port && internet ? acc->mode->workers : 1;
 
 	acc_start(acc);
-	/* Each loop that listens begins by reading its own wake-up. */
-	ck_eventually(sks_fault_calls("read") >= reads + loops || atomic_load(&acc->over));
+	/* Its loop begins by reading its own wake-up. */
+	ck_eventually(sks_fault_calls("read") > reads || atomic_load(&acc->over));
+	for (i = 1; i < listeners; i++)
+		await_worker(&acc->server->workers[i]);
 }
 
 void
