@@ -47,7 +47,7 @@ is(const char *line, const char *command)
 	return strncasecmp(line, command, strlen(command)) == 0;
 }
 
-/* 1: goes on; 0: the client has taken its leave; -1. */
+/* Returns 1 to go on, 0 when the client has said that it ends, or -1. */
 static int
 obey(struct sks_request *req, const char *line)
 {

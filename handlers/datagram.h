@@ -44,7 +44,10 @@ sender_port(const struct sks_request *req)
 	return peer.any->sa_family == AF_INET6 ? ntohs(peer.in6->sin6_port) : -1;
 }
 
-/* 1: the handler may answer, always for a connection. 0: it must not answer this datagram. */
+/*
+ * Returns 1 when the handler may answer, as it always may on a connection; 0: it must not answer
+ * this datagram.
+ */
 static inline int
 admit(struct sks_request *req)
 {

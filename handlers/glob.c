@@ -13,7 +13,9 @@
 
 #include <string.h>
 
-/* 1: the set at *p, behind its bracket, has the byte c; 0: it has not. Moves *p behind the set. */
+/*
+ * Returns 1 when the set at *p, behind its bracket, has the byte c, or 0. Moves *p behind the set.
+ */
 static int
 in_set(const char **p, const char *end, unsigned int c)
 {
@@ -36,7 +38,10 @@ in_set(const char **p, const char *end, unsigned int c)
 	return found != not;
 }
 
-/* 1: the element at *p, which is no star, takes the byte c; 0. Moves *p behind the element. */
+/*
+ * Returns 1 when the element at *p, which is no star, takes the byte c, or 0. Moves *p behind the
+ * element.
+ */
 static int
 fits(const char **p, const char *end, unsigned int c)
 {

@@ -93,7 +93,7 @@ int kv_config(struct kv_call *c);
 
 /* -- kv_call.c: what the commands have in common -- */
 
-/* 1: the argument is this word, in any case of letters; 0. */
+/* Returns 1 when the argument is this word, in any case of letters, or 0. */
 int kv_is_word(struct resp_arg arg, const char *word);
 
 /* Write replies of the forms that all commands use. Each returns 0, or -1 as sks_write(). */

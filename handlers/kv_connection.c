@@ -82,7 +82,7 @@ kv_auth(struct kv_call *c)
 	return resp_line(c->w, is_default_user(resp_arg(c->r, 1)) ? "+OK" : wrong_password);
 }
 
-/* NULL: the name is fine. Else the error for the client. */
+/* Returns NULL when the name is fine, or else the error for the client. */
 static const char *
 check_name(struct resp_arg name)
 {
@@ -128,7 +128,10 @@ refuse_hello(struct kv_call *c, size_t i)
 	return resp_line(c->w, line);
 }
 
-/* 1: the words are understood. Else an error was replied, and this is what that returned. */
+/*
+ * Returns 1 when it understands the words; or else it replies with an error, and returns what that
+ * returned.
+ */
 static int
 parse_hello(struct kv_call *c, struct hello *hello)
 {

@@ -60,7 +60,7 @@ release(struct kv_call *c, struct keys *keys)
 	budget_give(keys->budget, keys->room * sizeof(*keys->list));
 }
 
-/* 1: the key of e matches; 0: it does not; -1: ECANCELED. */
+/* Returns 1 when the key of e matches, 0 when it does not, -1 and ECANCELED. */
 static int
 matches(struct kv_call *c, struct glob *glob, const struct kv_entry *e)
 {

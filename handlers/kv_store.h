@@ -57,7 +57,7 @@ void kv_store_release(struct kv_store *store, struct kv_entry *e);
 int kv_store_set(struct kv_store *store, const void *key, size_t key_len, const void *value,
     size_t value_len, int64_t ttl_ms, int condition);
 
-/* 1: the key was there; 0: it was not. */
+/* Each returns 1 when the key was there, or 0. */
 int kv_store_delete(struct kv_store *store, const void *key, size_t key_len);
 int kv_store_exists(struct kv_store *store, const void *key, size_t key_len);
 

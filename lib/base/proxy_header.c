@@ -58,7 +58,7 @@ next_word(char **at)
 	return word;
 }
 
-/* 0 to 65535, without a sign or a zero in front. -1: it is something else. */
+/* Returns 0 to 65535, or -1: the text has a sign, a zero in front, or is no number. */
 static int
 read_port(const char *text)
 {

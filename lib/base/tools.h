@@ -12,7 +12,10 @@
 
 #include <stddef.h>
 
-/* 1 where this code is compiled for one. gcc and clang have different macros for that. */
+/*
+ * Each is 1 where this code is compiled for that sanitizer. gcc and clang have different macros
+ * for it.
+ */
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define SKS_ASAN 1

@@ -297,7 +297,7 @@ push(struct sks_fiber **list, struct sks_fiber *fiber)
 	*list = fiber;
 }
 
-/* NULL: the list is empty. */
+/* Takes the first fiber off the list. Returns NULL when the list is empty. */
 static struct sks_fiber *
 pop(struct sks_fiber **list)
 {

@@ -184,7 +184,7 @@ put_back(void)
 		(void)sigaction(watched[i].sig, &watched[i].before, NULL);
 }
 
-/* 1: somebody's function has handled it. */
+/* Calls the handler that was there before ours. Returns 1 when that has handled the signal. */
 static int
 pass_on(int sig, siginfo_t *info, void *context)
 {

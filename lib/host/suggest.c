@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A near miss is told by the number of changes between two names: a letter too many, one
+ * A near miss is recognized by the number of changes between two names: a letter too many, one
  * that is missing or another one, or two neighbours that are exchanged. A third of the
  * letters may be wrong; with more than that a suggestion would be a guess.
  */

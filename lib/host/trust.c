@@ -77,7 +77,10 @@ count_users_of(gid_t gid)
 	return n;
 }
 
-/* 1: root and this user are the only members. 0 for an empty group, as of set-group-ID programs. */
+/*
+ * Returns 1 when root and this user are the only members. An empty group, as of set-group-ID
+ * programs, gives 0.
+ */
 static int
 is_nobody_else(gid_t gid)
 {
@@ -97,7 +100,7 @@ is_nobody_else(gid_t gid)
 	return n > 0;
 }
 
-/* 1: this is the number that a user namespace shows for all users that it does not have. */
+/* Returns 1 for the number that a user namespace shows for all users that it does not have. */
 static int
 is_unknown_here(uid_t uid)
 {

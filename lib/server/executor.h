@@ -68,7 +68,7 @@ struct sks_executor {
 	void *arg;
 };
 
-/* NULL: ENOMEM, EMFILE or ENFILE. */
+/* Each makes an executor of its kind, or returns NULL with ENOMEM, EMFILE or ENFILE. */
 struct sks_executor *sks_fiber_executor_new(struct sks_loop *loop,
     const struct sks_service *service);
 struct sks_executor *sks_thread_executor_new(struct sks_loop *loop,

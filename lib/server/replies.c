@@ -60,7 +60,7 @@ slot_of(uint64_t network)
 	return (network ^ network >> 33) % SKS_REPLY_SLOTS;
 }
 
-/* 0: this sender has had as many answers in this second as it gets. */
+/* Counts one answer. Returns 0 when this sender has had as many in this second as it gets. */
 static int
 take_one(struct sks_replies *replies, const struct sks_addr *peer)
 {

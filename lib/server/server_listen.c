@@ -75,7 +75,9 @@ complain_of_memory(const char *address)
 	return -1;
 }
 
-/* 0, or -1: ENOMEM, after one line in the log. */
+/*
+ * Gives each of the listeners its service. Returns 0, or -1 and ENOMEM after one line in the log.
+ */
 static int
 set_service(struct sks_list *listeners, struct sks_service *service, const char *address)
 {
@@ -174,7 +176,7 @@ closing_arrives(struct sks_message *message)
 	sks_sys_free(closing);
 }
 
-/* 0, or -1: ENOMEM. */
+/* Asks a worker to close its listeners of this address. Returns 0, or -1 and ENOMEM. */
 static int
 close_there(struct sks_worker *worker, const char *address)
 {

@@ -80,7 +80,7 @@ check_empty(struct sks_server *server)
 		sks_server_become_idle(server, server->result);
 }
 
-/* 0, or -1: there is no memory for a timer. */
+/* Starts the timer of the limit. Returns -1 when there is no memory for it. */
 int
 sks_server_set_limit(struct sks_server *server, int ms)
 {

@@ -28,7 +28,7 @@ refuse_handler(const char *why)
 	return -1;
 }
 
-/* 0, or -1 after one line in the log. */
+/* Copies the caller's handler. Returns 0, or -1 after one line in the log. */
 static int
 take_handler(struct sks_service *service, const struct sks_handler *handler, size_t size)
 {

@@ -162,7 +162,10 @@ work_done(struct sks_work *work)
 		sks_complete(l->completion);
 }
 
-/* 0: the look-up has its answer. -1: the wait has failed, and l is no longer the caller's. */
+/*
+ * Returns 0 when the look-up has its answer. At -1 the wait has failed, and l is no longer the
+ * caller's.
+ */
 static int
 wait_for_answer(struct lookup *l, int64_t deadline)
 {

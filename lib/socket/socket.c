@@ -100,7 +100,7 @@ sks_sock_hold(struct sks_socket *s)
 	atomic_fetch_add(&s->holds, 1);
 }
 
-/* 0, and errno is kept; or -1 and errno of close(2). */
+/* Returns 0 and keeps errno, or returns -1 with the errno of close(2). */
 static int
 drop(struct sks_socket *s)
 {
@@ -223,7 +223,10 @@ sks_socket_gettimeout(const struct sks_socket *s)
 	return s->timeout_ms;
 }
 
-/* 1: the call holds the descriptor now. 0: it is closed, or is just being closed. */
+/*
+ * Returns 1 when the call holds the descriptor now, 0 when the descriptor is closed or being
+ * closed.
+ */
 static int
 hold_open(struct sks_socket *s)
 {

@@ -68,7 +68,7 @@ struct block {
 	struct sks_file_part *file; /* what comes behind all of these; or NULL */
 };
 
-/* How many bytes are left that are not in the buffer. */
+/* Returns how many bytes are left that are not in the buffer. */
 static size_t
 block_direct(const struct block *b)
 {

@@ -5,7 +5,7 @@
  * that text stand behind lines that only HTTP has. So the first of these gives the
  * browser away, and nothing behind it must be run.
  *
- * A request line is told by its last word and by what its target begins with, not
+ * A request line is recognized by its last word and by what its target begins with, not
  * by a list of methods, since a page may name a method of its own.
  */
 #include <socketserver/stream.h>

@@ -108,7 +108,10 @@ claim_oldest(struct sks_list *waiters)
 	return waiter;
 }
 
-/* 1: the item was sent, and *other is to be woken. 0: the ring is full. -1: EPIPE. */
+/*
+ * Returns 1 when the item was sent and the caller must wake *other, 0 when the ring is full, -1
+ * and EPIPE.
+ */
 static int
 try_send(struct sks_channel *ch, const void *item, struct waiter **other)
 {
@@ -129,7 +132,7 @@ try_send(struct sks_channel *ch, const void *item, struct waiter **other)
 	return 1;
 }
 
-/* 1: an item was received, and *other is to be woken. 0: the ring is empty. */
+/* Returns 1 when an item was received and the caller must wake *other, 0 when the ring is empty. */
 static int
 try_recv(struct sks_channel *ch, void *item, struct waiter **other)
 {

@@ -217,7 +217,7 @@ free_child(struct sks_child *child)
 	sks_sys_free(child);
 }
 
-/* 1: the child will complete w at its end. 0: it has ended already. */
+/* Returns 1 when the child will complete w at its end, 0 when the child has ended already. */
 static int
 set_joiner(struct sks_child *child, struct sks_completion *w)
 {
