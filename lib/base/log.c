@@ -2,13 +2,6 @@
 /*
  * log.c - lines to standard error or to the user's function.
  *
- * A log that waits stops the loop and all its clients with it, and a standard
- * error that nobody reads is a common accident. O_NONBLOCK would help, but it
- * belongs to the open file, which the shell and other processes share. So each
- * line is one write of at most 1 KiB, made only when poll(2) says that there
- * is room: a pipe that is writable takes PIPE_BUF (4 KiB) at once. Another
- * process can still fill the pipe between the two calls; then this one waits.
- *
  * There is no lock here. A line may be logged in a child that was forked while
  * another thread logged, by a fiber whose log function waits, and by a log
  * function itself; a mutex would deadlock each of them.
@@ -16,7 +9,9 @@
 #include "base/log.h"
 
 #include "base/clock.h"
-#include "base/sigpipe.h"
+#include "base/log_line.h"
+#include "base/log_output.h"
+#include "base/standard_error.h"
 #include "base/sys.h"
 
 #include <errno.h>
@@ -25,7 +20,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define LINE_SIZE 1024 /* bytes at most, without the newline */
 
@@ -43,6 +37,14 @@ static _Atomic(void *) user_arg;
 static struct sks_log_counts own_counts;
 struct sks_log_counts *_Atomic sks_log_counts = &own_counts;
 
+static size_t
+missing_line(char line[SKS_LOG_LINE_SIZE], unsigned long n)
+{
+	return (size_t)snprintf(line, SKS_LOG_LINE_SIZE, "%s%lu lines dropped\n", prefix, n);
+}
+
+static struct sks_log_output standard = SKS_LOG_OUTPUT_STDERR(missing_line, &own_counts.output);
+
 void
 sks_log_share(void)
 {
@@ -54,10 +56,12 @@ sks_log_share(void)
 	    -1, 0);
 	if (shared == MAP_FAILED)
 		return;
-	if (atomic_compare_exchange_strong(&sks_log_counts, &own, shared))
-		atomic_fetch_add(&shared->dropped, atomic_exchange(&own_counts.dropped, 0));
-	else
+	if (!atomic_compare_exchange_strong(&sks_log_counts, &own, shared)) {
 		munmap(shared, sizeof(*shared));
+		return;
+	}
+	atomic_store(&standard.counts, &shared->output);
+	atomic_fetch_add(&shared->output.dropped, atomic_exchange(&own_counts.output.dropped, 0));
 }
 
 void
@@ -90,76 +94,6 @@ user_sink(void **arg)
 	return NULL;
 }
 
-/* The socket that is spared, as the kernel numbers it; 0: none. */
-static _Atomic uint64_t spared_dev, spared_ino;
-
-void
-sks_log_spare(int fd)
-{
-	struct stat here, there;
-
-	if (fstat(fd, &here) == -1 || fstat(STDERR_FILENO, &there) == -1 ||
-	    here.st_dev != there.st_dev || here.st_ino != there.st_ino)
-		return;
-	atomic_store(&spared_dev, here.st_dev);
-	atomic_store(&spared_ino, here.st_ino);
-}
-
-int
-sks_log_is_spared(void)
-{
-	struct stat now;
-
-	return atomic_load(&spared_ino) != 0 && fstat(STDERR_FILENO, &now) == 0 &&
-	    now.st_ino == atomic_load(&spared_ino) && now.st_dev == atomic_load(&spared_dev);
-}
-
-/* Returns 1 when there is room for a line. A closed or broken standard error has none. */
-static int
-stderr_has_room(void)
-{
-	struct pollfd to = { .fd = STDERR_FILENO, .events = POLLOUT };
-
-	return sks_sys_poll(&to, 1, 0) == 1 && to.revents == POLLOUT;
-}
-
-/* The pipe may have broken since the poll. */
-static ssize_t
-write_without_sigpipe(const char *line, size_t n)
-{
-	struct sks_sigpipe hold;
-	ssize_t done;
-
-	sks_sigpipe_hold(&hold);
-	done = sks_sys_write(STDERR_FILENO, line, n);
-	sks_sigpipe_release(&hold, done == -1 && errno == EPIPE);
-	return done;
-}
-
-static int
-write_stderr(const char *line, size_t n)
-{
-	return stderr_has_room() && write_without_sigpipe(line, n) != -1 ? 0 : -1;
-}
-
-/* The line that says how many are missing, if any are. */
-static int
-tell_dropped(void)
-{
-	struct sks_log_counts *counts = atomic_load(&sks_log_counts);
-	unsigned long missing = atomic_exchange(&counts->dropped, 0);
-	char line[80];
-	int n;
-
-	if (missing == 0)
-		return 0;
-	n = snprintf(line, sizeof(line), "%s%lu lines dropped\n", prefix, missing);
-	if (write_stderr(line, (size_t)n) == 0)
-		return 0;
-	atomic_fetch_add(&counts->dropped, missing);
-	return -1;
-}
-
 static void
 emit(const char *text)
 {
@@ -173,13 +107,12 @@ emit(const char *text)
 		write_line(line, arg);
 		return;
 	}
-	if (sks_log_is_spared())
+	if (sks_stderr_is_spared())
 		return;
 	memcpy(line, prefix, PREFIX_LEN);
 	n = PREFIX_LEN + sks_escape(text, strlen(text), line + PREFIX_LEN, LINE_SIZE - PREFIX_LEN + 1);
 	line[n++] = '\n';
-	if (tell_dropped() == -1 || write_stderr(line, n) == -1)
-		atomic_fetch_add(&atomic_load(&sks_log_counts)->dropped, 1);
+	(void)sks_log_output_write(&standard, line, n);
 }
 
 void

@@ -11,6 +11,8 @@
 #ifndef SKS_BASE_LOG_H
 #define SKS_BASE_LOG_H
 
+#include "base/log_output.h"
+
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -46,8 +48,8 @@ void sks_log_with_dropped(unsigned int n, const char *format, ...)
 
 /* The counts that this process and its forked children share, once sks_log_share() was called. */
 struct sks_log_counts {
-	atomic_ulong dropped;          /* lines that standard error did not take */
-	struct sks_log_limit connects; /* lines on clients that could not connect */
+	struct sks_log_output_counts output; /* of standard error */
+	struct sks_log_limit connects;       /* of lines on clients that could not connect */
 };
 extern struct sks_log_counts *_Atomic sks_log_counts;
 
@@ -56,15 +58,6 @@ extern struct sks_log_counts *_Atomic sks_log_counts;
  * be using it. Where there is none, each child goes on counting with a copy.
  */
 void sks_log_share(void);
-
-/*
- * Where standard error is this socket, a client's, as inetd(8) has it: no line goes there any
- * more, as the client would read it.
- */
-void sks_log_spare(int fd);
-
-/* Returns 1 when standard error is a socket that is spared. A signal handler may ask. */
-int sks_log_is_spared(void);
 
 /* Does what sks_set_log() says (socketserver/server.h): NULL is standard error again. */
 void sks_log_set(void (*write_line)(const char *line, void *arg), void *arg);

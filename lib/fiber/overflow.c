@@ -18,7 +18,7 @@
  */
 #include "fiber/overflow.h"
 
-#include "base/log.h"
+#include "base/standard_error.h"
 #include "base/sys.h"
 #include "base/util.h"
 #include "fiber/fiber.h"
@@ -164,7 +164,7 @@ report(const struct sks_fiber *fiber)
 	put_number(&line, fiber->stack_size, 10);
 	put_char(&line, ')');
 	line.text[line.len++] = '\n'; /* put_char left room for it */
-	if (sks_log_is_spared())
+	if (sks_stderr_is_spared())
 		return;
 	if (write(STDERR_FILENO, line.text, line.len) == -1)
 		return; /* standard error is closed or broken, so nobody can read the report */

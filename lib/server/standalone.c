@@ -4,7 +4,7 @@
  * connection that somebody else accepted, as inetd(8) does.
  */
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/standard_error.h"
 #include "base/sys.h"
 #include "stream/stream.h"
 #include "server/call.h"
@@ -325,7 +325,7 @@ sks_serve_fd_abi(int fd, const struct sks_handler *handler, size_t handler_size,
 	struct sks_call *call;
 	int rc = -1, error;
 
-	sks_log_spare(fd);
+	sks_stderr_spare(fd);
 	call = new_call(handler, handler_size, options, options_size);
 	if (call != NULL) {
 		if (sks_sys_getpeername(fd, (struct sockaddr *)&peer, &len) == -1)

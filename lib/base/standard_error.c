@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * standard_error.c - lines to standard error, which never wait for it.
+ *
+ * O_NONBLOCK would do it, but it belongs to the open file, which the shell and other
+ * processes share. So a line is written only when poll(2) says that there is room: a
+ * pipe that is writable takes PIPE_BUF (4 KiB) at once. Another process can still fill
+ * the pipe between the two calls; then this one waits.
+ */
+#include "base/standard_error.h"
+
+#include "base/sigpipe.h"
+#include "base/sys.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+/* The socket that is spared, as the kernel numbers it; 0: none. */
+static _Atomic uint64_t spared_dev, spared_ino;
+
+void
+sks_stderr_spare(int fd)
+{
+	struct stat here, there;
+
+	if (fstat(fd, &here) == -1 || fstat(STDERR_FILENO, &there) == -1 ||
+	    here.st_dev != there.st_dev || here.st_ino != there.st_ino)
+		return;
+	atomic_store(&spared_dev, here.st_dev);
+	atomic_store(&spared_ino, here.st_ino);
+}
+
+int
+sks_stderr_is_spared(void)
+{
+	struct stat now;
+
+	return atomic_load(&spared_ino) != 0 && fstat(STDERR_FILENO, &now) == 0 &&
+	    now.st_ino == atomic_load(&spared_ino) && now.st_dev == atomic_load(&spared_dev);
+}
+
+long
+sks_write_without_sigpipe(int fd, const char *line, size_t n)
+{
+	struct sks_sigpipe hold;
+	ssize_t done;
+
+	sks_sigpipe_hold(&hold);
+	done = sks_sys_write(fd, line, n);
+	sks_sigpipe_release(&hold, done == -1 && errno == EPIPE);
+	return done;
+}
+
+int
+sks_stderr_write(const char *line, size_t n)
+{
+	struct pollfd to = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	if (sks_sys_poll(&to, 1, 0) != 1) {
+		errno = EAGAIN;
+		return -1;
+	}
+	if (to.revents != POLLOUT) {
+		errno = to.revents & POLLNVAL ? EBADF : EPIPE;
+		return -1;
+	}
+	return sks_write_without_sigpipe(STDERR_FILENO, line, n) != -1 ? 0 : -1;
+}
