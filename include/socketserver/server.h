@@ -91,7 +91,8 @@ struct sks_options {
 	int idle_ms;         /* 60,000. How long a read waits for its first byte, and how long
 	                        a connection may be parked */
 	int timeout_ms;      /* 30,000. From the first byte until the line or block is
-	                        complete; for each 64 KiB of a longer read, and of a write */
+	                        complete; for each 64 KiB of a longer read, and for each that the
+	                        peer takes of a write */
 	int linger_ms;       /* 5,000. For all waits of finish together; and how long, when
 	                        the handler has ended, the peer has to close its side */
 	int drain_ms;        /* 10,000. How long running requests may go on after a shutdown;
@@ -201,6 +202,15 @@ struct sks_options {
 	                        addresses of "proxy:": addresses and networks with commas between,
 	                        as "10.0.0.0/8,::1"; unix stands for all peers of Unix sockets. It
 	                        is needed as long as the server */
+	size_t min_rate;     /* 0: any. Bytes a second, at most 1 GiB, that a peer must send while
+	                        a read waits for the rest of a line or block, and must take while
+	                        output waits for it. It has 5 s in hand, which the time of such
+	                        waits uses up, and which each byte gives back by this rate: so a
+	                        peer that stands still is cut after 5 s, and one at half of the
+	                        rate after 10. A read for which the first byte has not come waits
+	                        for idle_ms. What a peer takes is what it acknowledges, whatever
+	                        the kernel has in its buffers. The call fails with ETIMEDOUT; what
+	                        the peer has not taken is dropped, and it is not lingered for */
 };
 
 /*
@@ -240,6 +250,7 @@ struct sks_stats {
 	uint64_t handshakes; /* of TLS, that went well */
 	uint64_t handshakes_failed; /* of TLS; those of "tls:" addresses were not served, and
 	                               count as refused, too (in processes: as finished) */
+	uint64_t too_slow;  /* connections that were cut by min_rate; they count in finished, too */
 };
 
 /*

@@ -24,6 +24,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -79,6 +80,7 @@ preadv2(int fd, const struct iovec *iov, int n, off_t at, int flags)
 	X(int, -1, setsockopt, (int fd, int level, int name, const void *value, socklen_t len), \
 	    setsockopt(fd, level, name, value, len)) \
 	X(int, -1, shutdown, (int fd, int how), shutdown(fd, how)) \
+	X(int, -1, ioctl, (int fd, unsigned int request, int *value), ioctl(fd, request, value)) \
 	X(ssize_t, -1, sendto, (int fd, const void *buf, size_t n, int flags, \
 	    const struct sockaddr *addr, socklen_t len), \
 	    sendto(fd, buf, n, flags, addr, len)) \

@@ -34,6 +34,7 @@ enum sks_wait_end {
 	SKS_WAIT_IDLE,      /* ETIMEDOUT: no input came for idle_ms */
 	SKS_WAIT_TIMEOUT,   /* ETIMEDOUT: another time limit of the call has passed */
 	SKS_WAIT_DEADLINE,  /* ETIMEDOUT: that of the task has, of all its calls together */
+	SKS_WAIT_SLOW,      /* ETIMEDOUT: the peer was slower than min_rate */
 	SKS_WAIT_CANCELLED, /* ECANCELED */
 	SKS_WAIT_ERROR      /* any other errno: there could be no wait */
 };

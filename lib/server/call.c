@@ -15,6 +15,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define SLOW " (slower than min_rate)"
+
 static void
 log_error(struct sks_call *call, int error, const char *detail)
 {
@@ -52,6 +54,8 @@ detail_of(int error)
 		return error == ETIMEDOUT ? " (idle)" : "";
 	case SKS_WAIT_DEADLINE:
 		return error == ETIMEDOUT ? " (deadline)" : "";
+	case SKS_WAIT_SLOW:
+		return error == ETIMEDOUT ? SLOW : "";
 	case SKS_WAIT_CANCELLED:
 		return error == ECANCELED ? aim_of(task) : "";
 	default:
@@ -88,6 +92,15 @@ sks_call_log_lost(struct sks_call *call, int error)
 	if (is_silent_reset(call, error))
 		return;
 	log_error(call, error, "");
+	count_failure(call);
+}
+
+void
+sks_call_log_slow(struct sks_call *call)
+{
+	if (call->failed)
+		return;
+	log_error(call, ETIMEDOUT, SLOW);
 	count_failure(call);
 }
 
@@ -269,13 +282,11 @@ sks_draining(const struct sks_request *req)
 int
 sks_abort(struct sks_request *req)
 {
-	static const struct linger at_once = { .l_onoff = 1 };
-
 	if (req->fd == -1) {
 		errno = ENOTSUP;
 		return -1;
 	}
-	if (sks_sys_setsockopt(req->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)) == -1)
+	if (sks_transport_cut(req->fd) == -1)
 		return -1;
 	sks_call_of(req)->aborted = 1;
 	/* Broken, it is closed as it is: an end, sent first, would be what the peer reads. */

@@ -162,6 +162,9 @@ void sks_call_report(struct sks_call *call, int error);
 /* Counts and logs that output could not be delivered, with the exception of sks_call_report(). */
 void sks_call_log_lost(struct sks_call *call, int error);
 
+/* Does so for a peer whose loop has cut it for min_rate, unless the call has failed by it. */
+void sks_call_log_slow(struct sks_call *call);
+
 /*
  * Logs, as sks_call_log_lost() does, that output of finish is lost, unless the handler failed or
  * aborted.

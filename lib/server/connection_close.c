@@ -30,6 +30,14 @@ drop_input(struct sks_connection *c)
 	sks_buf_release(&c->in, &c->worker->loop->bufs);
 }
 
+/* Its loop has cut it for min_rate. (sks_connection_detach() sees what its task has cut.) */
+static void
+note_slow(struct sks_connection *c)
+{
+	sks_count_shared(c->call.service, too_slow, 1);
+	sks_call_log_slow(&c->call);
+}
+
 void
 sks_connection_close(struct sks_connection *c)
 {
@@ -39,6 +47,8 @@ sks_connection_close(struct sks_connection *c)
 	sks_memberships_end(&c->call.memberships);
 	sks_connection_set_state(c, SKS_CONNECTION_CLOSED);
 	sks_watch_close(&c->watch);
+	if (sks_outbox_is_slow(c->outbox))
+		note_slow(c);
 	sks_outbox_end(c->outbox);
 	drop_input(c);
 	sks_transport_end(&c->transport);
@@ -120,7 +130,8 @@ void
 sks_connection_flushed(struct sks_connection *c, int error)
 {
 	if (error != 0) {
-		sks_call_log_lost(&c->call, error);
+		if (!sks_outbox_is_slow(c->outbox))
+			sks_call_log_lost(&c->call, error);
 		sks_connection_lose_wire(c, SKS_WIRE_BROKEN);
 	}
 	drain(c);

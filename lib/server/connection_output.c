@@ -55,7 +55,8 @@ sks_connection_need_outbox(struct sks_connection *c)
 	if (there != NULL)
 		return there;
 	box = sks_outbox_new(loop, c->worker->executor->beside_loop ? NULL : &loop->bufs,
-	    &c->transport, c->call.service->options.timeout_ms, on_outbox_done, c);
+	    &c->transport, c->call.service->options.timeout_ms,
+	    c->call.service->times.min_rate, on_outbox_done, c);
 	if (box == NULL)
 		return NULL;
 	box->notice.run = on_notice;

@@ -36,6 +36,20 @@ sks_connection_attach(struct sks_connection *c, struct sks_rfile *r, struct sks_
 	c->call.req.wfile = w;
 }
 
+/*
+ * Counts a peer that was cut for min_rate. One that does not take its output is reset; one that
+ * does not send may still read the last word of the handler.
+ */
+static void
+note_slow(struct sks_connection *c, const struct sks_rfile *r, const struct sks_wfile *w)
+{
+	if (!r->pace.is_slow && !w->pace.is_slow)
+		return;
+	sks_count_shared(c->call.service, too_slow, 1);
+	if (w->pace.is_slow)
+		(void)sks_transport_cut(c->transport.fd);
+}
+
 void
 sks_connection_detach(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w)
 {
@@ -47,6 +61,7 @@ sks_connection_detach(struct sks_connection *c, struct sks_rfile *r, struct sks_
 		sks_connection_lose_wire(c, SKS_WIRE_INPUT_ENDED);
 	if (r->error != 0 || w->error != 0)
 		sks_connection_lose_wire(c, SKS_WIRE_BROKEN);
+	note_slow(c, r, w);
 	c->taken = r->taken;
 	sks_buf_shrink(&r->buf, r->pool);
 	c->in = r->buf;

@@ -55,6 +55,8 @@ static const struct metric metrics[] = {
 	{ COUNTER(handshakes), "tls_handshakes", "{result=\"ok\"}",
 	    "TLS handshakes that have ended." },
 	{ COUNTER(handshakes_failed), "tls_handshakes", "{result=\"failed\"}", NULL },
+	{ COUNTER(too_slow), "connections_too_slow", "",
+	    "Connections that were cut, as their peers were slower than min_rate." },
 };
 
 static_assert(COUNT(metrics) == sizeof(struct sks_stats) / sizeof(uint64_t),

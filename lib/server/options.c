@@ -73,7 +73,9 @@
 	X(peer_bits4, COUNT, 32, 1, 32, "peer-bits4", \
 	    "of an IPv4 address that count as one") \
 	X(peer_bits6, COUNT, 64, 1, 128, "peer-bits6", \
-	    "of an IPv6 address that count as one")
+	    "of an IPv6 address that count as one") \
+	X(min_rate, SIZE, 0, 0, 1 << 30, "min-rate", \
+	    "bytes a second of a client that sends or takes a block")
 /* clang-format on */
 
 #define SIZE_OF(member, ...) +sizeof(((struct sks_options *)0)->member)

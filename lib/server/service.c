@@ -102,6 +102,7 @@ sks_service_init(struct sks_service *service, const struct sks_handler *handler,
 		.idle_ms = o->idle_ms,
 		.read_ms = o->timeout_ms,
 		.write_ms = o->timeout_ms,
+		.min_rate = (int)o->min_rate,
 	};
 	return 0;
 }

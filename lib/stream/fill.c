@@ -105,6 +105,32 @@ broken_wfile(const struct sks_rfile *r, const struct sks_patience *p, const stru
 }
 
 static int
+wait_until(struct sks_rfile *r, int want, struct sks_preread *preread, int64_t deadline)
+{
+	if (want == SKS_WRITE)
+		return sks_wait_events(r->tr->fd, SKS_WRITE, deadline);
+	return sks_wait_readable(r->tr->fd, watch_of(r), preread, deadline);
+}
+
+/* min_rate expects so many bytes a second of a block, from its first byte on. */
+static __attribute__((noinline)) int
+wait_at_pace(struct sks_rfile *r, const struct sks_patience *p, int want,
+    struct sks_preread *preread)
+{
+	int64_t began = sks_clock_ms();
+	int rc;
+
+	if (p->phase == SKS_PATIENCE_FIRST) {
+		sks_pace_begin(&r->pace);
+		return wait_until(r, want, preread, p->deadline);
+	}
+	rc = wait_until(r, want, preread,
+	    sks_min64(p->deadline, sks_pace_deadline(&r->pace, began)));
+	sks_pace_note(&r->pace, sks_clock_ms() - began, 0);
+	return rc;
+}
+
+static int
 wait_for(struct sks_rfile *r, struct sks_patience *p, int want, struct sks_preread *preread)
 {
 	int begun = p->begun || sks_buf_length(&r->buf) > 0;
@@ -114,9 +140,9 @@ wait_for(struct sks_rfile *r, struct sks_patience *p, int want, struct sks_prere
 		p->phase = phase;
 		p->deadline = sks_clock_after(phase == SKS_PATIENCE_REST ? r->read_ms : r->idle_ms);
 	}
-	if (want == SKS_WRITE)
-		return sks_wait_events(r->tr->fd, SKS_WRITE, p->deadline);
-	return sks_wait_readable(r->tr->fd, watch_of(r), preread, p->deadline);
+	if (r->pace.rate != 0)
+		return wait_at_pace(r, p, want, preread);
+	return wait_until(r, want, preread, p->deadline);
 }
 
 /* From now on nothing is read ahead. 0: something was, so that there is nothing to wait for. */
@@ -197,18 +223,32 @@ pull_next(struct sks_rfile *r, const struct sks_task *task, void *into, size_t n
 }
 
 static void
-charge_budget(struct sks_task *task, ssize_t got)
+note_input(struct sks_rfile *r, struct sks_task *task, ssize_t got)
 {
 	task->calls++;
-	if (got > 0)
-		task->bytes += (size_t)got;
+	if (got <= 0)
+		return;
+	task->bytes += (size_t)got;
+	if (r->pace.rate != 0)
+		sks_pace_note(&r->pace, 0, (size_t)got);
+}
+
+/* The peer has sent the rest of a block more slowly than min_rate. Nothing more is read of it. */
+static void
+cut(struct sks_rfile *r, struct sks_task *task)
+{
+	task->wait_end = SKS_WAIT_SLOW;
+	r->pace.is_slow = 1;
+	r->error = ETIMEDOUT;
 }
 
 /* The try behind the deadline has found nothing, too. */
 static ssize_t
-timed_out(struct sks_task *task, const struct sks_patience *p)
+timed_out(struct sks_rfile *r, struct sks_task *task, const struct sks_patience *p)
 {
-	if (p->phase == SKS_PATIENCE_FIRST && task->wait_end == SKS_WAIT_TIMEOUT)
+	if (task->wait_end == SKS_WAIT_TIMEOUT && sks_pace_is_spent(&r->pace))
+		cut(r, task);
+	else if (p->phase == SKS_PATIENCE_FIRST && task->wait_end == SKS_WAIT_TIMEOUT)
 		task->wait_end = SKS_WAIT_IDLE;
 	errno = ETIMEDOUT;
 	return -1;
@@ -236,7 +276,7 @@ sks_fill(struct sks_rfile *r, struct sks_patience *p, void *into, size_t n)
 			return 0;
 		if (!r->drained || r->has_ahead) {
 			got = pull_next(r, task, into, n);
-			charge_budget(task, got);
+			note_input(r, task, got);
 			if (got == 0 && r->error != 0)
 				continue;
 			if (got >= 0 || errno != EAGAIN) {
@@ -244,7 +284,7 @@ sks_fill(struct sks_rfile *r, struct sks_patience *p, void *into, size_t n)
 				return got;
 			}
 			if (expired)
-				return timed_out(task, p);
+				return timed_out(r, task, p);
 			want = r->tr->want != 0 ? r->tr->want : SKS_READ;
 		}
 		r->drained = 0;
@@ -259,7 +299,7 @@ sks_fill(struct sks_rfile *r, struct sks_patience *p, void *into, size_t n)
 		}
 		if (r->preread_bytes > 0) {
 			p->begun = 1;
-			charge_budget(task, (ssize_t)r->preread_bytes);
+			note_input(r, task, (ssize_t)r->preread_bytes);
 			return (ssize_t)r->preread_bytes;
 		}
 	}

@@ -12,16 +12,13 @@
  */
 #include "stream/flush.h"
 
-#include "base/clock.h"
 #include "loop/loop.h"
 #include "loop/wait.h"
-#include "stream/ahead.h"
+#include "stream/write_wait.h"
 
 #include <errno.h>
 #include <socketserver/fiber.h>
 
-#define STEP_SIZE 65536   /* a long write gets its time anew for each of these */
-#define LOOK_MS 100       /* how often a wait for room looks whether another task still reads */
 #define PIECES_AT_ONCE 64 /* of one sendmsg(2) */
 #define COPY_SIZE 16384   /* of a file, where it goes through memory: a whole record of TLS */
 #define KEPT_SIZE 2048    /* as much memory stays with a wfile that has no pool */
@@ -179,71 +176,6 @@ push(struct sks_wfile *w, struct block *b)
 	return load_file(w, b->file) == -1 ? -1 : push_memory(w, b);
 }
 
-/* Another task waits for input now, but it may stop doing so before there is room. */
-static int
-await_room_or_look(struct sks_wfile *w, int64_t deadline)
-{
-	int64_t look = sks_clock_after(LOOK_MS);
-	int64_t until = sks_min64(deadline, sks_task_current()->deadline);
-
-	if (sks_wait_events(w->tr->fd, SKS_WRITE, sks_min64(look, until)) != -1)
-		return 0;
-	return errno == ETIMEDOUT && look < until ? 0 : -1;
-}
-
-/* Waits until there is room or input, of which it reads some. */
-static int
-await_room_or_input(struct sks_wfile *w, int64_t deadline)
-{
-	int events = sks_wait_events(w->tr->fd, SKS_READ | SKS_WRITE, deadline);
-
-	if (events == SKS_READ)
-		sks_ahead_read(w->peer_rfile);
-	return events == -1 ? -1 : 0;
-}
-
-static int
-await_what_it_wants(struct sks_wfile *w, int64_t deadline)
-{
-	switch (sks_ahead_wish(w->peer_rfile)) {
-	case SKS_AHEAD_INPUT:
-		return await_room_or_input(w, deadline);
-	case SKS_AHEAD_OTHER_READER:
-		return await_room_or_look(w, deadline);
-	default:
-		return sks_wait_events(w->tr->fd, SKS_WRITE, deadline) == -1 ? -1 : 0;
-	}
-}
-
-/*
- * Waits until the socket may take more. 0, or -1; behind ETIMEDOUT the caller tries once more.
- * The waits for 64 KiB share write_ms, also when several writes bring them: else a peer that
- * takes a little now and then would have that time anew for each write.
- */
-static int
-await_room(struct sks_wfile *w)
-{
-	int64_t began, deadline = SKS_NEVER, waited;
-	int rc;
-
-	sks_flush_dirty();
-	began = sks_clock_ms();
-	if (w->write_ms != SKS_OFF)
-		deadline = began + w->write_ms - w->waited_ms;
-	rc = await_what_it_wants(w, deadline);
-	waited = sks_clock_ms() - began + w->waited_ms;
-	w->waited_ms = waited < w->write_ms ? (int)waited : w->write_ms;
-	return rc;
-}
-
-/* The peer has taken 64 KiB, or all there was without a wait. */
-static void
-renew_time(struct sks_wfile *w)
-{
-	w->step = 0;
-	w->waited_ms = 0;
-}
-
 /*
  * Sends a block, or what was posted (b is NULL). 0: all was sent. 1: without wait, all that
  * the socket took. -1 with errno: the direction is broken, unless it is ECANCELED or ENOMEM.
@@ -263,11 +195,6 @@ send_block(struct sks_wfile *w, struct block *b, struct sks_outbox *box, int wai
 		if (sent > 0) {
 			moved = 1;
 			task->bytes += (size_t)sent;
-			w->step += (size_t)sent;
-			if (w->step >= STEP_SIZE) { /* less gets no more time */
-				renew_time(w);
-				expired = 0;
-			}
 			if (wait)
 				sks_wait_yield_if_due(sks_task_current());
 			continue;
@@ -281,14 +208,15 @@ send_block(struct sks_wfile *w, struct block *b, struct sks_outbox *box, int wai
 			return -1;
 		}
 		waited = 1;
-		if (await_room(w) == -1) {
-			if (errno != ETIMEDOUT)
+		sks_flush_dirty();
+		if (sks_write_wait(w) == -1) {
+			if (errno != ETIMEDOUT || w->pace.is_slow)
 				return -1;
 			expired = 1;
 		}
 	}
 	if (moved && !waited)
-		renew_time(w);
+		sks_write_wait_renew(w);
 	return 0;
 }
 
@@ -411,7 +339,7 @@ flush_at_once(struct sks_task *task, struct sks_wfile *w)
 			return 0;
 		}
 		w->partial = 0;
-		renew_time(w);
+		sks_write_wait_renew(w);
 		empty(w);
 	}
 	if (box != NULL)

@@ -56,11 +56,41 @@ is_claimed(struct sks_outbox *box)
 	return (atomic_load(&box->state) & CLAIMED) != 0;
 }
 
+/* Under the lock, after a wait for room, if there was one: what the peer has taken meanwhile. */
+static void
+note_wait(struct sks_outbox *box, int has_room)
+{
+	size_t taken;
+
+	if (box->wait_began == 0)
+		return;
+	taken = sks_pace_taken(box->tr.fd, box->untaken, has_room, STEP_SIZE);
+	if (box->pace.rate != 0)
+		sks_pace_note(&box->pace, sks_clock_ms() - box->wait_began, taken);
+	box->wait_began = 0;
+	box->step += taken;
+	if (box->step >= STEP_SIZE) {
+		box->step = 0;
+		box->deadline = 0;
+	}
+}
+
 /* Under the lock. */
+static int
+has_time(const struct sks_outbox *box)
+{
+	return !sks_pace_is_spent(&box->pace) &&
+	    (box->deadline == 0 || box->deadline == SKS_NEVER || sks_clock_left(box->deadline) > 0);
+}
+
+/* Under the lock. A peer that is too slow is cut: close(2) drops what the kernel still has. */
 static void
 fail(struct sks_outbox *box, int error)
 {
 	box->error = error;
+	box->pace.is_slow = error == ETIMEDOUT && sks_pace_is_spent(&box->pace);
+	if (box->pace.is_slow)
+		sks_transport_cut(box->tr.fd);
 	sks_unsent_release(&box->unsent, box->pool);
 	update_state(box);
 	/* A task that reads on this connection learns of it by an end of input. */
@@ -71,20 +101,19 @@ static void
 on_writable(evutil_socket_t fd, short what, void *arg)
 {
 	struct sks_outbox *box = arg;
-	int is_over;
+	int has_room = (what & EV_WRITE) != 0, is_over;
 
 	(void)fd;
-	if (what & EV_WRITE) {
-		sks_outbox_send(box);
-		return;
-	}
 	lock(box);
-	is_over = !is_claimed(box);
+	note_wait(box, has_room);
+	is_over = !has_room && !is_claimed(box) && (!has_bytes(box) || !has_time(box));
 	if (is_over && has_bytes(box))
 		fail(box, ETIMEDOUT);
 	unlock(box);
 	if (is_over)
 		box->done(box->arg);
+	else
+		sks_outbox_send(box);
 }
 
 static void
@@ -102,7 +131,7 @@ copy_transport(struct sks_transport *to, const struct sks_transport *tr)
 
 struct sks_outbox *
 sks_outbox_new(struct sks_loop *loop, struct sks_buf_pool *pool, const struct sks_transport *tr,
-    int timeout_ms, void (*done)(void *arg), void *arg)
+    int timeout_ms, int min_rate, void (*done)(void *arg), void *arg)
 {
 	struct sks_outbox *box = sks_sys_calloc(1, sizeof(*box));
 
@@ -113,6 +142,7 @@ sks_outbox_new(struct sks_loop *loop, struct sks_buf_pool *pool, const struct sk
 	box->pool = pool;
 	copy_transport(&box->tr, tr);
 	box->timeout_ms = timeout_ms;
+	sks_pace_init(&box->pace, min_rate);
 	box->done = done;
 	box->arg = arg;
 	box->job.run = run_job;
@@ -173,6 +203,19 @@ sks_outbox_error(struct sks_outbox *box)
 	error = box->error;
 	unlock(box);
 	return error;
+}
+
+int
+sks_outbox_is_slow(struct sks_outbox *box)
+{
+	int is_slow;
+
+	if (box == NULL)
+		return 0;
+	lock(box);
+	is_slow = box->pace.is_slow;
+	unlock(box);
+	return is_slow;
 }
 
 /* Under the lock: may n bytes more wait? 0, or -1 as sks_outbox_put(). */
@@ -306,6 +349,7 @@ void
 sks_outbox_claim(struct sks_outbox *box)
 {
 	lock(box); /* which the loop holds while it sends */
+	box->wait_began = 0; /* the waits are the task's now */
 	atomic_fetch_or(&box->state, CLAIMED);
 	unlock(box);
 }
@@ -329,10 +373,10 @@ push(struct sks_outbox *box)
 	if (sent <= 0)
 		return sent;
 	sks_unsent_consume(&box->unsent, (size_t)sent);
-	box->step += (size_t)sent;
-	if (box->step >= STEP_SIZE || !has_bytes(box)) {
+	if (!has_bytes(box)) {
 		box->step = 0;
 		box->deadline = 0;
+		sks_pace_begin(&box->pace);
 	}
 	return sent;
 }
@@ -341,16 +385,18 @@ push(struct sks_outbox *box)
 static int
 await_room(struct sks_outbox *box)
 {
-	int64_t left;
+	int64_t now = sks_clock_ms(), until;
 
 	if (box->deadline == 0)
 		box->deadline = sks_clock_after(box->timeout_ms);
-	left = box->deadline == SKS_NEVER ? -1 : sks_clock_left(box->deadline);
-	if (left == 0) {
+	if (!has_time(box)) {
 		errno = ETIMEDOUT;
 		return -1;
 	}
-	return sks_loop_add(&box->ev, left);
+	until = sks_min64(box->deadline, sks_pace_deadline(&box->pace, now));
+	box->wait_began = now;
+	box->untaken = sks_pace_untaken(box->tr.fd);
+	return sks_loop_add(&box->ev, until == SKS_NEVER ? -1 : sks_max64(until - now, 1));
 }
 
 int

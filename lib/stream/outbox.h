@@ -17,6 +17,7 @@
 
 #include "base/buf.h"
 #include "loop/loop.h"
+#include "stream/pace.h"
 #include "stream/transport.h"
 #include "stream/unsent.h"
 
@@ -29,9 +30,12 @@ struct sks_outbox {
 	pthread_mutex_t lock;      /* of unsent, notified and error */
 	atomic_int state;          /* whether it is claimed, and whether it is empty */
 	struct sks_unsent unsent;
-	int timeout_ms;            /* how long 64 KiB, or the rest, may take */
+	int timeout_ms;            /* how long the peer may take for 64 KiB, or the rest */
 	int64_t deadline;          /* of these; 0: nothing waits for room */
-	size_t step;               /* so many of them are sent */
+	size_t step;               /* so many of them it has taken */
+	struct sks_pace pace;
+	int64_t wait_began;        /* when the loop began to wait for room; 0: it does not, */
+	int untaken;               /* and what the peer had not taken by then */
 	int notified;              /* the notice is on its way to the loop */
 	int error;                 /* why nothing can be sent any more; 0: all is well */
 	struct sks_message notice; /* its run is the owner's, who calls sks_outbox_on_notice() */
@@ -44,7 +48,8 @@ struct sks_outbox {
  * on the loop's thread, else NULL. The caller sets notice.run. NULL: ENOMEM.
  */
 struct sks_outbox *sks_outbox_new(struct sks_loop *loop, struct sks_buf_pool *pool,
-    const struct sks_transport *tr, int timeout_ms, void (*done)(void *arg), void *arg);
+    const struct sks_transport *tr, int timeout_ms, int min_rate, void (*done)(void *arg),
+    void *arg);
 
 /* On the task that has claimed it: from now on it sends by another transport of the same socket. */
 void sks_outbox_set_transport(struct sks_outbox *box, const struct sks_transport *tr);
@@ -60,6 +65,9 @@ int sks_outbox_is_empty(struct sks_outbox *box);
 
 /* Returns the error that ended all sending; 0: none, or box is NULL. Any thread may call it. */
 int sks_outbox_error(struct sks_outbox *box);
+
+/* Returns 1 when that was because its peer is too slow. */
+int sks_outbox_is_slow(struct sks_outbox *box);
 
 /*
  * From any thread: takes all n bytes, and has them sent soon, or none of them. -1:

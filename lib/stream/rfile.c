@@ -27,6 +27,7 @@ sks_rfile_init(struct sks_rfile *r, struct sks_transport *tr, const struct sks_t
 		.defaults = defaults,
 		.max_line = max_line,
 	};
+	sks_pace_init(&r->pace, defaults->min_rate);
 }
 
 void

@@ -11,6 +11,7 @@
 #include "fiber/task.h"
 #include "loop/batch.h"
 #include "stream/outbox.h"
+#include "stream/pace.h"
 #include "stream/transport.h"
 
 #include <errno.h>
@@ -25,6 +26,7 @@ struct sks_times {
 	int idle_ms;  /* until the first byte of a read */
 	int read_ms;  /* from that byte on */
 	int write_ms; /* for each 64 KiB of a write */
+	int min_rate; /* bytes a second, while read_ms or write_ms runs; 0: any */
 };
 
 /* The input that a write has read while it waited for room (ahead.h). */
@@ -57,6 +59,7 @@ struct sks_rfile {
 	struct sks_buf buf;
 	int idle_ms;
 	int read_ms;
+	struct sks_pace pace;         /* of the bytes that read_ms is for */
 	size_t max_line;
 	uint64_t taken;               /* how many bytes the calls have consumed */
 	unsigned char *nul;           /* where a NUL was put for the caller; NULL: nowhere */
@@ -85,6 +88,7 @@ struct sks_wfile {
 	int write_ms;
 	int waited_ms;                /* how much of write_ms the waits have used for these */
 	size_t step;                  /* bytes; both begin anew when the peer keeps up */
+	struct sks_pace pace;
 	const struct sks_times *defaults;
 };
 
@@ -108,6 +112,8 @@ sks_stream_release(const struct sks_task *task, atomic_int *claimed)
 	if (task->shares)
 		atomic_store(claimed, 0);
 }
+
+#define SKS_WRITE_STEP 65536 /* bytes: write_ms is for as many that the peer takes */
 
 /* Make streams with these limits. The caller sets what else they are to have. */
 void sks_rfile_init(struct sks_rfile *r, struct sks_transport *tr, const struct sks_times *times,

@@ -130,6 +130,14 @@ const struct sks_transport_ops sks_plain_transport = {
 	.shutdown = plain_shutdown,
 };
 
+int
+sks_transport_cut(int fd)
+{
+	static const struct linger at_once = { .l_onoff = 1 };
+
+	return sks_sys_setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
 static ssize_t
 datagram_size(struct sks_transport *tr)
 {

@@ -132,6 +132,12 @@ sks_transport_end(struct sks_transport *tr)
 		tr->ops->end(tr);
 }
 
+/*
+ * The next close(2) of the socket resets the connection and drops what the peer has not taken. 0, or
+ * -1 as of setsockopt(2).
+ */
+int sks_transport_cut(int fd);
+
 /* Adds n bytes that went in or out; n may be 0 or -1, and traffic NULL. */
 static inline void
 sks_traffic_count(struct sks_traffic *traffic, int out, ssize_t n)

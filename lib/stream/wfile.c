@@ -28,6 +28,7 @@ sks_wfile_init(struct sks_wfile *w, struct sks_transport *tr, const struct sks_t
 		.defaults = defaults,
 		.max_output = max_output,
 	};
+	sks_pace_init(&w->pace, defaults->min_rate);
 	sks_list_init(&w->dirty);
 }
 

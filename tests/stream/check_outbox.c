@@ -156,7 +156,7 @@ open_talk(int way, int threaded, const struct sks_transport_ops *ops)
 	rig_loop_open(&t.rig);
 	if (!threaded)
 		rig_link_open_on(&t.l, ops);
-	t.box = sks_outbox_new(t.rig.loop, t.l.w.pool, &t.l.tr, 1000, note_idle, NULL);
+	t.box = sks_outbox_new(t.rig.loop, t.l.w.pool, &t.l.tr, 1000, 0, note_idle, NULL);
 	ck_assert_ptr_nonnull(t.box);
 	t.box->notice.run = hear_word;
 	t.l.w.outbox = &t.box;
@@ -236,7 +236,7 @@ TEST(an_outbox_is_left_to_its_loop)
 
 	rig_loop_open(&rig);
 	rig_link_open(&link);
-	box = sks_outbox_new(rig.loop, NULL, &link.tr, 1000, NULL, NULL);
+	box = sks_outbox_new(rig.loop, NULL, &link.tr, 1000, 0, NULL, NULL);
 	ck_assert_int_eq(sks_outbox_try_claim(box), 1);
 	ck_assert_int_eq(sks_outbox_try_claim(box), 0);
 	sks_outbox_release(box);
@@ -284,7 +284,7 @@ TEST(bytes_now_and_then_keep_no_outbox_alive)
 	t.idle = 0;
 	rig_loop_open(&rig);
 	rig_link_open_on(&link, &byte_by_byte);
-	box = sks_outbox_new(rig.loop, NULL, &link.tr, 100, note_idle, NULL);
+	box = sks_outbox_new(rig.loop, NULL, &link.tr, 100, 0, note_idle, NULL);
 	ck_assert_int_eq(sks_outbox_put(box, much, sizeof(much) - 1, sizeof(much)), 0);
 	sks_outbox_send(box);
 	while (t.idle == 0)
