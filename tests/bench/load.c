@@ -1,8 +1,9 @@
 /*
  * Load for any echo server over TCP, and what it costs the server.
  *
- * Three loads: rounds over open connections (the default), connections that are only held
- * (--hold), connections that come, say one line and go (--connect). Each counts what the server's
+ * Four loads: rounds over open connections (the default), the same at a fixed rate (--rate),
+ * connections that are only held (--hold), connections that come, say one line and go (--connect).
+ * Each counts what the server's
  * process spent between two points where nothing is under way: all replies are in and the server
  * sleeps. So the count of messages is exact, and so is the CPU time, which the kernel knows to the
  * tick only while a process runs. A fixed time with a snapshot at each end was the alternative; it
@@ -23,6 +24,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -52,6 +54,7 @@ print_free_port(void)
 
 static const char usage_text[] =
 "usage: load HOST PORT --messages M | --seconds S [options]    rounds over open connections\n"
+"       load HOST PORT --rate R --seconds S [options]          R messages are due in a second\n"
 "       load HOST PORT --connect M [options]                   one line on each, then it goes\n"
 "       load HOST PORT --hold N --pid PID [options]            open connections: their memory\n"
 "       load HOST PORT --ready [--pid PID]                     wait until it listens\n"
@@ -64,9 +67,14 @@ static const char usage_text[] =
 "rounds:\n"
 "  --connections N    (64)\n"
 "  --pipeline K       lines in one send (1)\n"
+"  --idle N           N more connections, which have said a line and stay silent\n"
+"  --udp              datagrams\n"
+"--rate: a message that waits for an earlier one is late from the time when it was due\n"
 "--connect:\n"
+"  --seconds S        for so long; M is then what the warm-up is a tenth of\n"
 "  --reset            end each connection by a reset, not by an orderly end\n"
-"--connect and --hold:\n"
+"  --hello            send nothing: the server says Hello World! and ends\n"
+"--connect, --hold and --idle:\n"
 "  --concurrency C    connections, or lines, under way at once (32)\n"
 "--hold:\n"
 "  --speak            send a line on each and read it back\n"
@@ -98,7 +106,8 @@ duration(const char *text)
 }
 
 enum { O_CONNECTIONS, O_SIZE, O_PIPELINE, O_SECONDS, O_MESSAGES, O_PID, O_WARMUP, O_HOLD, O_SPEAK,
-	O_PARTIAL, O_CONNECT, O_CONCURRENCY, O_CHILDREN, O_SLEEP, O_RESET, O_READY, O_FREE_PORT, O_HELP };
+	O_PARTIAL, O_CONNECT, O_CONCURRENCY, O_CHILDREN, O_SLEEP, O_RESET, O_READY, O_FREE_PORT, O_HELP,
+	O_RATE, O_IDLE, O_UDP, O_HELLO };
 
 static const struct option options[] = {
 	{ "connections", required_argument, NULL, O_CONNECTIONS },
@@ -119,6 +128,10 @@ static const struct option options[] = {
 	{ "ready", no_argument, NULL, O_READY },
 	{ "free-port", no_argument, NULL, O_FREE_PORT },
 	{ "help", no_argument, NULL, O_HELP },
+	{ "rate", required_argument, NULL, O_RATE },
+	{ "idle", required_argument, NULL, O_IDLE },
+	{ "udp", no_argument, NULL, O_UDP },
+	{ "hello", no_argument, NULL, O_HELLO },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -148,6 +161,10 @@ parse(int argc, char **argv, int *ready, int *free_port)
 		case O_CHILDREN:    opt.children = 1; break;
 		case O_SLEEP:       opt.spin = 0; break;
 		case O_RESET:       opt.reset = 1; break;
+		case O_RATE:        opt.rate = number(name, optarg, 1, NS_PER_S); break;
+		case O_IDLE:        opt.idle = (int)number(name, optarg, 0, 1000000); break;
+		case O_UDP:         opt.udp = 1; break;
+		case O_HELLO:       opt.hello = 1; break;
 		case O_READY:       *ready = 1; break;
 		case O_FREE_PORT:   *free_port = 1; break;
 		case O_HELP:        fputs(usage_text, stdout); exit(0);
@@ -161,7 +178,7 @@ static void
 check(int ready)
 {
 	const int modes = ready + (opt.hold != 0) + (opt.connects != 0) + (opt.messages != 0) +
-	    (opt.seconds > 0);
+	    (opt.seconds > 0 && opt.connects == 0);
 
 	if (opt.port == NULL || modes != 1) {
 		fputs(usage_text, stderr);
@@ -169,12 +186,16 @@ check(int ready)
 	}
 	if (opt.hold != 0 && opt.pid == 0)
 		errx(2, "--hold needs --pid");
-	if (opt.hold != 0 && opt.size > sizeof(scratch) / 2)
-		errx(2, "--hold: --size at most %zu", sizeof(scratch) / 2);
+	if ((opt.hold != 0 || opt.idle != 0) && opt.size * (size_t)opt.pipeline > sizeof(scratch) / 2)
+		errx(2, "--hold and --idle: --size at most %zu", sizeof(scratch) / 2);
 	if ((opt.hold != 0 || opt.connects != 0) && opt.pipeline != 1)
 		errx(2, "--pipeline is for rounds only");
-	if (opt.reset && opt.connects == 0)
-		errx(2, "--reset is for --connect only");
+	if ((opt.reset || opt.hello) && opt.connects == 0)
+		errx(2, "--reset and --hello are for --connect only");
+	if (opt.rate != 0 && (opt.seconds <= 0 || opt.connects != 0))
+		errx(2, "--rate needs --seconds, and no --connect");
+	if (opt.udp && (opt.connects != 0 || opt.hold != 0 || opt.pipeline != 1))
+		errx(2, "--udp is for rounds and --rate, a line in each datagram");
 	if (opt.partial && opt.size < 2)
 		errx(2, "--partial needs --size 2 or more");
 }
@@ -190,7 +211,7 @@ main(int argc, char **argv)
 		return 0;
 	}
 	check(ready);
-	block_size = opt.size * (size_t)opt.pipeline;
+	block_size = opt.hello ? strlen(HELLO) : opt.size * (size_t)opt.pipeline;
 	if ((ep = epoll_create1(EPOLL_CLOEXEC)) == -1)
 		err(1, "epoll_create1");
 	resolve();
@@ -199,6 +220,8 @@ main(int argc, char **argv)
 		load_hold();
 	else if (opt.connects != 0)
 		load_connects();
+	else if (opt.rate != 0)
+		load_rate();
 	else if (!ready)
 		load_rounds();
 	if (fflush(stdout) != 0)

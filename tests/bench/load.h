@@ -1,5 +1,5 @@
 /*
- * What the parts of the load generator share: its options, its connections, its three loads.
+ * What the parts of the load generator share: its options, its connections, its four loads.
  */
 
 #ifndef BENCH_LOAD_H
@@ -14,6 +14,7 @@
 #define SILENCE_NS      (10 * NS_PER_S)         /* a server silent for so long is stuck */
 #define PER_SOURCE      20000                   /* connections from one of our addresses */
 #define SOURCES         200                     /* 127.0.0.1 to 127.0.0.200 */
+#define HELLO           "Hello World!\n"        /* what a server says for --hello */
 
 struct load_options {
 	const char *host, *port;
@@ -21,9 +22,13 @@ struct load_options {
 	int children;                   /* count reaped children too */
 	int spin;                       /* never sleep: the server then pays for no wake-ups */
 	int reset;                      /* --connect: end by a reset */
+	int hello;                      /* --connect: the server says HELLO and ends */
+	int udp;
 	size_t size;                    /* of a line, newline included */
 	int connections, pipeline, concurrency;
+	int idle;                       /* further connections, which only stay */
 	int hold, speak, partial;
+	int64_t rate;                   /* messages due in a second, answered or not */
 	int64_t messages, warmup, connects;
 	double seconds;
 };
@@ -32,6 +37,7 @@ extern struct load_options opt;
 extern size_t block_size;               /* bytes of the lines that are sent at once */
 extern char scratch[65536];
 extern int ep;                          /* the epoll set */
+extern struct conn *conns;              /* of rounds, of --rate, and the slots of --connect */
 
 struct conn {
 	int fd;
@@ -39,6 +45,7 @@ struct conn {
 	int wants_out;                  /* EPOLLOUT is on */
 	int ending;                     /* --connect: the reply is in, the end is not yet */
 	unsigned round;
+	unsigned due, answered;         /* --rate: lines that were to be sent by now, and replies */
 	size_t sent, got;
 	int64_t since;
 	char *block;                    /* the lines of the round under way */
@@ -69,7 +76,20 @@ void send_some(struct conn *c);
 /* One recv, compared with what was sent. 0: the end of input, which only --connect expects. */
 int receive_some(struct conn *c);
 
+/*
+ * Sends the block of a connection and waits until it is back: the server has then taken all
+ * connections before this one. Nothing is sent of a block that may not fit into the sockets.
+ */
+void speak_once(struct conn *c);
+
+/* Opens opt.connections into conns, and opt.idle besides. */
+void open_conns(void);
+
+/* Opens so many connections, of which each says a line (opt.speak), or half of one (opt.partial). */
+void open_held(int *fds, int first, int count);
+
 void load_rounds(void);
+void load_rate(void);
 void load_connects(void);
 void load_hold(void);
 

@@ -33,10 +33,16 @@ static socklen_t server_address_len;
 
 /* ---- connections ---- */
 
+static int
+kind(void)
+{
+	return opt.udp ? SOCK_DGRAM : SOCK_STREAM;
+}
+
 void
 resolve(void)
 {
-	const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
+	const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = kind() };
 	struct addrinfo *list;
 	int error;
 
@@ -71,11 +77,11 @@ try_connect(int source)
 	const int on = 1;
 	int error, fd;
 
-	if ((fd = socket(server_address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1)
+	if ((fd = socket(server_address.ss_family, kind() | SOCK_CLOEXEC, 0)) == -1)
 		err(1, "socket");
 	if (bind_source(fd, source) == -1)
 		err(1, "source address");
-	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == -1 ||
+	if ((!opt.udp && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == -1) ||
 	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) == -1 ||
 	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == -1)
 		err(1, "socket options");
@@ -98,6 +104,22 @@ connect_or_die(int source)
 	return fd;
 }
 
+/* A descriptor when the server is there. A datagram socket learns of one that is not by its reply. */
+static int
+try_server(void)
+{
+	int fd, error;
+
+	if ((fd = try_connect(0)) == -1 || !opt.udp)
+		return fd;
+	if (send(fd, "\n", 1, 0) == 1 && recv(fd, scratch, sizeof(scratch), 0) != -1)
+		return fd;
+	error = errno;
+	close(fd);
+	errno = error;
+	return -1;
+}
+
 /* Until the server listens, as long as it lives. */
 void
 wait_ready(void)
@@ -106,7 +128,7 @@ wait_ready(void)
 	const int64_t end = now_ns() + READY_NS;
 	int fd;
 
-	while ((fd = try_connect(0)) == -1) {
+	while ((fd = try_server()) == -1) {
 		if (errno != ECONNREFUSED || now_ns() > end)
 			err(1, "connect to %s port %s", opt.host, opt.port);
 		if (opt.pid != 0 && !is_running(opt.pid))
@@ -239,4 +261,20 @@ receive_some(struct conn *c)
 	check_reply(c, scratch, (size_t)n);
 	c->got += (size_t)n;
 	return 1;
+}
+
+void
+speak_once(struct conn *c)
+{
+	size_t done;
+	ssize_t n;
+
+	if (block_size > sizeof(scratch))
+		return;
+	for (done = 0; done < block_size; done += (size_t)n)
+		if ((n = send(c->fd, c->block + done, block_size - done, MSG_NOSIGNAL)) <= 0)
+			err(1, "connection %d: send", c->number);
+	for (done = 0; done < block_size; done += (size_t)n)
+		if ((n = recv(c->fd, scratch, sizeof(scratch), 0)) <= 0)
+			err(1, "connection %d: no reply", c->number);
 }

@@ -61,7 +61,7 @@ speak(const int *fds, int first, int count, size_t from)
 	}
 }
 
-static void
+void
 open_held(int *fds, int first, int count)
 {
 	int i, n;

@@ -11,15 +11,17 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define EVENTS 512
+#define PACE   256 /* so many connections are with a server at once that has taken the others */
 
+struct conn *conns;
 static struct histogram latencies;
-static struct conn *conns;
 
 /* ---- the loop, shared by rounds and --connect ---- */
 
@@ -87,7 +89,7 @@ report(const char *unit, const struct cost *cost)
 		    (double)cost->cpu / (double)cost->done,
 		    (double)cost->cpu * 100.0 / (double)cost->wall);
 	printf("p50_ns=%" PRId64 "\np99_ns=%" PRId64 "\nerrors=0\n",
-	    histogram_percentile(&latencies, 50), histogram_percentile(&latencies, 99));
+	    histogram_permille(&latencies, 500), histogram_permille(&latencies, 990));
 }
 
 /* Runs one phase between two points of rest; in --seconds of it, 0: as long as the work lasts. */
@@ -148,18 +150,32 @@ rounds(struct run *run)
 	return run->done;
 }
 
+/* Each has said a line, so that a server has for it what it has for one that pauses. */
 static void
+open_idle(void)
+{
+	int *fds = zeroed((size_t)opt.idle + 1, sizeof(*fds));
+
+	opt.speak = 1;
+	open_held(fds, 0, opt.idle);
+	free(fds);
+}
+
+void
 open_conns(void)
 {
 	int i;
 
-	raise_open_files(opt.connections);
+	raise_open_files((int64_t)opt.connections + opt.idle);
+	open_idle();
 	conns = zeroed((size_t)opt.connections, sizeof(*conns));
 	for (i = 0; i < opt.connections; i++) {
 		conns[i].number = i;
 		conns[i].fd = connect_or_die(i / PER_SOURCE);
 		conns[i].block = zeroed(1, block_size);
 		fill_block(conns[i].block, i);
+		if (i % PACE == PACE - 1)
+			speak_once(&conns[i]);
 		interest(&conns[i], EPOLL_CTL_ADD, EPOLLIN);
 	}
 }
@@ -186,6 +202,16 @@ load_rounds(void)
 
 /* ---- --connect ---- */
 
+/* The server speaks first, and ends the connection. */
+static void
+expect_hello(struct conn *c, int64_t now)
+{
+	c->since = now;
+	c->got = 0;
+	c->sent = block_size;
+	c->ending = 1;
+}
+
 /* Its conns are slots; each connection comes from the next address, so that ports last. */
 static void
 open_slot(struct conn *c, int64_t now)
@@ -195,7 +221,10 @@ open_slot(struct conn *c, int64_t now)
 	c->fd = connect_or_die(opened++ % SOURCES);
 	c->ending = c->wants_out = 0;
 	interest(c, EPOLL_CTL_ADD, EPOLLIN);
-	start_round(c, now);
+	if (opt.hello)
+		expect_hello(c, now);
+	else
+		start_round(c, now);
 }
 
 static void
@@ -203,6 +232,9 @@ end_slot(struct run *run, struct conn *c)
 {
 	int64_t now;
 
+	if (c->got < block_size)
+		errx(1, "connection %d: the server ended it after %zu of %zu bytes", c->number,
+		    c->got, block_size);
 	close(c->fd);
 	now = now_ns();
 	histogram_add(&latencies, now - c->since);
@@ -269,10 +301,13 @@ load_connects(void)
 	conns = zeroed((size_t)opt.concurrency, sizeof(*conns));
 	for (i = 0; i < opt.concurrency; i++) {
 		conns[i].number = i;
-		conns[i].block = zeroed(1, block_size);
-		fill_block(conns[i].block, i);
+		conns[i].block = zeroed(1, block_size + 1);
+		if (opt.hello)
+			memcpy(conns[i].block, HELLO, block_size);
+		else
+			fill_block(conns[i].block, i);
 	}
 	timed(opt.warmup, 0, connects);
-	cost = timed(opt.connects, 0, connects);
+	cost = timed(opt.connects, opt.seconds, connects);
 	report("connection", &cost);
 }

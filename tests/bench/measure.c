@@ -166,13 +166,13 @@ histogram_add(struct histogram *h, int64_t value)
 }
 
 int64_t
-histogram_percentile(const struct histogram *h, int percent)
+histogram_permille(const struct histogram *h, int permille)
 {
 	uint64_t seen = 0;
 	size_t i;
 
 	for (i = 0; i < HISTOGRAM_SIZE; i++)
-		if ((seen += h->count[i]) * 100 >= h->total * (uint64_t)percent && seen > 0)
+		if ((seen += h->count[i]) * 1000 >= h->total * (uint64_t)permille && seen > 0)
 			return i < 64 ? (int64_t)i : (int64_t)((i % 64 + 64) << (i / 64 - 1));
 	return 0;
 }

@@ -41,6 +41,7 @@ struct histogram {
 };
 
 void histogram_add(struct histogram *h, int64_t value);
-int64_t histogram_percentile(const struct histogram *h, int percent);
+/* The value that so many of a thousand do not exceed. */
+int64_t histogram_permille(const struct histogram *h, int permille);
 
 #endif

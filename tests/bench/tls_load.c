@@ -2,8 +2,8 @@
  * The load of TLS: connections that send a block each and wait until it has come back, or
  * handshakes one after the other. It trusts any server.
  *
- * usage: tls_load HOST PORT --pid PID [--connections N] [--size BYTES] [--messages N]
- *        tls_load HOST PORT --pid PID --handshakes N
+ * usage: tls_load HOST PORT --pid PID [--connections N] [--size BYTES] [--messages N] [--seconds S]
+ *        tls_load HOST PORT --pid PID --handshakes N [--seconds S]
  *        tls_load HOST PORT --pid PID --hold N     (memory of N connections that have said a line)
  */
 
@@ -34,6 +34,7 @@ struct conn {
 static SSL_CTX *ctx;
 static struct sockaddr_in server = { .sin_family = AF_INET };
 static int size = 64;
+static double seconds;                  /* 0: as long as the work lasts */
 static char *block, *answer;
 
 static void
@@ -111,9 +112,17 @@ read_block(struct conn *c)
 	return 1;
 }
 
-static void
+static int64_t
+end_of_time(void)
+{
+	return seconds > 0 ? now_ns() + (int64_t)(seconds * 1e9) : INT64_MAX;
+}
+
+/* Returns how many messages have come back. */
+static long
 load(struct conn *conns, int n, long messages)
 {
+	const int64_t end = end_of_time();
 	struct epoll_event events[512], ev = { .events = EPOLLIN };
 	int ep = epoll_create1(EPOLL_CLOEXEC), i, ready;
 	long begun = 0, done = 0;
@@ -124,7 +133,7 @@ load(struct conn *conns, int n, long messages)
 		send_block(&conns[i]);
 		begun++;
 	}
-	while (done < messages) {
+	while (done < begun) {
 		if ((ready = epoll_wait(ep, events, 512, 10000)) <= 0)
 			errx(1, "a server is silent");
 		for (i = 0; i < ready; i++) {
@@ -133,13 +142,14 @@ load(struct conn *conns, int n, long messages)
 			if (!read_block(c))
 				continue;
 			done++;
-			if (begun < messages) {
+			if (begun < messages && now_ns() < end) {
 				send_block(c);
 				begun++;
 			}
 		}
 	}
 	close(ep);
+	return done;
 }
 
 static void
@@ -165,7 +175,7 @@ echo(pid_t pid, int n, long messages)
 		if (ioctl(conns[i].fd, FIONBIO, &on) == -1)
 			err(1, "FIONBIO");
 	}
-	load(conns, n, messages);
+	messages = load(conns, n, messages);
 	settle(pid);
 	printf("server_cpu_ns_per_message=%ld\n", (long)((cpu_ns(pid, 0) - before) / messages));
 	free(conns);
@@ -174,19 +184,20 @@ echo(pid_t pid, int n, long messages)
 static void
 handshakes(pid_t pid, long n)
 {
-	int64_t before;
+	int64_t before, end;
 	struct conn c;
 	long i;
 
 	settle(pid);
 	before = cpu_ns(pid, 0);
-	for (i = 0; i < n; i++) {
+	end = end_of_time();
+	for (i = 0; i < n && now_ns() < end; i++) {
 		open_connection(&c);
 		one_round(&c);
 		close_connection(&c);
 	}
 	settle(pid);
-	printf("server_cpu_ns_per_connection=%ld\n", (long)((cpu_ns(pid, 0) - before) / n));
+	printf("server_cpu_ns_per_connection=%ld\n", (long)((cpu_ns(pid, 0) - before) / i));
 }
 
 static void
@@ -219,7 +230,7 @@ main(int argc, char **argv)
 {
 	static const struct option known[] = { { "pid", 1, NULL, 'p' }, { "connections", 1, NULL, 'c' },
 		{ "size", 1, NULL, 's' }, { "messages", 1, NULL, 'm' }, { "handshakes", 1, NULL, 'h' },
-		{ "hold", 1, NULL, 'k' }, { 0 } };
+		{ "hold", 1, NULL, 'k' }, { "seconds", 1, NULL, 't' }, { 0 } };
 	long messages = 10000, shakes = 0;
 	int option, connections = 64, held = 0;
 	pid_t pid = 0;
@@ -232,6 +243,7 @@ main(int argc, char **argv)
 		case 'm': messages = atol(optarg); break;
 		case 'h': shakes = atol(optarg); break;
 		case 'k': held = atoi(optarg); break;
+		case 't': seconds = atof(optarg); break;
 		default: return 2;
 		}
 	}
