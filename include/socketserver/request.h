@@ -27,6 +27,7 @@
 #include <socketserver/export.h>
 #include <socketserver/stream.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
 
 SKS_BEGIN_DECLS
@@ -111,6 +112,44 @@ struct sks_request {
 };
 
 /*
+ * Why a request has ended, for sks_end_reason(). All modes tell the same.
+ */
+#define SKS_ENDED_NOT 0       /* it goes on */
+#define SKS_ENDED_DONE 1      /* its handler was through */
+#define SKS_ENDED_CLOSED 2    /* the peer has closed its side: the input was read to its end */
+#define SKS_ENDED_IDLE 3      /* the peer was silent for idle_ms */
+#define SKS_ENDED_TIMEOUT 4   /* another time limit: the peer was slow for timeout_ms or by
+                                 min_rate, its header or handshake did not come, or one that
+                                 the handler failed with */
+#define SKS_ENDED_DEADLINE 5  /* deadline_ms were over, or those of sks_deadline() */
+#define SKS_ENDED_RESET 6     /* the connection is broken, by the peer or by sks_abort() */
+#define SKS_ENDED_DRAIN 7     /* it was parked when the server stopped */
+#define SKS_ENDED_CANCELLED 8 /* drain_ms were over, or the server was freed */
+#define SKS_ENDED_ERROR 9     /* setup or handle failed, the child process crashed, or a handshake
+                                 failed */
+#define SKS_ENDED_REFUSED 10  /* by verify, a limit, the lack of a proxy's header, or for lack of
+                                 memory: no handler has run */
+
+/*
+ * What is known of a request. Times are of CLOCK_MONOTONIC, in nanoseconds. Bytes are those
+ * of the handler: without TLS, and without the header of a proxy.
+ */
+struct sks_info {
+	int reason;              /* SKS_ENDED_...; SKS_ENDED_NOT: it goes on */
+	unsigned int exchanges;  /* how often handle was called */
+	uint64_t began_ns;       /* when the connection was accepted, or the datagram received */
+	uint64_t duration_ns;    /* from then until now, or in on_end until its end */
+	uint64_t first_ns;       /* from then until the first byte came; 0: none has come */
+	uint64_t bytes_in;       /* that have come, read or not; in sks_handle_bytes() 0 */
+	uint64_t bytes_out;      /* that were sent so far; likewise */
+	const char *handler;     /* its name */
+	const char *listener;    /* the address that it came by, as sks_server_listen_address()
+	                            tells it; NULL: there is no server */
+	const char *tls_version; /* "TLSv1.3"; NULL: it is plain */
+	const char *note;        /* of sks_set_note(); NULL: there is none */
+};
+
+/*
  * Puts the peer's address into buf as text: "127.0.0.1:4711", "[::1]:4711",
  * "unix:/path", or "unix:" for a client without a name. A client chooses its path,
  * which is therefore escaped as by sks_escape(). 160 bytes are enough. Returns
@@ -157,6 +196,35 @@ SKS_API int sks_deadline(struct sks_request *req, int ms);
  * client for long should end then. Any thread may call it.
  */
 SKS_API int sks_draining(const struct sks_request *req);
+
+/*
+ * Returns why the request ends, SKS_ENDED_...; SKS_ENDED_NOT while it goes on. It is known in
+ * finish, and in options.on_end. Behind finish only one thing changes it: where the peer does
+ * not take the rest of the output, SKS_ENDED_DONE and SKS_ENDED_CLOSED become
+ * SKS_ENDED_RESET or SKS_ENDED_TIMEOUT. On the request's task, or in on_end.
+ */
+SKS_API int sks_end_reason(const struct sks_request *req);
+
+/*
+ * Returns the name of a reason: "done", "closed", "idle", "timeout", "deadline", "reset",
+ * "drain", "cancelled", "error", "refused", and "-" for any other number. Any thread.
+ */
+SKS_API const char *sks_end_reason_name(int reason);
+
+/*
+ * Fills in *info; a member that this library does not know is 0. What it points to lives as
+ * long as the request. On the request's task, or in verify.
+ * Returns 0.
+ */
+static inline int sks_request_info(const struct sks_request *req, struct sks_info *info);
+
+/*
+ * Notes a text about the request, for on_end and the access log, in the place of an earlier
+ * one. It is copied, at most 255 bytes of it; NULL: no note. Who writes it escapes it. On the
+ * request's task, or in verify; also in finish.
+ * Returns 0, or -1: ENOMEM, and the earlier note stays.
+ */
+SKS_API int sks_set_note(struct sks_request *req, const char *text);
 
 /* Returns 1 for a datagram, 0 for a connection. */
 SKS_API int sks_is_datagram(const struct sks_request *req);
@@ -224,12 +292,20 @@ static inline int sks_handle_bytes(const struct sks_handler *handler, const void
 
 SKS_API int sks_handle_bytes_abi(const struct sks_handler *handler, size_t handler_size,
     const void *in, size_t n, char **out, size_t *out_len);
+SKS_API int sks_request_info_abi(const struct sks_request *req, struct sks_info *info,
+    size_t info_size);
 
 static inline int
 sks_handle_bytes(const struct sks_handler *handler, const void *in, size_t n, char **out,
     size_t *out_len)
 {
 	return sks_handle_bytes_abi(handler, sizeof(*handler), in, n, out, out_len);
+}
+
+static inline int
+sks_request_info(const struct sks_request *req, struct sks_info *info)
+{
+	return sks_request_info_abi(req, info, sizeof(*info));
 }
 
 SKS_END_DECLS

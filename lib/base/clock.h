@@ -23,6 +23,16 @@ sks_clock_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+/* For what is measured and not waited for. */
+static inline int64_t
+sks_clock_ns(void)
+{
+	struct timespec ts;
+
+	sks_sys_clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
 /* This clock is as exact as the kernel's tick, and costs nearly nothing. */
 static inline int64_t
 sks_clock_coarse_ms(void)

@@ -183,7 +183,7 @@ take_connection(struct sks_listener *l, struct sks_worker *worker)
 	if (l->backoff_ms != 0)
 		l->backoff_ms = 0;
 	sks_worker_take(worker);
-	sks_connection_open(worker, l->service, fd, &l->preamble, &peer.any,
+	sks_connection_open(worker, l->service, fd, &l->entry, &peer.any,
 	    (socklen_t)sks_min(len, sizeof(peer)));
 	return 1;
 }
@@ -191,11 +191,13 @@ take_connection(struct sks_listener *l, struct sks_worker *worker)
 static int
 take_datagram(struct sks_listener *l, struct sks_worker *worker)
 {
+	const struct sks_datagram_socket from = { .loop = l->worker->loop, .service = l->service,
+		.address = l->entry.address, .fd = l->fd, .lost = &l->lost };
 	int rc, error;
 
 	if (!sks_admission_claim(l->admission, l->worker))
 		return 0;
-	rc = sks_datagram_receive(l->worker->loop, worker, l->service, l->fd, &l->lost);
+	rc = sks_datagram_receive(&from, worker);
 	error = errno;
 	if (rc != 1)
 		sks_admission_unclaim(l->admission, l->worker);

@@ -152,7 +152,7 @@ sks_listener_twin(const struct sks_listener *l, const struct sks_options *o)
 	else
 		addr.len = 0;
 	if (twin != NULL)
-		twin->preamble = l->preamble;
+		twin->entry = l->entry;
 	else
 		complain(step, sks_addr_format(&addr.u.any, addr.len, text, sizeof(text)),
 		    strerror(errno));
@@ -314,24 +314,24 @@ check_proxy(const char *address, const struct sks_options *options)
 	return -1;
 }
 
-/* Marks what was opened. 0, or -1 and all are closed: datagrams have no preamble. */
+/* Marks what was opened. 0, or -1 and all are closed: datagrams have neither header nor handshake. */
 static int
-set_preamble(const char *address, const struct sks_preamble *preamble, struct sks_list *listeners)
+set_entry(const char *address, const struct sks_entry *entry, struct sks_list *listeners)
 {
 	struct sks_list *link, *after;
 
 	sks_list_each (link, after, listeners) {
 		struct sks_listener *l = sks_list_entry(link, struct sks_listener, link);
 
-		if (l->type == SOCK_DGRAM && (preamble->is_tls || preamble->is_proxy)) {
-			complain("listen on", address, preamble->is_tls ?
+		if (l->type == SOCK_DGRAM && (entry->is_tls || entry->is_proxy)) {
+			complain("listen on", address, entry->is_tls ?
 				"there is no TLS for datagrams" :
 				"proxy: is for connections, not for datagrams");
 			sks_listeners_close(listeners);
 			errno = EINVAL;
 			return -1;
 		}
-		l->preamble = *preamble;
+		l->entry = *entry;
 	}
 	return 0;
 }
@@ -363,7 +363,7 @@ int
 sks_listener_open(const char *address, const struct sks_options *options,
     struct sks_list *listeners)
 {
-	struct sks_preamble preamble;
+	struct sks_entry entry;
 	struct sks_endpoint ep;
 	const char *why;
 
@@ -373,12 +373,12 @@ sks_listener_open(const char *address, const struct sks_options *options,
 		complain("address", address, why);
 		return -1;
 	}
-	preamble = (struct sks_preamble){ .is_proxy = ep.is_proxy, .is_tls = ep.is_tls };
+	entry = (struct sks_entry){ .is_proxy = ep.is_proxy, .is_tls = ep.is_tls };
 	if ((ep.is_tls && check_tls(address, options) == -1) ||
 	    (ep.is_proxy && check_proxy(address, options) == -1) ||
 	    open_endpoint(&ep, address, options, listeners) == -1)
 		return -1;
-	return set_preamble(address, &preamble, listeners);
+	return set_entry(address, &entry, listeners);
 }
 
 void

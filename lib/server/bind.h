@@ -26,8 +26,9 @@ enum sks_listener_end {
 	SKS_LISTENER_SERVED  /* nobody waits any more */
 };
 
-/* The header and the handshake that come before a client's own bytes, by the address. */
-struct sks_preamble {
+/* How clients come in: an address, and what comes before their own bytes there. */
+struct sks_entry {
+	const char *address; /* for people; the server's, which keeps it as long as it lives */
 	int is_proxy; /* the header of a proxy, */
 	int is_tls;   /* and behind it a handshake */
 };
@@ -36,7 +37,7 @@ struct sks_listener {
 	struct sks_list link;
 	int fd;                /* -1: it was shut */
 	int type;              /* SOCK_STREAM or SOCK_DGRAM */
-	struct sks_preamble preamble;
+	struct sks_entry entry; /* datagrams have an address alone */
 	int shares_port;       /* bound with SO_REUSEPORT: it can have twins */
 	struct sks_socket_file *file; /* of a Unix socket that it has bound; else NULL */
 

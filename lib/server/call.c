@@ -89,6 +89,7 @@ is_silent_reset(const struct sks_call *call, int error)
 void
 sks_call_log_lost(struct sks_call *call, int error)
 {
+	sks_call_end_by(call, error);
 	if (is_silent_reset(call, error))
 		return;
 	log_error(call, error, "");
@@ -161,6 +162,7 @@ set_up(struct sks_call *call)
 		rc = h->setup(&call->req);
 	if (rc == -1) {
 		sks_children_end(task);
+		sks_call_end_exchange(call, rc);
 		sks_call_report(call, errno);
 		return -1;
 	}
@@ -188,9 +190,11 @@ sks_call_exchange(struct sks_call *call)
 		rc = set_up(call);
 	if (rc != 0)
 		return rc;
+	call->exchanges++;
 	errno = 0;
 	rc = h->handle(&call->req);
 	sks_children_end(task);
+	sks_call_end_exchange(call, rc);
 	if (rc == -1)
 		sks_call_report(call, errno);
 	sks_task_limit(task, SKS_NEVER, SKS_NEVER);
@@ -207,9 +211,17 @@ sks_call_get_more(struct sks_call *call)
 	struct sks_rfile *r = call->req.rfile;
 	size_t have = sks_buf_length(&r->buf);
 	char *first;
+	ssize_t n;
 
 	call->idle = 0;
-	return sks_peek(r, have + 1, &first) > (ssize_t)have;
+	n = sks_peek(r, have + 1, &first);
+	if (n > (ssize_t)have)
+		return 1;
+	if (n == -1)
+		sks_call_end_exchange(call, -1);
+	else
+		sks_call_end_between(call);
+	return 0;
 }
 
 void
@@ -220,8 +232,8 @@ sks_call_finish(struct sks_call *call)
 	int is_due = call->state == SKS_CALL_SET_UP && h->finish != NULL;
 
 	sks_memberships_end(&call->memberships);
-	if (sks_draining(&call->req) &&
-	    (sks_task_is_cancelled(task) || task->wait_end == SKS_WAIT_CANCELLED))
+	sks_call_end_between(call);
+	if (sks_draining(&call->req) && sks_call_was_cancelled(call))
 		sks_call_stop(call, SKS_STOP_CANCELLED);
 	/* A cancellation ends with handle: what finish writes should still go out. */
 	call->state = SKS_CALL_FINISHING;

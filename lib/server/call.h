@@ -15,6 +15,7 @@
 #include "server/service.h"
 
 #define SKS_CALL_IDLE_MOST 2 /* the first one may not have looked at its input */
+#define SKS_NOTE_MOST 255      /* bytes of sks_set_note() */
 
 struct sks_call;
 struct sks_executor;
@@ -68,9 +69,16 @@ struct sks_call {
 	struct sks_task *_Atomic task;    /* while it runs; NULL in the parent of its process */
 	struct sks_memberships memberships;
 	struct sks_proxied *proxied;      /* of the proxy that it came by; NULL: none */
+	struct sks_flow *flow;            /* its bytes; NULL: they stay in memory */
+	const char *listener;             /* the address that it came by; NULL: without a server */
+	const char *tls;                  /* the version of TLS; NULL: it is plain */
+	char *note;                       /* the handler's; NULL: none */
+	int64_t began_ns;                 /* by sks_clock_ns() */
+	unsigned int exchanges;           /* calls of handle */
 	int start_error;                  /* why it could not be run at all */
 	enum sks_call_state state;
 	enum sks_stop stop;               /* while the server drains */
+	int ended;                        /* why it has ended: SKS_ENDED_... */
 	unsigned char datagram;
 	unsigned char truncated;
 	unsigned char failed;
@@ -94,6 +102,36 @@ sks_call_stop(struct sks_call *call, enum sks_stop stop)
 		call->stop = stop;
 }
 
+/* -- call_end.c -- */
+
+/*
+ * Notes why the call ends. The first reason counts, but for what sks_end_reason() says of one that
+ * comes behind finish.
+ */
+void sks_call_end(struct sks_call *call, int reason);
+
+/* Does so for an errno that its connection is broken by, or that it could not go on for. */
+void sks_call_end_by(struct sks_call *call, int error);
+
+/* On the task, with streams attached: handle has returned rc, with errno; or setup has, -1. */
+void sks_call_end_exchange(struct sks_call *call, int rc);
+
+/* On the task, with streams attached: there is no exchange any more, though none has ended it. */
+void sks_call_end_between(struct sks_call *call);
+
+/* On the task: returns 1 when its waits were cancelled. */
+int sks_call_was_cancelled(const struct sks_call *call);
+
+/* -- call_info.c -- */
+
+/* Fills in what is known of the call. */
+void sks_call_info(const struct sks_call *call, struct sks_info *info);
+
+/* Frees what the call has of its own. */
+void sks_call_free_parts(struct sks_call *call);
+
+/* -- the rest -- */
+
 /* Counts that the call has ended, once the server drains. */
 static inline void
 sks_call_count_stop(const struct sks_call *call)
@@ -102,21 +140,6 @@ sks_call_count_stop(const struct sks_call *call)
 
 	if (atomic_load_explicit(&shared->draining, memory_order_relaxed))
 		atomic_fetch_add(&shared->stopped[call->stop], 1);
-}
-
-/*
- * Counts the end of a request in its child process. The parent has a copy of the call and counts
- * its end, too, so this puts what the child knows in the place of what the parent will count.
- */
-static inline void
-sks_call_tell_parent(const struct sks_call *call)
-{
-	struct sks_shared *shared = call->service->shared;
-
-	if (call->stop == SKS_STOP_NOTHING)
-		return;
-	atomic_fetch_add(&shared->stopped[call->stop], 1);
-	atomic_fetch_sub(&shared->stopped[SKS_STOP_NOTHING], 1);
 }
 
 /*

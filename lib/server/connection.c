@@ -25,9 +25,28 @@ sks_connection_submit(struct sks_connection *c)
 	sks_executor_submit(c->worker->executor, &c->call);
 }
 
+/* Notes why one that has no task ends, unless that was noted: its time is over then. */
+static void
+note_reason(struct sks_connection *c)
+{
+	int output_error = sks_outbox_error(c->outbox);
+
+	if (c->wire == SKS_WIRE_INPUT_ENDED)
+		sks_call_end(&c->call, SKS_ENDED_CLOSED);
+	else if (output_error != 0 || c->wire == SKS_WIRE_BROKEN)
+		sks_call_end_by(&c->call, output_error != 0 ? output_error : c->error);
+	else if (c->call.service->shared->draining)
+		sks_call_end(&c->call, c->state == SKS_CONNECTION_PARKED ? SKS_ENDED_DRAIN :
+									   SKS_ENDED_CANCELLED);
+	else
+		sks_call_end(&c->call, c->next == SKS_NEXT_HANDSHAKE ? SKS_ENDED_TIMEOUT :
+								       SKS_ENDED_IDLE);
+}
+
 void
 sks_connection_end(struct sks_connection *c)
 {
+	note_reason(c);
 	if (c->state == SKS_CONNECTION_PARKED && c->wire == SKS_WIRE_OPEN &&
 	    c->call.service->shared->draining)
 		sks_call_stop(&c->call, SKS_STOP_PARKED);
@@ -91,8 +110,11 @@ static void
 expect_input(struct sks_connection *c, int64_t deadline)
 {
 	sks_transport_rest(&c->transport);
-	if (sks_watch_expect(&c->watch, on_parked, deadline) == -1)
+	if (sks_watch_expect(&c->watch, on_parked, deadline) == -1) {
+		if (errno != ETIMEDOUT)
+			sks_call_end(&c->call, SKS_ENDED_ERROR);
 		sks_connection_end(c);
+	}
 }
 
 /* Goes on with input that may have come, or parks the connection until the deadline. */
@@ -181,8 +203,11 @@ on_handshake(struct sks_watch *watch, enum sks_watch_event event)
 
 	if (event == SKS_WATCH_INPUT && has_bytes(c))
 		sks_connection_submit(c);
-	else
+	else {
+		if (event == SKS_WATCH_INPUT)
+			sks_call_end(&c->call, SKS_ENDED_CLOSED);
 		sks_connection_end(c);
+	}
 }
 
 /* Waits for the handshake; once the server stops, no longer than for a first request. */
@@ -211,6 +236,7 @@ end_without_task(struct sks_connection *c)
 	struct sks_call *call = &c->call;
 
 	sks_call_log_not_run(call);
+	sks_call_end(call, call->state == SKS_CALL_NEW ? SKS_ENDED_REFUSED : SKS_ENDED_ERROR);
 	if (call->state == SKS_CALL_SET_UP) {
 		c->next = SKS_NEXT_FINISH;
 		call->must_not_wait = 1;
@@ -288,6 +314,7 @@ static void
 close_as_it_is(struct sks_call *call)
 {
 	sks_call_stop(call, SKS_STOP_RESET);
+	sks_call_end(call, SKS_ENDED_DRAIN);
 	sks_connection_close(sks_connection_of(call));
 }
 

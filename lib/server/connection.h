@@ -70,6 +70,7 @@ enum sks_connection_wire {
 struct sks_connection {
 	struct sks_watch watch;
 	struct sks_transport transport;
+	struct sks_flow flow;
 	struct sks_outbox *_Atomic outbox; /* made when the loop first has bytes to send */
 	struct sks_preread preread;        /* while it is parked */
 	struct sks_worker *worker;
@@ -107,7 +108,7 @@ sks_connection_lose_wire(struct sks_connection *c, enum sks_connection_wire wire
  * sks_worker_take() has chosen, may be another one.
  */
 void sks_connection_open(struct sks_worker *worker, struct sks_service *service, int fd,
-    const struct sks_preamble *preamble, const struct sockaddr *peer, socklen_t len);
+    const struct sks_entry *entry, const struct sockaddr *peer, socklen_t len);
 
 /* -- connection_proxy.c -- */
 

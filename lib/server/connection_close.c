@@ -20,7 +20,7 @@ void
 sks_connection_free(struct sks_connection *c)
 {
 	sks_outbox_free(c->outbox);
-	sks_sys_free(c->call.proxied);
+	sks_call_free_parts(&c->call);
 	sks_sys_free(c);
 }
 

@@ -51,15 +51,18 @@ sks_connection_shake_hands(struct sks_connection *c)
 
 	if (sks_tls_attach(&c->transport, c->call.service->options.tls, NULL, NULL, 0) == -1) {
 		report(c, strerror(errno));
+		sks_call_end(&c->call, SKS_ENDED_ERROR);
 		sks_connection_lose_wire(c, SKS_WIRE_BROKEN);
 		return -1;
 	}
 	rc = sks_tls_handshake(&c->transport, &c->watch, deadline, why);
-	if (rc == 0)
+	if (rc == 0) {
 		sks_count_shared(c->call.service, handshakes, 1);
-	else {
+		c->call.tls = sks_tls_version(c->call.req.rfile);
+	} else {
 		int error = errno;
 
+		sks_call_end_by(&c->call, error);
 		report(c, why);
 		if (!may_read_alert(error))
 			sks_connection_lose_wire(c, SKS_WIRE_BROKEN);

@@ -24,7 +24,7 @@ state_offset(const struct sks_service *service, size_t peer_len)
 
 static struct sks_connection *
 new_connection(struct sks_worker *worker, struct sks_service *service, int fd,
-    const struct sks_preamble *preamble, const struct sockaddr *peer, socklen_t len)
+    const struct sks_entry *entry, const struct sockaddr *peer, socklen_t len)
 {
 	size_t state_at = state_offset(service, len);
 	/* Not by calloc(3), for which glibc has no cache. */
@@ -38,14 +38,18 @@ new_connection(struct sks_worker *worker, struct sks_service *service, int fd,
 	c->worker = worker;
 	c->transport.ops = &sks_plain_transport;
 	c->transport.traffic = &service->shared->traffic;
+	c->transport.flow = &c->flow;
 	c->transport.fd = fd;
 	c->times = service->times;
-	if (preamble->is_tls)
+	if (entry->is_tls)
 		c->next = SKS_NEXT_HANDSHAKE;
 	sks_watch_init(&c->watch, &worker->loop->watches, fd);
 	sks_list_init(&c->call.link);
 	c->call.service = service;
 	c->call.ops = &sks_connection_call_ops;
+	c->call.flow = &c->flow;
+	c->call.listener = entry->address;
+	c->call.began_ns = sks_clock_ns();
 	memcpy(c + 1, peer, len);
 	req = &c->call.req;
 	req->state = (char *)c + state_at;
@@ -139,6 +143,7 @@ begin(struct sks_connection *c)
 	if (!sks_hook_verify(c->worker->loop, &c->call)) {
 		if (!c->call.aborted)
 			c->transport.ops->shutdown(&c->transport);
+		sks_call_end(&c->call, SKS_ENDED_REFUSED);
 		sks_connection_close(c);
 	} else if (!service->handler.client_first && c->next != SKS_NEXT_HANDSHAKE)
 		sks_connection_submit(c);
@@ -169,27 +174,28 @@ begin_proxied(struct sks_connection *c)
 		text = sks_hook_reject(worker->loop, &c->call, why);
 		send_rejection(worker, req->fd, c->next == SKS_NEXT_HANDSHAKE ? NULL : text);
 	}
+	sks_call_end(&c->call, SKS_ENDED_REFUSED);
 	sks_connection_close(c);
 }
 
 static void
 open_here(struct sks_worker *worker, struct sks_service *service, int fd,
-    const struct sks_preamble *preamble, const struct sockaddr *peer, socklen_t len)
+    const struct sks_entry *entry, const struct sockaddr *peer, socklen_t len)
 {
-	struct sks_peers *peers = preamble->is_proxy ? NULL : worker->service->peers;
+	struct sks_peers *peers = entry->is_proxy ? NULL : worker->service->peers;
 	struct sks_peer *one = NULL;
 	struct sks_connection *c;
 	int why = peers != NULL ? sks_peers_enter(peers, peer, len, sks_clock_ms(), &one) : 0;
 
 	sks_count_shared(worker->service, accepted, 1);
 	if (why > 0) {
-		reject(worker, service, fd, preamble->is_tls, peer, len, why);
+		reject(worker, service, fd, entry->is_tls, peer, len, why);
 		return;
 	}
-	c = why == 0 ? new_connection(worker, service, fd, preamble, peer, len) : NULL;
+	c = why == 0 ? new_connection(worker, service, fd, entry, peer, len) : NULL;
 	if (c != NULL && !lacks_outbox(c)) {
 		c->peer = one;
-		if (preamble->is_proxy)
+		if (entry->is_proxy)
 			sks_connection_expect_proxy(c, begin_proxied);
 		else
 			begin(c);
@@ -207,7 +213,7 @@ struct arrival {
 	struct sks_worker *worker;
 	struct sks_service *service;
 	int fd;
-	struct sks_preamble preamble;
+	struct sks_entry entry;
 	socklen_t len;
 	struct sockaddr_storage peer;
 };
@@ -217,18 +223,18 @@ arrive(struct sks_message *message)
 {
 	struct arrival *a = sks_container_of(message, struct arrival, message);
 
-	open_here(a->worker, a->service, a->fd, &a->preamble, (struct sockaddr *)&a->peer, a->len);
+	open_here(a->worker, a->service, a->fd, &a->entry, (struct sockaddr *)&a->peer, a->len);
 	sks_sys_free(a);
 }
 
 void
 sks_connection_open(struct sks_worker *worker, struct sks_service *service, int fd,
-    const struct sks_preamble *preamble, const struct sockaddr *peer, socklen_t len)
+    const struct sks_entry *entry, const struct sockaddr *peer, socklen_t len)
 {
 	struct arrival *a;
 
 	if (sks_loop_is_here(worker->loop)) {
-		open_here(worker, service, fd, preamble, peer, len);
+		open_here(worker, service, fd, entry, peer, len);
 		return;
 	}
 	a = sks_sys_malloc(sizeof(*a));
@@ -240,7 +246,7 @@ sks_connection_open(struct sks_worker *worker, struct sks_service *service, int 
 	a->worker = worker;
 	a->service = service;
 	a->fd = fd;
-	a->preamble = *preamble;
+	a->entry = *entry;
 	a->len = (socklen_t)sks_min(len, sizeof(a->peer));
 	memcpy(&a->peer, peer, a->len);
 	sks_loop_post(worker->loop, &a->message);

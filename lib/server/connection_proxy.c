@@ -24,6 +24,7 @@ refuse(struct sks_connection *c, const char *why)
 	struct sks_service *service = c->call.service;
 	char peer[SKS_ADDR_TEXT];
 
+	sks_call_end(&c->call, why != NULL ? SKS_ENDED_REFUSED : SKS_ENDED_CLOSED);
 	if (why != NULL)
 		sks_log_limited(&service->shared->errors, SKS_LOG_LINES, "%s: %s: PROXY header: %s",
 		    service->handler.name, sks_peer(&c->call.req, peer, sizeof(peer)), why);
@@ -135,6 +136,9 @@ on_header(struct sks_watch *watch, enum sks_watch_event event)
 
 	if (event == SKS_WATCH_INPUT)
 		progress = read_header(c, &why);
+	else
+		sks_call_end(&c->call, c->call.service->shared->draining ? SKS_ENDED_DRAIN :
+									   SKS_ENDED_TIMEOUT);
 	if (progress == SKS_PROXY_DONE)
 		begin_behind_header(c);
 	else if (progress == SKS_PROXY_BAD ||
@@ -174,6 +178,8 @@ sks_connection_limit_proxy(struct sks_connection *c)
 {
 	int64_t grace = sks_clock_after(c->call.service->options.grace_ms);
 
-	if (sks_watch_expect(&c->watch, on_header, sks_min64(c->watch.deadline, grace)) == -1)
+	if (sks_watch_expect(&c->watch, on_header, sks_min64(c->watch.deadline, grace)) == -1) {
+		sks_call_end(&c->call, SKS_ENDED_DRAIN);
 		refuse(c, NULL);
+	}
 }

@@ -32,11 +32,18 @@ input_comes(struct sks_call *call, const struct sks_rfile *r)
 	    sks_wait_readable(fd, NULL, NULL, sks_clock_after(grace_ms)) == 0;
 }
 
-/* Waits, between two exchanges, for more input. 0: there is none. */
+/* Waits, between two exchanges, for more input. 0: there is none, and the reason is noted. */
 static int
 wait_for_input(struct sks_call *call, const struct sks_rfile *r, struct sks_wfile *w)
 {
-	return !r->eof && sks_flush(w) == 0 && input_comes(call, r) && sks_call_get_more(call);
+	if (!r->eof && sks_flush(w) == 0) {
+		if (input_comes(call, r))
+			return sks_call_get_more(call);
+		if (!sks_draining(&call->req) && !sks_call_was_cancelled(call))
+			sks_call_end(call, SKS_ENDED_IDLE);
+	}
+	sks_call_end_between(call);
+	return 0;
 }
 
 /*
@@ -118,7 +125,7 @@ sks_connection_hand_over(struct sks_call *call)
 	sks_connection_set_state(c, SKS_CONNECTION_AWAY);
 	sks_watch_close(&c->watch);
 	sks_sys_close(c->transport.fd);
-	c->transport.fd = -1;
+	c->transport.fd = call->req.fd = -1;
 	sks_buf_release(&c->in, &c->worker->loop->bufs);
 }
 

@@ -41,6 +41,7 @@ union source {
 struct datagram {
 	struct sks_call call;
 	struct sks_worker *worker;
+	struct sks_flow flow;
 	int fd;
 	int family;            /* of source; 0: none */
 	union source source;
@@ -71,6 +72,7 @@ release(struct datagram *d)
 
 	sks_buf_release(&d->reply, NULL);
 	sks_call_count_stop(&d->call);
+	sks_call_free_parts(&d->call);
 	sks_sys_free(d);
 	sks_worker_release(worker);
 }
@@ -108,8 +110,7 @@ send_once(struct datagram *d)
 	} while (n == -1 && errno == EINTR);
 	if (n == -1)
 		return -1;
-	atomic_fetch_add_explicit(&d->worker->service->shared->traffic.out, (uint64_t)n,
-	    memory_order_relaxed);
+	sks_transport_count_out(&d->worker->service->shared->traffic, &d->flow, n);
 	return 0;
 }
 
@@ -167,6 +168,7 @@ ended(struct sks_call *call)
 
 	if (call->start_error != 0) {
 		sks_call_log_not_run(call);
+		sks_call_end(call, SKS_ENDED_REFUSED);
 		sks_count(call->service, dropped, 1);
 	} else
 		sks_count_shared(call->service, finished, 1);
@@ -176,6 +178,7 @@ ended(struct sks_call *call)
 static void
 drop(struct sks_call *call)
 {
+	sks_call_end(call, SKS_ENDED_CANCELLED);
 	sks_count(call->service, dropped, 1);
 	release(sks_container_of(call, struct datagram, call));
 }
@@ -189,9 +192,10 @@ static const struct sks_call_ops datagram_ops = {
 };
 
 static struct datagram *
-new_datagram(struct sks_worker *worker, struct sks_service *service, const void *bytes, size_t n,
-    const union peer *peer, socklen_t peer_len)
+new_datagram(struct sks_worker *worker, const struct sks_datagram_socket *from, const void *bytes,
+    size_t n, const union peer *peer, socklen_t peer_len)
 {
+	struct sks_service *service = from->service;
 	size_t align = _Alignof(max_align_t);
 	size_t state_at = (sizeof(struct datagram) + align - 1) / align * align;
 	size_t bytes_at = state_at + service->handler.state_size;
@@ -201,6 +205,7 @@ new_datagram(struct sks_worker *worker, struct sks_service *service, const void 
 		return NULL;
 	memset(d, 0, bytes_at);
 	d->worker = worker;
+	d->fd = from->fd;
 	d->bytes = (unsigned char *)d + bytes_at;
 	d->n = n;
 	memcpy(d->bytes, bytes, n);
@@ -208,6 +213,9 @@ new_datagram(struct sks_worker *worker, struct sks_service *service, const void 
 	d->peer_len = peer_len;
 	d->call.service = service;
 	d->call.ops = &datagram_ops;
+	d->call.flow = &d->flow;
+	d->call.listener = from->address;
+	d->call.began_ns = sks_clock_ns();
 	d->call.datagram = 1;
 	d->call.req = (struct sks_request){
 		.state = (char *)d + state_at,
@@ -295,9 +303,10 @@ arrive(struct sks_message *message)
 
 /* Makes a request of what was received. Returns what sks_datagram_receive() returns. */
 static int
-serve(struct sks_loop *loop, struct sks_worker *worker, struct sks_service *service, int fd,
-    struct msghdr *msg, size_t n, unsigned int *lost)
+serve(const struct sks_datagram_socket *from, struct sks_worker *worker, struct msghdr *msg,
+    size_t n)
 {
+	struct sks_service *service = from->service;
 	struct datagram *d;
 
 	sks_count(service, datagrams, 1);
@@ -308,7 +317,7 @@ serve(struct sks_loop *loop, struct sks_worker *worker, struct sks_service *serv
 			return 2;
 		}
 	}
-	d = new_datagram(worker, service, msg->msg_iov->iov_base, n, msg->msg_name,
+	d = new_datagram(worker, from, msg->msg_iov->iov_base, n, msg->msg_name,
 	    msg->msg_namelen);
 	if (d == NULL) {
 		sks_count(service, dropped, 1);
@@ -317,11 +326,11 @@ serve(struct sks_loop *loop, struct sks_worker *worker, struct sks_service *serv
 		return 2;
 	}
 	sks_worker_take(worker);
-	d->fd = fd;
 	d->call.truncated = (msg->msg_flags & MSG_TRUNC) != 0;
-	read_control(d, msg, lost);
-	atomic_fetch_add_explicit(&service->shared->traffic.in, n, memory_order_relaxed);
-	if (!sks_hook_verify(loop, &d->call)) {
+	read_control(d, msg, from->lost);
+	sks_transport_count_in(&service->shared->traffic, &d->flow, (ssize_t)n);
+	if (!sks_hook_verify(from->loop, &d->call)) {
+		sks_call_end(&d->call, SKS_ENDED_REFUSED);
 		sks_count(service, refused, 1);
 		sks_count(service, dropped, 1);
 		release(d);
@@ -337,15 +346,14 @@ serve(struct sks_loop *loop, struct sks_worker *worker, struct sks_service *serv
 }
 
 int
-sks_datagram_receive(struct sks_loop *loop, struct sks_worker *worker, struct sks_service *service,
-    int fd, unsigned int *lost)
+sks_datagram_receive(const struct sks_datagram_socket *from, struct sks_worker *worker)
 {
 	union {
 		struct cmsghdr align;
 		char room[CONTROL_SIZE];
 	} control;
 	union peer peer = { 0 };
-	struct iovec iov = { sks_loop_scratch(loop), worker->service->options.max_datagram };
+	struct iovec iov = { sks_loop_scratch(from->loop), worker->service->options.max_datagram };
 	struct msghdr msg = {
 		.msg_name = &peer,
 		.msg_namelen = sizeof(peer),
@@ -359,12 +367,12 @@ sks_datagram_receive(struct sks_loop *loop, struct sks_worker *worker, struct sk
 	if (iov.iov_base == NULL)
 		return -1; /* it waits in the kernel */
 	iov.iov_len = sks_min(iov.iov_len, SKS_LOOP_SCRATCH);
-	n = sks_sys_recvmsg(fd, &msg, MSG_DONTWAIT);
+	n = sks_sys_recvmsg(from->fd, &msg, MSG_DONTWAIT);
 	if (n == -1 && errno == EAGAIN)
 		return 0;
 	if (n == -1 && is_passing(errno))
 		return 2;
 	if (n == -1)
 		return -1;
-	return serve(loop, worker, service, fd, &msg, (size_t)n, lost);
+	return serve(from, worker, &msg, (size_t)n);
 }

@@ -15,14 +15,20 @@
 /* Prepares a socket for sks_datagram_receive(): replies are to leave from the address asked. */
 void sks_datagram_prepare(int fd, int family);
 
+/* A socket that datagrams come from. */
+struct sks_datagram_socket {
+	struct sks_loop *loop;       /* which receives from it, */
+	struct sks_service *service; /* for this one */
+	const char *address;
+	int fd;
+	unsigned int *lost;          /* the kernel's counter of its losses, kept between calls */
+};
+
 /*
- * Receives one datagram and hands it to a worker. 1; 2 when it was dropped, or when the
+ * Receives one datagram, on the loop of the socket, and hands it to a worker. 1; 2 when it was dropped, or when the
  * kernel reported the failure of an earlier one; 0 when there is none; -1 and errno: ENOMEM or
- * ENOBUFS, which pass, or the socket has failed for good. *lost is the kernel's counter of this
- * socket's losses, kept by the caller between calls. On a loop.
+ * ENOBUFS, which pass, or the socket has failed for good.
  */
-int sks_datagram_receive(struct sks_loop *loop, struct sks_worker *worker,
-    struct sks_service *service, int fd,
-    unsigned int *lost);
+int sks_datagram_receive(const struct sks_datagram_socket *from, struct sks_worker *worker);
 
 #endif

@@ -22,6 +22,7 @@
 #include "loop/cancel.h"
 #include "loop/wait.h"
 #include "server/executor.h"
+#include "server/outcome.h"
 #include "server/process_child.h"
 
 #include <errno.h>
@@ -36,6 +37,7 @@ struct sks_process {
 	struct sks_call *call;
 	pid_t pid;
 	int pidfd;              /* -1: none, the timer asks */
+	struct sks_outcome *outcome; /* what the child tells */
 	struct sks_watch watch; /* of pidfd, which is readable when the child has ended */
 };
 
@@ -46,6 +48,7 @@ struct process_executor {
 	unsigned int ended_well;  /* children that are known to have left with 0 */
 	int drain_fd;             /* an eventfd that resting children poll: the server is leaving */
 	struct event ask;         /* the timer */
+	struct sks_outcomes outcomes;
 };
 
 static struct process_executor *
@@ -61,6 +64,13 @@ process_of(struct sks_list *link)
 }
 
 /* -- the end of a child -- */
+
+static void
+free_process(struct process_executor *pool, struct sks_process *process)
+{
+	sks_outcome_give_back(&pool->outcomes, process->outcome);
+	sks_sys_free(process);
+}
 
 static void
 report_crash(const struct sks_call *call, int signo)
@@ -113,12 +123,14 @@ static void
 process_ended(struct sks_process *process, const siginfo_t *info)
 {
 	struct sks_call *call = process->call;
+	int is_well = info->si_code == CLD_EXITED && info->si_status == 0;
 
 	stop_watching(process);
-	sks_sys_free(process);
+	sks_outcome_hear(process->outcome, call, is_well);
+	free_process(pool_of(call->executor), process);
 	if (info->si_code == CLD_KILLED || info->si_code == CLD_DUMPED)
 		report_crash(call, info->si_status);
-	if (info->si_code != CLD_EXITED || info->si_status != 0) {
+	if (!is_well) {
 		call->failed = 1;
 		sks_count(call->service, failed, 1);
 	} else
@@ -206,7 +218,8 @@ ask_soon(struct process_executor *pool)
 /* -- the operations -- */
 
 static _Noreturn void
-run_child(struct process_executor *pool, struct sks_call *call, const sigset_t *mask)
+run_child(struct process_executor *pool, struct sks_call *call, struct sks_outcome *outcome,
+    const sigset_t *mask)
 {
 	struct sks_task task;
 
@@ -220,12 +233,12 @@ run_child(struct process_executor *pool, struct sks_call *call, const sigset_t *
 	task.peer = call->req.peer;
 	task.peer_len = call->req.peer_len;
 	sks_executor_run(call, call->ops->run_resident);
-	sks_call_tell_parent(call);
+	sks_outcome_tell(outcome, call);
 	sks_process_child_leave(call->failed ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
 static pid_t
-fork_child(struct process_executor *pool, struct sks_call *call)
+fork_child(struct process_executor *pool, struct sks_call *call, struct sks_outcome *outcome)
 {
 	sigset_t all, old;
 	pid_t pid;
@@ -237,11 +250,28 @@ fork_child(struct process_executor *pool, struct sks_call *call)
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	pid = sks_sys_fork();
 	if (pid == 0)
-		run_child(pool, call, &old);
+		run_child(pool, call, outcome, &old);
 	error = errno;
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	errno = error;
 	return pid;
+}
+
+/* A child that was not started yet. NULL: ENOMEM. */
+static struct sks_process *
+new_process(struct process_executor *pool, struct sks_call *call)
+{
+	struct sks_process *process = sks_sys_calloc(1, sizeof(*process));
+
+	if (process == NULL)
+		return NULL;
+	process->call = call;
+	process->outcome = sks_outcome_take(&pool->outcomes);
+	if (process->outcome != NULL)
+		return process;
+	sks_sys_free(process);
+	errno = ENOMEM;
+	return NULL;
 }
 
 /* The timer comes before the fork: without it the end of a child might never be noticed. */
@@ -253,15 +283,14 @@ start(struct sks_executor *executor, struct sks_call *call, int now)
 	int error;
 
 	(void)now;
-	if (ask_soon(pool) == -1 || (process = sks_sys_calloc(1, sizeof(*process))) == NULL)
+	if (ask_soon(pool) == -1 || (process = new_process(pool, call)) == NULL)
 		return -1;
-	process->call = call;
 	atomic_fetch_add(&call->service->shared->settling, 1);
-	process->pid = fork_child(pool, call);
+	process->pid = fork_child(pool, call, process->outcome);
 	if (process->pid == -1) {
 		error = errno;
 		atomic_fetch_sub(&call->service->shared->settling, 1);
-		sks_sys_free(process);
+		free_process(pool, process);
 		errno = error;
 		return -1;
 	}
@@ -348,7 +377,7 @@ forget(struct sks_executor *executor)
 		if (process == NULL) /* the host forked on another thread, while this one was starting */
 			continue;
 		stop_watching(process);
-		sks_sys_free(process);
+		free_process(pool_of(executor), process);
 	}
 }
 
@@ -365,6 +394,7 @@ free_executor(struct sks_executor *executor)
 	struct process_executor *pool = pool_of(executor);
 
 	sks_event_end(&pool->ask);
+	sks_outcomes_free(&pool->outcomes);
 	close_fd(pool->drain_fd);
 	close_fd(pool->cancel.fd);
 	close_fd(pool->closing.fd);

@@ -57,9 +57,10 @@ sks_start_tls(struct sks_request *req)
 		return -1;
 	rc = sks_streams_start_tls(req->rfile, req->wfile, tls, NULL, sks_tls_deadline(tls), why);
 	error = errno;
-	if (rc == 0)
+	if (rc == 0) {
+		call->tls = sks_tls_version(req->rfile);
 		sks_count_shared(call->service, handshakes, 1);
-	else
+	} else
 		report(call, why);
 	errno = error;
 	return rc;

@@ -26,6 +26,7 @@ sks_server_new_abi(const struct sks_handler *handler, size_t handler_size,
 		return NULL;
 	sks_runs_init(&server->runs);
 	sks_list_init(&server->services);
+	sks_list_init(&server->addresses);
 	atomic_store(&server->drain_ms, SKS_DEFAULT);
 	server->service.server = server;
 	if (sks_service_init(&server->service, handler, handler_size, options, options_size) == -1 ||
@@ -99,6 +100,7 @@ sks_server_free(struct sks_server *server)
 		free_ready(server);
 	while ((link = sks_list_pop(&server->services)) != NULL)
 		sks_sys_free(sks_list_entry(link, struct sks_service, link));
+	sks_server_free_addresses(server);
 	sks_service_end(&server->service);
 	sks_sys_free(server);
 }

@@ -38,9 +38,12 @@ struct sks_runs {
 	struct sks_drain_report report; /* of the last drain */
 };
 
+struct sks_listener;
+
 struct sks_server {
 	struct sks_service service;
 	struct sks_list services;  /* beside it, of sks_server_listen_with() */
+	struct sks_list addresses; /* the texts that its requests refer to, each once */
 	struct sks_worker *workers; /* options.workers of them; the first accepts for all */
 	struct sks_admission admission;
 	struct sks_watchdog watchdog; /* of loops that run handlers */
@@ -132,8 +135,15 @@ void sks_server_use_workers(struct sks_server *server, struct sks_worker *worker
 
 /* -- server_info.c -- */
 
+/* Puts the address of a listener into buf as sks_server_listen_address() does. Likewise. */
+char *sks_listener_format(const struct sks_listener *listener, char *buf, size_t size);
+
 /* Returns the name of the handler of listener i (0, 1, ...), or NULL: ENOENT. */
 const char *sks_server_listener_name(const struct sks_server *server, unsigned int i);
+
+/* -- server_listen.c -- */
+
+void sks_server_free_addresses(struct sks_server *server);
 
 /* -- server_fork.c -- */
 

@@ -26,34 +26,48 @@ find(const struct sks_server *server, unsigned int i)
 	return NULL;
 }
 
+static char *
+format_address(const struct sks_listener *l, char *buf, size_t size)
+{
+	struct sks_addr addr = { .len = sizeof(addr.u) };
+
+	if (sks_sys_getsockname(l->fd, &addr.u.any, &addr.len) == -1)
+		return NULL;
+	return sks_addr_format(&addr.u.any, addr.len, buf, size);
+}
+
 char *
 sks_server_address(const struct sks_server *server, unsigned int i, char *buf, size_t size)
 {
 	const struct sks_listener *l = find(server, i);
-	struct sks_addr addr = { .len = sizeof(addr.u) };
 
-	if (l == NULL || sks_sys_getsockname(l->fd, &addr.u.any, &addr.len) == -1)
+	return l != NULL ? format_address(l, buf, size) : NULL;
+}
+
+char *
+sks_listener_format(const struct sks_listener *l, char *buf, size_t size)
+{
+	const struct sks_scheme *printed;
+	char address[SKS_ADDR_TEXT];
+
+	if (format_address(l, address, sizeof(address)) == NULL)
 		return NULL;
-	return sks_addr_format(&addr.u.any, addr.len, buf, size);
+	printed = sks_scheme_of(address);
+	if (l->entry.is_tls || l->entry.is_proxy) /* before unix: or nothing */
+		snprintf(buf, size, "%s%s%s", l->entry.is_proxy ? SKS_PROXY_PREFIX : "",
+		    l->entry.is_tls ? SKS_TLS_PREFIX : "", address);
+	else
+		snprintf(buf, size, "%s%s", sks_scheme_of_socket(address, l->type)->prefix,
+		    address + (printed != NULL ? strlen(printed->prefix) : 0));
+	return buf;
 }
 
 char *
 sks_server_listen_address(const struct sks_server *server, unsigned int i, char *buf, size_t size)
 {
 	const struct sks_listener *l = find(server, i);
-	const struct sks_scheme *printed;
-	char address[SKS_ADDR_TEXT];
 
-	if (l == NULL || sks_server_address(server, i, address, sizeof(address)) == NULL)
-		return NULL;
-	printed = sks_scheme_of(address);
-	if (l->preamble.is_tls || l->preamble.is_proxy) /* before unix: or nothing */
-		snprintf(buf, size, "%s%s%s", l->preamble.is_proxy ? SKS_PROXY_PREFIX : "",
-		    l->preamble.is_tls ? SKS_TLS_PREFIX : "", address);
-	else
-		snprintf(buf, size, "%s%s", sks_scheme_of_socket(address, l->type)->prefix,
-		    address + (printed != NULL ? strlen(printed->prefix) : 0));
-	return buf;
+	return l != NULL ? sks_listener_format(l, buf, size) : NULL;
 }
 
 const char *

@@ -75,11 +75,62 @@ complain_of_memory(const char *address)
 	return -1;
 }
 
+/* The text of an address that is listened on. */
+struct address {
+	struct sks_list link;
+	char text[];
+};
+
+static const char *
+find_address(const struct sks_server *server, const char *text)
+{
+	struct sks_list *link, *after;
+
+	sks_list_each (link, after, &server->addresses)
+		if (strcmp(sks_list_entry(link, struct address, link)->text, text) == 0)
+			return sks_list_entry(link, struct address, link)->text;
+	return NULL;
+}
+
+/*
+ * Returns the address of a listener as its requests tell it, also when it is closed: so the text
+ * stays as long as the server, which has each text once. NULL: ENOMEM, or why it has none.
+ */
+static const char *
+keep_address(struct sks_server *server, const struct sks_listener *l)
+{
+	char text[SKS_ADDR_TEXT];
+	const char *known;
+	struct address *kept;
+
+	if (sks_listener_format(l, text, sizeof(text)) == NULL)
+		return NULL;
+	known = find_address(server, text);
+	if (known != NULL)
+		return known;
+	kept = sks_sys_malloc(sizeof(*kept) + strlen(text) + 1);
+	if (kept == NULL)
+		return NULL;
+	strcpy(kept->text, text);
+	sks_list_append(&server->addresses, &kept->link);
+	return kept->text;
+}
+
+void
+sks_server_free_addresses(struct sks_server *server)
+{
+	struct sks_list *link;
+
+	while ((link = sks_list_pop(&server->addresses)) != NULL)
+		sks_sys_free(sks_list_entry(link, struct address, link));
+}
+
 /*
  * Gives each of the listeners its service. Returns 0, or -1 and ENOMEM after one line in the log.
  */
 static int
-set_service(struct sks_list *listeners, struct sks_service *service, const char *address)
+set_service(struct sks_server *server, struct sks_list *listeners, struct sks_service *service,
+    const char *address)
 {
 	struct sks_list *link, *after;
 
@@ -88,7 +139,8 @@ set_service(struct sks_list *listeners, struct sks_service *service, const char 
 
 		l->service = service;
 		l->address = sks_sys_malloc(strlen(address) + 1);
-		if (l->address == NULL)
+		l->entry.address = keep_address(server, l);
+		if (l->address == NULL || l->entry.address == NULL)
 			return complain_of_memory(address);
 		strcpy(l->address, address);
 	}
@@ -111,8 +163,8 @@ listen_for(struct sks_server *server, struct sks_service *service, const char *a
 	if (sks_listener_open(address, &server->service.options, &opened) == -1)
 		return -1;
 	if (open_twins(server, &opened, &twins) == -1 ||
-	    set_service(&opened, service, address) == -1 ||
-	    set_service(&twins, service, address) == -1) {
+	    set_service(server, &opened, service, address) == -1 ||
+	    set_service(server, &twins, service, address) == -1) {
 		error = errno;
 		sks_listeners_close(&twins);
 		sks_listeners_close(&opened);

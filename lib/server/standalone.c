@@ -17,6 +17,12 @@
 #include <socketserver/socket.h>
 #include <string.h>
 
+/* A call without a server, and what it counts. */
+struct alone {
+	struct sks_call call;
+	struct sks_flow flow;
+};
+
 static struct sks_call *
 new_call(const struct sks_handler *handler, size_t handler_size, const struct sks_options *options,
     size_t options_size)
@@ -27,7 +33,7 @@ new_call(const struct sks_handler *handler, size_t handler_size, const struct sk
 	if (service == NULL)
 		return NULL;
 	if (sks_service_init(service, handler, handler_size, options, options_size) == 0)
-		call = sks_sys_calloc(1, sizeof(*call));
+		call = sks_sys_calloc(1, sizeof(struct alone));
 	if (call != NULL && service->handler.state_size > 0) {
 		call->req.state = sks_sys_calloc(1, service->handler.state_size);
 		if (call->req.state == NULL) {
@@ -41,6 +47,8 @@ new_call(const struct sks_handler *handler, size_t handler_size, const struct sk
 		return NULL;
 	}
 	call->service = service;
+	call->flow = &sks_container_of(call, struct alone, call)->flow;
+	call->began_ns = sks_clock_ns();
 	call->req.data = service->options.data;
 	call->req.fd = -1;
 	return call;
@@ -52,6 +60,7 @@ free_call(struct sks_call *call)
 	sks_sys_free(call->req.state);
 	sks_service_end(call->service);
 	sks_sys_free(call->service);
+	sks_call_free_parts(call);
 	sks_sys_free(call);
 }
 
@@ -331,6 +340,7 @@ sks_serve_fd_abi(int fd, const struct sks_handler *handler, size_t handler_size,
 		if (sks_sys_getpeername(fd, (struct sockaddr *)&peer, &len) == -1)
 			len = 0; /* the peer has gone already, which a read will find out */
 		if (len > 0 || errno == ENOTCONN) {
+			tr.flow = call->flow;
 			call->req.fd = fd;
 			call->req.peer = (struct sockaddr *)&peer;
 			call->req.peer_len = len;

@@ -126,7 +126,8 @@ run_job(struct sks_job *job)
 static void
 copy_transport(struct sks_transport *to, const struct sks_transport *tr)
 {
-	*to = (struct sks_transport){ .ops = tr->ops, .traffic = tr->traffic, .fd = tr->fd };
+	*to = (struct sks_transport){ .ops = tr->ops, .traffic = tr->traffic, .flow = tr->flow,
+		.fd = tr->fd };
 }
 
 struct sks_outbox *

@@ -151,7 +151,7 @@ tls_read(struct sks_transport *tr, void *buf, size_t n)
 	enter(e);
 	got = read_records(tr, e, buf, n);
 	leave(e);
-	sks_traffic_count(e->traffic, 0, got);
+	sks_transport_count_in(e->traffic, tr->flow, got);
 	return got;
 }
 
@@ -279,7 +279,7 @@ tls_write(struct sks_transport *tr, const struct iovec *iov, int n)
 	enter(e);
 	sent = write_pieces(tr, e, iov, n);
 	leave(e);
-	sks_traffic_count(e->traffic, 1, sent);
+	sks_transport_count_out(e->traffic, tr->flow, sent);
 	return sent;
 }
 

@@ -52,7 +52,7 @@ receive(struct sks_transport *tr, void *buf, size_t n)
 	do {
 		got = sks_sys_recv(tr->fd, buf, n, MSG_DONTWAIT);
 	} while (got == -1 && errno == EINTR);
-	sks_traffic_count(tr->traffic, 0, got);
+	sks_transport_count_in(tr->traffic, tr->flow, got);
 	return got;
 }
 
@@ -80,7 +80,7 @@ end_write(struct sks_transport *tr, ssize_t sent)
 	if (sent == -1 && errno == ECONNRESET)
 		atomic_store_explicit(&tr->reset, 1, memory_order_relaxed);
 	atomic_store_explicit(&tr->writing, 0, memory_order_release);
-	sks_traffic_count(tr->traffic, 1, sent);
+	sks_transport_count_out(tr->traffic, tr->flow, sent);
 }
 
 static ssize_t

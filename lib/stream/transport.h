@@ -10,6 +10,8 @@
 #ifndef SKS_STREAM_TRANSPORT_H
 #define SKS_STREAM_TRANSPORT_H
 
+#include "base/clock.h"
+
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -70,6 +72,16 @@ struct sks_traffic {
 	_Atomic uint64_t out;
 };
 
+/*
+ * Counts the bytes of one connection. It has one reader and one writer at a time, so no addition is
+ * locked; others may look at any time.
+ */
+struct sks_flow {
+	_Atomic uint64_t in;
+	_Atomic uint64_t out;
+	_Atomic int64_t first_ns; /* when its first bytes came in, by sks_clock_ns(); 0: none have */
+};
+
 struct sks_tls_engine;
 
 struct sks_transport {
@@ -78,6 +90,7 @@ struct sks_transport {
 		struct sks_traffic *traffic;  /* may be NULL */
 		struct sks_tls_engine *tls;   /* of sks_tls_transport, which counts by itself */
 	};
+	struct sks_flow *flow; /* may be NULL */
 	int fd;
 	unsigned char want;   /* what the EAGAIN of a read waits for; 0: SKS_READ */
 	unsigned char begun;  /* a write has said EAGAIN, but its first bytes are on their way: the
@@ -138,13 +151,37 @@ sks_transport_end(struct sks_transport *tr)
  */
 int sks_transport_cut(int fd);
 
-/* Adds n bytes that went in or out; n may be 0 or -1, and traffic NULL. */
 static inline void
-sks_traffic_count(struct sks_traffic *traffic, int out, ssize_t n)
+sks_flow_add(_Atomic uint64_t *counter, uint64_t n)
 {
-	if (traffic != NULL && n > 0)
-		atomic_fetch_add_explicit(out ? &traffic->out : &traffic->in, (uint64_t)n,
-		    memory_order_relaxed);
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+	    memory_order_relaxed);
+}
+
+/* Adds n bytes that came in or went out; n may be 0 or -1, and traffic and flow NULL. */
+static inline void
+sks_transport_count_in(struct sks_traffic *traffic, struct sks_flow *flow, ssize_t n)
+{
+	if (n <= 0)
+		return;
+	if (traffic != NULL)
+		atomic_fetch_add_explicit(&traffic->in, (uint64_t)n, memory_order_relaxed);
+	if (flow == NULL)
+		return;
+	if (atomic_load_explicit(&flow->in, memory_order_relaxed) == 0)
+		atomic_store_explicit(&flow->first_ns, sks_clock_ns(), memory_order_relaxed);
+	sks_flow_add(&flow->in, (uint64_t)n);
+}
+
+static inline void
+sks_transport_count_out(struct sks_traffic *traffic, struct sks_flow *flow, ssize_t n)
+{
+	if (n <= 0)
+		return;
+	if (traffic != NULL)
+		atomic_fetch_add_explicit(&traffic->out, (uint64_t)n, memory_order_relaxed);
+	if (flow != NULL)
+		sks_flow_add(&flow->out, (uint64_t)n);
 }
 
 #endif

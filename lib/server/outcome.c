@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/outcome.h"
+
+#include "base/sys.h"
+
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+
+#define CHUNK 64 /* outcomes */
+
+struct sks_outcome {
+	int is_told;
+	int ended;
+	enum sks_stop stop;
+	unsigned int exchanges;
+	uint64_t in, out;
+	int64_t first_ns;
+	const char *tls; /* a constant of OpenSSL's, which is in the same place in both processes */
+	int has_note;
+	char note[SKS_NOTE_MOST + 1];
+};
+
+struct sks_outcome_chunk {
+	struct sks_outcome_chunk *next;
+	struct sks_outcome *outcomes;
+	uint64_t taken; /* a bit for each */
+};
+
+static struct sks_outcome_chunk *
+new_chunk(struct sks_outcomes *outcomes)
+{
+	struct sks_outcome_chunk *chunk = sks_sys_calloc(1, sizeof(*chunk));
+	void *memory;
+
+	if (chunk == NULL)
+		return NULL;
+	memory = sks_sys_mmap(NULL, CHUNK * sizeof(struct sks_outcome), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED) {
+		sks_sys_free(chunk);
+		errno = ENOMEM;
+		return NULL;
+	}
+	chunk->outcomes = memory;
+	chunk->next = outcomes->chunks;
+	outcomes->chunks = chunk;
+	return chunk;
+}
+
+struct sks_outcome *
+sks_outcome_take(struct sks_outcomes *outcomes)
+{
+	struct sks_outcome_chunk *chunk = outcomes->chunks;
+	struct sks_outcome *outcome;
+	int i;
+
+	while (chunk != NULL && ~chunk->taken == 0)
+		chunk = chunk->next;
+	if (chunk == NULL && (chunk = new_chunk(outcomes)) == NULL)
+		return NULL;
+	i = ffsll((long long)~chunk->taken) - 1;
+	chunk->taken |= UINT64_C(1) << i;
+	outcome = &chunk->outcomes[i];
+	outcome->is_told = 0;
+	return outcome;
+}
+
+void
+sks_outcome_give_back(struct sks_outcomes *outcomes, struct sks_outcome *outcome)
+{
+	struct sks_outcome_chunk *chunk = outcomes->chunks;
+
+	while (outcome < chunk->outcomes || outcome >= chunk->outcomes + CHUNK)
+		chunk = chunk->next;
+	chunk->taken &= ~(UINT64_C(1) << (outcome - chunk->outcomes));
+}
+
+void
+sks_outcome_tell(struct sks_outcome *outcome, const struct sks_call *call)
+{
+	outcome->ended = call->ended;
+	outcome->stop = call->stop;
+	outcome->exchanges = call->exchanges;
+	outcome->in = atomic_load(&call->flow->in);
+	outcome->out = atomic_load(&call->flow->out);
+	outcome->first_ns = atomic_load(&call->flow->first_ns);
+	outcome->tls = call->tls;
+	outcome->has_note = call->note != NULL;
+	if (call->note != NULL)
+		strcpy(outcome->note, call->note);
+	outcome->is_told = 1;
+}
+
+/* The parent knows of datagrams what has come, and of connections nothing. */
+void
+sks_outcome_hear(const struct sks_outcome *outcome, struct sks_call *call, int is_well)
+{
+	if (!outcome->is_told) {
+		sks_call_end(call, call->stop == SKS_STOP_KILLED ? SKS_ENDED_CANCELLED :
+			is_well ? SKS_ENDED_DONE : SKS_ENDED_ERROR);
+		return;
+	}
+	sks_call_end(call, outcome->ended);
+	sks_call_stop(call, outcome->stop);
+	call->exchanges = outcome->exchanges;
+	atomic_store(&call->flow->in, outcome->in);
+	atomic_store(&call->flow->out, outcome->out);
+	atomic_store(&call->flow->first_ns, outcome->first_ns);
+	call->tls = outcome->tls;
+	if (outcome->has_note)
+		(void)sks_set_note(&call->req, outcome->note);
+}
+
+void
+sks_outcomes_free(struct sks_outcomes *outcomes)
+{
+	struct sks_outcome_chunk *chunk;
+
+	while ((chunk = outcomes->chunks) != NULL) {
+		outcomes->chunks = chunk->next;
+		(void)sks_sys_munmap(chunk->outcomes, CHUNK * sizeof(struct sks_outcome));
+		sks_sys_free(chunk);
+	}
+}

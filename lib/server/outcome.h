@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * outcome.h - what a child process tells its parent of its request, in memory that both have.
+ *
+ * An executor has a pool of outcomes, which grows and does not shrink. Which of them are taken is
+ * noted in the parent's own memory, so a child that has gone mad can spoil its own outcome, and
+ * no pointer.
+ */
+#ifndef SKS_SERVER_OUTCOME_H
+#define SKS_SERVER_OUTCOME_H
+
+#include "server/call.h"
+
+struct sks_outcome;
+
+struct sks_outcomes {
+	struct sks_outcome_chunk *chunks;
+};
+
+/* Takes an outcome in which nothing was told yet. NULL: ENOMEM. */
+struct sks_outcome *sks_outcome_take(struct sks_outcomes *outcomes);
+void sks_outcome_give_back(struct sks_outcomes *outcomes, struct sks_outcome *outcome);
+
+/* In the child, when the request has ended. */
+void sks_outcome_tell(struct sks_outcome *outcome, const struct sks_call *call);
+
+/*
+ * In the parent, when the child is gone: its copy of the call becomes what the child's was. Where
+ * the child has told nothing, it has crashed or left; is_well: by exit(3), with 0.
+ */
+void sks_outcome_hear(const struct sks_outcome *outcome, struct sks_call *call, int is_well);
+
+/* Frees the memory of all outcomes. */
+void sks_outcomes_free(struct sks_outcomes *outcomes);
+
+#endif
