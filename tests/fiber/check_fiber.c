@@ -10,7 +10,9 @@
 #include <setjmp.h>
 #include <stdlib.h>
 #include <unistd.h>
+#if WITH_UNWINDER
 #include <unwind.h>
+#endif
 
 static volatile int always = 1; /* the compiler does not know */
 
@@ -401,6 +403,8 @@ TEST(may_longjmp_without_a_word_from_sanitizers)
 	ck_assert(child_exited_with(&child, 17));
 }
 
+#if WITH_UNWINDER
+
 /* Counts the frames, 64 at most. */
 static _Unwind_Reason_Code
 count_frame(struct _Unwind_Context *frame, void *depth)
@@ -427,3 +431,5 @@ TEST(backtraces_end_at_the_entry,
 	ck_assert_int_le(depth, 8);
 	sks_fiber_pool_free(pool);
 }
+
+#endif

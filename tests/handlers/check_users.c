@@ -35,7 +35,7 @@ FIXTURE(setup, teardown);
 static void
 open_server(struct acc *acc, int i)
 {
-	struct sks_options options = { .data = users };
+	struct sks_options options = { .data = users, .backlog = 200 }; /* all of a storm */
 
 	acc_streams(acc, i, &plugin.handler, &options);
 	acc_start(acc);

@@ -276,6 +276,8 @@ TEST(names_must_be_as_many)
 
 TEST(what_is_no_listening_socket_is_refused)
 {
+	char words[80];
+
 	pass(3, SOCK_STREAM, 1);
 	environment("2", "good:bad");
 	pass(4, SOCK_STREAM, 0);
@@ -283,7 +285,8 @@ TEST(what_is_no_listening_socket_is_refused)
 			    "socket");
 	close(4);
 	ck_assert_int_eq(open("/dev/null", O_RDONLY), 4);
-	refused("", ENOTSOCK, "listen on fd:4: Socket operation on non-socket");
+	snprintf(words, sizeof(words), "listen on fd:4: %s", strerror(ENOTSOCK));
+	refused("", ENOTSOCK, words);
 	listens_on("good", 3, 1);
 }
 

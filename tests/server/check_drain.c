@@ -271,6 +271,16 @@ block_until_told(void *arg)
 		breathe();
 }
 
+static const char *
+without_glibc(void)
+{
+#ifdef __GLIBC__
+	return NULL;
+#else
+	return "a thread's memory is gone when it has ended";
+#endif
+}
+
 static int
 offload(struct sks_request *req)
 {
@@ -285,8 +295,11 @@ wait_and_fail(struct sks_request *req)
 	return sks_gets(req->rfile) == NULL ? -1 : SKS_DONE;
 }
 
-/* Nobody has to guess which of many clients it was. */
-TEST(names_what_does_not_end_and_where_it_is, EACH_MODE)
+/*
+ * Nobody has to guess which of many clients it was. The test frees the server on another thread
+ * than its run's, whose errno is then in memory that musl has unmapped.
+ */
+TEST(names_what_does_not_end_and_where_it_is, EACH_MODE, .left_out = without_glibc())
 {
 	static const struct sks_handler handler = { .name = "slow", .handle = offload };
 	struct sks_options options = { .drain_ms = 1, .linger_ms = 1 };

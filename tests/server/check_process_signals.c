@@ -287,7 +287,7 @@ TEST(a_signal_cancels_one_child, TIMES(SKS_TSAN ? 3 : 4))
 	while (line[n++] != '\n');
 	line[n] = '\0';
 	ck_assert_int_eq(sscanf(line, "%d %d", &pid, &tid), 2);
-	ck_assert_int_eq(tgkill(pid, tid, SIGTERM), 0);
+	ck_assert_int_eq(syscall(SYS_tgkill, pid, tid, SIGTERM), 0);
 	peer_expect_gone(fd);
 	ck_eventually(acc_stats(&acc).finished == 1);
 	if (text[0] == 'f')

@@ -29,10 +29,26 @@ join(struct sks_request *req)
 	return sks_group_join(group, req) == 0 ? SKS_KEEP : -1;
 }
 
+/* Not every C library has strerrorname_np(3). */
+static const char *
+error_name(int error)
+{
+	switch (error) {
+	case ENOENT:
+		return "ENOENT";
+	case ENOTCONN:
+		return "ENOTCONN";
+	case EOPNOTSUPP:
+		return "EOPNOTSUPP";
+	default:
+		return strerror(error);
+	}
+}
+
 int
 answer_result(struct sks_request *req, int rc)
 {
-	return sks_printf(req->wfile, "%d %s\n", rc, rc == -1 ? strerrorname_np(errno) : "");
+	return sks_printf(req->wfile, "%d %s\n", rc, rc == -1 ? error_name(errno) : "");
 }
 
 static int

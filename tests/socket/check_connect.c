@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <socketserver/task.h>
@@ -80,7 +81,8 @@ connect_wrongly(void *arg)
 	log_forget();
 	names.code = EAI_NONAME;
 	ck_no_connection("nobody.test:80", SKS_DEFAULT, ENOENT);
-	ck_assert_int_eq(log_count("connect nobody.test:80: Name or service not known"), 1);
+	ck_assert_int_eq(log_count("connect nobody.test:80: "), 1);
+	ck_assert_int_eq(log_count(gai_strerror(EAI_NONAME)), 1);
 	names.code = EAI_AGAIN;
 	ck_no_connection("nobody.test:80", SKS_DEFAULT, EAGAIN);
 	names.code = EAI_MEMORY;
@@ -166,7 +168,7 @@ time_out(void *arg)
 	open_silent(&l, "127.0.0.1:0");
 	ck_no_connection(l.address, 50, ETIMEDOUT);
 	ck_assert_int_ge(rig_now() - before, 49 * 1000000);
-	ck_assert_int_eq(log_count(": Connection timed out"), 1);
+	ck_assert_int_eq(log_count_error(": ", ETIMEDOUT), 1);
 	close_listener(&l);
 }
 
@@ -208,7 +210,7 @@ wait_for_a_name(void *arg)
 	sem_init(&gate, 0, 0);
 	names.gate = &gate;
 	ck_no_connection("slow.test:80", 30, ETIMEDOUT);
-	ck_assert_int_eq(log_count("connect slow.test:80: Connection timed out"), 1);
+	ck_assert_int_eq(log_count_error("connect slow.test:80: ", ETIMEDOUT), 1);
 	ck_assert_int_eq(ntried, 0);
 	sem_post(&gate);
 	breathe(); /* it goes on without us; the harness waits for its thread */

@@ -171,12 +171,12 @@ TEST(the_attempt_that_got_furthest_is_told, TIMES(5))
 	} cases[] = {
 		/* no such address here, no network, no host, refused */
 		{ { "192.0.2.99:1", "192.0.2.101:2", "192.0.2.111:3", "192.0.2.113:4" }, ECONNREFUSED,
-		    "connect some.test:80 (192.0.2.111:3): Connection refused" },
+		    "connect some.test:80 (192.0.2.111:3): " },
 		{ { "192.0.2.99:1", "192.0.2.101:2", "192.0.2.113:3" }, ENETUNREACH,
-		    "connect some.test:80 (192.0.2.101:2): Network is unreachable" },
-		{ { "192.0.2.97:1", "192.0.2.99:2" }, EAFNOSUPPORT, "(192.0.2.97:1)" },
-		{ { "192.0.2.101:1", "192.0.2.110:2", "192.0.2.113:3" }, ETIMEDOUT, "(192.0.2.110:2)" },
-		{ { "192.0.2.111:1", "192.0.2.13:2", "192.0.2.111:3" }, EACCES, "(192.0.2.13:2)" },
+		    "connect some.test:80 (192.0.2.101:2): " },
+		{ { "192.0.2.97:1", "192.0.2.99:2" }, EAFNOSUPPORT, "(192.0.2.97:1): " },
+		{ { "192.0.2.101:1", "192.0.2.110:2", "192.0.2.113:3" }, ETIMEDOUT, "(192.0.2.110:2): " },
+		{ { "192.0.2.111:1", "192.0.2.13:2", "192.0.2.111:3" }, EACCES, "(192.0.2.13:2): " },
 	};
 	size_t n = 0;
 
@@ -186,7 +186,7 @@ TEST(the_attempt_that_got_furthest_is_told, TIMES(5))
 	resolves_to(cases[_i].found, n);
 	ck_no_connection("some.test:80", 1000, cases[_i].error);
 	ck_assert_int_eq(log_lines(), 1);
-	ck_assert_int_eq(log_count(cases[_i].line), 1);
+	ck_assert_int_eq(log_count_error(cases[_i].line, cases[_i].error), 1);
 }
 
 /* A busy machine may not come to the second, after 250 ms, or to its answer in the time left. */

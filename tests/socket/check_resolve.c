@@ -185,10 +185,12 @@ TEST_ON_BOTH(names_are_found)
 	ck_assert_str_eq(text, "10.1.2.3");
 	ck_assert_int_eq(sks_gethostbyname("short", text, sizeof(text), PATIENT), 0);
 	ck_assert_str_eq(text, "127.9.9.9");
+#ifdef __GLIBC__ /* musl takes a short name of /etc/hosts for a full one */
 	ck_assert_int_eq(sks_getfqdn("short", text, sizeof(text), PATIENT), 0);
 	ck_assert_str_eq(text, "short.example.org");
 	ck_assert_int_eq(sks_getfqdn("127.9.9.9", text, sizeof(text), PATIENT), 0);
 	ck_assert_str_eq(text, "short.example.org");
+#endif
 	ck_assert_int_eq(sks_getaddrinfo("127.9.9.9", "443", &stream, &list, PATIENT), 0);
 	ck_assert_int_eq(sks_getnameinfo(list->ai_addr, list->ai_addrlen, text, sizeof(text), service,
 			     sizeof(service), 0, PATIENT), 0);

@@ -338,6 +338,15 @@ log_count(const char *text)
 }
 
 int
+log_count_error(const char *text, int error)
+{
+	char line[200];
+
+	snprintf(line, sizeof(line), "%s%s", text, strerror(error));
+	return log_count(line);
+}
+
+int
 log_lines(void)
 {
 	return log_count("");

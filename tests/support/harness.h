@@ -55,6 +55,9 @@ void log_forget(void);
 int log_count(const char *text);
 int log_lines(void);
 
+/* How many contain this text, and behind it what the C library says of the error. */
+int log_count_error(const char *text, int error);
+
 /* Lets other threads run for a moment. */
 void breathe(void);
 
