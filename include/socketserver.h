@@ -14,6 +14,7 @@
  *   resolve.h  names and addresses
  *   tls.h      the same over TLS: certificates, and what is asked of peers
  *   proxy.h    the real client of a connection that came by a proxy
+ *   log.h      lines of the log, and where they go
  *   plugin.h   a handler in a file of its own
  *   export.h   the rules that all calls share: results, waiting, time limits
  * Programs that load plugins include socketserver/host.h as well.
@@ -25,6 +26,7 @@
 #include <socketserver/export.h>
 #include <socketserver/fiber.h>
 #include <socketserver/group.h>
+#include <socketserver/log.h>
 #include <socketserver/plugin.h>
 #include <socketserver/proxy.h>
 #include <socketserver/request.h>

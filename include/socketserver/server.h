@@ -472,7 +472,7 @@ SKS_API int sks_server_metrics(const struct sks_server *server,
  * over, to its end, in the calling thread or fiber. Then it closes fd, also when
  * it fails. options may be NULL; of its members the times, max_line, max_output,
  * max_input, data and on_error count. Where standard error is the same socket, as inetd has it,
- * no line of the log goes there any more: see sks_set_log(). May wait.
+ * no line of the log goes there any more: see log.h. May wait.
  * Returns 0, or -1 and errno: as handle or setup left it; ENOTSOCK when fd is no
  * socket; EINVAL, E2BIG and ENOMEM as sks_server_new().
  */
@@ -507,14 +507,6 @@ static inline int sks_handle_bytes_with(const struct sks_handler *handler,
 static inline int sks_handle_datagram(const struct sks_handler *handler,
     const struct sks_options *options, const char *peer, const void *in, size_t n, char **out,
     size_t *out_len);
-
-/*
- * Sets where log lines go, for the whole process: write_line gets each line
- * without a newline, and arg. It is called on any thread that the library uses,
- * on several at once, and must not wait. NULL is standard error again. Set it
- * before servers run.
- */
-SKS_API void sks_set_log(void (*write_line)(const char *line, void *arg), void *arg);
 
 /*
  * ---- what the inline functions call ----

@@ -1,25 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * log.h - one line for each thing that went wrong.
+ * log.h - the library's own lines.
  *
- * The public side is sks_set_log() in socketserver/server.h. Without it, lines
- * go to standard error, never waiting for it: a line that a full pipe does not
- * take is dropped and counted, and the count is logged when the pipe takes lines
- * again. Bytes that are not printable are escaped (sks_escape in
- * socketserver/request.h), so that no peer can forge a line or steer a terminal.
+ * The public side is socketserver/log.h: sks_log() is for a line about whatever the current task does, and
+ * its calls say where lines go.
  */
 #ifndef SKS_BASE_LOG_H
 #define SKS_BASE_LOG_H
 
+#include "base/log_format.h"
 #include "base/log_output.h"
 
+#include <socketserver/log.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
 #define SKS_LOG_LINES 10 /* a second, of what may go wrong for each request */
 
-/* Keeps errno. A line is cut at 1 KiB. */
-void sks_logf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* A line about a handler as a whole, as the origin of sks_log_about(). */
+#define SKS_LOG_HANDLER(name) (&(const struct sks_log_origin){ .handler = (name) })
+
+/*
+ * Logs a line about somebody else than the current task; NULL: about nobody. error is the errno that
+ * it is about, or 0, and what %m stands for. Keeps errno.
+ */
+void sks_log_about(const struct sks_log_origin *origin, enum sks_log_level level, int error,
+    const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /*
  * Which second it is, and how many lines were asked for in it: one word, so that any
@@ -30,21 +36,22 @@ struct sks_log_limit {
 };
 
 /*
- * Logs a line, but not more than `most` of them in a second; the first line of a
- * later second says how many were dropped. The arguments of a line that is dropped
- * are not evaluated, so an address or strerror(3) costs nothing then. Keeps errno.
+ * Logs a line as sks_log_about(), but not more than `most` of them in a second; the first line of a
+ * later second says how many were dropped. The arguments of a line that is dropped, or whose level
+ * is not wanted, are not evaluated, so strerror(3) costs nothing then. Keeps errno.
  */
-#define sks_log_limited(limit, most, ...)                                   \
-	do {                                                                \
-		unsigned int sks_dropped;                                   \
-		if (sks_log_limit_allows(limit, most, &sks_dropped))        \
-			sks_log_with_dropped(sks_dropped, __VA_ARGS__);     \
+#define sks_log_limited(limit, most, origin, level, ...)                                   \
+	do {                                                                               \
+		unsigned int sks_dropped;                                                  \
+		if (sks_log_is_on(level) && sks_log_limit_allows(limit, most, &sks_dropped)) \
+			sks_log_with_dropped(sks_dropped, origin, level, __VA_ARGS__);     \
 	} while (0)
 
 /* For sks_log_limited(): returns 1 when a line may be logged; *missing were dropped before it. */
 int sks_log_limit_allows(struct sks_log_limit *limit, unsigned int most, unsigned int *missing);
-void sks_log_with_dropped(unsigned int n, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void sks_log_with_dropped(unsigned int n, const struct sks_log_origin *origin,
+    enum sks_log_level level, int error, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 
 /* The counts that this process and its forked children share, once sks_log_share() was called. */
 struct sks_log_counts {
@@ -59,7 +66,10 @@ extern struct sks_log_counts *_Atomic sks_log_counts;
  */
 void sks_log_share(void);
 
-/* Does what sks_set_log() says (socketserver/server.h): NULL is standard error again. */
-void sks_log_set(void (*write_line)(const char *line, void *arg), void *arg);
+/* Returns whom the current task serves, or NULL. */
+const struct sks_log_origin *sks_log_origin(void);
+
+/* What knows that: set by fiber/task before main(), and NULL in a program without tasks. */
+extern const struct sks_log_origin *(*sks_log_find_origin)(void);
 
 #endif

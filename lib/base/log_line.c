@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define END_SIZE 6 /* a closing, a newline and a NUL */
+#define ESCAPED 4  /* bytes that sks_escape() makes of one, as "\x1b" */
 
 /* How many bytes more, beside a NUL. */
 static size_t
@@ -43,31 +44,44 @@ sks_log_line_escaped(struct sks_log_line *line, const char *text, size_t n)
 	line->used += sks_escape(text, n, line->text + line->used, room(line) + 1);
 }
 
-/* Returns how many bytes the character at text has in UTF-8. */
+/* Returns how many bytes a character has in UTF-8 that begins with this byte. */
 static size_t
 character_size(unsigned char first)
 {
 	return first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
 }
 
-void
-sks_log_line_json(struct sks_log_line *line, const char *text)
+/* Adds one character, made printable. 0, or -1: there is no room for it and a quote. */
+static int
+put_json(struct sks_log_line *line, const char *text, size_t n)
 {
-	size_t n;
+	char plain[4 * ESCAPED + 1], quoted[8 * ESCAPED];
+	size_t i, used = 0, length = sks_escape(text, n, plain, sizeof(plain));
+
+	for (i = 0; i < length; i++) {
+		if (plain[i] == '"' || plain[i] == '\\')
+			quoted[used++] = '\\';
+		quoted[used++] = plain[i];
+	}
+	if (room(line) < used + 1)
+		return -1;
+	memcpy(line->text + line->used, quoted, used);
+	line->used += used;
+	return 0;
+}
+
+void
+sks_log_line_json(struct sks_log_line *line, const char *text, size_t n)
+{
+	const char *end = text + n;
 
 	if (room(line) < 2)
 		return;
 	line->text[line->used++] = '"';
-	for (; *text != '\0'; text += n) {
-		int special = *text == '"' || *text == '\\';
-
-		n = character_size((unsigned char)*text);
-		if (room(line) < n + (size_t)special + 1)
+	for (; text < end; text += n) {
+		n = sks_min(character_size((unsigned char)*text), (size_t)(end - text));
+		if (put_json(line, text, n) == -1)
 			break;
-		if (special)
-			line->text[line->used++] = '\\';
-		memcpy(line->text + line->used, text, n);
-		line->used += n;
 	}
 	line->text[line->used++] = '"';
 }

@@ -6,10 +6,10 @@
 #ifndef SKS_BASE_LOG_LINE_H
 #define SKS_BASE_LOG_LINE_H
 
-#include "base/log_output.h"
-
 #include <stddef.h>
 #include <time.h>
+
+#define SKS_LOG_LINE_SIZE 1536 /* room for any line, with its newline; a pipe takes it at once */
 
 struct sks_log_line {
 	size_t used;
@@ -22,11 +22,8 @@ void sks_log_line_printf(struct sks_log_line *line, const char *format, ...)
 /* Adds text, n bytes of whatever somebody chose, as sks_escape() makes it printable. */
 void sks_log_line_escaped(struct sks_log_line *line, const char *text, size_t n);
 
-/*
- * Adds text that is printable already, as sks_escape() makes it, as a string of JSON (RFC 8259),
- * with its quotes.
- */
-void sks_log_line_json(struct sks_log_line *line, const char *text);
+/* Adds it, made printable in the same way, as a string of JSON (RFC 8259) with its quotes. */
+void sks_log_line_json(struct sks_log_line *line, const char *text, size_t n);
 
 /* Adds a time of the wall clock in UTC, to the microsecond: 2026-11-29T04:31:08.123456Z (RFC 3339). */
 void sks_log_line_time(struct sks_log_line *line, const struct timespec *wall);

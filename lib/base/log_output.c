@@ -183,11 +183,12 @@ static int
 tell_dropped(struct sks_log_output *output, struct sks_log_output_counts *counts)
 {
 	unsigned long missing = atomic_load(&counts->dropped);
-	char line[SKS_LOG_LINE_SIZE];
+	struct sks_log_line line;
 
 	if (missing == 0 || (missing = atomic_exchange(&counts->dropped, 0)) == 0)
 		return 0;
-	if (write_one(output, line, output->missing_line(line, missing)) == 0)
+	output->missing_line(&line, output, missing);
+	if (write_one(output, line.text, line.used) == 0)
 		return 0;
 	atomic_fetch_add(&counts->dropped, missing);
 	return -1;

@@ -10,10 +10,10 @@
 #ifndef SKS_BASE_LOG_OUTPUT_H
 #define SKS_BASE_LOG_OUTPUT_H
 
+#include "base/log_line.h"
+
 #include <stdatomic.h>
 #include <stddef.h>
-
-#define SKS_LOG_LINE_SIZE 1536 /* room for any line, with its newline; a pipe takes it at once */
 
 enum sks_log_place { SKS_LOG_STDERR, SKS_LOG_SYSLOG, SKS_LOG_FILE };
 
@@ -25,8 +25,11 @@ struct sks_log_output_counts {
 	atomic_int torn;         /* the file has a line without its end */
 };
 
-/* Writes the line that says how many were dropped, with its newline. Returns its length. */
-typedef size_t sks_log_missing_fn(char line[SKS_LOG_LINE_SIZE], unsigned long n);
+struct sks_log_output;
+
+/* Makes the line that says how many were dropped, with its newline. */
+typedef void sks_log_missing_fn(struct sks_log_line *line, const struct sks_log_output *output,
+    unsigned long n);
 
 struct sks_log_output {
 	enum sks_log_place place;

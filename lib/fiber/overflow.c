@@ -154,12 +154,12 @@ report(const struct sks_fiber *fiber)
 	struct line line = { .len = 0 };
 
 	put_string(&line, "socketserver: stack overflow in handler ");
-	if (fiber->task.name != NULL)
-		put_text(&line, fiber->task.name, NAME_MOST);
+	if (fiber->task.origin.handler != NULL)
+		put_text(&line, fiber->task.origin.handler, NAME_MOST);
 	else
 		put_char(&line, '-');
 	put_string(&line, " serving ");
-	put_peer(&line, fiber->task.peer, fiber->task.peer_len);
+	put_peer(&line, fiber->task.origin.peer, fiber->task.origin.peer_len);
 	put_string(&line, " (stack_size ");
 	put_number(&line, fiber->stack_size, 10);
 	put_char(&line, ')');

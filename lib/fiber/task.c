@@ -6,6 +6,19 @@
 _Thread_local struct sks_task *sks_task_now;
 static _Thread_local struct sks_task thread_task;
 
+static const struct sks_log_origin *
+find_origin(void)
+{
+	return sks_task_now != NULL ? &sks_task_now->origin : NULL;
+}
+
+/* The log lies below the tasks, so it is told how to ask them. */
+__attribute__((constructor)) static void
+tell_log(void)
+{
+	sks_log_find_origin = find_origin;
+}
+
 void
 sks_task_init(struct sks_task *task)
 {

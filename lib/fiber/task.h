@@ -11,6 +11,7 @@
 #define SKS_FIBER_TASK_H
 
 #include "base/list.h"
+#include "base/log.h"
 
 #include <stdatomic.h>
 #include <stdint.h>
@@ -64,9 +65,7 @@ struct sks_task {
 	int64_t scope;             /* and that of the innermost sks_timeout_begin() */
 	_Atomic(const char *) place; /* what of the library it is in that nothing cancels, for
 	                              reports of any thread; NULL: it is elsewhere */
-	const char *name;          /* the handler's, for reports; may be NULL */
-	const struct sockaddr *peer; /* whom the task serves, for reports; may be NULL */
-	unsigned int peer_len;
+	struct sks_log_origin origin; /* the handler, and whom the task serves, for reports */
 	struct sks_list children;  /* struct sks_child: started by the task and not joined */
 	int nesting;               /* handlers that it runs inside of each other, less one */
 	int gai_error;             /* EAI_ code of its last look-up of a name; 0: none */

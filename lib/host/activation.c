@@ -32,7 +32,7 @@ struct passed {
 static int
 refuse(int error, const char *variable, const char *text, const char *why)
 {
-	sks_logf("%s=%s: %s", variable, text, why);
+	sks_log_about(NULL, SKS_LOG_ERROR, error, "%s=%s: %s", variable, text, why);
 	errno = error;
 	return -1;
 }
@@ -70,7 +70,8 @@ close_on_exec(int n)
 		if (flags == -1 || sks_sys_fcntl(FIRST + i, F_SETFD, flags | FD_CLOEXEC) == -1) {
 			int error = errno;
 
-			sks_logf("LISTEN_FDS=%d: descriptor %d: %s", n, FIRST + i, strerror(error));
+			sks_log_about(NULL, SKS_LOG_ERROR, error, "LISTEN_FDS=%d: descriptor %d: %m", n,
+			    FIRST + i);
 			errno = error;
 			return -1;
 		}
@@ -86,7 +87,7 @@ read_environment(struct passed *p)
 	long n;
 
 	if (pid == NULL || fds == NULL) {
-		sks_logf("systemd: no sockets were passed (LISTEN_FDS, LISTEN_PID)");
+		sks_log_about(NULL, SKS_LOG_ERROR, ENOENT, "systemd: no sockets were passed (LISTEN_FDS, LISTEN_PID)");
 		errno = ENOENT;
 		return -1;
 	}
@@ -134,7 +135,7 @@ check_socket(int fd, const char *address)
 	if (sks_sys_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == -1) {
 		int error = errno;
 
-		sks_logf("listen on %s: %s", address, strerror(error));
+		sks_log_about(NULL, SKS_LOG_ERROR, error, "listen on %s: %m", address);
 		errno = error;
 		return -1;
 	}
@@ -148,7 +149,7 @@ check_socket(int fd, const char *address)
 	}
 	if (why == NULL)
 		return 0;
-	sks_logf("listen on %s: %s", address, why);
+	sks_log_about(NULL, SKS_LOG_ERROR, reason, "listen on %s: %s", address, why);
 	errno = reason;
 	return -1;
 }
@@ -175,8 +176,8 @@ sks_activation_listen(struct sks_server *server, const char *name,
 			return -1;
 	}
 	if (n == 0) {
-		sks_logf("systemd:%s: no socket of that name was passed (LISTEN_FDNAMES=%s)", name,
-		    p.names != NULL ? p.names : "");
+		sks_log_about(NULL, SKS_LOG_ERROR, ENOENT,
+		    "systemd:%s: no socket of that name was passed (LISTEN_FDNAMES=%s)", name, p.names != NULL ? p.names : "");
 		errno = ENOENT;
 		return -1;
 	}

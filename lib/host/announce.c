@@ -17,7 +17,8 @@ sks_server_log_addresses(const struct sks_server *server)
 	unsigned int i;
 
 	for (i = 0; sks_server_listen_address(server, i, address, sizeof(address)) != NULL; i++)
-		sks_logf("%s: listening on %s", sks_server_listener_name(server, i), address);
+		sks_log_about(SKS_LOG_HANDLER(sks_server_listener_name(server, i)), SKS_LOG_INFO, 0,
+		    "listening on %s", address);
 }
 
 void
@@ -26,8 +27,9 @@ sks_server_log_statistics(const struct sks_server *server)
 	struct sks_stats s;
 
 	sks_server_stats(server, &s);
-	sks_logf("%s: stopped: %" PRIu64 " connections, %" PRIu64 " datagrams, %" PRIu64 " failed, "
+	sks_log_about(SKS_LOG_HANDLER(server->service.handler.name), SKS_LOG_INFO, 0,
+	    "stopped: %" PRIu64 " connections, %" PRIu64 " datagrams, %" PRIu64 " failed, "
 		 "%" PRIu64 " bytes in, %" PRIu64 " bytes out",
-	    server->service.handler.name, s.accepted, s.datagrams, s.failed, s.bytes_in,
+	    s.accepted, s.datagrams, s.failed, s.bytes_in,
 	    s.bytes_out);
 }

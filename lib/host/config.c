@@ -19,7 +19,8 @@ set(struct sks_module *m, size_t i, const char *text, const char *which)
 	char why[SKS_OPTION_WHY], *kept;
 
 	if (sks_option_parse(o, text, m->config, &kept, why, sizeof(why)) == -1) {
-		sks_logf("%s: option %s: %s%s", m->plugin.name, o->name, which, why);
+		sks_log_about(SKS_LOG_HANDLER(m->plugin.name), SKS_LOG_ERROR, errno, "option %s: %s%s", o->name,
+		    which, why);
 		return -1;
 	}
 	if (kept != NULL) {
@@ -60,11 +61,11 @@ refuse_unknown(const struct sks_module *m, const char *name, size_t n)
 	char known[400];
 
 	if (m->noptions == 0)
-		sks_logf("%s: option %.*s: there is none (%s has no options)", m->plugin.name,
-		    (int)n, name, m->plugin.name);
+		sks_log_about(SKS_LOG_HANDLER(m->plugin.name), SKS_LOG_ERROR, EINVAL, 
+		    "option %.*s: there is none (%s has no options)", (int)n, name, m->plugin.name);
 	else
-		sks_logf("%s: option %.*s: there is none (but %s)", m->plugin.name, (int)n, name,
-		    names(m, known, sizeof(known)));
+		sks_log_about(SKS_LOG_HANDLER(m->plugin.name), SKS_LOG_ERROR, EINVAL, 
+		    "option %.*s: there is none (but %s)", (int)n, name, names(m, known, sizeof(known)));
 	errno = EINVAL;
 	return -1;
 }
@@ -75,7 +76,8 @@ sks_module_set(struct sks_module *m, const char *assignment)
 	size_t i, n = strcspn(assignment, "=");
 
 	if (m->is_ready) {
-		sks_logf("%s: option %.*s: too late", m->plugin.name, (int)n, assignment);
+		sks_log_about(SKS_LOG_HANDLER(m->plugin.name), SKS_LOG_ERROR, EBUSY, 
+		    "option %.*s: too late", (int)n, assignment);
 		errno = EBUSY;
 		return -1;
 	}
@@ -86,8 +88,8 @@ sks_module_set(struct sks_module *m, const char *assignment)
 	if (i == m->noptions)
 		return refuse_unknown(m, assignment, n);
 	if (assignment[n] != '=') {
-		sks_logf("%s: option %s: no value (%s=...)", m->plugin.name, assignment,
-		    assignment);
+		sks_log_about(SKS_LOG_HANDLER(m->plugin.name), SKS_LOG_ERROR, EINVAL, 
+		    "option %s: no value (%s=...)", assignment, assignment);
 		errno = EINVAL;
 		return -1;
 	}
@@ -104,7 +106,8 @@ sks_module_check_options(const struct sks_module *m)
 
 	for (i = 0; i < m->noptions; i++) {
 		if (m->options[i].required && !m->given[i]) {
-			sks_logf("%s: option %s: must be set", m->plugin.name, m->options[i].name);
+			sks_log_about(SKS_LOG_HANDLER(m->plugin.name), SKS_LOG_ERROR, EINVAL, 
+			    "option %s: must be set", m->options[i].name);
 			errno = EINVAL;
 			return -1;
 		}

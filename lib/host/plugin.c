@@ -34,7 +34,7 @@ complain(const char *path, const char *why)
 {
 	int error = errno;
 
-	sks_logf("plugin %s: %s", path, why);
+	sks_log_about(NULL, SKS_LOG_ERROR, error, "plugin %s: %s", path, why);
 	errno = error;
 	return -1;
 }
@@ -188,7 +188,8 @@ call_init(struct sks_module *m)
 	error = errno;
 	ms = sks_clock_ms() - begun;
 	if (ms >= INIT_WARN_MS)
-		sks_logf("%s: init kept its thread for %lld ms", m->plugin.name, (long long)ms);
+		sks_log_about(SKS_LOG_HANDLER(m->plugin.name), SKS_LOG_WARN, 0,
+		    "init kept its thread for %lld ms", (long long)ms);
 	errno = error;
 	return rc;
 }
@@ -205,7 +206,7 @@ sks_module_init(struct sks_module *m)
 	m->data = m->config;
 	if (m->plugin.init != NULL && call_init(m) == -1) {
 		error = errno;
-		sks_logf("%s: init: %s", m->plugin.name, error != 0 ? strerror(error) : "failed");
+		sks_log_about(SKS_LOG_HANDLER(m->plugin.name), SKS_LOG_ERROR, error, "init: %s", error != 0 ? strerror(error) : "failed");
 		errno = error;
 		return -1;
 	}

@@ -24,8 +24,8 @@ check_type(const struct sks_module *m, int type, const char *address)
 
 	if (m->plugin.serves & kind)
 		return 0;
-	sks_logf("%s: listen on %s: it does not serve %s", m->plugin.name, address,
-	    kind == SKS_DATAGRAMS ? "datagrams" : "streams");
+	sks_log_about(SKS_LOG_HANDLER(m->plugin.name), SKS_LOG_ERROR, EINVAL,
+	    "listen on %s: it does not serve %s", address, kind == SKS_DATAGRAMS ? "datagrams" : "streams");
 	errno = EINVAL;
 	return -1;
 }

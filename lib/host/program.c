@@ -65,7 +65,8 @@ sks_process_raise_open_files(int connections)
 		getrlimit(RLIMIT_NOFILE, &limit);
 	if (limit.rlim_cur >= need)
 		return connections;
-	sks_logf("%d connections need %llu open files, but only %llu are allowed: accepting fewer",
+	sks_log_about(NULL, SKS_LOG_WARN, 0,
+	    "%d connections need %llu open files, but only %llu are allowed: accepting fewer",
 	    connections, (unsigned long long)need, (unsigned long long)limit.rlim_cur);
 	return limit.rlim_cur > OTHER_FILES ? (int)limit.rlim_cur - OTHER_FILES : 1;
 }

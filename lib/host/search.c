@@ -100,7 +100,8 @@ by_path(const char *path)
 	if (found != NULL)
 		return found;
 	errno = is_absent(errno) ? ENOENT : errno;
-	sks_logf("plugin %s: %s", path, errno == ENOENT ? "not found" : strerror(errno));
+	sks_log_about(NULL, SKS_LOG_ERROR, errno, "plugin %s: %s", path,
+	    errno == ENOENT ? "not found" : strerror(errno));
 	return NULL;
 }
 
@@ -120,7 +121,7 @@ in_folders(const struct folders *f, const char *name)
 			return NULL;
 		found = sks_sys_realpath(path, NULL);
 		if (found == NULL && !is_absent(errno))
-			sks_logf("plugin %s: %s", path, strerror(errno));
+			sks_log_about(NULL, SKS_LOG_ERROR, errno, "plugin %s: %m", path);
 		sks_sys_free(path);
 		if (found != NULL || !is_absent(errno))
 			return found;
@@ -229,8 +230,8 @@ complain_of_name(const char *name)
 		snprintf(hint, sizeof(hint), "; a path needs a slash: %s", here);
 	else if (sks_module_each(offer, &near) == 0 && near.name[0] != '\0')
 		snprintf(hint, sizeof(hint), "; did you mean %s?", near.name);
-	sks_logf("plugin %s: not found in %s%s%s%s", name, variable != NULL ? variable : "",
-	    variable != NULL ? ":" : "", SKS_HANDLERS_DIR, hint);
+	sks_log_about(NULL, SKS_LOG_ERROR, ENOENT, "plugin %s: not found in %s%s%s%s", name,
+	    variable != NULL ? variable : "", variable != NULL ? ":" : "", SKS_HANDLERS_DIR, hint);
 	sks_sys_free(here);
 }
 
@@ -256,7 +257,7 @@ char *
 sks_search_plugin(const char *name)
 {
 	if (name == NULL || *name == '\0') {
-		sks_logf("plugin: no name");
+		sks_log_about(NULL, SKS_LOG_ERROR, EINVAL, "plugin: no name");
 		errno = EINVAL;
 		return NULL;
 	}

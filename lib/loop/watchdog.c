@@ -52,9 +52,9 @@ describe(struct sks_stuck *stuck, const struct sks_watched *loop, int64_t ms)
 	const struct sks_task *task = loop->task;
 
 	*stuck = (struct sks_stuck){ .hook = loop->hook, .ms = ms };
-	snprintf(stuck->name, sizeof(stuck->name), "%s", task->name != NULL ? task->name : "-");
-	if (loop->hook == NULL || task->peer != NULL)
-		sks_addr_format(task->peer, task->peer_len, stuck->peer, sizeof(stuck->peer));
+	snprintf(stuck->name, sizeof(stuck->name), "%s", task->origin.handler != NULL ? task->origin.handler : "-");
+	if (loop->hook == NULL || task->origin.peer != NULL)
+		sks_addr_format(task->origin.peer, task->origin.peer_len, stuck->peer, sizeof(stuck->peer));
 }
 
 /* -- the thread; all functions are called under the lock -- */

@@ -80,8 +80,8 @@ back_off(struct sks_listener *l, int error)
 {
 	int ms = l->backoff_ms == 0 ? BACKOFF_FIRST_MS : l->backoff_ms * 2;
 
-	sks_log_limited(&l->log, 1, "%s: %s; trying again soon",
-	    l->type == SOCK_STREAM ? "accept" : "receive", strerror(error));
+	sks_log_limited(&l->log, 1, NULL, SKS_LOG_ERROR, error, "%s: %m; trying again soon",
+	    l->type == SOCK_STREAM ? "accept" : "receive");
 	stop(l);
 	sks_admission_wait(l->admission); /* the end of a request may free what has run out */
 	l->backoff_ms = ms > BACKOFF_MOST_MS ? BACKOFF_MOST_MS : ms;
@@ -98,7 +98,7 @@ give_up(struct sks_listener *l, int error)
 {
 	stop(l);
 	l->dead = 1;
-	sks_logf("listener %d: %s", l->fd, strerror(error));
+	sks_log_about(NULL, SKS_LOG_ERROR, error, "listener %d: %m", l->fd);
 	sks_admission_lose_listener(l->admission, error);
 }
 

@@ -24,7 +24,7 @@ complain(const char *step, const char *object, const char *why)
 {
 	int error = errno;
 
-	sks_logf("%s %s: %s", step, object, why);
+	sks_log_about(NULL, SKS_LOG_ERROR, error, "%s %s: %s", step, object, why);
 	errno = error;
 }
 

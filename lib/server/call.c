@@ -17,14 +17,21 @@
 
 #define SLOW " (slower than min_rate)"
 
+/* A peer that goes or is slow, and a shutdown, cut a request off; else the handler has failed. */
+static enum sks_log_level
+level_of(int error)
+{
+	return error == ECONNRESET || error == EPIPE || error == ETIMEDOUT || error == ECANCELED ?
+	    SKS_LOG_WARN : SKS_LOG_ERROR;
+}
+
 static void
 log_error(struct sks_call *call, int error, const char *detail)
 {
-	char peer[SKS_ADDR_TEXT];
+	struct sks_log_origin origin = sks_call_origin(call);
 
-	sks_log_limited(&call->service->shared->errors, SKS_LOG_LINES, "%s: %s: %s%s",
-	    call->service->handler.name, sks_peer(&call->req, peer, sizeof(peer)),
-	    error != 0 ? strerror(error) : "failed without errno", detail);
+	sks_log_limited(&call->service->shared->errors, SKS_LOG_LINES, &origin, level_of(error),
+	    error, "%s%s", error != 0 ? strerror(error) : "failed without errno", detail);
 }
 
 /* Returns in words what a task was waiting for when it was cancelled. */
@@ -115,9 +122,10 @@ sks_call_log_unsent(struct sks_call *call, int error)
 void
 sks_call_log_not_run(struct sks_call *call)
 {
-	sks_log_limited(&call->service->shared->errors, SKS_LOG_LINES,
-	    "%s: cannot run the handler: %s", call->service->handler.name,
-	    strerror(call->start_error));
+	struct sks_log_origin origin = sks_call_origin(call);
+
+	sks_log_limited(&call->service->shared->errors, SKS_LOG_LINES, &origin, SKS_LOG_ERROR,
+	    call->start_error, "cannot run the handler: %m");
 }
 
 void
@@ -125,10 +133,9 @@ sks_call_log_given_up(const struct sks_call *call)
 {
 	const struct sks_task *task = atomic_load(&call->task);
 	const char *place = task != NULL ? atomic_load(&task->place) : NULL;
-	char peer[SKS_ADDR_TEXT];
+	struct sks_log_origin origin = sks_call_origin(call);
 
-	sks_logf("%s: %s: has not ended in time%s%s", call->service->handler.name,
-	    sks_peer(&call->req, peer, sizeof(peer)),
+	sks_log_about(&origin, SKS_LOG_WARN, 0, "has not ended in time%s%s",
 	    call->service->options.mode == SKS_PROCESSES ? ", its process is killed" :
 	    place != NULL ? ", it is in " : "",
 	    place != NULL ? place : "");

@@ -94,6 +94,14 @@ sks_call_of(const struct sks_request *req)
 	return sks_container_of(req, struct sks_call, req);
 }
 
+/* Whom a line of the log about this call names. */
+static inline struct sks_log_origin
+sks_call_origin(const struct sks_call *call)
+{
+	return (struct sks_log_origin){ call->service->handler.name, call->req.peer,
+		call->req.peer_len };
+}
+
 /* Notes how the stop of the server ends the call. The first note counts. */
 static inline void
 sks_call_stop(struct sks_call *call, enum sks_stop stop)

@@ -14,13 +14,12 @@ static void
 report(const struct sks_connection *c, const char *why)
 {
 	struct sks_service *service = c->call.service;
-	char peer[SKS_ADDR_TEXT];
+	struct sks_log_origin origin = sks_call_origin(&c->call);
 
 	sks_count_shared(service, handshakes_failed, 1);
 	if (why[0] != '\0')
-		sks_log_limited(&service->shared->errors, SKS_LOG_LINES,
-		    "%s: %s: TLS handshake: %s",
-		    service->handler.name, sks_peer(&c->call.req, peer, sizeof(peer)), why);
+		sks_log_limited(&service->shared->errors, SKS_LOG_LINES, &origin, SKS_LOG_WARN, 0,
+		    "TLS handshake: %s", why);
 }
 
 /* Lets the outbox send: what was posted meanwhile goes out encrypted, or not at all. */

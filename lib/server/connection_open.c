@@ -81,7 +81,8 @@ static void
 refuse(struct sks_worker *worker, int fd)
 {
 	sks_log_limited(&worker->service->shared->errors, SKS_LOG_LINES,
-	    "%s: no memory for a connection", worker->service->handler.name);
+	    SKS_LOG_HANDLER(worker->service->handler.name), SKS_LOG_ERROR, ENOMEM,
+	    "no memory for a connection");
 	turn_away(worker, fd);
 }
 
@@ -90,19 +91,16 @@ static void
 log_rejected(struct sks_call *call, int why)
 {
 	const struct sks_service *service = call->service;
-	char peer[SKS_ADDR_TEXT];
+	struct sks_log_origin origin = sks_call_origin(call);
 
 	if (why == SKS_REJECTED_PEER) {
 		sks_count(call->service, rejected_peer, 1);
-		sks_log_limited(&service->shared->peers, 1, "%s: %s: rejected: it has %d connections",
-		    service->handler.name, sks_peer(&call->req, peer, sizeof(peer)),
-		    service->options.max_per_peer);
+		sks_log_limited(&service->shared->peers, 1, &origin, SKS_LOG_WARN, 0,
+		    "rejected: it has %d connections", service->options.max_per_peer);
 	} else {
 		sks_count(call->service, rejected_rate, 1);
-		sks_log_limited(&service->shared->rates, 1,
-		    "%s: %s: rejected: it has had %d new connections in a second",
-		    service->handler.name, sks_peer(&call->req, peer, sizeof(peer)),
-		    service->options.rate_per_peer);
+		sks_log_limited(&service->shared->rates, 1, &origin, SKS_LOG_WARN, 0,
+		    "rejected: it has had %d new connections in a second", service->options.rate_per_peer);
 	}
 }
 

@@ -22,12 +22,12 @@ static void
 refuse(struct sks_connection *c, const char *why)
 {
 	struct sks_service *service = c->call.service;
-	char peer[SKS_ADDR_TEXT];
+	struct sks_log_origin origin = sks_call_origin(&c->call);
 
 	sks_call_end(&c->call, why != NULL ? SKS_ENDED_REFUSED : SKS_ENDED_CLOSED);
 	if (why != NULL)
-		sks_log_limited(&service->shared->errors, SKS_LOG_LINES, "%s: %s: PROXY header: %s",
-		    service->handler.name, sks_peer(&c->call.req, peer, sizeof(peer)), why);
+		sks_log_limited(&service->shared->errors, SKS_LOG_LINES, &origin, SKS_LOG_WARN, 0,
+		    "PROXY header: %s", why);
 	sks_connection_close(c);
 }
 

@@ -322,7 +322,8 @@ serve(const struct sks_datagram_socket *from, struct sks_worker *worker, struct 
 	if (d == NULL) {
 		sks_count(service, dropped, 1);
 		sks_log_limited(&service->shared->errors, SKS_LOG_LINES,
-		    "%s: no memory for a datagram", service->handler.name);
+		    SKS_LOG_HANDLER(service->handler.name), SKS_LOG_ERROR, ENOMEM,
+		    "no memory for a datagram");
 		return 2;
 	}
 	sks_worker_take(worker);

@@ -224,7 +224,7 @@ sks_executor_log_given_up(const struct sks_executor *executor)
 		if (n++ < GIVEN_UP_LINES)
 			sks_call_log_given_up(sks_list_entry(link, struct sks_call, link));
 	if (n > GIVEN_UP_LINES)
-		sks_logf("and %d more", n - GIVEN_UP_LINES);
+		sks_log_about(NULL, SKS_LOG_WARN, 0, "and %d more", n - GIVEN_UP_LINES);
 }
 
 void

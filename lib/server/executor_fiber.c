@@ -44,9 +44,7 @@ start(struct sks_executor *executor, struct sks_call *call, int now)
 	if (fiber == NULL)
 		return -1;
 	sks_loop_take_fiber(executor->loop, &fiber->task);
-	fiber->task.name = call->service->handler.name;
-	fiber->task.peer = call->req.peer;
-	fiber->task.peer_len = call->req.peer_len;
+	fiber->task.origin = sks_call_origin(call);
 	atomic_store_explicit(&call->task, &fiber->task, memory_order_relaxed);
 	if (now)
 		sks_loop_resume(&fiber->task);

@@ -75,22 +75,20 @@ free_process(struct process_executor *pool, struct sks_process *process)
 static void
 report_crash(const struct sks_call *call, int signo)
 {
-	char peer[SKS_ADDR_TEXT];
+	struct sks_log_origin origin = sks_call_origin(call);
 
 	sks_log_limited(&call->service->shared->errors, SKS_LOG_LINES,
-	    "%s: %s: killed by signal %d (%s)",
-	    call->service->handler.name, sks_peer(&call->req, peer, sizeof(peer)), signo,
-	    strsignal(signo));
+	    &origin, SKS_LOG_ERROR, 0, "killed by signal %d (%s)", signo, strsignal(signo));
 }
 
 static void
 report_loss(const struct sks_call *call)
 {
-	char peer[SKS_ADDR_TEXT];
+	struct sks_log_origin origin = sks_call_origin(call);
 
 	sks_log_limited(&call->service->shared->errors, SKS_LOG_LINES,
-	    "%s: %s: its process has failed or was killed (how is lost, as SIGCHLD is ignored)",
-	    call->service->handler.name, sks_peer(&call->req, peer, sizeof(peer)));
+	    &origin, SKS_LOG_ERROR, 0,
+	    "its process has failed or was killed (how is lost, as SIGCHLD is ignored)");
 }
 
 static void
@@ -229,9 +227,7 @@ run_child(struct process_executor *pool, struct sks_call *call, struct sks_outco
 	atomic_fetch_sub(&call->service->shared->settling, 1);
 	sks_process_child_begin(&task, &pool->cancel, mask, &call->service->shared->ended_well);
 	task.bufs = &pool->base.loop->bufs; /* the child's copy */
-	task.name = call->service->handler.name;
-	task.peer = call->req.peer;
-	task.peer_len = call->req.peer_len;
+	task.origin = sks_call_origin(call);
 	sks_executor_run(call, call->ops->run_resident);
 	sks_outcome_tell(outcome, call);
 	sks_process_child_leave(call->failed ? EXIT_FAILURE : EXIT_SUCCESS);

@@ -32,9 +32,7 @@ run_work(struct sks_work *work)
 
 	sks_task_init(task);
 	task->cancel = &pool_of(call->executor)->cancel;
-	task->name = call->service->handler.name;
-	task->peer = call->req.peer;
-	task->peer_len = call->req.peer_len;
+	task->origin = sks_call_origin(call);
 	atomic_store(&call->task, task);
 	sks_executor_run(call, call->ops->run);
 	atomic_store(&call->task, NULL); /* the thread may end before its word comes */

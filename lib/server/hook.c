@@ -15,18 +15,32 @@ end(struct sks_loop *loop)
 		sks_watched_end_hook(&loop->watched);
 }
 
+/* Begins a hook about one peer, whom lines of the log name that it writes. */
+static void
+begin_about(struct sks_loop *loop, const char *hook, const struct sks_task *task)
+{
+	sks_task_current()->origin = task->origin;
+	begin(loop, hook, task);
+}
+
+static void
+end_about(struct sks_loop *loop)
+{
+	end(loop);
+	sks_task_current()->origin = (struct sks_log_origin){ NULL, NULL, 0 };
+}
+
 int
 sks_hook_verify(struct sks_loop *loop, struct sks_call *call)
 {
-	const struct sks_task task = { .name = call->service->handler.name, .peer = call->req.peer,
-		.peer_len = call->req.peer_len };
+	const struct sks_task task = { .origin = sks_call_origin(call) };
 	int taken;
 
 	if (call->service->options.verify == NULL)
 		return 1;
-	begin(loop, "verify", &task);
+	begin_about(loop, "verify", &task);
 	taken = call->service->options.verify(&call->req);
-	end(loop);
+	end_about(loop);
 	return taken;
 }
 
@@ -34,15 +48,14 @@ const char *
 sks_hook_reject(struct sks_loop *loop, struct sks_call *call, int why)
 {
 	const struct sks_options *o = &call->service->options;
-	const struct sks_task task = { .name = call->service->handler.name, .peer = call->req.peer,
-		.peer_len = call->req.peer_len };
+	const struct sks_task task = { .origin = sks_call_origin(call) };
 	const char *text;
 
 	if (o->on_reject == NULL)
 		return o->reject_text;
-	begin(loop, "on_reject", &task);
+	begin_about(loop, "on_reject", &task);
 	text = o->on_reject(&call->req, why);
-	end(loop);
+	end_about(loop);
 	return text;
 }
 
@@ -50,7 +63,7 @@ static void
 run(struct sks_loop *loop, const struct sks_service *service, const char *name,
     void (*hook)(struct sks_server *server, void *data))
 {
-	const struct sks_task task = { .name = service->handler.name };
+	const struct sks_task task = { .origin.handler = service->handler.name };
 
 	if (hook == NULL)
 		return;

@@ -13,7 +13,7 @@
 static int
 refuse(int error, const char *why)
 {
-	sks_logf("sks_start_tls: %s", why);
+	sks_log_about(sks_log_origin(), SKS_LOG_ERROR, error, "sks_start_tls: %s", why);
 	errno = error;
 	return -1;
 }
@@ -32,13 +32,13 @@ lacks_outbox(const struct sks_request *req)
 static void
 report(const struct sks_call *call, const char *why)
 {
-	char peer[SKS_ADDR_TEXT];
+	struct sks_log_origin origin = sks_call_origin(call);
 
 	if (why[0] == '\0')
 		return;
 	sks_count_shared(call->service, handshakes_failed, 1);
-	sks_log_limited(&call->service->shared->errors, SKS_LOG_LINES, "%s: %s: TLS handshake: %s",
-	    call->service->handler.name, sks_peer(&call->req, peer, sizeof(peer)), why);
+	sks_log_limited(&call->service->shared->errors, SKS_LOG_LINES, &origin, SKS_LOG_WARN,
+	    0, "TLS handshake: %s", why);
 }
 
 int

@@ -36,7 +36,7 @@ sks_server_new_abi(const struct sks_handler *handler, size_t handler_size,
 	workers = sks_server_new_workers(server);
 	if (workers == NULL) {
 		error = errno;
-		sks_logf("event loop: %s", strerror(error));
+		sks_log_about(NULL, SKS_LOG_ERROR, error, "event loop: %m");
 		errno = error;
 		goto fail;
 	}

@@ -114,7 +114,7 @@ move_to(struct sks_server *server, struct sks_worker *workers, const struct sks_
 static int
 is_in_handler(struct sks_server *server)
 {
-	const char *name = sks_task_current()->name;
+	const char *name = sks_task_current()->origin.handler;
 	struct sks_list *link, *after;
 
 	sks_list_each (link, after, &server->services)

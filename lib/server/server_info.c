@@ -115,12 +115,6 @@ sks_server_stats_abi(const struct sks_server *server, struct sks_stats *stats, s
 	return 0;
 }
 
-void
-sks_set_log(void (*write_line)(const char *line, void *arg), void *arg)
-{
-	sks_log_set(write_line, arg);
-}
-
 #define TEXT(n) #n
 #define VERSION(major, minor, patch) TEXT(major) "." TEXT(minor) "." TEXT(patch)
 

@@ -71,7 +71,7 @@ static int
 complain_of_memory(const char *address)
 {
 	errno = ENOMEM;
-	sks_logf("listen on %s: %s", address, strerror(ENOMEM));
+	sks_log_about(NULL, SKS_LOG_ERROR, ENOMEM, "listen on %s: %m", address);
 	return -1;
 }
 

@@ -67,6 +67,12 @@ report_of(const struct sks_server *server)
 	};
 }
 
+static uint64_t
+cut_off(const struct sks_drain_report *r)
+{
+	return r->cancelled + r->reset + r->killed + r->running;
+}
+
 /*
  * A line is logged where a request was cut off. A server with stop_signals, which stops for good,
  * also logs that all of them have ended by themselves.
@@ -74,9 +80,7 @@ report_of(const struct sks_server *server)
 static int
 is_worth_a_line(const struct sks_server *server, const struct sks_drain_report *r)
 {
-	uint64_t cut = r->cancelled + r->reset + r->killed + r->running;
-
-	return cut > 0 || (server->service.options.stop_signals && r->ended + r->parked > 0);
+	return cut_off(r) > 0 || (server->service.options.stop_signals && r->ended + r->parked > 0);
 }
 
 static void
@@ -84,10 +88,11 @@ log_report(const struct sks_server *server, const struct sks_drain_report *r)
 {
 	if (!is_worth_a_line(server, r))
 		return;
-	sks_logf("%s: drained in %" PRId64 " ms: %" PRIu64 " ended, %" PRIu64
+	sks_log_about(SKS_LOG_HANDLER(server->service.handler.name),
+	    cut_off(r) > 0 ? SKS_LOG_WARN : SKS_LOG_INFO, 0, "drained in %" PRId64 " ms: %" PRIu64 " ended, %" PRIu64
 		 " closed while parked, %" PRIu64 " cancelled, %" PRIu64 " reset, %" PRIu64
 		 " killed, %" PRIu64 " go on",
-	    server->service.handler.name, sks_clock_ms() - server->drained_from, r->ended,
+	    sks_clock_ms() - server->drained_from, r->ended,
 	    r->parked, r->cancelled, r->reset, r->killed, r->running);
 }
 

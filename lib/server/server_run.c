@@ -29,7 +29,7 @@ static void on_copy(void *arg);
 static int
 fail_without_listener(struct sks_server *server)
 {
-	sks_logf("%s: serve: %s", server->service.handler.name,
+	sks_log_about(SKS_LOG_HANDLER(server->service.handler.name), SKS_LOG_ERROR, EINVAL, "serve: %s",
 	    server->is_last ? "the last shutdown has closed the addresses (options.close_listeners)" :
 				  "there is no address: call sks_server_listen() first");
 	errno = EINVAL;
@@ -100,7 +100,8 @@ on_copy(void *arg)
 	int was_running = server->state != SKS_IDLE;
 
 	if (sks_server_adopt(server) == 0 && was_running && begin(server, -1) == -1)
-		sks_logf("%s: serve: %s", server->service.handler.name, strerror(errno));
+		sks_log_about(SKS_LOG_HANDLER(server->service.handler.name), SKS_LOG_ERROR, errno,
+		    "serve: %m");
 }
 
 /*
@@ -126,7 +127,7 @@ sks_server_dispatch(struct sks_server *server)
 	}
 	if (rc == -1) {
 		sks_server_become_idle(server, EIO);
-		sks_logf("event loop: failed");
+		sks_log_about(NULL, SKS_LOG_ERROR, EIO, "event loop: failed");
 	}
 	errno = server->result;
 	return server->result == 0 ? 0 : -1;

@@ -23,7 +23,7 @@ static_assert(sizeof(struct sks_handler) == 2 * sizeof(int) + 2 * sizeof(size_t)
 static int
 refuse_handler(const char *why)
 {
-	sks_logf("handler: %s", why);
+	sks_log_about(NULL, SKS_LOG_ERROR, EINVAL, "handler: %s", why);
 	errno = EINVAL;
 	return -1;
 }
@@ -84,14 +84,14 @@ sks_service_init(struct sks_service *service, const struct sks_handler *handler,
 		return -1;
 	sks_tls_hold(o->tls);
 	if (o->tls != NULL && sks_tls_role(o->tls) != SKS_TLS_SERVER) {
-		sks_logf("options.tls: must be a configuration of SKS_TLS_SERVER");
+		sks_log_about(NULL, SKS_LOG_ERROR, EINVAL, "options.tls: must be a configuration of SKS_TLS_SERVER");
 		errno = EINVAL;
 		return -1;
 	}
 	if (sks_options_fill(o) == -1)
 		return -1;
 	if (sks_networks_parse(&service->proxies, o->proxy_from, &why) == -1) {
-		sks_logf("options.proxy_from: %s: %s", o->proxy_from, why);
+		sks_log_about(NULL, SKS_LOG_ERROR, errno, "options.proxy_from: %s: %s", o->proxy_from, why);
 		return -1;
 	}
 	if (h->stack_size != 0)
@@ -123,7 +123,7 @@ sks_service_beside(const struct sks_service *service, const struct sks_handler *
 	int error;
 
 	if (s == NULL) {
-		sks_logf("handler: %s", strerror(errno));
+		sks_log_about(NULL, SKS_LOG_ERROR, errno, "handler: %m");
 		return NULL;
 	}
 	s->options = service->options;

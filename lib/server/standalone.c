@@ -72,15 +72,18 @@ struct outer {
 	int64_t limit;
 	int64_t scope;
 	struct sks_cancel *cancel;
+	struct sks_log_origin origin;
 };
 
 static struct outer
-enter_handler(void)
+enter_handler(const struct sks_call *call)
 {
 	struct sks_task *task = sks_task_current();
+	struct outer outer = { task->limit, task->scope, task->cancel, task->origin };
 
 	task->nesting++;
-	return (struct outer){ task->limit, task->scope, task->cancel };
+	task->origin = sks_call_origin(call);
+	return outer;
 }
 
 static void
@@ -91,6 +94,7 @@ leave_handler(const struct outer *outer)
 	task->nesting--;
 	sks_task_limit(task, outer->limit, outer->scope);
 	task->cancel = outer->cancel;
+	task->origin = outer->origin;
 }
 
 static void
@@ -136,7 +140,7 @@ give_output(const struct sks_buf *written, char **out, size_t *out_len)
 static int
 exchange_all(struct sks_call *call)
 {
-	struct outer outer = enter_handler();
+	struct outer outer = enter_handler(call);
 	int rc, error;
 
 	do {
@@ -288,7 +292,7 @@ serve(struct sks_call *call, struct sks_transport *tr)
 	struct sks_service *service = call->service;
 	struct sks_rfile r;
 	struct sks_wfile w;
-	struct outer outer = enter_handler();
+	struct outer outer = enter_handler(call);
 	char *first;
 	int rc = SKS_KEEP, error = 0;
 

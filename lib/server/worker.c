@@ -173,10 +173,10 @@ on_stuck(void *arg, const struct sks_stuck *stuck)
 	if (!stuck->again)
 		sks_count(service, blocked, 1);
 	if (stuck->still)
-		sks_logf("%s has kept its loop for %lld ms and still does", who,
+		sks_log_about(NULL, SKS_LOG_WARN, 0, "%s has kept its loop for %lld ms and still does", who,
 		    (long long)stuck->ms);
 	else
-		sks_log_limited(&service->shared->blocks, 1, "%s kept its loop for %lld ms", who,
+		sks_log_limited(&service->shared->blocks, 1, NULL, SKS_LOG_WARN, 0, "%s kept its loop for %lld ms", who,
 		    (long long)stuck->ms);
 }
 

@@ -57,12 +57,6 @@ struct trial {
 	size_t size;
 };
 
-static void
-log_failure(const char *line)
-{
-	sks_log_limited(&atomic_load(&sks_log_counts)->connects, SKS_LOG_LINES, "%s", line);
-}
-
 /*
  * Tells why there is no connection, and returns NULL. addr is the last one that was tried, or NULL;
  * why is NULL if errno says it.
@@ -84,7 +78,8 @@ fail(const struct trial *t, const struct sks_addr *addr, const char *why)
 	if (t->why != NULL)
 		snprintf(t->why, t->size, "%s", line);
 	else
-		log_failure(line);
+		sks_log_limited(&atomic_load(&sks_log_counts)->connects, SKS_LOG_LINES,
+		    sks_log_origin(), SKS_LOG_ERROR, error, "%s", line);
 	errno = error;
 	return NULL;
 }

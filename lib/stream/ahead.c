@@ -38,16 +38,12 @@ static void
 log_full(struct sks_rfile *r)
 {
 	const struct sks_task *task = sks_task_current();
-	char peer[SKS_ADDR_TEXT];
 
 	if (r->ahead.logged || r->ahead.log == NULL)
 		return;
 	r->ahead.logged = 1;
-	sks_log_limited(r->ahead.log, SKS_LOG_LINES,
-	    "%s: %s: sends and does not read: max_input (%zu bytes) is reached, the write waits",
-	    task->name != NULL ? task->name : "handler",
-	    task->peer == NULL ? "?" :
-		(sks_addr_format(task->peer, task->peer_len, peer, sizeof(peer)), peer),
+	sks_log_limited(r->ahead.log, SKS_LOG_LINES, &task->origin, SKS_LOG_WARN, 0,
+	    "sends and does not read: max_input (%zu bytes) is reached, the write waits",
 	    r->ahead.most);
 }
 

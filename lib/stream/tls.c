@@ -35,7 +35,7 @@ sks_tls_is_built_in(void)
 static int
 invalid(const char *why)
 {
-	sks_logf("tls: %s", why);
+	sks_log_about(NULL, SKS_LOG_ERROR, EINVAL, "tls: %s", why);
 	errno = EINVAL;
 	return -1;
 }
@@ -199,7 +199,8 @@ tell_certificates(struct sks_tls *tls)
 		const X509 *cert = SSL_CTX_get0_certificate(tls->set->contexts[i]);
 
 		if (tls->files[i].cert != NULL)
-			sks_logf("tls: %s: reloaded: %s, valid until %s", tls->files[i].cert,
+			sks_log_about(NULL, SKS_LOG_INFO, 0, "tls: %s: reloaded: %s, valid until %s",
+			    tls->files[i].cert,
 			    sks_tls_format_subject(cert, subject, sizeof(subject)),
 			    sks_tls_format_time(X509_get0_notAfter(cert), day, sizeof(day)));
 	}

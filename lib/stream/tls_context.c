@@ -144,7 +144,8 @@ set_chain(SSL_CTX *ctx, const char *path, STACK_OF(X509) *list, EVP_PKEY *key)
 		held = -1;
 	else if (X509_check_private_key(cert, key) != 1) {
 		ERR_clear_error();
-		sks_logf("tls: %s: the private key does not belong to this certificate", path);
+		sks_log_about(NULL, SKS_LOG_ERROR, EINVAL,
+		    "tls: %s: the private key does not belong to this certificate", path);
 		errno = EINVAL;
 		held = -1;
 	} else
@@ -189,7 +190,7 @@ set_all(SSL_CTX *ctx, struct sks_tls *tls, const struct sks_tls_files *files)
 		return 1;
 	if (tls->options.configure(ctx, tls->options.data) == 0)
 		return 1;
-	sks_logf("tls: configure: %s", strerror(errno));
+	sks_log_about(NULL, SKS_LOG_ERROR, errno, "tls: configure: %m");
 	return -1;
 }
 
@@ -209,7 +210,7 @@ new_context(struct sks_tls *tls, const struct sks_tls_files *files)
 		return ctx;
 	error = held == 0 ? EINVAL : errno;
 	if (held == 0)
-		sks_logf("tls: %s%s%s", files->cert != NULL ? files->cert : "",
+		sks_log_about(NULL, SKS_LOG_ERROR, error, "tls: %s%s%s", files->cert != NULL ? files->cert : "",
 		    files->cert != NULL ? ": " : "", sks_tls_error(why, sizeof(why)));
 	ERR_clear_error();
 	SSL_CTX_free(ctx);
@@ -234,7 +235,7 @@ sks_tls_set_drop(struct sks_tls_set *set)
 static struct sks_tls_set *
 no_memory(void)
 {
-	sks_logf("tls: no memory");
+	sks_log_about(NULL, SKS_LOG_ERROR, ENOMEM, "tls: no memory");
 	errno = ENOMEM;
 	return NULL;
 }

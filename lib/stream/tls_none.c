@@ -13,7 +13,7 @@
 static int
 fail(void)
 {
-	sks_logf("tls: this library was built without TLS");
+	sks_log_about(NULL, SKS_LOG_ERROR, ENOTSUP, "tls: this library was built without TLS");
 	errno = ENOTSUP;
 	return -1;
 }

@@ -95,11 +95,12 @@ sks_tls_make_certificate(X509 **cert, EVP_PKEY **key)
 	*key = EVP_EC_gen("P-256");
 	*cert = X509_new();
 	if (*key != NULL && *cert != NULL && fill_in(*cert, *key)) {
-		sks_logf("tls: NO CERTIFICATE IS GIVEN: one was made for this run, which no client"
+		sks_log_about(NULL, SKS_LOG_WARN, 0, "tls: NO CERTIFICATE IS GIVEN: one was made for this run, which no client"
 			 " trusts; it is for trying TLS");
 		return 0;
 	}
-	sks_logf("tls: a certificate for this run: %s", sks_tls_error(why, sizeof(why)));
+	sks_log_about(NULL, SKS_LOG_ERROR, EINVAL, "tls: a certificate for this run: %s",
+	    sks_tls_error(why, sizeof(why)));
 	X509_free(*cert);
 	EVP_PKEY_free(*key);
 	*cert = NULL;

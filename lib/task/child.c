@@ -110,9 +110,7 @@ inherit(struct sks_task *task, const struct sks_task *parent)
 	 * No deadline that the child sets is later than the parent's, as in a scope of the parent.
 	 */
 	sks_task_limit(task, SKS_NEVER, parent->deadline);
-	task->name = parent->name;
-	task->peer = parent->peer;
-	task->peer_len = parent->peer_len;
+	task->origin = parent->origin;
 	atomic_store(&task->cancelled, atomic_load(&parent->cancelled));
 }
 

@@ -18,10 +18,13 @@ static char folder[] = "/tmp/check_log_output.XXXXXX", path[80], old_path[80];
 static struct sks_log_output output;
 static int saved_stderr, stderr_reader;
 
-static size_t
-missing_line(char line[SKS_LOG_LINE_SIZE], unsigned long n)
+static void
+missing_line(struct sks_log_line *to, const struct sks_log_output *of, unsigned long n)
 {
-	return (size_t)snprintf(line, SKS_LOG_LINE_SIZE, "missing: %lu\n", n);
+	ck_assert_ptr_eq(of, &output);
+	to->used = 0;
+	sks_log_line_printf(to, "missing: %lu", n);
+	sks_log_line_end(to, "");
 }
 
 static void
@@ -383,16 +386,17 @@ TEST(a_string_of_json_is_cut_between_its_characters)
 
 	sks_log_output_open(&output, SKS_LOG_STDERR, NULL, missing_line);
 	line.used = 0;
-	sks_log_line_json(&line, "a\"b\\x0a\xc3\xa9");
+	sks_log_line_json(&line, "a\"b\\\n\xc3\xa9\xc3\"\xf0\x9f", 11);
 	sks_log_line_end(&line, "");
-	ck_assert_str_eq(line.text, "\"a\\\"b\\\\x0a\xc3\xa9\"\n");
+	ck_assert_str_eq(line.text,
+	    "\"a\\\"b\\\\\\\\x0a\xc3\xa9\\\\xc3\\\"\\\\xf0\\\\x9f\"\n");
 	for (pad = 0; pad < 3; pad++) {
 		memset(text, 'x', sizeof(text) - 1);
 		text[sizeof(text) - 1] = '\0';
 		for (i = pad; i + 3 < sizeof(text); i += 3)
 			memcpy(text + i, "\xe2\x82\xac", 3);
 		line.used = 0;
-		sks_log_line_json(&line, text);
+		sks_log_line_json(&line, text, strlen(text));
 		sks_log_line_end(&line, "}");
 		ck_assert_uint_lt(line.used, SKS_LOG_LINE_SIZE);
 		ck_assert_uint_gt(line.used, SKS_LOG_LINE_SIZE - 12);

@@ -26,7 +26,7 @@ spoil_task(void *arg)
 	(void)arg;
 	sks_task_now->cancelled = 1;
 	sks_task_now->deadline = 1;
-	sks_task_now->name = "spoiled";
+	sks_task_now->origin.handler = "spoiled";
 	sks_task_now->bytes = 17;
 }
 
@@ -44,7 +44,7 @@ TEST(starts_again_on_the_stack_that_ended_last)
 		ck_assert_ptr_eq(start(pool, increment, &runs), fiber);
 		ck_assert_int_eq(fiber->task.cancelled, 0);
 		ck_assert_int_eq(fiber->task.deadline, INT64_MAX);
-		ck_assert_ptr_null(fiber->task.name);
+		ck_assert_ptr_null(fiber->task.origin.handler);
 		ck_assert_uint_eq(fiber->task.bytes, 0);
 		ck_assert(sks_list_empty(&fiber->task.dirty));
 		ck_assert_int_eq(sks_fiber_resume(fiber), 1);

@@ -73,9 +73,9 @@ overflow(void *arg)
 		if (fibers[i] == NULL)
 			_exit(2);
 	}
-	fibers[1]->task.name = how->name;
-	fibers[1]->task.peer = how->peer;
-	fibers[1]->task.peer_len = how->peer_len;
+	fibers[1]->task.origin.handler = how->name;
+	fibers[1]->task.origin.peer = how->peer;
+	fibers[1]->task.origin.peer_len = how->peer_len;
 	for (i = 2; i >= 0; i--)
 		sks_fiber_resume(fibers[i]);
 }

@@ -53,9 +53,9 @@ make_dog(int limit_ms)
 	sks_watchdog_init(&dog, limit_ms);
 	for (i = 0; i < 2; i++) {
 		sks_task_init(&tasks[i]);
-		tasks[i].name = i == 0 ? "first" : "second";
-		tasks[i].peer = (struct sockaddr *)&peer;
-		tasks[i].peer_len = sizeof(peer);
+		tasks[i].origin.handler = i == 0 ? "first" : "second";
+		tasks[i].origin.peer = (struct sockaddr *)&peer;
+		tasks[i].origin.peer_len = sizeof(peer);
 		loops[i] = (struct sks_watched){ .limit_ms = limit_ms, .report = note,
 			.arg = &told[i] };
 		sks_watchdog_add(&dog, &loops[i]);
@@ -223,7 +223,7 @@ take_turns(void *arg)
 		struct sockaddr_in *own = malloc(sizeof(*own));
 
 		*own = peer;
-		tasks[self].peer = (struct sockaddr *)own;
+		tasks[self].origin.peer = (struct sockaddr *)own;
 		pthread_mutex_lock(&dog.lock);
 		dog.quiet_until = 0; /* it is to read each that it can */
 		pthread_mutex_unlock(&dog.lock);

@@ -302,9 +302,9 @@ TEST(there_is_one_loop)
 /* -- what it shares with the server -- */
 
 static void
-count_line(const char *line, void *arg)
+count_line(const struct sks_log_record *record, void *arg)
 {
-	(void)line;
+	(void)record;
 	(void)arg;
 	atomic_fetch_add(&seen->note, 1);
 }

@@ -104,12 +104,12 @@ TEST(dropped_lines_are_told_of_once, EACH_MODE)
 	acc_start(&acc);
 	sks_set_log(NULL, NULL);
 	from = fill_standard_error(&saved);
-	sks_logf("this is dropped");
+	sks_log(SKS_LOG_INFO, "this is dropped");
 	while (read(from, block, sizeof(block)) > 0)
 		;
 	acc_ask(&acc, "f\n", "");
 	ck_eventually(acc_stats(&acc).failed == 1);
-	sks_logf("this is the last");
+	sks_log(SKS_LOG_INFO, "this is the last");
 	dup2(saved, STDERR_FILENO);
 	log_keep();
 	ck_assert_int_gt((int)read(from, got, sizeof(got) - 1), 0);

@@ -215,9 +215,9 @@ play(void)
 /* -- the tools -- */
 
 static void
-drop_line(const char *line, void *arg)
+drop_line(const struct sks_log_record *record, void *arg)
 {
-	(void)line;
+	(void)record;
 	(void)arg;
 }
 

@@ -19,6 +19,7 @@ STRUCTS = {
     "sks_handler": "sks_handler.3",
     "sks_request": "sks_request.3",
     "sks_stats": "sks_stats.3",
+    "sks_log_record": "socketserver_log.3",
     "sks_client": "socketserver_socket.3",
     "sks_selectable": "socketserver_socket.3",
     "sks_plugin": "socketserver_plugin.3",

@@ -17,7 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include <socketserver/server.h>
+#include <socketserver/log.h>
 
 #define MOST_FDS 1024
 #define MOST_SIGNALS 65
@@ -297,14 +297,14 @@ static struct kept_log {
 } *kept;
 
 static void
-keep_line(const char *line, void *arg)
+keep_line(const struct sks_log_record *record, void *arg)
 {
 	struct kept_log *log = arg;
 	int i = atomic_fetch_add(&log->taken, 1), n;
 
 	if (i >= MOST_LINES)
 		return;
-	n = snprintf(log->lines[i].text, sizeof(log->lines[i].text), "%s", line);
+	n = snprintf(log->lines[i].text, sizeof(log->lines[i].text), "%s", record->line);
 	atomic_store(&log->lines[i].length, n);
 }
 
