@@ -60,4 +60,9 @@ for _, page in pages.tutorial() + [(0, "docs/tutorial/README.md")]:
 PYTHON
 )"
 
+none "figures that README has are repeated as they stand there" "$(
+	grep '^| lib.*[0-9]\.[0-9]' docs/from-libevent-and-libuv.md | while read -r line; do
+		grep -qxF "$line" README.md || echo "$line"
+	done)"
+
 report_end

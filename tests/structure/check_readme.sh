@@ -127,11 +127,25 @@ check_alone() {
 	check_program "$1" && same "$name runs" "$right" "$("$program" 2>&1 </dev/null)"
 }
 
+# check_foreign FILE LIBRARY: what others write; it compiles where that library is
+check_foreign() {
+	if flags=$(pkg-config --cflags "$2" 2>/dev/null); then
+		# shellcheck disable=SC2086
+		none "$name compiles with $2" "$(compile -fsyntax-only $flags "$1" 2>&1)"
+	else
+		skip "$name compiles" "no $2"
+	fi
+}
+
 echo=false
 while read -r number page line <&4; do
 	name="$page line $line"
 	block=$tmp/blocks/$number.c
-	if grep -q '^SKS_PLUGIN(' "$block"; then
+	if grep -q '^#include <event2/' "$block"; then
+		check_foreign "$block" libevent_core
+	elif grep -q '^#include <uv.h>' "$block"; then
+		check_foreign "$block" libuv
+	elif grep -q '^SKS_PLUGIN(' "$block"; then
 		check_plugin "$block"
 	elif ! grep -q '[^_a-z]main(' "$block"; then
 		not_ok "$name is a whole program, or a plugin"
@@ -143,6 +157,26 @@ while read -r number page line <&4; do
 		check_alone "$block"
 	fi
 done 4<"$tmp/blocks/list"
+# Each ```python block of docs/ is an echo server of socketserver's: it answers, at another port.
+python_servers='
+import glob, re, socket, threading
+for page in sorted(glob.glob("docs/*.md")):
+    for code in re.findall("^```python\n(.*?)^```$", open(page).read(), re.M | re.S):
+        scope = {}
+        exec(code.replace("23000", "0").replace("server.serve_forever()", ""), scope)
+        server = scope["server"]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        client = socket.create_connection(server.server_address[:2], 20)
+        client.sendall(b"hi\n")
+        client.shutdown(socket.SHUT_WR)
+        answer = client.makefile().read()
+        if answer != "hi\n":
+            print(f"{page}: {answer!r}")
+        server.shutdown()
+        server.server_close()
+'
+none "the servers in Python answer" "$(python3 -c "$python_servers" 2>&1)"
+
 none "the pages have servers that answer" "$(for handler in hello echo count; do
 	case " $servers " in
 	*" $handler "*) ;;
