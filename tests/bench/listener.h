@@ -11,9 +11,12 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-/* Prints "listening PORT" once clients can connect; leaves with one line on any error. */
+/*
+ * type: SOCK_STREAM or SOCK_DGRAM, with flags. Prints "listening PORT" once clients can connect;
+ * leaves with one line on any error.
+ */
 static int
-open_listener(int argc, char **argv, int flags)
+open_socket(int argc, char **argv, int type)
 {
 	struct sockaddr_in sin = { .sin_family = AF_INET };
 	socklen_t len = sizeof(sin);
@@ -28,13 +31,13 @@ open_listener(int argc, char **argv, int flags)
 	sin.sin_port = htons((in_port_t)port);
 	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 
-	if ((fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0)) == -1)
+	if ((fd = socket(AF_INET, type | SOCK_CLOEXEC, 0)) == -1)
 		err(1, "socket");
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1)
 		err(1, "SO_REUSEADDR");
 	if (bind(fd, (struct sockaddr *)&sin, sizeof(sin)) == -1)
 		err(1, "bind 127.0.0.1:%ld", port);
-	if (listen(fd, SOMAXCONN) == -1)
+	if (!(type & SOCK_DGRAM) && listen(fd, SOMAXCONN) == -1)
 		err(1, "listen");
 	if (getsockname(fd, (struct sockaddr *)&sin, &len) == -1)
 		err(1, "getsockname");
@@ -42,6 +45,12 @@ open_listener(int argc, char **argv, int flags)
 	if (fflush(stdout) != 0)
 		err(1, "stdout");
 	return fd;
+}
+
+static inline int
+open_listener(int argc, char **argv, int flags)
+{
+	return open_socket(argc, argv, SOCK_STREAM | flags);
 }
 
 static inline void

@@ -1,5 +1,6 @@
 #!/bin/sh
 # What our echo_server costs, beside other servers. One block of lines for each scenario.
+# page.sh makes docs/performance.md of the form --all.
 #
 # All servers of a scenario run at the same time on one core, each with a load of its own on
 # another core. Whatever the machine does then it does to all of them, so their ratios spread by a
@@ -19,6 +20,9 @@ usage() {
 	  --proxy      proxy with a bare epoll one, and nothing else
 	  --upstream   a handler that makes an upstream request for each line, and nothing else
 	  --tls        over TLS, with a bare epoll one, and nothing else
+	  --all        every scenario with every server that is here, 10 minutes at most (rows_all.sh)
+	  --seconds S  of each slice of --all (1)
+	  --json FILE  the results of --all, the machine and the versions
 	  --kv         the kv handler with redis-server, and nothing else (kv.sh)
 	  ROUNDS       of each scenario (5)
 	environment: SERVER_CPUS, LOAD_CPUS (the first two cores allowed)
@@ -33,143 +37,8 @@ fail() {
 here=$(cd "$(dirname "$0")" && pwd) || exit 1
 # shellcheck source=tests/bench/servers.sh
 . "$here/servers.sh"
-
-# ---- one scenario ----
-
-# slice NUMBER: one load on the server of this number; its cost in ns to $tmp/ns.NUMBER
-slice() {
-	eval "slice_pid=\$pid_$1 slice_port=\$port_$1"
-	taskset -c "$load_cpus" "$bench/$loader" 127.0.0.1 "$slice_port" --pid "$slice_pid" $load_arguments \
-	    >"$tmp/out.$1" 2>"$tmp/err.$1" || return 1
-	sed -n 's/^server_cpu_ns_per_[a-z]*=//p' "$tmp/out.$1" >"$tmp/ns.$1"
-}
-
-slices_at_once() {
-	loads=
-	for i in $numbers; do
-		slice "$i" &
-		loads="$loads $!"
-	done
-	for load in $loads; do
-		wait "$load" || return 1
-	done
-}
-
-slices_in_turn() {
-	order=$numbers
-	[ $((part % 2)) -eq 1 ] || order=$backwards
-	for i in $order; do
-		slice "$i" || return 1
-	done
-}
-
-# one_round: appends to $tmp/slices, a line "ROUND NS_OF_0 NS_OF_1 ..." for each slice
-one_round() {
-	for i in $numbers; do
-		eval "start \"\$name_$i\""
-		eval "pid_$i=\$pid port_$i=\$port"
-	done
-	for part in 1 2 3 4; do
-		"$slices" || {
-			cat "$tmp"/err.* >&2
-			server_failed "$title: a server failed under load"
-		}
-		line=$round
-		for i in $numbers; do
-			line="$line $(cat "$tmp/ns.$i")"
-		done
-		echo "$line" >>"$tmp/slices"
-	done
-	for i in $numbers; do
-		eval "stop \"\$pid_$i\""
-		eval "who=\$name_$i"
-		case "$status $who" in
-		0\ *) ;;
-		*ours*) server_failed "$who: ended with status $status, not 0, after SIGTERM" ;;
-		esac
-	done
-}
-
-# report: from $tmp/slices and the names, the block of lines
-report() {
-	awk -v title="$title" -v unit="$unit" -v names="$names" -v limits="$limits" -v rounds="$rounds" '
-	function median(a, n,   i, j, t) {
-		for (i = 2; i <= n; i++)
-			for (j = i; j > 1 && a[j - 1] > a[j]; j--) {
-				t = a[j]; a[j] = a[j - 1]; a[j - 1] = t
-			}
-		return n % 2 ? a[(n + 1) / 2] : (a[n / 2] + a[n / 2 + 1]) / 2
-	}
-	BEGIN { n = split(names, name, "|"); split(limits, limit, "|") }
-	{
-		for (i = 1; i <= n; i++)
-			ns[i, NR] = $(i + 1)
-	}
-	END {
-		for (i = 1; i <= n; i++) {
-			for (k = 1; k <= NR; k++)
-				all[k] = ns[i, k]
-			cost[i] = median(all, NR)
-			for (r = 1; r <= NR / 4; r++) {
-				for (k = 1; k <= 4; k++)
-					four[k] = ns[i, (r - 1) * 4 + k] / ns[1, (r - 1) * 4 + k]
-				per_round[r] = median(four, 4)
-			}
-			ratio[i] = median(per_round, NR / 4)
-			low[i] = per_round[1]
-			high[i] = per_round[NR / 4]
-		}
-		printf "%s: CPU of a %s, %s %.0f ns (%d rounds)\n", title, unit, name[1], cost[1], NR / 4
-		for (i = 2; i <= n; i++) {
-			printf "  %-28s %5.2f times (%.2f to %.2f; %.0f ns)", name[i], ratio[i], low[i], high[i], cost[i]
-			if (limit[i] ~ /^[0-9.]+$/)
-				printf ", limit %s%s", limit[i], (ratio[i] > limit[i] + 0.005 ? ": MISSED" : "")
-			if (name[i] !~ /ours/ && ours)
-				printf ", %.2f times ours", ratio[i] / ours
-			if (name[i] == "ours" || (name[i] ~ /^ours/ && !ours))
-				ours = ratio[i]
-			printf "\n"
-		}
-	}' "$tmp/slices"
-}
-
-# scenario TITLE UNIT LOAD_ARGUMENTS SERVER[=LIMIT]...: the first server is what the others are
-# measured by. A limit is the most that a server may cost, times the first.
-scenario() {
-	title=$1 unit=$2 load_arguments=$3
-	shift 3
-	case $title in *"$only"*) ;; *) return ;; esac
-	numbers= backwards= names= limits= count=0
-	for server; do
-		limit=
-		case $server in *=*) limit=${server##*=} server=${server%=*} ;; esac
-		is_there "$server" || {
-			echo "$title: $server left out: $why"
-			continue
-		}
-		add_server "$server" "$limit"
-		case $server in
-		ours*)	for other in $beside; do
-				add_server "$other: $server" "$limit"
-			done ;;
-		esac
-	done
-	: >"$tmp/slices"
-	round=1
-	while [ "$round" -le "$rounds" ]; do
-		one_round
-		round=$((round + 1))
-	done
-	report
-}
-
-add_server() {
-	eval "name_$count=\$1"
-	numbers="$numbers $count" backwards="$count $backwards"
-	names="$names${names:+|}$1" limits="$limits${numbers:+|}$2"
-	[ $count -gt 0 ] || limits=$2
-	count=$((count + 1))
-}
+# shellcheck source=tests/bench/scenario.sh
+. "$here/scenario.sh"
 
 # ---- memory ----
 
@@ -205,8 +74,8 @@ two_cores() {
 }
 
 loader=load
-quick= modes= kv= proxy= tls= upstream= build= rounds= only= beside= tmp=
-slices=slices_at_once
+quick= modes= kv= proxy= tls= upstream= all= json= seconds=1 build= rounds= only= beside= tmp=
+slices=slices_at_once parts=4
 while [ $# -gt 0 ]; do
 	case $1 in
 	--quick) quick=1 ;;
@@ -217,6 +86,9 @@ while [ $# -gt 0 ]; do
 	--kv) kv=1 ;;
 	--proxy) proxy=1 ;;
 	--tls) tls=1 ;;
+	--all) all=1 ;;
+	--json) json=${2-}; shift ;;
+	--seconds) seconds=${2-}; shift ;;
 	--upstream) upstream=1 ;;
 	-h|--help) usage; exit 0 ;;
 	-*) usage >&2; exit 2 ;;
@@ -244,10 +116,10 @@ for tool in taskset mkfifo awk python3; do
 done
 bench=$build/tests/bench
 ours=$build/examples/echo_server
-ours_last= # of its arguments, behind the address
+ours_options= ours_last= # its arguments before and behind the address
 for program in "$ours" "$bench/load" "$bench/epoll_echo" "$bench/bufferevent_echo" \
     "$bench/thread_echo" "$bench/thread_lines" "$bench/fork_echo" "$bench/fork_lines" \
-    "$bench/epoll_proxy" "$bench/upstream_echo"; do
+    "$bench/epoll_proxy" "$bench/upstream_echo" "$bench/udp_echo" "$bench/hello_bare"; do
 	need "$program"
 done
 # python3 itself, without a wrapper before it: its process is what is measured
@@ -274,6 +146,31 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 tmp=$(mktemp -d) || exit 1
+: >"$tmp/rows"
+
+# The key and the cipher are the same for all.
+make_certificate() {
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost \
+	    -keyout "$tmp/key.pem" -out "$tmp/cert.pem" 2>/dev/null || fail "openssl makes no certificate"
+	cat "$tmp/key.pem" >>"$tmp/cert.pem"
+}
+
+# ---- all ----
+
+write_results() {
+	[ -z "$json" ] || [ ! -s "$tmp/rows" ] ||
+	    python3 "$here/figures.py" collect "$tmp/rows" "$build" "$seconds" "$busy" >"$json" ||
+	    echo "run.sh: no results in $json" >&2
+}
+
+if [ -n "$all" ]; then
+	busy=$(python3 "$here/figures.py" busy) || exit 1
+	trap 'write_results; cleanup' EXIT # also those of a run that is stopped
+	# shellcheck source=tests/bench/rows_all.sh
+	. "$here/rows_all.sh"
+	[ -z "$failed" ] || fail "a row or more is missing, see above"
+	exit 0
+fi
 
 # ---- scenarios: servers that are clients, of an echo server beside the load ----
 
@@ -295,9 +192,8 @@ fi
 if [ -n "$tls" ]; then
 	need "$bench/tls_echo"
 	loader=tls_load
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost \
-	    -keyout "$tmp/key.pem" -out "$tmp/cert.pem" 2>/dev/null || fail "openssl makes no certificate"
-	cat "$tmp/key.pem" >>"$tmp/cert.pem"
+	make_certificate
+	ours_options="--max-line 17000"
 	scenario "TLS, 64-byte lines, 64 connections" message "--connections 64 --messages $messages" \
 	    "bare epoll, TLS" "ours over TLS=1.08"
 	scenario "TLS, lines of 16 KiB, 64 connections" message \
