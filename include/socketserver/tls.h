@@ -174,6 +174,14 @@ SKS_API struct sks_client *sks_connect_tls(const char *address, struct sks_tls *
     int timeout_ms) SKS_MUST_CHECK;
 
 /*
+ * As sks_connect_tls(), but without a line in the log: why gets what it would have said, cut
+ * to size bytes, as sks_connect_quiet() has it. May wait.
+ * Returns the client, or NULL as sks_connect_tls().
+ */
+SKS_API struct sks_client *sks_connect_tls_quiet(const char *address, struct sks_tls *tls,
+    int timeout_ms, char *why, size_t size) SKS_MUST_CHECK;
+
+/*
  * Tell of the TLS of a connection, by its rfile: the version ("TLSv1.3"), the cipher, the
  * application protocol that was agreed on, and the server's name that the client has asked for.
  * They return a string that lives as long as the connection, or NULL: it is

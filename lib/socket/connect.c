@@ -48,11 +48,12 @@ struct race {
 /* ---- what goes wrong ---- */
 
 /*
- * An attempt to connect to an address. The reason of a failure goes into the text at why, or into
- * the log where why is NULL.
+ * An attempt to connect to an address. The reason of a failure goes into the text at why, of that
+ * size, if it is quiet, else into the log.
  */
 struct trial {
 	const char *address;
+	int is_quiet;
 	char *why;
 	size_t size;
 };
@@ -67,7 +68,7 @@ fail(const struct trial *t, const struct sks_addr *addr, const char *why)
 	char text[SKS_ADDR_TEXT] = "", line[LINE];
 	int error = errno;
 
-	if (error == ECANCELED && t->why == NULL)
+	if (error == ECANCELED && !t->is_quiet)
 		return NULL;
 	if (addr != NULL)
 		sks_addr_format(&addr->u.any, addr->len, text, sizeof(text));
@@ -75,7 +76,7 @@ fail(const struct trial *t, const struct sks_addr *addr, const char *why)
 		text[0] = '\0';
 	snprintf(line, sizeof(line), "connect %s%s%s%s: %s", t->address, text[0] != '\0' ? " (" : "",
 	    text, text[0] != '\0' ? ")" : "", why != NULL ? why : strerror(error));
-	if (t->why != NULL)
+	if (t->is_quiet)
 		snprintf(t->why, t->size, "%s", line);
 	else
 		sks_log_limited(&atomic_load(&sks_log_counts)->connects, SKS_LOG_LINES,
@@ -424,7 +425,7 @@ shake_hands(struct sks_client *client, const struct trial *t, const struct sks_e
 	error = errno;
 	sks_client_close(client);
 	errno = error;
-	if (why[0] == '\0' && t->why == NULL)
+	if (why[0] == '\0' && !t->is_quiet)
 		return NULL; /* the log has it, or nobody asks: it was cancelled */
 	return fail(t, NULL, why[0] != '\0' ? why : NULL);
 }
@@ -467,13 +468,8 @@ sks_connect(const char *address, int timeout_ms)
 struct sks_client *
 sks_connect_quiet(const char *address, int timeout_ms, char *why, size_t size)
 {
-	char none[1];
-	struct trial t = { .address = address, .why = why, .size = size };
+	struct trial t = { address, 1, why, why != NULL ? size : 0 };
 
-	if (why == NULL || size == 0) {
-		t.why = none;
-		t.size = sizeof(none);
-	}
 	return connect_with(&t, 0, NULL, timeout_ms);
 }
 
@@ -481,4 +477,13 @@ struct sks_client *
 sks_connect_tls(const char *address, struct sks_tls *tls, int timeout_ms)
 {
 	return connect_with(&(struct trial){ .address = address }, 1, tls, timeout_ms);
+}
+
+struct sks_client *
+sks_connect_tls_quiet(const char *address, struct sks_tls *tls, int timeout_ms, char *why,
+    size_t size)
+{
+	struct trial t = { address, 1, why, why != NULL ? size : 0 };
+
+	return connect_with(&t, 1, tls, timeout_ms);
 }

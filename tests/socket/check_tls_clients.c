@@ -156,6 +156,30 @@ TEST(a_client_doubts, EACH_OF(doubts))
 	ck_eventually(acc_stats(&acc).handshakes_failed == 1); /* the server reads the alert */
 }
 
+TEST(a_quiet_client_is_told_alone)
+{
+	char why[200] = "as it was";
+	struct sks_client *client;
+
+	start(ACC_FIBERS, "server");
+	believe((struct sks_tls_options){ .name = "elsewhere.example" });
+	ck_assert_ptr_null(sks_connect_tls_quiet(address_of(0), client_tls, 20000, why, sizeof(why)));
+	ck_assert_int_eq(errno, EKEYREJECTED);
+	ck_assert_int_eq(strncmp(why, "connect tls:127.0.0.1:", 22), 0);
+	ck_assert_ptr_nonnull(strstr(why, ": the peer's certificate: hostname mismatch"));
+	ck_assert_ptr_null(sks_connect_tls_quiet(address_of(0), client_tls, 20000, NULL, 0));
+	ck_assert_int_eq(errno, EKEYREJECTED);
+	sks_tls_free(client_tls);
+	believe((struct sks_tls_options){ 0 });
+	strcpy(why, "as it was");
+	client = sks_connect_tls_quiet(address_of(0), client_tls, 20000, why, sizeof(why));
+	ck_assert_ptr_nonnull(client);
+	ck_assert_str_eq(why, "as it was");
+	expect_echo(client, "in private");
+	sks_client_close(client);
+	ck_assert_int_eq(log_count("connect "), 0);
+}
+
 TEST(a_client_may_expect_another_name)
 {
 	struct sks_client *client;
