@@ -75,15 +75,12 @@ set_numbers(struct sks_tls *tls, const struct sks_tls_options *given)
 		o->handshake_ms = HANDSHAKE_MS;
 }
 
-/* Copies text, or NULL. 0, or -1: ENOMEM. */
+/* Copies text, or NULL. 0, or -1: ENOMEM, after a line in the log. */
 static int
 copy_text(char **to, const char *from)
 {
 	*to = from != NULL ? OPENSSL_strdup(from) : NULL;
-	if (from == NULL || *to != NULL)
-		return 0;
-	errno = ENOMEM;
-	return -1;
+	return from == NULL || *to != NULL ? 0 : sks_tls_no_memory();
 }
 
 /* "h2,http/1.1" becomes 2 h 2 8 h t t p / 1 . 1, bytes with a length before each name. */
@@ -92,10 +89,8 @@ parse_protocols(struct sks_tls *tls, const char *text)
 {
 	size_t size = strlen(text) + 1, at = 0, i;
 
-	if ((tls->protocols = OPENSSL_malloc(size)) == NULL) {
-		errno = ENOMEM;
-		return -1;
-	}
+	if ((tls->protocols = OPENSSL_malloc(size)) == NULL)
+		return sks_tls_no_memory();
 	for (i = 0; i < size; i++) {
 		if (text[i] != ',' && text[i] != '\0') {
 			tls->protocols[i + 1] = (unsigned char)text[i];
@@ -119,7 +114,7 @@ free_files(struct sks_tls_files *files)
 	OPENSSL_free(files->key);
 }
 
-/* Appends the files of one certificate. 0, or -1: ENOMEM. */
+/* Appends the files of one certificate. 0, or -1: ENOMEM, after a line in the log. */
 static int
 append_files(struct sks_tls *tls, const char *cert, const char *key)
 {
@@ -127,10 +122,8 @@ append_files(struct sks_tls *tls, const char *cert, const char *key)
 	    OPENSSL_realloc(tls->files, (tls->nfiles + 1) * sizeof(*tls->files));
 	struct sks_tls_files *last;
 
-	if (all == NULL) {
-		errno = ENOMEM;
-		return -1;
-	}
+	if (all == NULL)
+		return sks_tls_no_memory();
 	tls->files = all;
 	last = &all[tls->nfiles];
 	last->key = NULL;
@@ -322,15 +315,18 @@ build(struct sks_tls *tls, const struct sks_tls_options *given)
 	    (given->alpn != NULL && parse_protocols(tls, given->alpn) == -1) ||
 	    append_files(tls, given->cert, given->key) == -1)
 		return -1;
-	if ((tls->bio = sks_tls_bio_new()) == NULL) {
-		errno = ENOMEM;
-		return -1;
-	}
+	if ((tls->bio = sks_tls_bio_new()) == NULL)
+		return sks_tls_no_memory();
 	if (tls->role == SKS_TLS_SERVER && given->cert == NULL &&
 	    sks_tls_make_certificate(&tls->own_cert, &tls->own_key) == -1)
 		return -1;
 	tls->looked_ms = sks_clock_ms();
-	return renew(tls);
+	if (renew(tls) == -1)
+		return -1;
+	if (tls->own_cert != NULL)
+		sks_log_about(NULL, SKS_LOG_WARN, 0, "tls: NO CERTIFICATE IS GIVEN: one was made for this"
+		    " run, which no client trusts; it is for trying TLS");
+	return 0;
 }
 
 static struct sks_tls *
@@ -340,7 +336,7 @@ new_tls(int role)
 
 	ERR_clear_error();
 	if (tls == NULL) {
-		errno = ENOMEM;
+		sks_tls_no_memory();
 		return NULL;
 	}
 	tls->holds = 1;

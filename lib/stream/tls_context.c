@@ -35,7 +35,8 @@ on_server_name(SSL *ssl, int *alert, void *arg)
 		X509 *cert = SSL_CTX_get0_certificate(set->contexts[i]);
 
 		if (X509_check_host(cert, name, 0, 0, NULL) == 1) {
-			SSL_set_SSL_CTX(ssl, set->contexts[i]);
+			if (SSL_set_SSL_CTX(ssl, set->contexts[i]) == NULL)
+				return SSL_TLSEXT_ERR_ALERT_FATAL;
 			break;
 		}
 	}
@@ -208,7 +209,7 @@ new_context(struct sks_tls *tls, const struct sks_tls_files *files)
 		held = set_all(ctx, tls, files);
 	if (held == 1)
 		return ctx;
-	error = held == 0 ? EINVAL : errno;
+	error = held != 0 ? errno : sks_tls_is_out_of_memory() ? ENOMEM : EINVAL;
 	if (held == 0)
 		sks_log_about(NULL, SKS_LOG_ERROR, error, "tls: %s%s%s", files->cert != NULL ? files->cert : "",
 		    files->cert != NULL ? ": " : "", sks_tls_error(why, sizeof(why)));
@@ -232,14 +233,6 @@ sks_tls_set_drop(struct sks_tls_set *set)
 	OPENSSL_free(set);
 }
 
-static struct sks_tls_set *
-no_memory(void)
-{
-	sks_log_about(NULL, SKS_LOG_ERROR, ENOMEM, "tls: no memory");
-	errno = ENOMEM;
-	return NULL;
-}
-
 struct sks_tls_set *
 sks_tls_set_new(struct sks_tls *tls)
 {
@@ -247,8 +240,10 @@ sks_tls_set_new(struct sks_tls *tls)
 	    OPENSSL_zalloc(sizeof(*set) + tls->nfiles * sizeof(set->contexts[0]));
 	int error;
 
-	if (set == NULL)
-		return no_memory();
+	if (set == NULL) {
+		sks_tls_no_memory();
+		return NULL;
+	}
 	set->holds = 1;
 	while (set->n < tls->nfiles) {
 		SSL_CTX *ctx = new_context(tls, &tls->files[set->n]);

@@ -112,20 +112,33 @@ parse_certificates(BIO *text)
 	STACK_OF(X509) *list = sk_X509_new_null();
 	X509 *cert;
 
-	while (list != NULL && (cert = PEM_read_bio_X509(text, NULL, NULL, NULL)) != NULL)
-		if (sk_X509_push(list, cert) == 0)
-			X509_free(cert);
+	while (list != NULL && (cert = PEM_read_bio_X509(text, NULL, NULL, NULL)) != NULL) {
+		if (sk_X509_push(list, cert) != 0)
+			continue;
+		X509_free(cert); /* a chain with a gap is worse than none */
+		sk_X509_pop_free(list, X509_free);
+		return NULL;
+	}
 	if (list != NULL && sk_X509_num(list) > 0 &&
 	    ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE)
 		ERR_clear_error(); /* the end of the text is an error for OpenSSL */
 	return list;
 }
 
+/* OpenSSL has refused a file, and its queue of errors says why. Returns -1, after a line in the log. */
+static int
+refuse_by_queue(const char *path)
+{
+	int error = sks_tls_is_out_of_memory() ? ENOMEM : EINVAL;
+	char why[160];
+
+	return refuse(path, error, sks_tls_error(why, sizeof(why)));
+}
+
 int
 sks_tls_read_certificates(const char *path, STACK_OF(X509) **list)
 {
 	struct text text;
-	char why[160];
 
 	if (open_text(&text, path) == -1)
 		return -1;
@@ -137,7 +150,7 @@ sks_tls_read_certificates(const char *path, STACK_OF(X509) **list)
 	    ERR_GET_REASON(ERR_peek_error()) == PEM_R_NO_START_LINE)
 		refuse(path, EINVAL, "there is no certificate in it (in PEM)");
 	else
-		refuse(path, EINVAL, sks_tls_error(why, sizeof(why)));
+		refuse_by_queue(path);
 	ERR_clear_error();
 	sk_X509_pop_free(*list, X509_free);
 	return -1;
@@ -159,7 +172,6 @@ sks_tls_read_key(const char *path, EVP_PKEY **key)
 {
 	int asked = 0, reason;
 	struct text text;
-	char why[160];
 
 	if (open_text(&text, path) == -1)
 		return -1;
@@ -173,7 +185,7 @@ sks_tls_read_key(const char *path, EVP_PKEY **key)
 	else if (reason == PEM_R_NO_START_LINE || reason == ERR_R_UNSUPPORTED)
 		refuse(path, EINVAL, "there is no private key in it (in PEM)");
 	else
-		refuse(path, EINVAL, sks_tls_error(why, sizeof(why)));
+		refuse_by_queue(path);
 	ERR_clear_error();
 	return -1;
 }

@@ -33,8 +33,10 @@ explain(const struct sks_tls_engine *e, char why[SKS_TLS_WHY])
 		errno = e->error != 0 ? e->error : e->send_error != 0 ? e->send_error : EPROTO;
 		snprintf(why, SKS_TLS_WHY, "%s", strerror(errno));
 	} else {
+		int reason = sks_tls_is_out_of_memory() ? ENOMEM : EPROTO;
+
 		sks_tls_error(why, SKS_TLS_WHY);
-		errno = EPROTO;
+		errno = reason;
 	}
 }
 

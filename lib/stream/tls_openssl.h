@@ -58,6 +58,12 @@ struct sks_tls {
  */
 char *sks_tls_error(char *buf, size_t size);
 
+/* Returns 1 if a call of OpenSSL has failed on this thread because there is no memory. */
+int sks_tls_is_out_of_memory(void);
+
+/* Logs that there is no memory. Returns -1: ENOMEM. */
+int sks_tls_no_memory(void);
+
 /* -- tls_files.c -- */
 
 /*
@@ -78,7 +84,10 @@ char *sks_tls_format_subject(const X509 *cert, char *buf, size_t size);
 
 /* -- tls_self_signed.c -- */
 
-/* Makes a certificate for this host, valid for 30 days, and its key. 0, or -1: EINVAL, logged. */
+/*
+ * Makes a certificate for this host, valid for 30 days, and its key. 0, or -1: EINVAL or ENOMEM,
+ * after one line in the log.
+ */
 int sks_tls_make_certificate(X509 **cert, EVP_PKEY **key);
 
 /* -- tls_context.c -- */

@@ -90,21 +90,20 @@ int
 sks_tls_make_certificate(X509 **cert, EVP_PKEY **key)
 {
 	char why[160];
+	int error;
 
 	ERR_clear_error();
 	*key = EVP_EC_gen("P-256");
 	*cert = X509_new();
-	if (*key != NULL && *cert != NULL && fill_in(*cert, *key)) {
-		sks_log_about(NULL, SKS_LOG_WARN, 0, "tls: NO CERTIFICATE IS GIVEN: one was made for this run, which no client"
-			 " trusts; it is for trying TLS");
+	if (*key != NULL && *cert != NULL && fill_in(*cert, *key))
 		return 0;
-	}
-	sks_log_about(NULL, SKS_LOG_ERROR, EINVAL, "tls: a certificate for this run: %s",
+	error = sks_tls_is_out_of_memory() ? ENOMEM : EINVAL;
+	sks_log_about(NULL, SKS_LOG_ERROR, error, "tls: a certificate for this run: %s",
 	    sks_tls_error(why, sizeof(why)));
 	X509_free(*cert);
 	EVP_PKEY_free(*key);
 	*cert = NULL;
 	*key = NULL;
-	errno = EINVAL;
+	errno = error;
 	return -1;
 }

@@ -5,11 +5,14 @@
  */
 #include "stream/tls_openssl.h"
 
+#include "base/log.h"
 #include "base/util.h"
 
+#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/sslerr.h>
 #include <stdio.h>
+#include <string.h>
 
 #define FROM_PEER SSL_AD_REASON_OFFSET /* reasons from here on are alerts of the peer */
 
@@ -43,6 +46,23 @@ sentence_of(int reason)
 	return NULL;
 }
 
+/* OpenSSL also fails without an error, where there is no memory for the error. */
+int
+sks_tls_is_out_of_memory(void)
+{
+	return ERR_peek_error() == 0 || ERR_GET_REASON(ERR_peek_error()) == ERR_R_MALLOC_FAILURE ||
+	    ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE;
+}
+
+int
+sks_tls_no_memory(void)
+{
+	ERR_clear_error();
+	sks_log_about(NULL, SKS_LOG_ERROR, ENOMEM, "tls: %s", strerror(ENOMEM));
+	errno = ENOMEM;
+	return -1;
+}
+
 char *
 sks_tls_error(char *buf, size_t size)
 {
@@ -50,7 +70,9 @@ sks_tls_error(char *buf, size_t size)
 	int reason = ERR_GET_REASON(error);
 	const char *text = ERR_GET_LIB(error) == ERR_LIB_SSL ? sentence_of(reason) : NULL;
 
-	if (text != NULL)
+	if (sks_tls_is_out_of_memory())
+		snprintf(buf, size, "%s", strerror(ENOMEM));
+	else if (text != NULL)
 		snprintf(buf, size, "%s", text);
 	else if (ERR_GET_LIB(error) == ERR_LIB_SSL && reason > FROM_PEER)
 		snprintf(buf, size, "the peer refuses: %s",
