@@ -101,7 +101,8 @@ static inline struct sks_server *sks_module_server_new(struct sks_module *module
 
 /*
  * Adds an address to a server of this module, as sks_server_listen() does. It also
- * takes "systemd:" and "systemd:NAME", as sks_server_listen_inherited().
+ * takes "systemd:" and "systemd:NAME", as sks_server_listen_inherited(), also behind
+ * "tls:" or "proxy:".
  * Returns 0, or -1: EINVAL also for a socket of a kind that the plugin does not
  * serve; then nothing was added.
  */
@@ -181,7 +182,9 @@ static inline int sks_options_set(struct sks_options *options, const char *name,
 /*
  * Lets the server listen on sockets that a service manager has opened (LISTEN_FDS,
  * LISTEN_PID and LISTEN_FDNAMES, see sd_listen_fds(3)): on those of that name, or
- * on all when name is "" or NULL. They are the server's from then on, and no
+ * on all when name is "" or NULL. Before the name may stand what stands before an
+ * address, for all of these sockets: "tls:web", "proxy:", "proxy:tls:web". They
+ * are the server's from then on, and no
  * program that this one starts inherits them. The environment stays as it is; a
  * program that has no further use for these variables unsets them.
  * Returns 0, or -1, and no socket was taken: ENOENT when none of that name was

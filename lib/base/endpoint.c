@@ -190,6 +190,14 @@ take_prefix(const char **text, const char *prefix)
 	return 1;
 }
 
+const char *
+sks_endpoint_skip_prefixes(const char *text)
+{
+	(void)take_prefix(&text, SKS_PROXY_PREFIX);
+	(void)take_prefix(&text, SKS_TLS_PREFIX);
+	return text;
+}
+
 int
 sks_endpoint_parse(struct sks_endpoint *ep, const char *text, const char **why)
 {

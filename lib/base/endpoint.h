@@ -43,6 +43,9 @@ struct sks_endpoint {
  */
 int sks_endpoint_parse(struct sks_endpoint *ep, const char *text, const char **why);
 
+/* Returns the text behind "proxy:" and "tls:", where an address begins with them. */
+const char *sks_endpoint_skip_prefixes(const char *text);
+
 /*
  * Returns the addresses of ep, of a kind other than SKS_DESCRIPTOR: an array that the
  * caller frees with sks_sys_free(), in the order to try them, without doubles, and in

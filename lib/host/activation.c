@@ -10,6 +10,7 @@
  */
 #include "host/activation.h"
 
+#include "base/endpoint.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "server/bind.h"
@@ -139,9 +140,11 @@ check_socket(int fd, const char *address)
 		errno = error;
 		return -1;
 	}
+	if (type == SOCK_DGRAM && sks_endpoint_skip_prefixes(address) != address)
+		why = "a datagram socket has no TLS, and no header of a proxy";
 	len = sizeof(listening);
 	sks_sys_getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len);
-	if (type != SOCK_DGRAM && (type != SOCK_STREAM || !listening))
+	if (why == NULL && type != SOCK_DGRAM && (type != SOCK_STREAM || !listening))
 		why = "neither a listening stream socket nor a datagram socket";
 	else if (sks_listener_has(fd)) {
 		why = "it is listened on already";
@@ -158,19 +161,20 @@ int
 sks_activation_listen(struct sks_server *server, const char *name,
     int (*check)(int fd, const char *address, void *arg), void *arg)
 {
+	const char *prefixes = name != NULL ? name : "";
 	struct passed p;
-	char address[32];
-	int i, n = 0;
+	char address[48];
+	int i, n = 0, prefixes_length;
 
-	if (name == NULL)
-		name = "";
+	name = sks_endpoint_skip_prefixes(prefixes);
+	prefixes_length = (int)(name - prefixes);
 	if (read_environment(&p) == -1)
 		return -1;
 	for (i = 0; i < p.n; i++) {
 		if (!is_named(&p, i, name))
 			continue;
 		n++;
-		snprintf(address, sizeof(address), "fd:%d", FIRST + i);
+		snprintf(address, sizeof(address), "%.*sfd:%d", prefixes_length, prefixes, FIRST + i);
 		if (check_socket(FIRST + i, address) == -1 ||
 		    (check != NULL && check(FIRST + i, address, arg) == -1))
 			return -1;
@@ -184,7 +188,7 @@ sks_activation_listen(struct sks_server *server, const char *name,
 	for (i = 0; i < p.n; i++) {
 		if (!is_named(&p, i, name))
 			continue;
-		snprintf(address, sizeof(address), "fd:%d", FIRST + i);
+		snprintf(address, sizeof(address), "%.*sfd:%d", prefixes_length, prefixes, FIRST + i);
 		if (sks_server_listen(server, address) == -1)
 			return -1;
 	}

@@ -13,6 +13,7 @@
 #include "server/server.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #define SYSTEMD "systemd:"
@@ -55,11 +56,28 @@ check_address(struct sks_module *m, const char *address)
 						   check_type(m, ep.scheme->type, address);
 }
 
+/* On "systemd:NAME", with the prefixes that stand before it: they are for each of its sockets. */
+static int
+listen_passed(struct sks_module *m, struct sks_server *server, const char *address)
+{
+	const char *scheme = sks_endpoint_skip_prefixes(address);
+	char name[300];
+
+	if (snprintf(name, sizeof(name), "%.*s%s", (int)(scheme - address), address,
+		scheme + strlen(SYSTEMD)) >= (int)sizeof(name)) {
+		sks_log_about(SKS_LOG_HANDLER(m->plugin.name), SKS_LOG_ERROR, ENAMETOOLONG,
+		    "listen on %.64s...: the name is too long", address);
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	return sks_activation_listen(server, name, check_fd, m);
+}
+
 int
 sks_module_listen(struct sks_module *m, struct sks_server *server, const char *address)
 {
-	if (strncmp(address, SYSTEMD, strlen(SYSTEMD)) == 0)
-		return sks_activation_listen(server, address + strlen(SYSTEMD), check_fd, m);
+	if (strncmp(sks_endpoint_skip_prefixes(address), SYSTEMD, strlen(SYSTEMD)) == 0)
+		return listen_passed(m, server, address);
 	if (check_address(m, address) == -1)
 		return -1;
 	return sks_server_listen(server, address);

@@ -351,7 +351,7 @@ check_not_passed(const char *address)
 {
 	static const char passed[] = "systemd:";
 
-	if (strncmp(address, passed, sizeof(passed) - 1) != 0)
+	if (strncmp(sks_endpoint_skip_prefixes(address), passed, sizeof(passed) - 1) != 0)
 		return 0;
 	complain("listen on", address,
 	    "sockets of a service manager are for sks_server_listen_inherited()");

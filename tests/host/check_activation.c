@@ -61,20 +61,27 @@ fill_numbers(void)
 		close(null);
 }
 
+/* A server whose own descriptors are not among the numbers. */
 static void
-set_up(void)
+make_server(const struct sks_options *options)
 {
 	int i;
 
+	server = sks_server_new(&(struct sks_handler){ .handle = hello }, options);
+	ck_assert_ptr_nonnull(server);
+	for (i = 0; i < MOST; i++)
+		close(3 + i);
+}
+
+static void
+set_up(void)
+{
 	no_leaks_setup();
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDNAMES");
 	log_keep();
-	server = sks_server_new(&(struct sks_handler){ .handle = hello }, NULL);
-	ck_assert_ptr_nonnull(server);
-	for (i = 0; i < MOST; i++)
-		close(3 + i);
+	make_server(NULL);
 }
 
 static void
@@ -315,4 +322,47 @@ TEST(their_connections_have_the_options_that_others_have, EACH_OF(passed_as))
 	ck_assert_int_eq(sks_handle_request(server, 10000), 0);
 	peer_expect(fd, "no delay: 1, keepalive: 1");
 	peer_expect_eof(fd);
+}
+
+/* -- and what stands before their address -- */
+
+TEST(a_prefix_is_for_all_sockets_of_the_name)
+{
+	struct sks_options options = { .proxy_from = "127.0.0.1" };
+	char address[100];
+	int fd;
+
+	sks_server_free(server);
+	fill_numbers();
+	make_server(&options);
+	pass(3, SOCK_STREAM, 1);
+	pass(4, SOCK_STREAM, 1);
+	environment("2", "web:web");
+	listens_on("proxy:web", 3, 2);
+	ck_assert_ptr_nonnull(sks_server_listen_address(server, 1, address, sizeof(address)));
+	ck_assert_int_eq(strncmp(address, "proxy:127.0.0.1:", 16), 0);
+	fd = peer_connect(address + 6);
+	peer_puts(fd, "PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\n");
+	peer_half_close(fd);
+	ck_assert_int_eq(sks_handle_request(server, 10000), 0);
+	peer_expect(fd, "hello");
+	peer_expect_eof(fd);
+}
+
+TEST(a_prefix_needs_connections_and_what_goes_with_it)
+{
+	struct sks_options options = { .proxy_from = "127.0.0.1" };
+
+	pass(3, SOCK_STREAM, 1);
+	environment("1", "web");
+	refused("tls:web", EINVAL, "there is no certificate for it");
+	refused("proxy:tls:", EINVAL, "there is no certificate for it");
+	refused("tls:else", ENOENT, "systemd:else: no socket of that name was passed");
+	sks_server_free(server);
+	fill_numbers();
+	make_server(&options);
+	pass(3, SOCK_STREAM, 1);
+	pass(4, SOCK_DGRAM, 0);
+	environment("2", "web:web");
+	refused("proxy:web", EINVAL, "listen on proxy:fd:4: a datagram socket has no TLS");
 }
