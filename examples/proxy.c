@@ -22,6 +22,7 @@
 
 struct target {
 	const char *address;
+	int says_client; /* it is told of each client by a header (PROXY protocol) */
 	int timeout_ms;
 	int idle_ms;
 };
@@ -132,7 +133,9 @@ handle(struct sks_request *req)
 	if (pair->server == NULL)
 		return -1;
 	sks_rfile_set_idle(pair->server->rfile, target->idle_ms);
-	rc = pass_both(pair);
+	rc = target->says_client ? sks_proxy_write_header(pair->server->wfile, req) : 0;
+	if (rc == 0)
+		rc = pass_both(pair);
 	error = errno;
 	sks_client_close(pair->server); /* what it could not send was told above */
 	errno = error;
@@ -151,6 +154,18 @@ on_error(struct sks_request *req, int error)
 	    sks_peer(req, peer, sizeof(peer)), strerror(error));
 }
 
+/* "proxy:ADDRESS" is a server that takes the header. */
+static void
+set_address(struct target *target, const char *address)
+{
+	static const char prefix[] = "proxy:";
+
+	target->says_client = strncmp(address, prefix, sizeof(prefix) - 1) == 0;
+	target->address = target->says_client ? address + sizeof(prefix) - 1 : address;
+	if (target->says_client && strncmp(target->address, "tls:", 4) == 0)
+		errx(2, "%s: the header would stand behind the beginning of TLS", address);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -161,7 +176,8 @@ main(int argc, char **argv)
 	};
 	struct target target = { 0 };
 	struct options options = {
-		.about = "Joins each connection to one of its own to UPSTREAM, both ways at once.",
+		.about = "Joins each connection to one of its own to UPSTREAM, both ways at once. Before UPSTREAM,\n"
+			 "proxy: tells it by the PROXY protocol who the client is.",
 		.others = "UPSTREAM",
 		.most = 1,
 		.files = 2,
@@ -169,7 +185,7 @@ main(int argc, char **argv)
 	};
 
 	parse_options(argc, argv, &options);
-	target.address = options.other[0];
+	set_address(&target, options.other[0]);
 	target.timeout_ms = options.server.timeout_ms != 0 ? options.server.timeout_ms : SKS_DEFAULT;
 	target.idle_ms = options.server.idle_ms != 0 ? options.server.idle_ms : 60000;
 	return listen_and_serve(&handler, &options);

@@ -12,12 +12,15 @@
  * the proxy as its peer.
  *
  * The functions are for a request, from verify to the end of finish, on its task.
- * They do not wait. What they return lives as long as the request.
+ * Those that ask do not wait, and what they return lives as long as the request.
+ *
+ * Datagrams have no such header here: "proxy:udp:" is refused.
  */
 #ifndef SOCKETSERVER_PROXY_H
 #define SOCKETSERVER_PROXY_H
 
 #include <socketserver/request.h>
+#include <socketserver/stream.h>
 
 SKS_BEGIN_DECLS
 
@@ -63,6 +66,21 @@ SKS_API const void *sks_proxy_tlv(const struct sks_request *req, int type, size_
 
 /* Returns what the proxy says of the client's TLS: SKS_PROXY_TLS and so on, or 0. */
 SKS_API int sks_proxy_tls(const struct sks_request *req);
+
+/*
+ * For a handler that is a proxy itself: writes a header of version 2 with the client of req
+ * and the address that it has connected to, as the first bytes to a server that
+ * takes one (HAProxy: accept-proxy). Behind another proxy they are those that it has
+ * told. req may be NULL: the connection is our own (LOCAL), as of a health check. It may wait
+ * where a write does.
+ *
+ *     struct sks_client *server = sks_connect("localhost:8080", SKS_DEFAULT);
+ *     if (server == NULL || sks_proxy_write_header(server->wfile, req) == -1)
+ *
+ * TLS begins behind it, by sks_client_start_tls().
+ * Returns 0, or -1: ENOTSUP where req is a datagram; as getsockname(2) and sks_write().
+ */
+SKS_API int sks_proxy_write_header(struct sks_wfile *wfile, const struct sks_request *req);
 
 SKS_END_DECLS
 

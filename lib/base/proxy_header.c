@@ -334,3 +334,68 @@ sks_proxy_header_tlv(const struct sks_proxy_header *h, const unsigned char *byte
 		return NULL;
 	return find(ssl, SSL_START, *n, type, n);
 }
+
+/* -- version 2, written -- */
+
+static unsigned char *
+put(unsigned char *at, const void *bytes, size_t n)
+{
+	memcpy(at, bytes, n);
+	return at + n;
+}
+
+/* A path, or an abstract name, with NULs behind it. */
+static unsigned char *
+put_unix(unsigned char *at, const struct sks_addr *addr)
+{
+	size_t start = offsetof(struct sockaddr_un, sun_path);
+	size_t n = addr->len > start ? addr->len - start : 0;
+
+	memset(at, 0, sizeof(addr->u.un.sun_path));
+	memcpy(at, addr->u.un.sun_path, n);
+	return at + sizeof(addr->u.un.sun_path);
+}
+
+/* Puts both addresses, and their family into *family. Returns the end of what it has put. */
+static unsigned char *
+put_addresses(unsigned char *at, unsigned char *family, const struct sks_addr *source,
+    const struct sks_addr *destination)
+{
+	if (source->u.any.sa_family != destination->u.any.sa_family)
+		return at;
+	switch (source->u.any.sa_family) {
+	case AF_INET:
+		*family = 0x11;
+		at = put(at, &source->u.in.sin_addr, 4);
+		at = put(at, &destination->u.in.sin_addr, 4);
+		at = put(at, &source->u.in.sin_port, 2);
+		return put(at, &destination->u.in.sin_port, 2);
+	case AF_INET6:
+		*family = 0x21;
+		at = put(at, &source->u.in6.sin6_addr, 16);
+		at = put(at, &destination->u.in6.sin6_addr, 16);
+		at = put(at, &source->u.in6.sin6_port, 2);
+		return put(at, &destination->u.in6.sin6_port, 2);
+	case AF_UNIX:
+		*family = 0x31;
+		return put_unix(put_unix(at, source), destination);
+	default:
+		return at;
+	}
+}
+
+size_t
+sks_proxy_header_format(unsigned char bytes[SKS_PROXY_HEADER_OURS], const struct sks_addr *source,
+    const struct sks_addr *destination)
+{
+	unsigned char *start = bytes + V2_START, *end = start;
+
+	memcpy(bytes, v2_signature, sizeof(v2_signature));
+	bytes[12] = source == NULL ? 0x20 : 0x21;
+	bytes[13] = 0;
+	if (source != NULL)
+		end = put_addresses(start, &bytes[13], source, destination);
+	bytes[14] = 0;
+	bytes[15] = (unsigned char)(end - start);
+	return (size_t)(end - bytes);
+}

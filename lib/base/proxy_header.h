@@ -30,6 +30,17 @@ enum sks_proxy_progress {
 	SKS_PROXY_BAD   /* *why is a constant that says what is wrong */
 };
 
+/* Bytes of the longest header that sks_proxy_header_format() makes. */
+#define SKS_PROXY_HEADER_OURS (16 + 2 * sizeof(((struct sockaddr_un *)0)->sun_path))
+
+/*
+ * Makes a header of version 2 for a client and the address that it has connected to. It says that
+ * there is no client (LOCAL) where source is NULL, and that they are unknown where they are of two
+ * families. Returns its length.
+ */
+size_t sks_proxy_header_format(unsigned char bytes[SKS_PROXY_HEADER_OURS],
+    const struct sks_addr *source, const struct sks_addr *destination);
+
 /* Reads the header that the n bytes begin with. */
 enum sks_proxy_progress sks_proxy_header_parse(const unsigned char *bytes, size_t n,
     struct sks_proxy_header *h, const char **why);

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a handler may ask about the proxy that its connection came by.
+ * What a handler may ask about the proxy that its connection came by, and the header with which it
+ * is a proxy itself.
  */
 #include "server/proxied.h"
 
+#include "base/sys.h"
 #include "server/call.h"
 
+#include <errno.h>
 #include <socketserver/proxy.h>
+#include <string.h>
 
 static const struct sockaddr *
 give(const struct sockaddr *addr, socklen_t n, socklen_t *len)
@@ -59,4 +63,39 @@ int
 sks_is_proxied(const struct sks_request *req)
 {
 	return sks_call_of(req)->proxied != NULL;
+}
+
+/* Puts the address that the client has connected to into *addr: the proxy knows it, or the kernel. */
+static int
+find_destination(const struct sks_request *req, struct sks_addr *addr)
+{
+	socklen_t len;
+	const struct sockaddr *told = sks_proxy_destination(req, &len);
+
+	addr->len = sizeof(addr->u);
+	if (told == NULL)
+		return sks_sys_getsockname(req->fd, &addr->u.any, &addr->len);
+	memcpy(&addr->u, told, len);
+	addr->len = len;
+	return 0;
+}
+
+int
+sks_proxy_write_header(struct sks_wfile *wfile, const struct sks_request *req)
+{
+	unsigned char bytes[SKS_PROXY_HEADER_OURS];
+	struct sks_addr source = { 0 }, destination = { 0 };
+
+	if (req == NULL)
+		return sks_write(wfile, bytes, sks_proxy_header_format(bytes, NULL, NULL));
+	if (sks_is_datagram(req)) {
+		errno = ENOTSUP;
+		return -1;
+	}
+	if (find_destination(req, &destination) == -1)
+		return -1;
+	source.u.any.sa_family = destination.u.any.sa_family; /* of a Unix socket without a name */
+	source.len = req->peer_len;
+	memcpy(&source.u, req->peer, req->peer_len);
+	return sks_write(wfile, bytes, sks_proxy_header_format(bytes, &source, &destination));
 }

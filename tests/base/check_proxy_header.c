@@ -282,3 +282,56 @@ TEST(an_address_is_in_a_network_or_not)
 		ck_assert_msg(have(questions[i].list, questions[i].host) == questions[i].answer,
 		    "%s in %s", questions[i].host, questions[i].list);
 }
+
+static void
+put(struct sks_addr *addr, const char *text)
+{
+	struct in6_addr in6;
+
+	memset(addr, 0, sizeof(*addr));
+	if (text[0] == '/' || text[0] == '@') {
+		addr->u.un.sun_family = AF_UNIX;
+		strcpy(addr->u.un.sun_path, text);
+		if (text[0] == '@')
+			addr->u.un.sun_path[0] = '\0';
+		addr->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(text) +
+		    (text[0] == '/'));
+	} else if (strchr(text, ':') != NULL) {
+		ck_assert_int_eq(inet_pton(AF_INET6, text, &in6), 1);
+		sks_addr_set_in6(addr, &in6);
+	} else
+		sks_addr_set_in(addr, ntohl(inet_addr(text)));
+	sks_addr_set_port(addr, 4711);
+}
+
+static const struct pair {
+	const char *source, *destination;
+	const char *read; /* the source that a server reads; "" where there is none */
+} pairs[] = {
+	{ "192.0.2.1", "198.51.100.2", "192.0.2.1:4711" },
+	{ "2001:db8::1", "::1", "[2001:db8::1]:4711" },
+	{ "/run/client", "/run/server", "unix:/run/client" },
+	{ "@client", "/run/server", "unix:@client" },
+	{ "192.0.2.1", "::1", "" },
+};
+
+TEST(what_we_write_is_read_again, EACH_OF(pairs))
+{
+	unsigned char bytes[SKS_PROXY_HEADER_OURS];
+	struct sks_addr source, destination;
+	char read[SKS_ADDR_TEXT], want[SKS_ADDR_TEXT];
+	struct sks_proxy_header h;
+	size_t n;
+
+	put(&source, pairs[_i].source);
+	put(&destination, pairs[_i].destination);
+	n = sks_proxy_header_format(bytes, &source, &destination);
+	ck_assert_int_eq(parse(bytes, n, &h), SKS_PROXY_DONE);
+	ck_assert_uint_eq(h.length, n);
+	ck_assert_str_eq(text_of(&h.source, read), pairs[_i].read);
+	if (pairs[_i].read[0] != '\0')
+		ck_assert_str_eq(text_of(&h.destination, read), text_of(&destination, want));
+	n = sks_proxy_header_format(bytes, NULL, NULL);
+	ck_assert_int_eq(parse(bytes, n, &h), SKS_PROXY_DONE);
+	ck_assert_int_eq(h.is_local, 1);
+}

@@ -50,12 +50,13 @@ stop() {
 	exec 3<&-
 }
 
-# ask VERSION TLS PORT: a client from 127.0.0.2 that asks by HAProxy. Prints whether it was listed,
-# which needs the client's own port, and HAProxy's health checks meanwhile.
+# ask VERSION TLS PORT [PROXY]: a client from 127.0.0.2 that asks by HAProxy, which it reaches by the
+# example PROXY, if it is given. Prints whether it was listed, which needs the client's own port, and
+# HAProxy's health checks meanwhile.
 ask() {
-	$limit python3 - "$1" "$2" "$3" "$tmp/haproxy.cfg" <<'EOT'
-import socket, ssl, subprocess, sys
-version, tls, port, file = sys.argv[1:]
+	$limit python3 - "$1" "$2" "$3" "$tmp/haproxy.cfg" "${4-}" <<'EOT'
+import signal, socket, ssl, subprocess, sys
+version, tls, port, file, ours = sys.argv[1:]
 front = socket.socket()
 front.bind(("127.0.0.1", 0))
 front.listen()
@@ -67,12 +68,16 @@ defaults
     timeout client 30s
     timeout server 30s
 listen all
-    bind fd@%d
+    bind fd@%d %s
     server one 127.0.0.1:%s %s check inter 50ms
-""" % (front.fileno(), port, version))
+""" % (front.fileno(), "accept-proxy" if ours else "", port, version))
 haproxy = subprocess.Popen(["haproxy", "-db", "-q", "-f", file], pass_fds=[front.fileno()])
+address, proxy = front.getsockname(), None
+if ours:
+    proxy = subprocess.Popen([ours, "127.0.0.1:0", "proxy:127.0.0.1:%d" % address[1]], stdout=subprocess.PIPE)
+    address = "127.0.0.1", int(proxy.stdout.readline().decode().rsplit(":", 1)[1])
 try:
-    client = socket.create_connection(front.getsockname(), 20, ("127.0.0.2", 0))
+    client = socket.create_connection(address, 20, ("127.0.0.2", 0))
     own = "%s:%d" % client.getsockname()
     if tls == "tls":
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -82,9 +87,12 @@ try:
     client.sendall(b"\r\n")
     answer = client.makefile("rb").read().decode()
     print("listed" if any(line.startswith(own + " ") for line in answer.splitlines()) else "%r, not %s" % (answer, own))
+    client.close()
 finally:
-    haproxy.terminate()
-    haproxy.wait()
+    for process in (proxy, haproxy):
+        if process is not None:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
 EOT
 }
 
@@ -98,15 +106,18 @@ tls=tls
 "$daemon" --check --tls-self-signed --listen tls:127.0.0.1:0 users >"$tmp/out" 2>&1 || tls=
 [ -n "$tls" ] || skip "TLS behind HAProxy" "$(tail -n 1 "$tmp/out")"
 
-for mode in fibers threads; do
+for mode in fibers serial threads; do # users needs one memory
 	start --mode $mode --proxy-from 127.0.0.0/8,::1 ${tls:+--tls-self-signed} \
 	    --listen proxy:127.0.0.1:0 --listen "proxy:${tls:+tls:}127.0.0.1:0" || continue
 	# shellcheck disable=SC2086
 	set -- $ports
-	for version in send-proxy send-proxy-v2; do
+	for version in send-proxy send-proxy-v2 send-proxy-v2-ssl; do
 		same "HAProxy, $version, $mode" listed "$(ask $version plain "$1")"
 		[ -z "$tls" ] || same "HAProxy, $version, TLS, $mode" listed "$(ask $version tls "$2")"
 	done
+	if [ -x "$build/examples/proxy" ]; then
+		same "our proxy tells HAProxy, $mode" listed "$(ask send-proxy-v2 plain "$1" "$build/examples/proxy")"
+	fi
 	stop
 	none "HAProxy, $mode: no line of a fault" \
 	    "$(grep -vE 'listening on|stopped:|TLS|certificate' "$tmp/log")"

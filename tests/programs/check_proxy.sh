@@ -183,6 +183,7 @@ END
 nobody "upstream refused" 127.0.0.1:1 "connect 127.0.0.1:1: Connection refused"
 nobody "upstream not found" host.invalid:1 "connect host.invalid:1: "
 nobody "no upstream path" "unix:$tmp/none" "No such file"
+refused "proxy: the header behind TLS" 2 "the header would stand behind" proxy 127.0.0.1:0 proxy:tls:localhost:1
 refused "proxy: no upstream" 2 "two addresses at least" proxy 127.0.0.1:0
 refused "proxy: three addresses" 2 "too much" proxy 127.0.0.1:0 127.0.0.1:1 127.0.0.1:2
 refused "proxy: unknown option" 2 "unrecognized option '--nonsense'" proxy --nonsense
