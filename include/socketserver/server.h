@@ -67,6 +67,7 @@ struct sks_tls;    /* tls.h */
 /* Why a connection is rejected, for options.on_reject */
 #define SKS_REJECTED_PEER 1 /* its address has max_per_peer connections */
 #define SKS_REJECTED_RATE 2 /* its address has had rate_per_peer new ones in this second */
+#define SKS_REJECTED_FILES 3 /* no descriptor is free */
 
 /*
  * The options of a server. A member that is 0 has the default that stands first
@@ -186,12 +187,14 @@ struct sks_options {
 	/*
 	 * NULL: nothing. What a connection that is rejected is sent before it is closed;
 	 * no handler runs. It is sent at once or not at all, so it is short; of TLS, not at all.
+	 * With a text, or on_reject, each worker holds a descriptor back: when no other is free a
+	 * client is rejected by means of it; without, and with TLS, the client waits until one is.
 	 * Borrowed.
 	 */
 	const char *reject_text;
 	/*
 	 * NULL: reject_text for each. Called for a connection that is rejected, on the thread
-	 * of a loop; why is SKS_REJECTED_PEER or SKS_REJECTED_RATE. It must not wait, and req
+	 * of a loop; why is SKS_REJECTED_PEER, _RATE or _FILES. It must not wait, and req
 	 * has no streams. Returns the text to send, which stays valid until the next call,
 	 * or NULL for none.
 	 */
@@ -251,6 +254,11 @@ struct sks_stats {
 	uint64_t handshakes_failed; /* of TLS; those of "tls:" addresses were not served, and
 	                               count as refused, too (in processes: as finished) */
 	uint64_t too_slow;  /* connections that were cut by min_rate; they count in finished, too */
+	uint64_t rejected_files;  /* connections for which no descriptor was free; they count in
+	                             refused, too */
+	uint64_t rejected_verify; /* requests that verify has refused; likewise */
+	uint64_t rejected_memory; /* requests for which there was no memory; likewise, datagrams in
+	                             dropped */
 };
 
 /*

@@ -6,7 +6,8 @@
  * It takes at most 16 connections a turn, so that a flood of them does not keep the others
  * waiting. When descriptors or memory run out the listener pauses and tries
  * again with a growing delay, at the latest after 100 ms; the kernel's queue
- * holds the clients meanwhile. Errors of one connection are passed over, those
+ * holds the clients meanwhile. Where the server has a text for those it rejects, a client for
+ * whom there is no descriptor is told, by means of one that is held in reserve. Errors of one connection are passed over, those
  * of the listener itself stop it.
  *
  * A server that stops for good closes its listeners, so that newcomers learn it at once.
@@ -154,23 +155,75 @@ note_empty(struct sks_listener *l)
 		sks_loop_wake(l->worker->loop);
 }
 
-/* Takes one client or datagram, or passes it over. 1, or 0: there is no more now. */
-static int
-take_connection(struct sks_listener *l, struct sks_worker *worker)
-{
+/* A client that was accepted, and its address. */
+struct client {
+	int fd;
+	socklen_t len;
 	union {
 		struct sockaddr any;
 		struct sockaddr_un un; /* the largest of all */
 		struct sockaddr_storage room;
 	} peer;
-	socklen_t len = sizeof(peer);
-	int fd, error;
+};
+
+/* The descriptor; or -1, and *error. */
+static int
+accept_client(struct sks_listener *l, struct client *client, int *error)
+{
+	socklen_t len = sizeof(client->peer);
+
+	client->fd = sks_sys_accept4(l->fd, &client->peer.any, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	*error = errno;
+	client->len = (socklen_t)sks_min(len, sizeof(client->peer));
+	return client->fd;
+}
+
+/*
+ * No descriptor is free: the one in reserve is for a client that is told so. 1, or 0: there is
+ * none, or nobody waits, and *error says which.
+ */
+static int
+reject_by_reserve(struct sks_listener *l, int *error)
+{
+	struct sks_worker *worker = l->worker;
+	struct client client;
+
+	if ((*error != EMFILE && *error != ENFILE) || worker->reserve.fd == -1 || l->entry.is_tls)
+		return 0;
+	sks_reserve_spend(&worker->reserve);
+	if (accept_client(l, &client, error) != -1) {
+		sks_count_shared(worker->service, accepted, 1);
+		sks_worker_take(worker);
+		sks_connection_reject(worker, l->service, client.fd, 0, &client.peer.any, client.len,
+		    SKS_REJECTED_FILES);
+	}
+	sks_reserve_refill(&worker->reserve);
+	return client.fd != -1;
+}
+
+/* All is well again. A reserve that others have used up meanwhile is made anew. */
+static void
+end_backoff(struct sks_listener *l)
+{
+	const struct sks_options *o = &l->worker->service->options;
+
+	l->backoff_ms = 0;
+	if (o->reject_text != NULL || o->on_reject != NULL)
+		sks_reserve_refill(&l->worker->reserve);
+}
+
+/* Takes one client or datagram, or passes it over. 1, or 0: there is no more now. */
+static int
+take_connection(struct sks_listener *l, struct sks_worker *worker)
+{
+	struct client client;
+	int error;
 
 	if (!sks_admission_claim(l->admission, l->worker))
 		return 0;
-	fd = sks_sys_accept4(l->fd, &peer.any, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd == -1) {
-		error = errno;
+	if (accept_client(l, &client, &error) == -1) {
+		if (reject_by_reserve(l, &error))
+			return 1;
 		sks_admission_unclaim(l->admission, l->worker);
 		if (error == EAGAIN) {
 			note_empty(l);
@@ -181,10 +234,10 @@ take_connection(struct sks_listener *l, struct sks_worker *worker)
 		return l->armed;
 	}
 	if (l->backoff_ms != 0)
-		l->backoff_ms = 0;
+		end_backoff(l);
 	sks_worker_take(worker);
-	sks_connection_open(worker, l->service, fd, &l->entry, &peer.any,
-	    (socklen_t)sks_min(len, sizeof(peer)));
+	sks_connection_open(worker, l->service, client.fd, &l->entry, &client.peer.any,
+	    client.len);
 	return 1;
 }
 
@@ -441,4 +494,5 @@ sks_accept_leave(struct sks_worker *worker, int datagrams_stay)
 	sks_list_each (link, after, &worker->listeners)
 		if (listener_of(link)->type == SOCK_STREAM || !datagrams_stay)
 			sks_listener_shut(listener_of(link));
+	sks_reserve_spend(&worker->reserve);
 }

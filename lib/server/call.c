@@ -124,8 +124,8 @@ sks_call_log_not_run(struct sks_call *call)
 {
 	struct sks_log_origin origin = sks_call_origin(call);
 
-	sks_log_limited(&call->service->shared->errors, SKS_LOG_LINES, &origin, SKS_LOG_ERROR,
-	    call->start_error, "cannot run the handler: %m");
+	sks_log_limited(&call->service->shared->refusals[SKS_REFUSED_NO_TASK], 1, &origin,
+	    SKS_LOG_ERROR, call->start_error, "cannot run the handler: %m");
 }
 
 void

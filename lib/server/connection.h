@@ -22,7 +22,7 @@
  *     each      to CLOSED when it is refused, when nothing can be delivered, or when
  *               the server is freed
  *
- * connection_open.c makes a connection, connection.c has its life on the loop,
+ * connection_open.c makes a connection, connection_reject.c turns one away, connection.c has its life on the loop,
  * connection_run.c its exchanges on a task, connection_handshake.c what TLS needs before
  * the first of them, connection_resident.c those in a child process, connection_output.c
  * what the loop sends, connection_close.c its end. connection_proxy.c reads the header of
@@ -109,6 +109,22 @@ sks_connection_lose_wire(struct sks_connection *c, enum sks_connection_wire wire
  */
 void sks_connection_open(struct sks_worker *worker, struct sks_service *service, int fd,
     const struct sks_entry *entry, const struct sockaddr *peer, socklen_t len);
+
+/* -- connection_reject.c -- */
+
+/* There is no memory for a connection: closes the descriptor, whose place is free then. */
+void sks_connection_refuse(struct sks_worker *worker, int fd);
+
+/*
+ * Rejects a connection for which there is none yet: it is sent the text and closed. A client of
+ * TLS, who expects a handshake, is sent no text. why is as for options.on_reject.
+ */
+void sks_connection_reject(struct sks_worker *worker, struct sks_service *service, int fd,
+    int is_tls, const struct sockaddr *peer, socklen_t len, int why);
+
+/* Counts and logs, and sends the text; the caller closes. */
+void sks_connection_tell_rejected(struct sks_worker *worker, struct sks_call *call, int is_tls,
+    int why);
 
 /* -- connection_proxy.c -- */
 

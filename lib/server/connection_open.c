@@ -3,7 +3,6 @@
  * How a connection is made of an accepted descriptor, on the loop of its worker.
  */
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/sys.h"
 #include "server/connection.h"
 #include "server/hook.h"
@@ -69,76 +68,12 @@ lacks_outbox(struct sks_connection *c)
 }
 
 static void
-turn_away(struct sks_worker *worker, int fd)
-{
-	sks_count(worker->service, refused, 1);
-	sks_sys_close(fd);
-	sks_worker_release(worker);
-}
-
-/* There is no memory for a connection. */
-static void
-refuse(struct sks_worker *worker, int fd)
-{
-	sks_log_limited(&worker->service->shared->errors, SKS_LOG_LINES,
-	    SKS_LOG_HANDLER(worker->service->handler.name), SKS_LOG_ERROR, ENOMEM,
-	    "no memory for a connection");
-	turn_away(worker, fd);
-}
-
-/* Logs a client that was rejected, at most one line a second for each cause. */
-static void
-log_rejected(struct sks_call *call, int why)
-{
-	const struct sks_service *service = call->service;
-	struct sks_log_origin origin = sks_call_origin(call);
-
-	if (why == SKS_REJECTED_PEER) {
-		sks_count(call->service, rejected_peer, 1);
-		sks_log_limited(&service->shared->peers, 1, &origin, SKS_LOG_WARN, 0,
-		    "rejected: it has %d connections", service->options.max_per_peer);
-	} else {
-		sks_count(call->service, rejected_rate, 1);
-		sks_log_limited(&service->shared->rates, 1, &origin, SKS_LOG_WARN, 0,
-		    "rejected: it has had %d new connections in a second", service->options.rate_per_peer);
-	}
-}
-
-/* Drops what the client has sent, or close(2) would answer it with a reset, not with the text. */
-static void
-send_rejection(struct sks_worker *worker, int fd, const char *text)
-{
-	unsigned char *scratch = sks_loop_scratch(worker->loop);
-
-	if (text != NULL)
-		(void)sks_sys_send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
-	(void)shutdown(fd, SHUT_WR);
-	if (scratch != NULL)
-		(void)sks_sys_recv(fd, scratch, SKS_LOOP_SCRATCH, MSG_DONTWAIT);
-}
-
-/* A client of TLS, who expects a handshake, is sent no text. */
-static void
-reject(struct sks_worker *worker, struct sks_service *service, int fd, int is_tls,
-    const struct sockaddr *peer, socklen_t len, int why)
-{
-	struct sks_call call = { .service = service, .req = { .fd = fd, .peer = peer,
-		.peer_len = len, .server = service->server, .data = service->options.data } };
-
-	const char *text;
-
-	log_rejected(&call, why);
-	text = sks_hook_reject(worker->loop, &call, why);
-	send_rejection(worker, fd, is_tls ? NULL : text);
-	turn_away(worker, fd);
-}
-
-static void
 begin(struct sks_connection *c)
 {
 	const struct sks_service *service = c->call.service;
 
 	if (!sks_hook_verify(c->worker->loop, &c->call)) {
+		sks_count(service, rejected_verify, 1);
 		if (!c->call.aborted)
 			c->transport.ops->shutdown(&c->transport);
 		sks_call_end(&c->call, SKS_ENDED_REFUSED);
@@ -158,7 +93,6 @@ begin_proxied(struct sks_connection *c)
 	struct sks_worker *worker = c->worker;
 	struct sks_peers *peers = worker->service->peers;
 	const struct sks_request *req = &c->call.req;
-	const char *text;
 	int why = 0;
 
 	if (peers != NULL && !c->call.proxied->header.is_local)
@@ -167,11 +101,10 @@ begin_proxied(struct sks_connection *c)
 		begin(c);
 		return;
 	}
-	if (why > 0) {
-		log_rejected(&c->call, why);
-		text = sks_hook_reject(worker->loop, &c->call, why);
-		send_rejection(worker, req->fd, c->next == SKS_NEXT_HANDSHAKE ? NULL : text);
-	}
+	if (why < 0)
+		sks_count(worker->service, rejected_memory, 1);
+	else
+		sks_connection_tell_rejected(worker, &c->call, c->next == SKS_NEXT_HANDSHAKE, why);
 	sks_call_end(&c->call, SKS_ENDED_REFUSED);
 	sks_connection_close(c);
 }
@@ -187,7 +120,7 @@ open_here(struct sks_worker *worker, struct sks_service *service, int fd,
 
 	sks_count_shared(worker->service, accepted, 1);
 	if (why > 0) {
-		reject(worker, service, fd, entry->is_tls, peer, len, why);
+		sks_connection_reject(worker, service, fd, entry->is_tls, peer, len, why);
 		return;
 	}
 	c = why == 0 ? new_connection(worker, service, fd, entry, peer, len) : NULL;
@@ -202,7 +135,7 @@ open_here(struct sks_worker *worker, struct sks_service *service, int fd,
 	if (c != NULL)
 		sks_connection_free(c);
 	sks_peers_leave(peers, one);
-	refuse(worker, fd);
+	sks_connection_refuse(worker, fd);
 }
 
 /* A connection on its way to the loop of another worker. */
@@ -237,7 +170,7 @@ sks_connection_open(struct sks_worker *worker, struct sks_service *service, int 
 	}
 	a = sks_sys_malloc(sizeof(*a));
 	if (a == NULL) {
-		refuse(worker, fd);
+		sks_connection_refuse(worker, fd);
 		return;
 	}
 	a->message.run = arrive;

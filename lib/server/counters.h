@@ -54,13 +54,22 @@ enum sks_stop {
 	SKS_STOPS
 };
 
+/* The causes for which requests are refused. */
+enum sks_refusal {
+	SKS_REFUSED_PEER,    /* max_per_peer */
+	SKS_REFUSED_RATE,    /* rate_per_peer */
+	SKS_REFUSED_FILES,   /* no descriptor is free */
+	SKS_REFUSED_MEMORY,
+	SKS_REFUSED_NO_TASK, /* there is no thread or process for it */
+	SKS_REFUSALS
+};
+
 /* The part of a service that is in memory that child processes share. */
 struct sks_shared {
 	struct sks_counters counters;
 	struct sks_traffic traffic;  /* bytes_in and bytes_out */
 	struct sks_log_limit errors; /* of lines about requests that failed */
-	struct sks_log_limit peers;  /* of lines about connections of one peer that are too many, */
-	struct sks_log_limit rates;  /* or come too fast */
+	struct sks_log_limit refusals[SKS_REFUSALS]; /* one line a second for each */
 	struct sks_log_limit blocks; /* of lines about handlers that keep their loop */
 	atomic_int freeing; /* finish has no time */
 	atomic_int draining;

@@ -321,7 +321,8 @@ serve(const struct sks_datagram_socket *from, struct sks_worker *worker, struct 
 	    msg->msg_namelen);
 	if (d == NULL) {
 		sks_count(service, dropped, 1);
-		sks_log_limited(&service->shared->errors, SKS_LOG_LINES,
+		sks_count(service, rejected_memory, 1);
+		sks_log_limited(&service->shared->refusals[SKS_REFUSED_MEMORY], 1,
 		    SKS_LOG_HANDLER(service->handler.name), SKS_LOG_ERROR, ENOMEM,
 		    "no memory for a datagram");
 		return 2;
@@ -332,6 +333,7 @@ serve(const struct sks_datagram_socket *from, struct sks_worker *worker, struct 
 	sks_transport_count_in(&service->shared->traffic, &d->flow, (ssize_t)n);
 	if (!sks_hook_verify(from->loop, &d->call)) {
 		sks_call_end(&d->call, SKS_ENDED_REFUSED);
+		sks_count(service, rejected_verify, 1);
 		sks_count(service, refused, 1);
 		sks_count(service, dropped, 1);
 		release(d);

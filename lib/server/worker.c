@@ -201,6 +201,9 @@ sks_worker_init(struct sks_worker *worker, struct sks_service *service, struct e
 	sks_list_init(&worker->parked);
 	sks_list_init(&worker->lingering);
 	sks_list_init(&worker->listeners);
+	sks_reserve_init(&worker->reserve);
+	if (o->reject_text != NULL || o->on_reject != NULL)
+		sks_reserve_refill(&worker->reserve);
 	worker->service = service;
 	worker->loop = sks_loop_new(base);
 	if (worker->loop == NULL)
@@ -217,6 +220,8 @@ sks_worker_init(struct sks_worker *worker, struct sks_service *service, struct e
 void
 sks_worker_free(struct sks_worker *worker)
 {
+	if (worker->service != NULL)
+		sks_reserve_spend(&worker->reserve);
 	sks_executor_free(worker->executor);
 	sks_loop_free(worker->loop);
 }

@@ -12,6 +12,7 @@
 #define SKS_SERVER_WORKER_H
 
 #include "server/executor.h"
+#include "server/reserve.h"
 #include "server/service.h"
 
 /* The orders say what a worker does with its requests; each includes those before it. */
@@ -31,6 +32,7 @@ struct sks_worker {
 	struct sks_list parked;    /* connections between exchanges */
 	struct sks_list lingering; /* connections being flushed and closed */
 	struct sks_list listeners; /* on its loop */
+	struct sks_reserve reserve;
 	atomic_int accepts;        /* it may take requests from them; only its own thread sets 0 */
 	atomic_int parked_count;   /* these two are changed by its own thread only */
 	atomic_int lingering_count;

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Clients that are refused before they are served: each cause is counted, and has at most one line
+ * of the log in a second. Those that are rejected are sent a text.
+ */
+#include "base/log.h"
+#include "base/sys.h"
+#include "server/connection.h"
+#include "server/hook.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void
+turn_away(struct sks_worker *worker, int fd)
+{
+	sks_count(worker->service, refused, 1);
+	sks_sys_close(fd);
+	sks_worker_release(worker);
+}
+
+void
+sks_connection_refuse(struct sks_worker *worker, int fd)
+{
+	sks_count(worker->service, rejected_memory, 1);
+	sks_log_limited(&worker->service->shared->refusals[SKS_REFUSED_MEMORY], 1,
+	    SKS_LOG_HANDLER(worker->service->handler.name), SKS_LOG_ERROR, ENOMEM,
+	    "no memory for a connection");
+	turn_away(worker, fd);
+}
+
+static void
+count(struct sks_call *call, int why)
+{
+	const struct sks_service *service = call->service;
+	struct sks_log_origin origin = sks_call_origin(call);
+
+	switch (why) {
+	case SKS_REJECTED_PEER:
+		sks_count(service, rejected_peer, 1);
+		sks_log_limited(&service->shared->refusals[SKS_REFUSED_PEER], 1, &origin,
+		    SKS_LOG_WARN, 0, "rejected: it has %d connections",
+		    service->options.max_per_peer);
+		break;
+	case SKS_REJECTED_RATE:
+		sks_count(service, rejected_rate, 1);
+		sks_log_limited(&service->shared->refusals[SKS_REFUSED_RATE], 1, &origin,
+		    SKS_LOG_WARN, 0, "rejected: it has had %d new connections in a second",
+		    service->options.rate_per_peer);
+		break;
+	case SKS_REJECTED_FILES:
+		sks_count(service, rejected_files, 1);
+		sks_log_limited(&service->shared->refusals[SKS_REFUSED_FILES], 1, &origin,
+		    SKS_LOG_WARN, EMFILE, "rejected: %m");
+		break;
+	}
+}
+
+/* Drops what the client has sent, or close(2) would answer it with a reset, not with the text. */
+static void
+send_rejection(struct sks_worker *worker, int fd, const char *text)
+{
+	unsigned char *scratch = sks_loop_scratch(worker->loop);
+
+	if (text != NULL)
+		(void)sks_sys_send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void)shutdown(fd, SHUT_WR);
+	if (scratch != NULL)
+		(void)sks_sys_recv(fd, scratch, SKS_LOOP_SCRATCH, MSG_DONTWAIT);
+}
+
+void
+sks_connection_tell_rejected(struct sks_worker *worker, struct sks_call *call, int is_tls, int why)
+{
+	const char *text;
+
+	count(call, why);
+	text = sks_hook_reject(worker->loop, call, why);
+	send_rejection(worker, call->req.fd, is_tls ? NULL : text);
+}
+
+void
+sks_connection_reject(struct sks_worker *worker, struct sks_service *service, int fd, int is_tls,
+    const struct sockaddr *peer, socklen_t len, int why)
+{
+	struct sks_call call = { .service = service, .req = { .fd = fd, .peer = peer,
+		.peer_len = len, .server = service->server, .data = service->options.data } };
+
+	sks_connection_tell_rejected(worker, &call, is_tls, why);
+	turn_away(worker, fd);
+}
