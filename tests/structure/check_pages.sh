@@ -1,6 +1,6 @@
 #!/bin/sh
-# The tutorial is what its steps are. (That the commands print what its pages say: check_tutorial.sh.
-# All other pages: check_readme.sh.)
+# The tutorial is what its steps are, and the Korean pages are what the English ones are. (That the
+# commands print what the pages say: check_tutorial.sh. All other pages: check_readme.sh.)
 #
 # usage: check_pages.sh SOURCE_DIR
 set -u
@@ -48,21 +48,33 @@ for step, page in pages.tutorial():
 PYTHON
 )"
 
-none "a page of the tutorial has at most 90 lines" "$(wc -l docs/tutorial/*.md |
+none "a page of the tutorial has at most 90 lines" "$(wc -l docs/tutorial/*.md docs/tutorial/ko/*.md |
     awk '$1 > 90 && $2 != "total"')"
 
-none "each link of the tutorial leads to a file" "$(python3 - 2>&1 <<'PYTHON'
+none "each page is there in both languages, with the same headings, code, tables and lists" "$(python3 - 2>&1 <<'PYTHON'
+import os, pages
+for english, korean in pages.twins():
+    if not os.path.exists(korean):
+        print(f"there is no {korean}")
+        continue
+    ours, theirs = open(english).read(), open(korean).read()
+    for what, of in pages.PARTS.items():
+        if of(ours) != of(theirs):
+            print(f"{korean}: {what} are not those of {english}")
+            for a, b in zip(of(ours), of(theirs)):
+                if a != b:
+                    print(f"  {a}\n  {b}")
+                    break
+PYTHON
+)"
+
+none "each link of the tutorial and of the Korean pages leads to a file" "$(python3 - 2>&1 <<'PYTHON'
 import os, pages, re
-for _, page in pages.tutorial() + [(0, "docs/tutorial/README.md")]:
+for page in pages.linking():
     for link in re.findall(r"\]\(([^)#]+)", open(page).read()):
         if "://" not in link and not os.path.exists(os.path.join(os.path.dirname(page), link)):
             print(f"{page}: {link}")
 PYTHON
 )"
-
-none "figures that README has are repeated as they stand there" "$(
-	grep '^| lib.*[0-9]\.[0-9]' docs/from-libevent-and-libuv.md | while read -r line; do
-		grep -qxF "$line" README.md || echo "$line"
-	done)"
 
 report_end

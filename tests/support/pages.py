@@ -73,3 +73,29 @@ def find(source, piece, start):
         if source[at:at + len(piece)] == piece:
             return at + len(piece)
     return -1
+
+
+# ---- two languages ----
+
+def twins():
+    """Each page that is there in English and in Korean."""
+    return [(page, page.replace("docs/tutorial/", "docs/tutorial/ko/")) for page in sorted(glob.glob("docs/tutorial/*.md"))]
+
+
+def linking():
+    """The pages whose links check_readme.sh does not look at."""
+    return glob.glob("docs/*/**/*.md", recursive=True) + glob.glob("*.ko.md") + glob.glob("examples/*.ko.md")
+
+
+def without_blocks(text):
+    return re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+
+
+# What is the same in each language.
+PARTS = {
+    "headings": headings,
+    "blocks of code": blocks,
+    "commands": lambda text: re.findall(r"^    \S.*", without_blocks(text), re.M),
+    "rows of tables": lambda text: [line.count(" | ") for line in text.splitlines() if line.startswith("|")],
+    "items of lists": lambda text: re.findall(r"^- ", without_blocks(text), re.M),
+}
