@@ -278,7 +278,7 @@ emit(struct sks_log_entry *entry)
 }
 
 /* Formats the text, with the errno that %m stands for, and logs it. */
-static void
+static void SKS_PRINTF(3, 0)
 log_text(struct sks_log_entry *entry, unsigned int dropped, const char *format, va_list args)
 {
 	char text[TEXT_SIZE + 1] = "";
@@ -325,7 +325,7 @@ sks_log(enum sks_log_level level, const char *format, ...)
 }
 
 /* As sks_log_about(), where `dropped` lines were not logged before this one. */
-static void
+static void SKS_PRINTF(5, 0)
 log_about(const struct sks_log_origin *origin, enum sks_log_level level, int error,
     unsigned int dropped, const char *format, va_list args)
 {
