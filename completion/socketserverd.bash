@@ -77,6 +77,12 @@ _socketserverd() {
 	--proxy-from) ;;
 	--cert|--key|--client-ca)
 		mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+	--log)
+		mapfile -t COMPREPLY < <(compgen -W "stderr journal syslog" -- "$word"; compgen -f -- "$word") ;;
+	--log-format)
+		mapfile -t COMPREPLY < <(compgen -W "text json" -- "$word") ;;
+	--log-level)
+		mapfile -t COMPREPLY < <(compgen -W "error warn info debug" -- "$word") ;;
 	--mode)
 		mapfile -t COMPREPLY < <(compgen -W "fibers serial threads processes" -- "$word") ;;
 	--describe)

@@ -13,13 +13,16 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define USAGE 2 /* the exit code of a wrong use */
 
-enum { HELP = 1, CERT, KEEP, KEY,
+enum { HELP = 1, CERT, KEEP, KEY, LOG, LOG_FORMAT, LOG_LEVEL,
 	SERVER = 256 /* and those after it: the options of a server, by their number */ };
 
 static const struct option own[] = {
 	{ "help", no_argument, NULL, HELP },
 	{ "cert", required_argument, NULL, CERT },
 	{ "key", required_argument, NULL, KEY },
+	{ "log", required_argument, NULL, LOG },
+	{ "log-format", required_argument, NULL, LOG_FORMAT },
+	{ "log-level", required_argument, NULL, LOG_LEVEL },
 	{ "keep", no_argument, NULL, KEEP }, /* the last: left out where there is none */
 };
 
@@ -43,6 +46,9 @@ help(const struct options *o)
 		printf("  --keep               each line is an exchange; parked in between\n");
 	printf("  --cert FILE          the certificate of addresses of TLS, as tls::8443\n"
 	       "  --key FILE           its key, unless that is in the same file\n"
+	       "  --log WHERE          the log: stderr, journal, syslog, or a file\n"
+	       "  --log-format FORMAT  its lines: text or json\n"
+	       "  --log-level LEVEL    error, warn, info or debug, and what is graver\n"
 	       "  --help               this text\n%s\n"
 	       "SIGINT or SIGTERM ends it: running requests may go on for 10 seconds, a\n"
 	       "second signal ends them at once.\n", options != NULL ? options : "");
@@ -59,6 +65,15 @@ take_for_server(struct options *o, const char *name, const char *value)
 }
 
 static void
+set_log_level(const char *name)
+{
+	int level = sks_log_level_by_name(name);
+
+	if (level == -1 || sks_set_log_level((enum sks_log_level)level) == -1)
+		errx(USAGE, "--log-level: '%s' is not error, warn, info or debug", name);
+}
+
+static void
 take(struct options *o, int option, const char *value)
 {
 	if (option == HELP) {
@@ -70,6 +85,12 @@ take(struct options *o, int option, const char *value)
 		o->tls.cert = value;
 	} else if (option == KEY) {
 		o->tls.key = value;
+	} else if (option == LOG) {
+		o->log = value;
+	} else if (option == LOG_FORMAT) {
+		o->log_format = value;
+	} else if (option == LOG_LEVEL) {
+		set_log_level(value);
 	} else if (option >= SERVER) {
 		take_for_server(o, sks_options_name((unsigned int)(option - SERVER)), value);
 	} else {
@@ -136,6 +157,17 @@ read_certificate(struct options *o)
 	o->server.tls = certificate;
 }
 
+/* SIGHUP belongs to the program that it ends: an example's file is not opened again. */
+static void
+open_log(const struct options *o)
+{
+	const char *where = o->log != NULL ? o->log : "stderr";
+
+	if (sks_log_open(where, o->log_format) == -1)
+		err(errno == EINVAL ? USAGE : 1, "--log %s --log-format %s", where,
+		    o->log_format != NULL ? o->log_format : "text");
+}
+
 void
 parse_options(int argc, char **argv, struct options *o)
 {
@@ -150,6 +182,7 @@ parse_options(int argc, char **argv, struct options *o)
 	free(known);
 	take_addresses(o, argc - optind, argv + optind);
 	read_certificate(o);
+	open_log(o);
 	if (o->server.max_connections > 0)
 		o->server.max_connections =
 		    sks_process_raise_open_files(o->server.max_connections * files) / files;

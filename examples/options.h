@@ -17,14 +17,16 @@ struct options {
 	int files;           /* descriptors of a connection; 0: one */
 	char **other;        /* then those the user gave, */
 	int nothers;         /* and how many */
+	const char *log;        /* of --log and --log-format, as sks_log_open() takes them; */
+	const char *log_format; /* NULL: standard error, and text */
 	struct sks_tls_options tls; /* of --cert and --key, which become server.tls */
 	struct sks_options server;
 };
 
 /*
  * Reads the command line into *o, whose members are the defaults. Does not
- * return after --help (exit code 0), a wrong use (one line, exit code 2), or a certificate that
- * is not good (one line, exit code 1).
+ * return after --help (exit code 0), a wrong use (one line, exit code 2), or a certificate
+ * or log that is not good (one line, exit code 1).
  */
 void parse_options(int argc, char **argv, struct options *o);
 

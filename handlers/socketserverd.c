@@ -18,6 +18,7 @@
 #include <socketserver/host.h>
 
 #include "certificates.h"
+#include "logging.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define USAGE 2 /* the exit code of a wrong use */
@@ -28,12 +29,14 @@ struct settings {
 	const char **options;   /* of -o, up to a NULL */
 	const char *metrics;    /* an address; NULL: none */
 	struct certificates certificates;
+	struct logging log;
 	int mode_given;
 	int check;
 	struct sks_options server;
 };
 
-enum { CERT = 1, CHECK, CLIENT_CA, DESCRIBE, HELP, KEY, LIST, METRICS, PROXY_FROM, SELF_SIGNED, VERSION,
+enum { CERT = 1, CHECK, CLIENT_CA, DESCRIBE, HELP, KEY, LIST, LOG, LOG_FORMAT, LOG_LEVEL, METRICS,
+	PROXY_FROM, SELF_SIGNED, VERSION,
 	SERVER = 256 /* and those after it: the options of a server, by their number */ };
 
 static const struct option own[] = {
@@ -45,6 +48,9 @@ static const struct option own[] = {
 	{ "key", required_argument, NULL, KEY },
 	{ "list-handlers", no_argument, NULL, LIST },
 	{ "listen", required_argument, NULL, 'l' },
+	{ "log", required_argument, NULL, LOG },
+	{ "log-format", required_argument, NULL, LOG_FORMAT },
+	{ "log-level", required_argument, NULL, LOG_LEVEL },
 	{ "metrics", required_argument, NULL, METRICS },
 	{ "option", required_argument, NULL, 'o' },
 	{ "proxy-from", required_argument, NULL, PROXY_FROM },
@@ -74,6 +80,9 @@ help(void)
 	    "                       proxy: before that: behind a proxy, which says who its\n"
 	    "                       clients are (PROXY protocol)\n"
 	    "  --metrics ADDRESS    where to serve statistics as well, for Prometheus: GET /metrics\n"
+	    "  --log WHERE          the log: stderr (the default), journal, syslog, or a file\n"
+	    "  --log-format FORMAT  its lines: text (the default) or json\n"
+	    "  --log-level LEVEL    error, warn, info (the default) or debug, and what is graver\n"
 	    "  --proxy-from LIST    which proxies are believed: addresses and networks, as\n"
 	    "                       10.0.0.0/8,::1, and unix for all peers of Unix sockets\n"
 	    "  --cert FILE          a certificate for TLS, with its chain; again for other names\n"
@@ -90,8 +99,8 @@ help(void)
 	    "is 500ms, 30s or 5m, a SIZE 100, 64k or 1G.\n\n", stdout);
 	fputs(options, stdout);
 	fputs("\nSIGINT or SIGTERM ends it: running requests may go on for 10 seconds, a second\n"
-	    "signal ends them at once. SIGHUP has the certificates read again. Exit codes: 0,\n"
-	    "1 for an error, 2 for a wrong use.\n", stdout);
+	    "signal ends them at once. SIGHUP has the certificates read and a log file\n"
+	    "opened again. Exit codes: 0, 1 for an error, 2 for a wrong use.\n", stdout);
 	free(options);
 }
 
@@ -219,6 +228,17 @@ take(struct settings *s, int option, const char *value)
 		if (certificates_add_key(&s->certificates, value) == -1)
 			errx(USAGE, "--key %s: of which certificate? (--cert FILE before it)", value);
 		break;
+	case LOG:
+		s->log.where = value;
+		break;
+	case LOG_FORMAT:
+		if (logging_set_format(&s->log, value) == -1)
+			errx(USAGE, "--log-format %s: must be text or json", value);
+		break;
+	case LOG_LEVEL:
+		if (logging_set_level(value) == -1)
+			errx(USAGE, "--log-level %s: must be error, warn, info or debug", value);
+		break;
 	case METRICS:
 		s->metrics = value;
 		break;
@@ -327,8 +347,8 @@ on_tick(struct sks_server *server, void *data)
 	hung_up = 0;
 	if (tls != NULL)
 		(void)sks_tls_reload(tls); /* which logs what it did */
-	else
-		warnx("SIGHUP: there are no certificates to read again");
+	if (!logging_reopen() && tls == NULL)
+		sks_log(SKS_LOG_WARN, "SIGHUP: there are no certificates or log file to open again");
 }
 
 /* A signal that is ignored stays ignored: a shell does that for background jobs, and nohup(1). */
@@ -411,9 +431,9 @@ serve(void)
 	sks_server_log_addresses(serving);
 	rc = sks_serve_forever(serving);
 	if (rc == -1 && errno == ETIMEDOUT)
-		warnx("some requests did not end in time and were cut off");
+		sks_log(SKS_LOG_ERROR, "some requests did not end in time and were cut off");
 	else if (rc == -1)
-		warn("serve");
+		sks_log(SKS_LOG_ERROR, "serve: %m");
 	catch_signal(SIGINT, SIG_IGN);
 	catch_signal(SIGTERM, SIG_IGN);
 	sks_server_log_statistics(serving);
@@ -447,8 +467,9 @@ run(struct settings *s)
 			s->server.mode = sks_module_mode(module);
 		serving = sks_module_server_new(module, &s->server);
 	}
+	/* Up to here it says what is wrong on standard error, where whoever has started it looks. */
 	if (serving != NULL && listen_on(module, s->addresses) == 0 &&
-	    listen_for_metrics(s->metrics) == 0) {
+	    listen_for_metrics(s->metrics) == 0 && logging_open(&s->log) == 0) {
 		forget_passed_sockets();
 		rc = s->check ? 0 : serve();
 	}
