@@ -79,7 +79,8 @@ def find(source, piece, start):
 
 def twins():
     """Each page that is there in English and in Korean."""
-    return [(page, page.replace("docs/tutorial/", "docs/tutorial/ko/")) for page in sorted(glob.glob("docs/tutorial/*.md"))]
+    return [(page, page.replace("docs/tutorial/", "docs/tutorial/ko/")) for page in sorted(glob.glob("docs/tutorial/*.md"))] + [
+        (page, page.replace(".md", ".ko.md")) for page in ("README.md", "examples/README.md")]
 
 
 def linking():
@@ -96,6 +97,7 @@ PARTS = {
     "headings": headings,
     "blocks of code": blocks,
     "commands": lambda text: re.findall(r"^    \S.*", without_blocks(text), re.M),
-    "rows of tables": lambda text: [line.count(" | ") for line in text.splitlines() if line.startswith("|")],
+    "rows of tables, and their figures": lambda text: [
+        (line.count(" | "), sorted(re.findall(r"\d[\d.,]*", line))) for line in text.splitlines() if line.startswith("|")],
     "items of lists": lambda text: re.findall(r"^- ", without_blocks(text), re.M),
 }
