@@ -221,6 +221,12 @@ wanted="g++ libssl-dev openssl curl swaks socat ncat iproute2 mandoc redis-tools
 [ $steps != all ] || wanted="$wanted clang libclang-rt-dev valgrind chromium"
 # shellcheck disable=SC2086
 need_packages "for all of the tests" $wanted || echo "Tests that need those are skipped."
+if [ $steps = all ]; then
+	need_packages "for other processors" make qemu-user-static gcc-aarch64-linux-gnu gcc-riscv64-linux-gnu \
+	    gcc-s390x-linux-gnu || echo "Processors that need those are skipped."
+	need_packages "to look at what is installed" abigail-tools cmake musl-tools ||
+	    echo "Tests that need those are skipped."
+fi
 launch=
 
 # ---- as users have it ----
@@ -369,6 +375,10 @@ not_for_valgrind() {
 	esac
 }
 
+# It is built while the suites under valgrind wait.
+nice sh tests/cross.sh --quick aarch64 riscv64 s390x >build-ci/cross-ahead.log 2>&1 </dev/null &
+cross=$!
+
 title valgrind "valgrind, the programs of the step gcc: the suites that have threads, memory or signals"
 dir=build-ci/gcc
 jobs=$((2 * cores))
@@ -395,6 +405,21 @@ else
 --show-leak-kinds=definite --errors-for-leak-kinds=definite --fair-sched=yes"
 	unset CK_TIMEOUT_MULTIPLIER SKS_TEST_EVERY
 fi
+took
+
+# ---- other processors ----
+
+title cross "gcc for aarch64, riscv64 and s390x, by qemu-user: the suites of what depends on the processor"
+echo "  left out: all other suites: sh tests/cross.sh TARGET has them"
+wait "$cross"
+code=$?
+cp build-ci/cross-ahead.log "$log"
+sed '$d' "$log" | grep -E '^ |^==' | sed 's/^==/ /'
+read -r more_passed _ <<-SUM
+	$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" || echo 0)
+SUM
+passed=$((passed + more_passed))
+[ $code -eq 0 ] || fail "exit code $code"
 took
 
 # ---- random texts, for a moment ----

@@ -61,6 +61,22 @@ none "each name of the code that is mentioned is there" \
 		grep -rqw "$name" include lib || echo "$name"
 	done)"
 
+# Of docs/porting.md each call of a row is in each room of that row.
+awk -F'|' '/^\| `/ { n = split($2, call, "`"); m = split($3, room, "`")
+    for (i = 2; i < n; i += 2) for (k = 2; k < m; k += 2) print call[i], room[k] }' docs/porting.md >"$tmp/calls"
+[ -s "$tmp/calls" ] || not_ok "docs/porting.md has calls and their rooms"
+none "each call of docs/porting.md is in its rooms" "$(while read -r call room; do
+	cat "lib/$room".[chS] 2>/dev/null | grep -q "$call" || echo "$room: $call"
+done <"$tmp/calls")"
+# The calls of Linux that the library makes; those below are POSIX's, or every system's.
+none "each call that other systems lack is in docs/porting.md" "$(
+    grep -ohE '\b(epoll_[a-z]+[0-9]?|eventfd|accept4|pidfd_open|MADV_[A-Z_]+|RWF_[A-Z]+|SO_[A-Z_]+|IP_[A-Z]+|MSG_[A-Z_]+|SIOC[A-Z]+|CLOCK_[A-Z_]+|SOCK_(CLOEXEC|NONBLOCK)|MAP_(STACK|NORESERVE))\b' \
+	-r lib --include='*.[chS]' | sort -u |
+    grep -vxE 'SO_(REUSEADDR|ERROR|TYPE|KEEPALIVE|LINGER|ACCEPTCONN|BROADCAST|SNDBUF|RCVBUF)|MSG_(PEEK|DONTWAIT|CTRUNC|WAITALL)|MADV_DONTNEED|CLOCK_MONOTONIC|CLOCK_REALTIME' |
+    while read -r call; do
+	grep -qw "$call" docs/porting.md || echo "$call"
+    done)"
+
 awk '/^## / { on = $2 == "Glossary" } on && /^\| [a-z]/ { split($0, cell, " *[|] *"); print cell[2] }' "$map" |
     grep -vx word >"$tmp/words"
 count=$(wc -l <"$tmp/words")

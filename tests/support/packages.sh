@@ -22,6 +22,10 @@ packages_has() {
 	clang) packages_compiles clang c ;;
 	libclang-rt-dev) packages_compiles clang c -fsanitize=address ;;
 	ninja-build) command -v ninja ;;
+	gcc-*-linux-gnu) packages_compiles "${1#gcc-}-gcc" c ;;
+	qemu-user-static) command -v qemu-s390x-static ;;
+	abigail-tools) command -v abidw ;;
+	musl-tools) command -v musl-gcc ;;
 	libevent-dev) pkg-config --exists 'libevent_core >= 2.1.8' ;;
 	check) pkg-config --exists 'check >= 0.15' ;;
 	libssl-dev) pkg-config --exists 'openssl >= 3.0' ;;
@@ -54,6 +58,9 @@ packages_names() {
 	for packages_one; do
 		case $packages_one in
 		gcc|clang) echo "$packages_one libc6-dev" ;;
+		gcc-aarch64-linux-gnu) echo "$packages_one libc6-dev-arm64-cross" ;;
+		gcc-riscv64-linux-gnu) echo "$packages_one libc6-dev-riscv64-cross" ;;
+		gcc-s390x-linux-gnu) echo "$packages_one libc6-dev-s390x-cross" ;;
 		libclang-rt-dev) ! apt-cache show "$packages_one" >/dev/null 2>&1 || echo "$packages_one" ;;
 		*) echo "$packages_one" ;;
 		esac
