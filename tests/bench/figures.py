@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """The results of run.sh --all: collected as JSON, and shown on the page.
 
-figures.py busy                            prints how many percent of the machine others use
-figures.py collect ROWS BUILD SECONDS BUSY prints the JSON: the rows, the machine, the versions
-figures.py page JSON FOLDER                the tables of FOLDER/docs/performance.md and README.md
-figures.py plots JSON FOLDER               the plots, in FOLDER (by gnuplot)
+figures.py busy                       prints how many percent of the machine others use
+figures.py collect ROWS JSON SECONDS  puts rows into the JSON, with the machine and the versions
+figures.py page JSON FOLDER           the tables of FOLDER/docs/performance.md and README.md
+figures.py plots JSON FOLDER          the plots, in FOLDER (by gnuplot)
 """
 
 import json
@@ -36,14 +36,14 @@ def read(name):
 # ---- collect ----
 
 def busy():
-    """Over one second, since a load average remembers what was minutes ago."""
+    """Over a moment, since a load average remembers what was minutes ago."""
     def times():
         with open("/proc/stat") as f:
             fields = [int(field) for field in f.readline().split()[1:]]
         return sum(fields), fields[3] + fields[4]
 
     total, idle = times()
-    time.sleep(1)
+    time.sleep(0.4)
     total, idle = times()[0] - total, times()[1] - idle
     print(round(100 * (1 - idle / total)))
 
@@ -63,7 +63,7 @@ def number_in(text):
     return found.group() if found else None
 
 
-def versions(build):
+def versions():
     def package(name):
         return number_in(first_line("pkg-config", "--modversion", name))
 
@@ -99,18 +99,17 @@ def machine():
     }
 
 
-def collect(rows, build, seconds, busy_percent):
+def collect(rows, name, seconds):
+    """Rows replace those of the same title in their places; others are added, or stay."""
     with open(rows) as f:
-        found = [json.loads(line) for line in f]
-    json.dump({
-        "date": time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime()),
-        "seconds": float(seconds),
-        "busy_percent": int(busy_percent),
-        "machine": machine(),
-        "versions": versions(build),
-        "rows": found,
-    }, sys.stdout, indent=1)
-    print()
+        found = {row["title"]: row for row in map(json.loads, f)}
+    for row in found.values():
+        row["seconds"] = float(seconds)
+    old = read(name)["rows"] if os.path.exists(name) and os.path.getsize(name) else []
+    merged = [found.pop(row["title"], row) for row in old] + list(found.values())
+    with open(name, "w") as f:
+        json.dump({"machine": machine(), "versions": versions(), "rows": merged}, f, indent=1)
+        f.write("\n")
 
 
 # ---- tables ----
@@ -179,8 +178,13 @@ def behind(rows):
     return table(["work", OURS, "ahead"], lines)
 
 
-def is_preliminary(data):
-    return data["busy_percent"] > QUIET
+def is_preliminary(rows):
+    return any(row["busy_percent"] > QUIET for row in rows)
+
+
+def taken(rows):
+    first, last = min(row["date"] for row in rows), max(row["date"] for row in rows)
+    return first if first == last else f"{first} to {last}"
 
 
 def of_kind(data, kind):
@@ -193,11 +197,11 @@ def page_text(data):
     common = [row for row in cpu if row["servers"][0]["name"] == "bare epoll" and row not in threaded]
     rest = [row for row in cpu if row not in threaded and row not in common]
     made = data["machine"]
-    out = [f"Taken {data['date']} on {made['cpu']}, {made['cores']} cores, Linux {made['kernel']}; "
-           f"slices of {data['seconds']:g} s.", "",
+    out = [f"Taken {taken(data['rows'])} on {made['cpu']}, {made['cores']} cores, Linux {made['kernel']}; "
+           f"slices of {data['rows'][0]['seconds']:g} s.", "",
            "Versions: " + ", ".join(f"{n} {v}" for n, v in data["versions"].items()) + ".", ""]
-    if is_preliminary(data):
-        out[0:0] = [f"**Preliminary: others used {data['busy_percent']} % of the machine when this began.**", ""]
+    if is_preliminary(data["rows"]):
+        out[0:0] = ["**Preliminary: others used the machine meanwhile.**", ""]
     for title, rows, show in (
             ("CPU for each message, times bare epoll", common, ratio_table),
             ("Servers with a thread for each connection, in turn", threaded, ratio_table),
@@ -227,9 +231,8 @@ def replace_readme(path, rows):
     """The three columns of the table in README.md, of each server that has a line there."""
     columns = {}
     for row in rows:
-        if row["title"] in README:
-            for s in row["servers"]:
-                columns.setdefault(s["name"], [""] * 3)[README[row["title"]]] = f"{s['ratio']:.2f}"
+        for s in row["servers"]:
+            columns.setdefault(s["name"], [""] * 3)[README[row["title"]]] = f"{s['ratio']:.2f}"
     with open(path) as f:
         text = f.read()
     for name, line in (("ours", "libsocketserver, which reads lines"), ("libuv", "libuv, which echoes bytes")):
@@ -294,7 +297,7 @@ def curve(folder, name, rows, option, default, fixed):
 
 def plots(name, out):
     data = read(name)
-    note = " (preliminary)" if is_preliminary(data) else ""
+    note = " (preliminary)" if is_preliminary(data["rows"]) else ""
     for row in data["rows"]:
         for s in row["servers"]:
             s["name"] = re.sub(r"^ours\b", OURS, s["name"])
@@ -320,12 +323,13 @@ def page(name, folder):
     data = read(name)
     lines = [re.sub(r"\bours\b", OURS, line) for line in page_text(data)]
     replace_page(os.path.join(folder, "docs", "performance.md"), lines)
-    if not is_preliminary(data):
-        replace_readme(os.path.join(folder, "README.md"), of_kind(data, "cpu"))
+    shown = [row for row in of_kind(data, "cpu") if row["title"] in README]
+    if not is_preliminary(shown):
+        replace_readme(os.path.join(folder, "README.md"), shown)
 
 
 if __name__ == "__main__":
-    COMMANDS = {("busy", 2): busy, ("collect", 6): collect, ("page", 4): page, ("plots", 4): plots}
+    COMMANDS = {("busy", 2): busy, ("collect", 5): collect, ("page", 4): page, ("plots", 4): plots}
     run = COMMANDS.get((sys.argv[1] if len(sys.argv) > 1 else "", len(sys.argv)))
     if run is None:
         sys.exit(__doc__)

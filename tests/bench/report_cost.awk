@@ -24,8 +24,8 @@ END {
 		high[i] = per_round[rounds]
 	}
 	printf "%s: CPU of a %s, %s %.0f ns (%d rounds)\n", title, unit, name[1], cost[1], rounds
-	printf "{\"kind\":\"cpu\",\"title\":\"%s\",\"unit\":\"%s\",\"load\":\"%s\",\"way\":\"%s\"," \
-	    "\"rounds\":%d,\"servers\":[", title, unit, load, way, rounds >>rows
+	printf "{\"kind\":\"cpu\",%s,\"title\":\"%s\",\"unit\":\"%s\",\"load\":\"%s\",\"way\":\"%s\"," \
+	    "\"rounds\":%d,\"servers\":[", about, title, unit, load, way, rounds >>rows
 	for (i = 1; i <= n; i++) {
 		printf "%s{\"name\":\"%s\",\"ns\":%.0f,\"ratio\":%.3f,\"low\":%.3f,\"high\":%.3f}",
 		    (i > 1 ? "," : ""), name[i], cost[i], ratio[i], low[i], high[i] >>rows

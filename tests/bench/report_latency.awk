@@ -14,7 +14,7 @@ BEGIN { n = split(names, name, "|") }
 
 END {
 	printf "%s: %d messages due in a second; p50, p99, p99.9 in us\n", title, rate
-	printf "{\"kind\":\"latency\",\"title\":\"%s\",\"load\":\"%s\",\"rate\":%d,\"servers\":[", title,
+	printf "{\"kind\":\"latency\",%s,\"title\":\"%s\",\"load\":\"%s\",\"rate\":%d,\"servers\":[", about, title,
 	    load, rate >>rows
 	for (i = 1; i <= n; i++) {
 		for (p = 1; p <= 3; p++) {

@@ -11,6 +11,7 @@ row() {
 		pids=
 		trap kill_servers EXIT
 		trap 'exit 143' HUP INT TERM
+		busy=$(python3 "$here/figures.py" busy)
 		"$@"
 	) || failed=1
 }
@@ -129,7 +130,7 @@ row memory "idle, plain" "--hold 9000 --speak --concurrency 256" \
     "bare epoll" "ours, --keep" ours libuv bufferevent "State Threads" Go asyncio gevent
 if [ -x "$bench/tls_load" ]; then
 	loader=tls_load ours_last=--keep
-	row memory "idle, TLS" "--hold 1000" "bare epoll, TLS" "ours over TLS" "Go, TLS" nginx HAProxy stunnel
+	row memory "idle, TLS" "--hold 500" "bare epoll, TLS" "ours over TLS" "Go, TLS" nginx HAProxy stunnel
 	loader=load ours_last=
 fi
 ours_options=

@@ -22,7 +22,7 @@ usage() {
 	  --tls        over TLS, with a bare epoll one, and nothing else
 	  --all        every scenario with every server that is here, 10 minutes at most (rows_all.sh)
 	  --seconds S  of each slice of --all (1)
-	  --json FILE  the results of --all, the machine and the versions
+	  --json FILE  puts the results of --all there, in the place of earlier ones of the same rows
 	  --kv         the kv handler with redis-server, and nothing else (kv.sh)
 	  ROUNDS       of each scenario (5)
 	environment: SERVER_CPUS, LOAD_CPUS (the first two cores allowed)
@@ -75,7 +75,7 @@ two_cores() {
 
 loader=load
 quick= modes= kv= proxy= tls= upstream= all= json= seconds=1 build= rounds= only= beside= tmp=
-slices=slices_at_once parts=4
+slices=slices_at_once parts=4 busy=0
 while [ $# -gt 0 ]; do
 	case $1 in
 	--quick) quick=1 ;;
@@ -159,12 +159,11 @@ make_certificate() {
 
 write_results() {
 	[ -z "$json" ] || [ ! -s "$tmp/rows" ] ||
-	    python3 "$here/figures.py" collect "$tmp/rows" "$build" "$seconds" "$busy" >"$json" ||
+	    python3 "$here/figures.py" collect "$tmp/rows" "$json" "$seconds" ||
 	    echo "run.sh: no results in $json" >&2
 }
 
 if [ -n "$all" ]; then
-	busy=$(python3 "$here/figures.py" busy) || exit 1
 	trap 'write_results; cleanup' EXIT # also those of a run that is stopped
 	# shellcheck source=tests/bench/rows_all.sh
 	. "$here/rows_all.sh"

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # One comparison of servers: rounds of slices, and what comes of them. To be sourced by run.sh,
-# which sets what servers.sh needs, and: only, beside, loader, slices, parts, rounds.
+# which sets what servers.sh needs, and: only, beside, busy, loader, slices, parts, rounds.
 
 # slice NUMBER: one load on the server of this number; its cost in ns to $tmp/ns.NUMBER
 slice() {
@@ -85,6 +85,11 @@ add_servers() {
 	done
 }
 
+# When a row was taken, and how much of the machine others used before; a part of its JSON
+about() {
+	printf '"date":"%s","busy_percent":%s' "$(date -u +%Y-%m-%dT%H:%MZ)" "$busy"
+}
+
 is_chosen() {
 	case $title in *"$only"*) ;; *) return 1 ;; esac
 }
@@ -103,7 +108,7 @@ scenario() {
 		round=$((round + 1))
 	done
 	awk -v title="$title" -v unit="$unit" -v load="$load_arguments" -v way="${slices#slices_}" \
-	    -v names="$names" -v limits="$limits" -v parts="$parts" -v rows="$tmp/rows" \
+	    -v names="$names" -v limits="$limits" -v parts="$parts" -v rows="$tmp/rows" -v about="$(about)" \
 	    -f "$here/median.awk" -f "$here/report_cost.awk" "$tmp/slices"
 }
 
@@ -122,7 +127,7 @@ memory() {
 		stop "$pid"
 		sed -n 's/^bytes_per_connection=//p' "$tmp/out" >>"$tmp/bytes"
 	done
-	awk -v title="$title" -v load="$load_arguments" -v names="$names" -v rows="$tmp/rows" \
+	awk -v title="$title" -v load="$load_arguments" -v names="$names" -v rows="$tmp/rows" -v about="$(about)" \
 	    -f "$here/median.awk" -f "$here/report_memory.awk" "$tmp/bytes"
 }
 
@@ -155,5 +160,5 @@ latency() {
 		round=$((round + 1))
 	done
 	awk -v title="$title" -v load="$load_arguments" -v rate="$rate" -v names="$names" \
-	    -v rows="$tmp/rows" -f "$here/median.awk" -f "$here/report_latency.awk" "$tmp/latencies"
+	    -v rows="$tmp/rows" -v about="$(about)" -f "$here/median.awk" -f "$here/report_latency.awk" "$tmp/latencies"
 }

@@ -23,10 +23,12 @@ with open(sys.argv[1]) as f:
     data = json.load(f)
 needed = {"cpu": {"ns", "ratio", "low", "high"}, "memory": {"bytes"},
           "latency": {"kept_up", "p50_ns", "p99_ns", "p999_ns"}}
-for key in ("date", "machine", "versions", "rows"):
+for key in ("machine", "versions", "rows"):
     if not data.get(key):
         print("no", key)
 for row in data["rows"]:
+    if not {"title", "load", "date", "busy_percent", "seconds"} <= row.keys():
+        print(row)
     for server in row["servers"]:
         if not server.get("name") or not needed[row["kind"]] <= server.keys():
             print(row["title"], server)
