@@ -68,12 +68,22 @@ for english, korean in pages.twins():
 PYTHON
 )"
 
+none "each link of a page leads to the same file, or to its twin, in the other language" "$(python3 - 2>&1 <<'PYTHON'
+import pages
+twin = {korean: english for english, korean in pages.twins()}
+for korean, english in twin.items():
+    there = {twin.get(path, path) for path in pages.links(korean)}
+    for path in sorted(pages.links(english) - there - {korean}):
+        print(f"{korean}: no link to {path}")
+PYTHON
+)"
+
 none "each link of the tutorial and of the Korean pages leads to a file" "$(python3 - 2>&1 <<'PYTHON'
-import os, pages, re
+import os, pages
 for page in pages.linking():
-    for link in re.findall(r"\]\(([^)#]+)", open(page).read()):
-        if "://" not in link and not os.path.exists(os.path.join(os.path.dirname(page), link)):
-            print(f"{page}: {link}")
+    for path in pages.links(page):
+        if not os.path.exists(path):
+            print(f"{page}: {path}")
 PYTHON
 )"
 

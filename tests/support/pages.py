@@ -88,6 +88,12 @@ def linking():
     return glob.glob("docs/*/**/*.md", recursive=True) + glob.glob("*.ko.md") + glob.glob("examples/*.ko.md")
 
 
+def links(page):
+    """The files that a page links to."""
+    found = re.findall(r"\]\(([^)#]+)", open(page).read())
+    return {os.path.normpath(os.path.join(os.path.dirname(page), link)) for link in found if "://" not in link}
+
+
 def without_blocks(text):
     return re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
 
