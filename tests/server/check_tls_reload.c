@@ -128,6 +128,55 @@ make_keyless(void)
 	X509_free(cert);
 }
 
+static void
+make_empty(void)
+{
+	certs_write("bad", "");
+}
+
+/* A file that was not written to its end. */
+static void
+make_truncated(void)
+{
+	FILE *in = fopen(certs_path("server"), "r");
+	char text[301];
+
+	ck_assert_uint_eq(fread(text, 1, 300, in), 300);
+	text[300] = '\0';
+	fclose(in);
+	certs_write("bad", text);
+}
+
+static void
+make_der(void)
+{
+	FILE *in = fopen(certs_path("server"), "r"), *out = fopen(certs_path("bad"), "w");
+	X509 *cert = PEM_read_X509(in, NULL, NULL, NULL);
+
+	ck_assert_int_eq(i2d_X509_fp(out, cert), 1);
+	fclose(in);
+	fclose(out);
+	X509_free(cert);
+}
+
+/* The certificate of one, with the key of another. */
+static void
+make_mixed(void)
+{
+	FILE *one = fopen(certs_path("server"), "r"), *other = fopen(certs_path("client"), "r");
+	FILE *out = fopen(certs_path("bad"), "w");
+	X509 *cert = PEM_read_X509(one, NULL, NULL, NULL);
+	EVP_PKEY *key = PEM_read_PrivateKey(other, NULL, NULL, NULL);
+
+	PEM_write_X509(out, cert);
+	PEM_write_PrivateKey(out, key, NULL, NULL, 0, NULL, NULL);
+	fclose(one);
+	fclose(other);
+	fclose(out);
+	X509_free(cert);
+	EVP_PKEY_free(key);
+}
+
 static const struct bad_file bad_files[] = {
 	{ "missing", "bad.pem: No such file or directory", make_nothing },
 	{ "a folder", "bad.pem: Is a directory", make_folder },
@@ -138,6 +187,10 @@ static const struct bad_file bad_files[] = {
 	{ "too large", "bad.pem: it has more than 1 MiB", make_large },
 	{ "passphrase", "bad.pem: the key has a passphrase", make_locked },
 	{ "no key", "bad.pem: there is no private key in it", make_keyless },
+	{ "empty", "bad.pem: there is no certificate in it", make_empty },
+	{ "truncated", "bad.pem: ", make_truncated },
+	{ "DER", "bad.pem: there is no certificate in it (in PEM)", make_der },
+	{ "another key", "bad.pem: the private key does not belong to this certificate", make_mixed },
 };
 
 TEST(a_file_that_is_not_good_is_named, EACH_OF(bad_files))
@@ -154,6 +207,136 @@ TEST(a_file_that_is_not_good_is_named, EACH_OF(bad_files))
 	ck_assert_int_eq(log_count(bad_files[_i].why), 1);
 	ck_assert_uint_eq(ERR_peek_error(), 0);
 	rmdir(certs_path("bad"));
+}
+
+/* While it runs: the line is the same, and the certificate stays that of before. */
+TEST(a_file_that_is_not_good_any_more_changes_nothing, EACH_OF(bad_files))
+{
+	struct sks_options options = { 0 };
+	struct acc acc;
+	int lines;
+
+	certs_make(&(struct cert){ .name = "bad", .names = "DNS:localhost" });
+	options.tls = tls = sks_tls_new(SKS_TLS_SERVER,
+	    &(struct sks_tls_options){ .cert = certs_path("bad") });
+	ck_assert_ptr_nonnull(tls);
+	acc_on(&acc, ACC_FIBERS, "tls:127.0.0.1:0", &echo, &options);
+	acc_start(&acc);
+	unlink(certs_path("bad"));
+	bad_files[_i].make();
+	lines = log_lines();
+	errno = 0;
+	ck_assert_int_eq(sks_tls_reload(tls), -1);
+	ck_assert_int_ne(errno, 0);
+	ck_assert_int_eq(log_lines(), lines + 1);
+	ck_assert_int_eq(log_count(bad_files[_i].why), 1);
+	expect_subject(&acc, "bad");
+	acc_free(&acc);
+	rmdir(certs_path("bad"));
+}
+
+/* As a list of whom to trust: there only what can be read counts. */
+TEST(a_list_that_is_not_good_is_named, TIMES(3))
+{
+	static const struct bad_file lists[] = {
+		{ "empty", "bad.pem: there is no certificate in it", make_empty },
+		{ "truncated", "bad.pem: ", make_truncated },
+		{ "DER", "bad.pem: there is no certificate in it (in PEM)", make_der },
+	};
+	struct sks_tls_options files = { .ca = certs_path("bad") };
+
+	lists[_i].make();
+	ck_assert_ptr_null(sks_tls_new(SKS_TLS_CLIENT, &files));
+	ck_assert_int_eq(errno, EINVAL);
+	ck_assert_int_eq(log_lines(), 1);
+	ck_assert_int_eq(log_count(lists[_i].why), 1);
+}
+
+/* -- much -- */
+
+/* A file of n bytes, of which those behind the certificate and key are empty lines. */
+static void
+fill_up(const char *path, long n)
+{
+	FILE *file = fopen(path, "a");
+
+	ck_assert_int_eq(fseek(file, 0, SEEK_END), 0);
+	while (ftell(file) < n)
+		putc('\n', file);
+	ck_assert_int_eq(fclose(file), 0);
+}
+
+TEST(a_file_may_have_1_mib)
+{
+	fill_up(certs_path("server"), 1 << 20);
+	tls = sks_tls_new(SKS_TLS_SERVER, &(struct sks_tls_options){ .cert = certs_path("server") });
+	ck_assert_ptr_nonnull(tls);
+	fill_up(certs_path("server"), (1 << 20) + 1);
+	ck_fails(sks_tls_reload(tls), EFBIG);
+	ck_assert_int_eq(log_count("server.pem: it has more than 1 MiB"), 1);
+}
+
+/* Appends n certificates of other authorities to the file of "server". */
+static void
+append_chain(int n)
+{
+	FILE *file = fopen(certs_path("server"), "a");
+	X509 *cert;
+	int i;
+
+	for (i = 0; i < n; i++) {
+		FILE *one;
+		const char *path = certs_make(&(struct cert){ .name = "link", .issuer = "ca", .is_ca = 1 });
+
+		one = fopen(path, "r");
+		cert = PEM_read_X509(one, NULL, NULL, NULL);
+		ck_assert_int_eq(PEM_write_X509(file, cert), 1);
+		X509_free(cert);
+		fclose(one);
+	}
+	fclose(file);
+}
+
+/* It is sent whole. */
+TEST(a_chain_may_have_100_certificates)
+{
+	struct tls_peer peer;
+	struct acc acc;
+
+	append_chain(99);
+	start(&acc, ACC_FIBERS, (struct sks_tls_options){ 0 });
+	tls_peer_connect(&peer, acc.address);
+	ck_assert_int_eq(sk_X509_num(SSL_get_peer_cert_chain(peer.ssl)), 100);
+	tls_peer_puts(&peer, "line\n");
+	tls_peer_expect(&peer, "line\n");
+	tls_peer_close(&peer);
+	acc_free(&acc);
+}
+
+/* A client that shows 1 MiB of certificates is stopped before they are looked at. */
+TEST(a_client_may_not_show_1_mib, EACH_MODE)
+{
+	struct tls_peer peer;
+	struct acc acc;
+	X509 *cert;
+	int i, n;
+
+	signal(SIGPIPE, SIG_IGN);
+	start(&acc, _i, (struct sks_tls_options){ .ca = certs_path("ca"), .verify = SKS_TLS_OPTIONAL });
+	tls_peer_open(&peer, peer_connect(acc.address));
+	ck_assert_int_eq(SSL_CTX_use_certificate_file(peer.ctx, certs_path("client"), SSL_FILETYPE_PEM), 1);
+	ck_assert_int_eq(SSL_CTX_use_PrivateKey_file(peer.ctx, certs_path("client"), SSL_FILETYPE_PEM), 1);
+	cert = SSL_CTX_get0_certificate(peer.ctx);
+	n = (1 << 20) / i2d_X509(cert, NULL);
+	for (i = 0; i < n; i++)
+		ck_assert_int_eq(SSL_CTX_add1_chain_cert(peer.ctx, cert), 1);
+	(void)tls_peer_try(&peer);
+	ck_eventually(acc_stats(&acc).handshakes_failed == 1);
+	ck_eventually(log_count("the peer's certificates are too long") == 1);
+	tls_peer_drop(&peer);
+	expect_subject(&acc, "server");
+	acc_free(&acc);
+	signal(SIGPIPE, SIG_DFL);
 }
 
 TEST(a_key_must_belong_to_its_certificate)
