@@ -1,12 +1,20 @@
 #!/bin/sh
-# What sks_sendfile() costs for 1 GiB to one client, beside a bare loop of sendfile(2): the CPU time
-# of both servers, in turn, and the median of their ratios. (examples/files is the server.)
+# What sks_sendfile() costs for 1 GiB to one client, beside a bare loop of sendfile(2), or with --tls
+# of read(2) and SSL_write(): the CPU time of both servers, in turn, and the median of their ratios.
+# (examples/files is the server.)
 #
-# usage: sendfile.sh BUILD_DIR [ROUNDS [MIB]]
+# usage: sendfile.sh [--tls] BUILD_DIR [ROUNDS [MIB]]
 set -u
 
-if [ $# -lt 1 ] || [ ! -f "$1/examples/files.so" ]; then
-	echo "usage: sendfile.sh BUILD_DIR [ROUNDS [MIB]]" >&2
+tls=
+bare_program=bare_sendfile
+if [ "${1-}" = --tls ]; then
+	tls=1
+	bare_program=tls_sendfile
+	shift
+fi
+if [ $# -lt 1 ] || [ ! -f "$1/examples/files.so" ] || [ ! -x "$1/tests/bench/$bare_program" ]; then
+	echo "usage: sendfile.sh [--tls] BUILD_DIR [ROUNDS [MIB]]" >&2
 	exit 2
 fi
 build=$(cd "$1" && pwd) || exit 2
@@ -27,19 +35,26 @@ cpu() {
 # cost PID PORT: of one transfer
 cost() {
 	before=$(cpu "$1")
-	taskset -c "${LOAD_CPUS:-1}" "$bench/bare_sendfile" get "$2" file >"$tmp/got" || exit 1
+	taskset -c "${LOAD_CPUS:-1}" "$bench/$bare_program" get "$2" file >"$tmp/got" || exit 1
 	echo $(($(cpu "$1") - before))
 }
 
 dd if=/dev/zero of="$tmp/file" bs=1M count="$mib" status=none && chmod 755 "$tmp" || exit 1
 cp "$build/examples/files.so" "$tmp/" && chmod 755 "$tmp/files.so" || exit 1
 mkfifo "$tmp/bare" "$tmp/ours" || exit 1
-taskset -c "${SERVER_CPUS:-0}" "$bench/bare_sendfile" "$tmp/file" >"$tmp/bare" &
+address=127.0.0.1:0
+if [ -n "$tls" ]; then
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj "/CN=localhost" \
+	    -keyout "$tmp/key" -out "$tmp/cert.pem" 2>/dev/null && cat "$tmp/key" >>"$tmp/cert.pem" || exit 1
+	export CERT="$tmp/cert.pem"
+	address=tls:$address
+fi
+taskset -c "${SERVER_CPUS:-0}" "$bench/$bare_program" "$tmp/file" >"$tmp/bare" &
 bare=$!
 read -r line <"$tmp/bare"
-bare_port=${line##*:}
+bare_port=${line##*[: ]}
 taskset -c "${SERVER_CPUS:-0}" "$build/handlers/socketserverd" "$tmp/files.so" -o "root=$tmp" \
-    --listen 127.0.0.1:0 2>"$tmp/ours" &
+    ${tls:+--cert "$tmp/cert.pem"} --listen "$address" 2>"$tmp/ours" &
 ours=$!
 exec 3<"$tmp/ours"
 read -r line <&3

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 FIXTURE(tls_setup, tls_teardown);
@@ -203,6 +204,49 @@ TEST(one_byte_at_a_time_is_enough, EACH_MODE)
 	tls_peer_expect(&peer, "slow\nbut sure\n");
 	tls_peer_close(&peer);
 	acc_free(&acc);
+}
+
+/* -- a file, which no sendfile(2) can encrypt -- */
+
+#define FILE_SIZE 3000000
+
+static int
+send_file(struct sks_request *req)
+{
+	if (sks_puts(req->wfile, "head\n") == -1)
+		return -1;
+	if (sks_sendfile(req->wfile, *(const int *)req->data, 1, FILE_SIZE - 1) == -1)
+		return -1;
+	return sks_puts(req->wfile, "tail\n");
+}
+
+TEST(a_file_is_sent_between_a_head_and_a_tail, EACH_MODE)
+{
+	static const struct sks_handler sending = { .name = "sending", .handle = send_file };
+	char *bytes = malloc(FILE_SIZE + 20), *got = malloc(FILE_SIZE + 20);
+	struct sks_tls_options files = { .cert = certs_path("server") };
+	int file = memfd_create("file", MFD_CLOEXEC), i;
+	struct sks_options options = { .data = &file };
+	struct tls_peer peer;
+	struct acc acc;
+
+	ck_assert(bytes != NULL && got != NULL);
+	for (i = 0; i < FILE_SIZE; i++)
+		bytes[4 + i] = (char)(i * 7 + i / 1000);
+	ck_assert_int_eq(pwrite(file, bytes + 4, FILE_SIZE, 0), FILE_SIZE);
+	memcpy(bytes, "head\n", 5);
+	memcpy(bytes + 4 + FILE_SIZE, "tail\n", 5);
+	options.tls = tls = sks_tls_new(SKS_TLS_SERVER, &files);
+	acc_on(&acc, _i, "tls:127.0.0.1:0", &sending, &options);
+	acc_start(&acc);
+	tls_peer_connect(&peer, acc.address);
+	ck_assert_uint_eq(tls_peer_receive(&peer, got, FILE_SIZE + 9), FILE_SIZE + 9);
+	ck_assert_mem_eq(got, bytes, FILE_SIZE + 9);
+	tls_peer_expect_end(&peer);
+	acc_free(&acc);
+	close(file);
+	free(bytes);
+	free(got);
 }
 
 /* -- the end -- */
