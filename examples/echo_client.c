@@ -167,25 +167,46 @@ refuse_scheme(const char *address)
 static void
 help(void)
 {
-	printf("usage: %s [--udp] [ADDRESS]\n\n"
+	printf("usage: %s [--udp | --ca FILE] [ADDRESS]\n\n"
 	       "Sends the lines of standard input to a server and prints what comes back.\n\n"
 	       "ADDRESS (localhost:23000): host:port, :port, [::1]:port, udp:host:port,\n"
-	       "unix:/path, unix-dgram:/path, unix:@name, unix-dgram:@name.\n\n"
-	       "  --udp   UDP, a datagram for each line\n"
-	       "  --help  this text\n",
+	       "unix:/path, unix-dgram:/path, unix:@name, unix-dgram:@name, tls:host:port.\n\n"
+	       "  --udp      UDP, a datagram for each line\n"
+	       "  --ca FILE  TLS, and the server's certificate is signed by one of these, in PEM;\n"
+	       "             without it tls: believes those that the system does\n"
+	       "  --help     this text\n",
 	    program_invocation_short_name);
+}
+
+/* By TLS if there is a file of whom to believe. NULL: the library has said why. */
+static struct sks_client *
+connect_to(const char *address, const char *ca)
+{
+	struct sks_tls_options trust = { .ca = ca };
+	struct sks_client *client;
+	struct sks_tls *tls;
+
+	if (ca == NULL)
+		return sks_connect(address, SKS_DEFAULT);
+	tls = sks_tls_new(SKS_TLS_CLIENT, &trust);
+	if (tls == NULL)
+		return NULL;
+	client = sks_connect_tls(address, tls, SKS_DEFAULT);
+	sks_tls_free(tls); /* the connection keeps it */
+	return client;
 }
 
 int
 main(int argc, char **argv)
 {
 	static const struct option table[] = {
+		{ "ca", required_argument, NULL, 'c' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "udp", no_argument, NULL, 'u' },
 		{ 0 },
 	};
 	struct sks_client *client;
-	const char *address;
+	const char *address, *ca = NULL;
 	char with_udp[300];
 	int option, udp = 0;
 
@@ -199,21 +220,26 @@ main(int argc, char **argv)
 		case 'u':
 			udp = 1;
 			break;
+		case 'c':
+			ca = optarg;
+			break;
 		default:
 			return USAGE; /* getopt_long has said why */
 		}
 	}
 	if (argc - optind > 1)
 		errx(USAGE, "one address, please: '%s' is too much", argv[optind + 1]);
+	if (udp && ca != NULL)
+		errx(USAGE, "--udp and --ca do not go together");
 	address = optind < argc ? argv[optind] : "localhost:23000";
 	if (udp && strncmp(address, "udp:", 4) != 0) {
 		refuse_scheme(address);
 		snprintf(with_udp, sizeof(with_udp), "udp:%s", address);
 		address = with_udp;
 	}
-	client = sks_connect(address, SKS_DEFAULT);
+	client = connect_to(address, ca);
 	if (client == NULL)
-		return 1; /* the library has said why */
+		return 1;
 	if (is_datagram(client->socket))
 		ask_all(client);
 	else

@@ -131,6 +131,8 @@ for mode in fibers serial threads processes; do
 	fi
 	SSL_CERT_FILE=$tmp/ca.pem ask_echo_client "a line" "tls:localhost:$port" >"$tmp/got" 2>&1
 	same "echo --mode $mode, echo_client" "a line" "$(cat "$tmp/got")"
+	same "echo --mode $mode, echo_client --ca" "a line" "$(echo "a line" |
+	    $limit "$build/examples/echo_client" --ca "$tmp/ca.pem" "tls:localhost:$port" 2>&1)"
 	ended "echo --mode $mode ends"
 done
 
@@ -169,6 +171,19 @@ for version in tls1 tls1_1; do
 	fi
 done
 
+# What a scanner looks for: s_client says it of TLS 1.2, and of 1.3 with a session to resume.
+$limit openssl s_client -connect "localhost:$port" -tls1_2 </dev/null >"$tmp/got" 2>&1
+same "no compression" "Compression: NONE" "$(grep -o 'Compression: .*' "$tmp/got" | sort -u)"
+$limit openssl s_client -connect "localhost:$port" -tls1_3 -sess_out "$tmp/session" -ign_eof </dev/null >"$tmp/got" 2>&1
+same "no early data is offered" "Max Early Data: 0" "$(grep -o 'Max Early Data: .*' "$tmp/got" | sort -u)"
+if has sslscan; then
+	$limit sslscan --no-colour "localhost:$port" >"$tmp/got" 2>&1
+	same "sslscan: the versions" "TLSv1.2 TLSv1.3" "$(sed -n 's/^\(TLSv1[.0-9]*\) *enabled.*/\1/p' "$tmp/got" | xargs)"
+	none "sslscan: no weak cipher" "$(grep -E '^(Preferred|Accepted)' "$tmp/got" | grep -vE 'GCM|CHACHA20')"
+else
+	skip "sslscan" "no sslscan"
+fi
+
 certificate renewed subjectAltName=DNS:localhost,IP:127.0.0.1 ca
 cp "$tmp/renewed.key" "$tmp/server.key" && cp "$tmp/renewed.pem" "$tmp/server.pem"
 kill -HUP "$daemon_pid"
@@ -201,6 +216,10 @@ refuses "no certificate" 1 "there is no certificate for it" "$daemon" echo --lis
 refuses "--key without --cert" 2 "of which certificate?" "$daemon" echo --key "$tmp/server.key"
 refuses "--client-ca without --cert" 2 "there is no --cert for it" "$daemon" echo --client-ca "$tmp/ca.pem"
 
+refuses "echo_client --ca of a file that is not there" 1 "nowhere.pem: No such file" \
+    "$build/examples/echo_client" --ca "$tmp/nowhere.pem" tls:localhost:1
+refuses "echo_client --udp --ca" 2 "do not go together" "$build/examples/echo_client" --udp --ca "$tmp/ca.pem"
+
 serve echo --listen tls:localhost:0 --tls-self-signed
 if has socat; then
 	same "--tls-self-signed" "a line" "$(echo "a line" | $limit socat -t 5 - \
@@ -208,6 +227,9 @@ if has socat; then
 else
 	skip "--tls-self-signed" "no socat"
 fi
+echo R | $limit openssl s_client -connect "localhost:$port" -tls1_2 >"$tmp/got" 2>&1
+same "no renegotiation" "RENEGOTIATING no renegotiation" \
+    "$(grep -oE 'RENEGOTIATING|no renegotiation' "$tmp/got" | sort -u | xargs)"
 ended "--tls-self-signed ends"
 
 # ---- the examples: STARTTLS, and a proxy that ends and begins TLS ----
