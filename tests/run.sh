@@ -424,7 +424,7 @@ took
 
 # ---- random texts, for a moment ----
 
-title fuzz "clang, libFuzzer: the reader of options and that of kv's requests, 10 seconds each"
+title fuzz "clang, libFuzzer: what reads options, headers of proxies, kv's requests and handshakes, 10 seconds each"
 if ! command -v clang >/dev/null; then
 	skip "there is no clang"
 else

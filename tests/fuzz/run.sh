@@ -68,9 +68,16 @@ fi
 
 target option lib/host/option.c
 target proxy_header lib/base/proxy_header.c lib/base/addr.c
-# As the library is without TLS.
+# As the library is without TLS; the next one has it.
 # shellcheck disable=SC2046
 target resp handlers/resp.c handlers/resp_words.c handlers/number.c $(find lib/base lib/fiber lib/loop lib/stream lib/task -name '*.[cS]' -exec grep -L tls_openssl.h {} +) -levent_core -pthread -lm
+# shellcheck disable=SC2046
+if pkg-config --exists openssl; then
+	target tls $(find lib/base lib/fiber lib/loop lib/stream lib/task -name '*.[cS]' ! -name tls_none.c) \
+	    -levent_core -lssl -lcrypto -pthread -lm
+else
+	skip "tls" "no libssl-dev"
+fi
 end_all
 
 report_end
