@@ -63,12 +63,42 @@ class Server:
 
 
 def run(command, server):
-    """Runs a client, or a server that refuses to start. Returns what it prints, and what went wrong."""
+    """Runs a client, or a server that refuses to start. Returns the lines that it prints."""
     if server is not None and not command.startswith("./"):
         command = server.at_our_ports(command)
     done = subprocess.run(["sh", "-c", command], cwd=tmp, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=LIMIT)
     return clean(done.stdout.decode(errors="backslashreplace"))
+
+
+def compile(command):
+    """Has the step checked against the public headers, without a library. Returns what the compiler says."""
+    flags = f"-fsyntax-only -Wall -Wextra -Werror -I '{source}/include'"
+    command = re.sub(r"\$\(pkg-config [^)]* socketserver\)", lambda match: flags, command)
+    done = subprocess.run(["sh", "-c", command], cwd=f"{source}/examples/tutorial", stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=4 * LIMIT)
+    return done.stdout.decode(errors="backslashreplace")
+
+
+def converse(server):
+    """Sends commands byte by byte, and then at once. Returns what is wrong with the answers."""
+    def command(*words):
+        return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
+
+    pieces = command(b"SET", b"two lines", b"a\r\nb") + command(b"GET", b"two lines") + command(b"MSET", *b"k v l w".split())
+    answers = b"+OK\r\n$4\r\na\r\nb\r\n-ERR unknown command\r\n"
+    many = command(b"SET", b"key", b"7") + command(b"GET", b"key") * 1000
+    all_answers = b"+OK\r\n" + b"$1\r\n7\r\n" * 1000
+    client = socket.create_connection(("127.0.0.1", server.ports["6380"]), LIMIT)
+    with client, client.makefile("rb") as replies:
+        for i in range(len(pieces)):
+            client.sendall(pieces[i:i + 1])
+        got = replies.read(len(answers))
+        if got != answers:
+            return f"byte by byte: {got!r}"
+        client.sendall(many)
+        got = replies.read(len(all_answers))
+        return "" if got == all_answers else f"at once: {got[:200]!r} and so on, {len(got)} bytes"
 
 
 def missing(command):
@@ -84,8 +114,9 @@ def check(page, step, mode):
     for command, expected in sessions(text):
         name = f"step {step}, {mode}: {command}"
         if command.startswith("cc "):
-            continue
-        if command.endswith("&"):
+            if mode == "fibers":
+                report(name, compile(command))
+        elif command.endswith("&"):
             server = Server(command, mode)
         elif program := missing(command):
             print(f"skip - {name}: no {program}")
@@ -95,6 +126,12 @@ def check(page, step, mode):
             except subprocess.TimeoutExpired:
                 got = [f"(nothing within {LIMIT} seconds)"]
             report(name, "" if got == expected else "expected: %s\ngot: %s" % (expected, got))
+    if step >= 5: # where it speaks the protocol of Redis
+        try:
+            wrong = converse(server)
+        except OSError as error:
+            wrong = str(error)
+        report(f"step {step}, {mode}: commands in pieces, and many at once", wrong)
     code, log = server.stop()
     report(f"step {step}, {mode}: SIGTERM ends it", "" if code == 0 else f"exit code {code}\n{log}")
     for language, lines in blocks(text):
