@@ -142,9 +142,9 @@ struct sks_options {
 	/*
 	 * NULL: one line in the log, with handler, peer and error. Called when
 	 * setup or handle has returned -1, with the errno that it left, on the
-	 * request's task and before finish. It may write. A peer that resets its
-	 * connection before it has sent a byte, as a health check does, is no
-	 * error. Python: handle_error().
+	 * request's task and before finish. It may write. A peer that resets or
+	 * ends its connection before it has sent a byte, as a health check does, is
+	 * no error, and has a line at level debug alone. Python: handle_error().
 	 */
 	void (*on_error)(struct sks_request *req, int error);
 	/*

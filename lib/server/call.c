@@ -78,26 +78,21 @@ count_failure(struct sks_call *call)
 	call->failed = 1;
 }
 
-int
-sks_call_has_heard(const struct sks_call *call)
+void
+sks_call_log_left(const struct sks_call *call)
 {
-	const struct sks_rfile *r = call->req.rfile;
+	struct sks_log_origin origin = sks_call_origin(call);
 
-	return call->datagram || call->heard ||
-	    (r != NULL && (r->taken > 0 || sks_buf_length(&r->buf) > 0));
-}
-
-static int
-is_silent_reset(const struct sks_call *call, int error)
-{
-	return (error == ECONNRESET || error == EPIPE) && !sks_call_has_heard(call);
+	if ((call->ended == SKS_ENDED_CLOSED || call->ended == SKS_ENDED_RESET) &&
+	    !sks_call_has_heard(call))
+		sks_log_about(&origin, SKS_LOG_DEBUG, 0, "the peer has gone before it has sent anything");
 }
 
 void
 sks_call_log_lost(struct sks_call *call, int error)
 {
 	sks_call_end_by(call, error);
-	if (is_silent_reset(call, error))
+	if (sks_call_was_left(call, error))
 		return;
 	log_error(call, error, "");
 	count_failure(call);
@@ -144,7 +139,7 @@ sks_call_log_given_up(const struct sks_call *call)
 void
 sks_call_report(struct sks_call *call, int error)
 {
-	if (is_silent_reset(call, error))
+	if (sks_call_was_left(call, error))
 		return;
 	if (call->service->options.on_error != NULL)
 		call->service->options.on_error(&call->req, error);
@@ -240,6 +235,7 @@ sks_call_finish(struct sks_call *call)
 
 	sks_memberships_end(&call->memberships);
 	sks_call_end_between(call);
+	sks_call_log_left(call);
 	if (sks_draining(&call->req) && sks_call_was_cancelled(call))
 		sks_call_stop(call, SKS_STOP_CANCELLED);
 	/* A cancellation ends with handle: what finish writes should still go out. */

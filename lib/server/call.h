@@ -185,8 +185,17 @@ void sks_call_finish(struct sks_call *call);
 int sks_call_has_heard(const struct sks_call *call);
 
 /*
+ * Returns 1 when setup or handle has failed with this errno only because the peer has reset or ended
+ * its connection before it has sent a byte, as a health check does. With streams attached.
+ */
+int sks_call_was_left(const struct sks_call *call, int error);
+
+/* Logs at level debug that the call has ended as the peer has gone before it has sent a byte. */
+void sks_call_log_left(const struct sks_call *call);
+
+/*
  * Reports that setup or handle has failed: calls on_error, or writes the default line. A peer that
- * resets its connection before it has sent a byte, as a health check does, is no failure.
+ * goes before it has sent a byte is no failure (sks_call_was_left).
  */
 void sks_call_report(struct sks_call *call, int error);
 

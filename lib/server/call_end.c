@@ -117,10 +117,34 @@ broken_by(const struct sks_call *call)
 	return r->error != 0 ? r->error : w->error;
 }
 
+int
+sks_call_has_heard(const struct sks_call *call)
+{
+	const struct sks_rfile *r = call->req.rfile;
+
+	return call->datagram || call->heard ||
+	    (r != NULL && (r->taken > 0 || sks_buf_length(&r->buf) > 0));
+}
+
+int
+sks_call_was_left(const struct sks_call *call, int error)
+{
+	const struct sks_rfile *r = call->req.rfile;
+
+	if (sks_call_has_heard(call))
+		return 0;
+	if (error == ECONNRESET || error == EPIPE) /* or else it is another connection's */
+		return r == NULL || broken_by(call) != 0;
+	/* A read that finds the end leaves errno as the system call before it did. */
+	return r != NULL && r->eof && (error == 0 || error == ENODATA || error == EAGAIN);
+}
+
 /* The reason that an errno of handle stands for; a reset that is another connection's is none. */
 static int
 reason_of_failure(const struct sks_call *call, int error)
 {
+	if (sks_call_was_left(call, error))
+		return broken_by(call) != 0 ? SKS_ENDED_RESET : SKS_ENDED_CLOSED;
 	if (error == ETIMEDOUT)
 		return limit_of(sks_task_current());
 	return reason_of(error) == SKS_ENDED_RESET && broken_by(call) == 0 ? SKS_ENDED_ERROR :

@@ -57,8 +57,10 @@ sks_connection_close(struct sks_connection *c)
 	c->transport.fd = -1;
 	if (was_served)
 		sks_count_shared(worker->service, finished, 1);
-	else
+	else {
+		sks_call_log_left(&c->call);
 		sks_count(worker->service, refused, 1);
+	}
 	sks_call_count_stop(&c->call);
 	sks_peers_leave(worker->service->peers, c->peer);
 	if (!sks_outbox_is_notified(c->outbox))

@@ -277,6 +277,25 @@ TEST(who_only_looks_is_not_worth_a_line, EACH_MODE)
 	acc_free(&acc);
 }
 
+TEST(who_shakes_hands_and_goes_is_no_error, EACH_MODE)
+{
+	struct tls_peer peer;
+	struct acc acc;
+	int lines;
+
+	start(&acc, _i, (struct sks_tls_options){ 0 });
+	lines = log_lines();
+	tls_peer_connect(&peer, acc.address);
+	tls_peer_drop(&peer);
+	tls_peer_connect(&peer, acc.address);
+	peer_reset(dup(peer.fd));
+	tls_peer_drop(&peer);
+	ck_eventually(acc_stats(&acc).finished == 2);
+	ck_assert_int_eq(seen->errors, 0);
+	ck_assert_int_eq(log_lines(), lines);
+	acc_free(&acc);
+}
+
 /* -- a relay that cuts what the client sends behind each byte of the handshake -- */
 
 /* What a client sends in a handshake and a line, and no more than `most` bytes of it. How many. */
