@@ -257,7 +257,7 @@ SKS_API int sks_admit_reply(struct sks_request *req);
  * sks_group_each(), or with a list that setup adds to and finish removes from, under
  * one sks_mutex. sks_group_post() makes sure by itself.
  * Returns 0, or -1:
- *   ENOBUFS   more than max_output bytes would wait to be sent
+ *   ENOBUFS   more than max_output bytes would wait to be sent, or max_memory is reached
  *   ENOTCONN  the connection is broken
  *   ENOTSUP   this is a datagram, a request of a child process, or one without a
  *             server

@@ -214,6 +214,14 @@ struct sks_options {
 	                        for idle_ms. What a peer takes is what it acknowledges, whatever
 	                        the kernel has in its buffers. The call fails with ETIMEDOUT; what
 	                        the peer has not taken is dropped, and it is not lingered for */
+	size_t max_memory;   /* 0: any. Bytes of buffers, of all servers and clients of the process,
+	                        idle ones included; at least 1 MiB for each worker. When they are
+	                        reached this server accepts nobody, a write reads nothing while it
+	                        waits, posts fail with ENOBUFS, and a read for which the beginning
+	                        of a line or block has come waits before it reads on, for its time
+	                        limit at most. All of that ends when an eighth is free again. A
+	                        connection may still begin a line, so 16 KiB for each come on top.
+	                        Not with SKS_PROCESSES, where each process has its own memory */
 };
 
 /*
@@ -259,6 +267,8 @@ struct sks_stats {
 	uint64_t rejected_verify; /* requests that verify has refused; likewise */
 	uint64_t rejected_memory; /* requests for which there was no memory; likewise, datagrams in
 	                             dropped */
+	uint64_t buffered;  /* bytes of buffers that the process has now; 0 where no server of it has
+	                       max_memory */
 };
 
 /*

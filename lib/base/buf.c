@@ -21,6 +21,7 @@
  */
 #include "base/buf.h"
 
+#include "base/memory.h"
 #include "base/sys.h"
 #include "base/tools.h"
 #include "base/util.h"
@@ -56,7 +57,12 @@ piece_get(struct sks_buf_pool *pool, size_t cap)
 {
 	unsigned char *piece = sks_buf_pool_get(pool, cap);
 
-	return piece != NULL ? piece : sks_sys_malloc(cap + 1);
+	if (piece != NULL)
+		return piece;
+	piece = sks_sys_malloc(cap + 1);
+	if (piece != NULL)
+		sks_memory_count((int64_t)cap + 1);
+	return piece;
 }
 
 /* Moves the unread bytes to a piece of cap bytes, which holds them. */
@@ -99,8 +105,9 @@ sks_buf_grow(struct sks_buf *buf, struct sks_buf_pool *pool, size_t room)
 }
 
 void
-sks_buf_free(unsigned char *base)
+sks_buf_free(unsigned char *base, size_t cap)
 {
+	sks_memory_count(-(int64_t)cap - 1);
 	sks_sys_free(base);
 }
 
@@ -130,5 +137,6 @@ sks_buf_pool_drain(struct sks_buf_pool *pool)
 
 	for (class = 0; class < SKS_BUF_CLASSES; class++)
 		while (pool->idle_count[class] > 0)
-			sks_sys_free(pool->idle[class][--pool->idle_count[class]]);
+			sks_buf_free(pool->idle[class][--pool->idle_count[class]],
+			    sks_buf_class_size(class));
 }

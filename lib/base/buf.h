@@ -134,15 +134,15 @@ sks_buf_consume(struct sks_buf *buf, size_t n)
 		buf->start = buf->end = 0;
 }
 
-/* Frees memory of a buffer that no pool takes. */
-void sks_buf_free(unsigned char *base);
+/* Frees memory of a buffer, of cap bytes, that no pool takes. */
+void sks_buf_free(unsigned char *base, size_t cap);
 
 /* Gives the memory back; unread bytes are lost. */
 static inline void
 sks_buf_release(struct sks_buf *buf, struct sks_buf_pool *pool)
 {
 	if (buf->base != NULL && !sks_buf_pool_put(pool, buf->base, buf->cap))
-		sks_buf_free(buf->base);
+		sks_buf_free(buf->base, buf->cap);
 	*buf = (struct sks_buf){ 0 };
 }
 

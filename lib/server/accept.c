@@ -19,14 +19,12 @@
 #include "server/accept.h"
 
 #include "base/log.h"
-#include "base/sys.h"
 #include "server/connection.h"
 #include "server/datagram.h"
 #include "server/socket_file.h"
 
 #include <errno.h>
 #include <string.h>
-#include <sys/un.h>
 
 #define BATCH 16
 #define SETTLE_MS 1 /* until a child has closed its copies */
@@ -143,6 +141,19 @@ is_copied(const struct sks_listener *l)
 	    atomic_load(&l->worker->service->shared->settling) > 0;
 }
 
+/*
+ * There is no worker for the next one. The end of a request goes on, but memory is given back at
+ * other times, too: a timer looks for it.
+ */
+static void
+look_for_memory(struct sks_listener *l)
+{
+	if (!sks_memory_is_full(l->service->memory))
+		return;
+	sks_buf_pool_drain(&l->worker->loop->bufs);
+	(void)sks_loop_add(&l->retry, BACKOFF_MOST_MS);
+}
+
 /* Notes that the kernel's queue is empty. */
 static void
 note_empty(struct sks_listener *l)
@@ -153,52 +164,6 @@ note_empty(struct sks_listener *l)
 		l->end = SKS_LISTENER_SERVED;
 	else if (sks_loop_add(&l->retry, SETTLE_MS) == -1)
 		sks_loop_wake(l->worker->loop);
-}
-
-/* A client that was accepted, and its address. */
-struct client {
-	int fd;
-	socklen_t len;
-	union {
-		struct sockaddr any;
-		struct sockaddr_un un; /* the largest of all */
-		struct sockaddr_storage room;
-	} peer;
-};
-
-/* The descriptor; or -1, and *error. */
-static int
-accept_client(struct sks_listener *l, struct client *client, int *error)
-{
-	socklen_t len = sizeof(client->peer);
-
-	client->fd = sks_sys_accept4(l->fd, &client->peer.any, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	*error = errno;
-	client->len = (socklen_t)sks_min(len, sizeof(client->peer));
-	return client->fd;
-}
-
-/*
- * No descriptor is free: the one in reserve is for a client that is told so. 1, or 0: there is
- * none, or nobody waits, and *error says which.
- */
-static int
-reject_by_reserve(struct sks_listener *l, int *error)
-{
-	struct sks_worker *worker = l->worker;
-	struct client client;
-
-	if ((*error != EMFILE && *error != ENFILE) || worker->reserve.fd == -1 || l->entry.is_tls)
-		return 0;
-	sks_reserve_spend(&worker->reserve);
-	if (accept_client(l, &client, error) != -1) {
-		sks_count_shared(worker->service, accepted, 1);
-		sks_worker_take(worker);
-		sks_connection_reject(worker, l->service, client.fd, 0, &client.peer.any, client.len,
-		    SKS_REJECTED_FILES);
-	}
-	sks_reserve_refill(&worker->reserve);
-	return client.fd != -1;
 }
 
 /* All is well again. A reserve that others have used up meanwhile is made anew. */
@@ -216,13 +181,13 @@ end_backoff(struct sks_listener *l)
 static int
 take_connection(struct sks_listener *l, struct sks_worker *worker)
 {
-	struct client client;
+	struct sks_newcomer client;
 	int error;
 
 	if (!sks_admission_claim(l->admission, l->worker))
 		return 0;
-	if (accept_client(l, &client, &error) == -1) {
-		if (reject_by_reserve(l, &error))
+	if (sks_accept_newcomer(l, &client, &error) == -1) {
+		if (sks_accept_reject(l, &error))
 			return 1;
 		sks_admission_unclaim(l->admission, l->worker);
 		if (error == EAGAIN) {
@@ -274,7 +239,11 @@ take_one(struct sks_listener *l)
 	struct sks_worker *worker = find_worker(l);
 
 	if (worker == NULL) {
+		if (sks_memory_is_full(l->service->memory))
+			sks_log_limited(&l->log, 1, NULL, SKS_LOG_WARN, 0,
+			    "accept: max_memory is reached");
 		stop(l);
+		look_for_memory(l);
 		return 0;
 	}
 	return l->type == SOCK_STREAM ? take_connection(l, worker) : take_datagram(l, worker);
@@ -371,8 +340,12 @@ listener_of(struct sks_list *link)
 static int
 start(struct sks_listener *l)
 {
-	if (l->armed || l->dead || find_worker(l) == NULL)
+	if (l->armed || l->dead)
 		return 0;
+	if (find_worker(l) == NULL) {
+		look_for_memory(l);
+		return 0;
+	}
 	stop(l); /* a retry that is due later */
 	return arm(l);
 }

@@ -11,6 +11,8 @@
 #include "server/admission.h"
 #include "server/bind.h"
 
+#include <sys/un.h>
+
 /*
  * Ties a listener to the loop of the worker that is to accept from it; it takes
  * nothing yet. On the thread of the first worker, also for others.
@@ -63,5 +65,27 @@ void sks_accept_end(struct sks_worker *worker);
  * datagrams are kept, as the child answers through one of them.
  */
 void sks_accept_leave(struct sks_worker *worker, int datagrams_stay);
+
+/* -- accept_client.c -- */
+
+/* A client that was accepted, and its address. */
+struct sks_newcomer {
+	int fd;
+	socklen_t len;
+	union {
+		struct sockaddr any;
+		struct sockaddr_un un; /* the largest of all */
+		struct sockaddr_storage room;
+	} peer;
+};
+
+/* Accepts a client. Returns the descriptor; or -1, and *error. */
+int sks_accept_newcomer(struct sks_listener *listener, struct sks_newcomer *client, int *error);
+
+/*
+ * No descriptor is free: the one in reserve is for a client that is told so. 1, or 0: there is
+ * none, or nobody waits, and *error says which.
+ */
+int sks_accept_reject(struct sks_listener *listener, int *error);
 
 #endif

@@ -27,7 +27,7 @@ find_room(const struct sks_admission *a, struct sks_worker *own, int needs_task)
 {
 	struct sks_worker *worker = own != NULL ? own : least_loaded(a);
 
-	if (a->quota == 0 ||
+	if (a->quota == 0 || sks_memory_is_full(a->service->memory) ||
 	    atomic_load(&a->service->shared->places) >= a->service->options.max_connections ||
 	    (needs_task && sks_executor_is_full(worker->executor)))
 		return NULL;

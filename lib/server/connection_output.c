@@ -59,6 +59,7 @@ sks_connection_need_outbox(struct sks_connection *c)
 	    c->call.service->times.min_rate, on_outbox_done, c);
 	if (box == NULL)
 		return NULL;
+	box->memory = c->call.service->memory;
 	box->notice.run = on_notice;
 	if (!here || is_amid_output(c))
 		sks_outbox_claim(box);

@@ -4,6 +4,7 @@
  */
 #include "server/counters.h"
 
+#include "base/memory.h"
 #include "base/sys.h"
 
 #include <assert.h>
@@ -46,4 +47,5 @@ sks_counters_read(const struct sks_counters *own, const struct sks_shared *share
 	memcpy(stats, n, sizeof(n));
 	stats->bytes_in = atomic_load(&shared->traffic.in);
 	stats->bytes_out = atomic_load(&shared->traffic.out);
+	stats->buffered = sks_memory_held();
 }

@@ -58,6 +58,8 @@ static const struct metric metrics[] = {
 	{ COUNTER(handshakes), "tls_handshakes", "{result=\"ok\"}",
 	    "TLS handshakes that have ended." },
 	{ COUNTER(handshakes_failed), "tls_handshakes", "{result=\"failed\"}", NULL },
+	{ GAUGE(buffered), "buffer_bytes", "",
+	    "Bytes of buffers that the process has, where a server of it has max_memory." },
 	{ COUNTER(too_slow), "connections_too_slow", "",
 	    "Connections that were cut, as their peers were slower than min_rate." },
 };

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 
 #define CONNECTIONS_DEFAULT 10000
+#define MEMORY_LEAST (1 << 20) /* a loop keeps some for its next connections */
 
 /* X(member, kind, default, least, most, name on a command line, what it is) */
 /* clang-format off */
@@ -75,7 +76,9 @@
 	X(peer_bits6, COUNT, 64, 1, 128, "peer-bits6", \
 	    "of an IPv6 address that count as one") \
 	X(min_rate, SIZE, 0, 0, 1 << 30, "min-rate", \
-	    "bytes a second of a client that sends or takes a block")
+	    "bytes a second of a client that sends or takes a block") \
+	X(max_memory, SIZE, 0, MEMORY_LEAST, SSIZE_MAX / 4, "max-memory", \
+	    "of all buffers; beyond it clients wait")
 /* clang-format on */
 
 #define SIZE_OF(member, ...) +sizeof(((struct sks_options *)0)->member)
@@ -213,6 +216,10 @@ sks_options_fill(struct sks_options *o)
 	}
 	if (o->mode == SKS_PROCESSES && o->workers > 1)
 		return invalid("workers", "not with processes: fork would copy the other threads' locks");
+	if (o->max_memory > 0 && o->mode == SKS_PROCESSES)
+		return invalid("max_memory", "not with processes: each has memory of its own");
+	if (o->max_memory > 0 && o->max_memory / (size_t)o->workers < MEMORY_LEAST)
+		return invalid("max_memory", "must be 1048576 bytes at least for each worker");
 	if (o->mode == SKS_SERIAL)
 		o->max_running = o->workers;
 	return 0;

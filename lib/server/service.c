@@ -98,6 +98,10 @@ sks_service_init(struct sks_service *service, const struct sks_handler *handler,
 		o->stack_size = h->stack_size;
 	if (sks_service_begin_counts(service) == -1)
 		return -1;
+	if (o->max_memory > 0) {
+		sks_memory_bound_init(&service->own_memory, o->max_memory);
+		service->memory = &service->own_memory;
+	}
 	service->times = (struct sks_times){
 		.idle_ms = o->idle_ms,
 		.read_ms = o->timeout_ms,
@@ -113,6 +117,7 @@ sks_service_share_counts(struct sks_service *service, const struct sks_service *
 	service->counters = of->counters;
 	service->shared = of->shared;
 	service->peers = of->peers;
+	service->memory = of->memory;
 }
 
 struct sks_service *

@@ -22,6 +22,8 @@ struct sks_service {
 	struct sks_counters own_counters; /* what that points to, but in a service beside another */
 	struct sks_shared *shared;
 	struct sks_peers *peers;    /* NULL: no peer has a limit */
+	struct sks_memory_bound *memory; /* NULL: there is no max_memory */
+	struct sks_memory_bound own_memory; /* what that points to, but in a service beside another */
 	struct sks_list link;       /* of one beside another: in the list of its server */
 };
 

@@ -54,8 +54,10 @@ wish(const struct sks_rfile *r)
 	if (r->eof || r->error != 0 || r->ahead.state != SKS_AHEAD_OPEN || r->ahead.most == 0)
 		return SKS_AHEAD_NOTHING;
 	if (r->waits)
-		return SKS_AHEAD_OTHER_READER;
-	return is_full(r) ? SKS_AHEAD_FULL : SKS_AHEAD_INPUT;
+		return SKS_AHEAD_LATER;
+	if (is_full(r))
+		return SKS_AHEAD_FULL;
+	return sks_memory_is_full(r->memory) ? SKS_AHEAD_LATER : SKS_AHEAD_INPUT;
 }
 
 enum sks_ahead_wish

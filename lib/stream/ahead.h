@@ -25,7 +25,8 @@
 enum sks_ahead_wish {
 	SKS_AHEAD_NOTHING,      /* nothing more can be read */
 	SKS_AHEAD_FULL,         /* no more is to be read before a read has taken some */
-	SKS_AHEAD_OTHER_READER, /* another task waits for input; look again after a while */
+	SKS_AHEAD_LATER,        /* another task waits for input, or max_memory is reached; look
+	                           again after a while */
 	SKS_AHEAD_INPUT
 };
 

@@ -65,11 +65,18 @@ pull_more(struct sks_rfile *r)
 	return got;
 }
 
+/* With max_memory reached no more is read behind the beginning of a line or block. */
+static int
+lacks_memory(const struct sks_rfile *r)
+{
+	return r->memory != NULL && sks_buf_length(&r->buf) > 0 && sks_memory_is_full(r->memory);
+}
+
 void
 sks_fill_preread(struct sks_preread *preread)
 {
 	struct sks_rfile *r = sks_container_of(preread, struct sks_rfile, preread);
-	ssize_t got = pull_more(r);
+	ssize_t got = lacks_memory(r) ? 0 : pull_more(r);
 
 	if (got > 0)
 		r->preread_bytes = (unsigned int)got;
@@ -130,8 +137,9 @@ wait_at_pace(struct sks_rfile *r, const struct sks_patience *p, int want,
 	return rc;
 }
 
-static int
-wait_for(struct sks_rfile *r, struct sks_patience *p, int want, struct sks_preread *preread)
+/* Sets the deadline of the phase in which the call is now. */
+static void
+begin_phase(const struct sks_rfile *r, struct sks_patience *p)
 {
 	int begun = p->begun || sks_buf_length(&r->buf) > 0;
 	enum sks_patience_phase phase = begun ? SKS_PATIENCE_REST : SKS_PATIENCE_FIRST;
@@ -140,6 +148,28 @@ wait_for(struct sks_rfile *r, struct sks_patience *p, int want, struct sks_prere
 		p->phase = phase;
 		p->deadline = sks_clock_after(phase == SKS_PATIENCE_REST ? r->read_ms : r->idle_ms);
 	}
+}
+
+/* Waits until there is memory, which no event tells. 0, or -1. */
+static __attribute__((noinline)) int
+await_memory(struct sks_rfile *r, struct sks_patience *p)
+{
+	int pause_ms = 0, rc;
+
+	begin_phase(r, p);
+	r->busy = 1;
+	sks_flush_dirty();
+	do {
+		rc = sks_wait_backoff(&pause_ms, p->deadline);
+	} while (rc == 0 && lacks_memory(r));
+	r->busy = 0;
+	return rc;
+}
+
+static int
+wait_for(struct sks_rfile *r, struct sks_patience *p, int want, struct sks_preread *preread)
+{
+	begin_phase(r, p);
 	if (r->pace.rate != 0)
 		return wait_at_pace(r, p, want, preread);
 	return wait_until(r, want, preread, p->deadline);
@@ -275,6 +305,8 @@ sks_fill(struct sks_rfile *r, struct sks_patience *p, void *into, size_t n)
 		if (r->eof)
 			return 0;
 		if (!r->drained || r->has_ahead) {
+			if (into == NULL && !r->has_ahead && lacks_memory(r) && await_memory(r, p) == -1)
+				return errno == ETIMEDOUT ? timed_out(r, task, p) : -1;
 			got = pull_next(r, task, into, n);
 			note_input(r, task, got);
 			if (got == 0 && r->error != 0)

@@ -227,7 +227,8 @@ check_room(const struct sks_outbox *box, size_t n, size_t max)
 		errno = ENOTCONN;
 		return -1;
 	}
-	if (n > max || sks_unsent_length(&box->unsent) > max - n) {
+	if (n > max || sks_unsent_length(&box->unsent) > max - n ||
+	    sks_memory_is_full(box->memory)) {
 		errno = ENOBUFS;
 		return -1;
 	}

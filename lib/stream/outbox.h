@@ -16,6 +16,7 @@
 #define SKS_STREAM_OUTBOX_H
 
 #include "base/buf.h"
+#include "base/memory.h"
 #include "loop/loop.h"
 #include "stream/pace.h"
 #include "stream/transport.h"
@@ -27,6 +28,7 @@ struct sks_outbox {
 	struct sks_loop *loop;
 	struct sks_transport tr;   /* its own, as another thread may use the connection's */
 	struct sks_buf_pool *pool;
+	struct sks_memory_bound *memory; /* of its server; NULL: it has none. Its owner may set it */
 	pthread_mutex_t lock;      /* of unsent, notified and error */
 	atomic_int state;          /* whether it is claimed, and whether it is empty */
 	struct sks_unsent unsent;
@@ -71,7 +73,7 @@ int sks_outbox_is_slow(struct sks_outbox *box);
 
 /*
  * From any thread: takes all n bytes, and has them sent soon, or none of them. -1:
- * ENOBUFS, as more than max bytes would wait; ENOMEM; ENOTCONN, as it is broken. Bytes
+ * ENOBUFS, as more than max bytes would wait, or max_memory is reached; ENOMEM; ENOTCONN, as it is broken. Bytes
  * that were taken can only be lost together with the connection.
  */
 int sks_outbox_put(struct sks_outbox *box, const void *bytes, size_t n, size_t max);

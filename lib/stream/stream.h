@@ -8,6 +8,7 @@
 #define SKS_STREAM_STREAM_H
 
 #include "base/buf.h"
+#include "base/memory.h"
 #include "fiber/task.h"
 #include "loop/batch.h"
 #include "stream/outbox.h"
@@ -70,6 +71,7 @@ struct sks_rfile {
 	int error;                    /* why the direction is broken; 0: it is not */
 	atomic_int claimed;           /* a call is under way; only where task->shares */
 	const struct sks_times *defaults;
+	struct sks_memory_bound *memory; /* of its server; NULL: it has none */
 	struct sks_ahead ahead;
 };
 
@@ -90,6 +92,7 @@ struct sks_wfile {
 	size_t step;                  /* bytes; both begin anew when the peer keeps up */
 	struct sks_pace pace;
 	const struct sks_times *defaults;
+	struct sks_memory_bound *memory; /* of its server; NULL: it has none */
 };
 
 /*

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "stream/unsent.h"
 
+#include "base/memory.h"
 #include "base/sys.h"
 #include "base/tools.h"
 
@@ -17,6 +18,7 @@ sks_block_new(const void *bytes, size_t n, size_t room)
 
 	if (block == NULL)
 		return NULL;
+	sks_memory_count((int64_t)(n + room));
 	atomic_init(&block->users, 1);
 	block->n = n;
 	block->room = room;
@@ -32,6 +34,7 @@ sks_block_release(struct sks_block *block)
 	if (atomic_fetch_sub(&block->users, 1) > 1)
 		return;
 	sks_tell_acquire(block);
+	sks_memory_count(-(int64_t)(block->n + block->room));
 	sks_sys_free(block);
 }
 

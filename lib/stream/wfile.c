@@ -113,7 +113,7 @@ sks_wfile_begin(struct sks_wfile *w, size_t n)
 		return -1;
 	}
 	w->pool = sks_task_current()->bufs;
-	if (sks_buf_length(&w->buf) + n <= w->max_output)
+	if (sks_buf_length(&w->buf) + n <= w->max_output && !sks_memory_is_full(w->memory))
 		return 0;
 	if (w->tr == NULL || is_datagram(w)) {
 		errno = EMSGSIZE;

@@ -16,11 +16,14 @@
 #include <errno.h>
 #include <socketserver/fiber.h>
 
-#define LOOK_MS 100 /* how often a wait for room looks whether another task still reads */
+#define LOOK_MS 100 /* how often a wait for room looks whether it may read meanwhile */
 
 /* The waits below: 1, there is room; 0, there is none yet; -1. */
 
-/* Another task waits for input now, but it may stop doing so before there is room. */
+/*
+ * Another task waits for input now, or there is no memory for it; that may end before there is
+ * room.
+ */
 static int
 await_room_or_look(struct sks_wfile *w, int64_t deadline)
 {
@@ -48,7 +51,7 @@ await_what_it_wants(struct sks_wfile *w, int64_t deadline)
 	switch (sks_ahead_wish(w->peer_rfile)) {
 	case SKS_AHEAD_INPUT:
 		return await_room_or_input(w, deadline);
-	case SKS_AHEAD_OTHER_READER:
+	case SKS_AHEAD_LATER:
 		return await_room_or_look(w, deadline);
 	default:
 		return sks_wait_events(w->tr->fd, SKS_WRITE, deadline) == -1 ? -1 : 1;
