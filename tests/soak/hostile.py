@@ -171,13 +171,6 @@ class Slow:
     """Clients that send a byte each 5 s, and clients that do not read."""
     def __init__(self, server, writers, deaf):
         self.poll, self.writers, self.cut = select.epoll(), {}, []
-        self.deaf = []
-        for _ in range(deaf):
-            s = socket.socket()
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            s.connect(("127.0.0.1", server.port))
-            s.sendall(b"big 1000000000\n")
-            self.deaf.append(s)
         self.queue = []
         for _ in range(writers):
             s = server.client(b"x")
@@ -185,7 +178,17 @@ class Slow:
             self.writers[s.fileno()] = s, now
             self.queue.append((now + 5, s.fileno()))
             self.poll.register(s.fileno(), select.EPOLLIN | select.EPOLLRDHUP)
+        self.open_deaf(server, deaf)
         self.opened = time.monotonic()
+
+    def open_deaf(self, server, deaf):
+        self.deaf = []
+        for _ in range(deaf):
+            s = socket.socket()
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            s.connect(("127.0.0.1", server.port))
+            s.sendall(b"big 1000000000\n")
+            self.deaf.append(s)
 
     def turn(self):
         """Lets 50 ms pass."""
@@ -218,16 +221,23 @@ def latency(build, server, seconds, turn):
 def p99_of(text):
     return int(text.split("p99_ns=")[1].split()[0]) / 1000
 
+def wait_for_calm(server, turn, seconds):
+    """Until the server has filled the kernel's buffers of those that do not read, for so long at most."""
+    began, spent = time.monotonic(), -1
+    while time.monotonic() < began + seconds and spent < server.cpu() - .02:
+        spent, looked = server.cpu(), time.monotonic()
+        while time.monotonic() < looked + seconds / 15:
+            turn()
+
 def slow(build, long, mode, judge):
-    writers, deaf, seconds, limit = (9000, 500, 5, 20) if long else (200, 20, 1, 2)
+    writers, deaf, seconds, limit = (9000, 500, 5, 30) if long else (200, 20, 1, 2)
     server = Server(build, mode, 20000 if long else 1024, max_connections=10000 if long else 500,
         timeout="%ds" % limit, max_running=10000 if long else 1000)
     free = server.files()
     alone = latency(build, server, seconds, lambda: time.sleep(.05))
     before = server.memory()
     them = Slow(server, writers, deaf)
-    for _ in range(20 if long else 4):
-        them.turn()
+    wait_for_calm(server, them.turn, 15 if long else .5)
     each = (server.memory() - before) / (writers + deaf)
     beside = latency(build, server, seconds, them.turn)
     while server.files() > free and time.monotonic() < them.opened + limit * 3 + 10:
