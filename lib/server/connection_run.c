@@ -22,7 +22,7 @@ sks_connection_attach(struct sks_connection *c, struct sks_rfile *r, struct sks_
 	r->pool = w->pool = sks_task_current()->bufs;
 	r->ahead.most = service->options.max_input;
 	r->ahead.log = &service->shared->errors;
-	r->memory = w->memory = service->memory;
+	sks_stream_bound(r, w, service->memory);
 	r->peer_wfile = w;
 	w->peer_rfile = r;
 	r->watch = &c->watch;

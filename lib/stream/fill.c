@@ -69,7 +69,7 @@ pull_more(struct sks_rfile *r)
 static int
 lacks_memory(const struct sks_rfile *r)
 {
-	return r->memory != NULL && sks_buf_length(&r->buf) > 0 && sks_memory_is_full(r->memory);
+	return r->is_bounded && sks_buf_length(&r->buf) > 0 && sks_memory_is_full(r->memory);
 }
 
 void
@@ -170,7 +170,7 @@ static int
 wait_for(struct sks_rfile *r, struct sks_patience *p, int want, struct sks_preread *preread)
 {
 	begin_phase(r, p);
-	if (r->pace.rate != 0)
+	if (r->is_bounded)
 		return wait_at_pace(r, p, want, preread);
 	return wait_until(r, want, preread, p->deadline);
 }
@@ -259,7 +259,7 @@ note_input(struct sks_rfile *r, struct sks_task *task, ssize_t got)
 	if (got <= 0)
 		return;
 	task->bytes += (size_t)got;
-	if (r->pace.rate != 0)
+	if (r->is_bounded)
 		sks_pace_note(&r->pace, 0, (size_t)got);
 }
 

@@ -28,6 +28,7 @@ sks_rfile_init(struct sks_rfile *r, struct sks_transport *tr, const struct sks_t
 		.max_line = max_line,
 	};
 	sks_pace_init(&r->pace, defaults->min_rate);
+	r->is_bounded = defaults->min_rate != 0;
 }
 
 void

@@ -52,6 +52,7 @@ struct sks_rfile {
 	unsigned int preread_bytes;   /* what that has put into buf since the wait began */
 	atomic_uchar has_ahead;       /* something was read ahead, bytes, an end or an error, */
 	unsigned char waits;          /* and a call waits for input: both under ahead's lock */
+	unsigned char is_bounded;     /* it has a pace or a bound of memory */
 	struct sks_transport *tr;     /* NULL: the input is in memory, all of it in buf */
 	struct sks_watch *watch;      /* of the input, on a loop; may be NULL */
 	struct sks_shared_watch **shared_watch; /* of a client's socket, instead of watch; or NULL */
@@ -60,7 +61,6 @@ struct sks_rfile {
 	struct sks_buf buf;
 	int idle_ms;
 	int read_ms;
-	struct sks_pace pace;         /* of the bytes that read_ms is for */
 	size_t max_line;
 	uint64_t taken;               /* how many bytes the calls have consumed */
 	unsigned char *nul;           /* where a NUL was put for the caller; NULL: nowhere */
@@ -71,6 +71,7 @@ struct sks_rfile {
 	int error;                    /* why the direction is broken; 0: it is not */
 	atomic_int claimed;           /* a call is under way; only where task->shares */
 	const struct sks_times *defaults;
+	struct sks_pace pace;         /* of the bytes that read_ms is for */
 	struct sks_memory_bound *memory; /* of its server; NULL: it has none */
 	struct sks_ahead ahead;
 };
@@ -87,6 +88,7 @@ struct sks_wfile {
 	atomic_int claimed;           /* a call is under way; only where task->shares */
 	unsigned char partial;        /* a part of the first message in buf was sent */
 	unsigned char busy;           /* a call sends */
+	unsigned char is_bounded;     /* it has a pace or a bound of memory */
 	int write_ms;
 	int waited_ms;                /* how much of write_ms the waits have used for these */
 	size_t step;                  /* bytes; both begin anew when the peer keeps up */
@@ -123,6 +125,15 @@ void sks_rfile_init(struct sks_rfile *r, struct sks_transport *tr, const struct 
     const struct sks_times *defaults, size_t max_line);
 void sks_wfile_init(struct sks_wfile *w, struct sks_transport *tr, const struct sks_times *times,
     const struct sks_times *defaults, size_t max_output);
+
+/* Gives both streams of a connection the bound of its server; NULL: there is none. */
+static inline void
+sks_stream_bound(struct sks_rfile *r, struct sks_wfile *w, struct sks_memory_bound *memory)
+{
+	r->memory = w->memory = memory;
+	if (memory != NULL)
+		r->is_bounded = w->is_bounded = 1;
+}
 
 /* Puts the byte back that the caller's NUL has replaced, so that buf may be used elsewhere. */
 static inline void

@@ -29,6 +29,7 @@ sks_wfile_init(struct sks_wfile *w, struct sks_transport *tr, const struct sks_t
 		.max_output = max_output,
 	};
 	sks_pace_init(&w->pace, defaults->min_rate);
+	w->is_bounded = defaults->min_rate != 0;
 	sks_list_init(&w->dirty);
 }
 
@@ -113,7 +114,7 @@ sks_wfile_begin(struct sks_wfile *w, size_t n)
 		return -1;
 	}
 	w->pool = sks_task_current()->bufs;
-	if (sks_buf_length(&w->buf) + n <= w->max_output && !sks_memory_is_full(w->memory))
+	if (sks_buf_length(&w->buf) + n <= w->max_output && !(w->is_bounded && sks_memory_is_full(w->memory)))
 		return 0;
 	if (w->tr == NULL || is_datagram(w)) {
 		errno = EMSGSIZE;

@@ -19,7 +19,7 @@ sks_write_wait_renew(struct sks_wfile *w)
 {
 	w->step = 0;
 	w->waited_ms = 0;
-	if (w->pace.rate != 0)
+	if (w->is_bounded)
 		sks_pace_begin(&w->pace);
 }
 
