@@ -41,6 +41,10 @@ open_place(enum sks_log_place place, const char *path)
 {
 	if (place == SKS_LOG_FILE)
 		return open_file(path);
+	if (strlen(path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
 	return sks_sys_socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 }
 

@@ -304,6 +304,17 @@ TEST(a_line_that_was_written_in_part_gets_its_end)
 	ck_assert_ptr_nonnull(strstr(read_all(stderr_reader, got, sizeof(got)), "No space left on device"));
 }
 
+TEST(a_path_that_is_too_long_for_a_socket_is_refused)
+{
+	char name[200];
+
+	memset(name, 'x', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	ck_assert_int_eq(sks_log_output_open(&output, SKS_LOG_SYSLOG, name, missing_line), -1);
+	ck_assert_int_eq(errno, ENAMETOOLONG);
+	open_file();
+}
+
 static int
 bind_syslog(void)
 {
