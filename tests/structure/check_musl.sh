@@ -29,6 +29,7 @@ for directory in /usr/include/event2 /usr/include/linux /usr/include/asm-generic
 	fi
 	ln -s "$directory" "$tmp/"
 done
+sed -f examples/status/lines.sed examples/status/page.html >"$tmp/page.inc" # as the build does
 
 # Macros of musl's headers, as CMSG_NXTHDR, convert signs: that is no fault of ours. What uses
 # OpenSSL is left out, whose headers stand beside those of glibc.
