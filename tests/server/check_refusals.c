@@ -8,6 +8,7 @@
 #include "rig.h"
 
 #include "base/sys.h"
+#include "base/tools.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -69,10 +70,14 @@ fill_table(int *held, const struct rlimit *files)
 	return n;
 }
 
-/* The server is in this process, so that the table is its own, too. */
-TEST(all_descriptors_are_used_up, EACH_MODE)
+/*
+ * The server is in this process, so that the table is its own, too. With two loops that accept, one
+ * may take the descriptor that the other is about to put back: then there is one client only.
+ */
+TEST(all_descriptors_are_used_up, EACH_MODE,
+    .left_out = RUNNING_ON_VALGRIND ? "valgrind keeps descriptors for itself" : NULL)
 {
-	int held[FILES + 1], fd[3], i, n;
+	int held[FILES + 1], fd[3], i, n, clients;
 	struct rlimit files;
 	union peer_name name;
 	struct acc acc;
@@ -81,11 +86,12 @@ TEST(all_descriptors_are_used_up, EACH_MODE)
 	acc_tcp(&acc, _i, &acc_script, &told);
 	acc_start_serving(&acc);
 	len = peer_name(acc.address, &name);
-	for (i = 0; i < 3; i++)
+	clients = acc.mode->reuse_port ? 1 : 3;
+	for (i = 0; i < clients; i++)
 		fd[i] = socket(name.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &files), 0);
 	n = fill_table(held, &files);
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < clients; i++) {
 		char byte;
 
 		ck_assert_int_eq(connect(fd[i], &name.any, len), 0);
@@ -95,12 +101,20 @@ TEST(all_descriptors_are_used_up, EACH_MODE)
 	while (n > 0)
 		close(held[--n]);
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &files), 0);
-	for (i = 0; i < 3; i++)
+	for (i = 0; i < clients; i++)
 		close(fd[i]);
 	acc_ask(&acc, "echo\nd\n", "echo\n");
 	ck_eventually(acc_stats(&acc).finished == 1);
-	expect_counts(&acc, 3);
+	expect_counts(&acc, (unsigned int)clients);
 	acc_free(&acc);
+}
+
+/* When a request has ended, no accept4(2) from before it is under way, which would take a fault. */
+static void
+ask_and_settle(const struct acc *acc, unsigned int finished)
+{
+	acc_ask(acc, "echo\nd\n", "echo\n");
+	ck_eventually(acc_stats(acc).finished == finished);
 }
 
 /* Another thread has taken the one in reserve: who comes waits, as without a text, and is served. */
@@ -112,12 +126,12 @@ TEST(a_reserve_that_is_lost_is_made_anew)
 	acc_start_serving(&acc);
 	ck_assert_int_eq(sks_fault("accept4:EMFILE:1,eventfd:EMFILE:1"), 0);
 	expect_told(acc_client(&acc));
+	ask_and_settle(&acc, 1);
 	ck_assert_int_eq(sks_fault("accept4:EMFILE:1"), 0);
-	acc_ask(&acc, "echo\nd\n", "echo\n");
+	ask_and_settle(&acc, 2);
 	ck_assert_int_eq(log_count("trying again soon"), 1);
 	ck_assert_int_eq(sks_fault("accept4:EMFILE:1"), 0);
 	expect_told(acc_client(&acc));
-	ck_eventually(acc_stats(&acc).finished == 1);
 	expect_counts(&acc, 2);
 	acc_free(&acc);
 }
