@@ -50,11 +50,11 @@ decode(const unsigned char *p, size_t n, uint32_t *c)
 
 	if (len == 0 || len > n || p[0] > 0xf4)
 		return 0;
-	*c = len == 1 ? p[0] : p[0] & (0x7f >> len);
+	*c = len == 1 ? p[0] : p[0] & (0x7fu >> len);
 	for (i = 1; i < len; i++) {
 		if ((p[i] & 0xc0) != 0x80)
 			return 0;
-		*c = *c << 6 | (p[i] & 0x3f);
+		*c = *c << 6 | (p[i] & 0x3fu);
 	}
 	return *c < least[len] || (*c >= 0xd800 && *c <= 0xdfff) || *c > 0x10ffff ? 0 : len;
 }
