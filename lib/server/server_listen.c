@@ -67,14 +67,6 @@ hand_out(struct sks_server *server, struct sks_list *twins)
 		sks_server_wake_others(server, sks_server_first(server));
 }
 
-static int
-complain_of_memory(const char *address)
-{
-	errno = ENOMEM;
-	sks_log_about(NULL, SKS_LOG_ERROR, ENOMEM, "listen on %s: %m", address);
-	return -1;
-}
-
 /* The text of an address that is listened on. */
 struct address {
 	struct sks_list link;
@@ -94,7 +86,7 @@ find_address(const struct sks_server *server, const char *text)
 
 /*
  * Returns the address of a listener as its requests tell it, also when it is closed: so the text
- * stays as long as the server, which has each text once. NULL: ENOMEM, or why it has none.
+ * stays as long as the server, which has each text once. NULL: errno says why.
  */
 static const char *
 keep_address(struct sks_server *server, const struct sks_listener *l)
@@ -125,9 +117,7 @@ sks_server_free_addresses(struct sks_server *server)
 		sks_sys_free(sks_list_entry(link, struct address, link));
 }
 
-/*
- * Gives each of the listeners its service. Returns 0, or -1 and ENOMEM after one line in the log.
- */
+/* Gives each of the listeners its service. Returns 0, or -1 and errno after one line in the log. */
 static int
 set_service(struct sks_server *server, struct sks_list *listeners, struct sks_service *service,
     const char *address)
@@ -139,9 +129,10 @@ set_service(struct sks_server *server, struct sks_list *listeners, struct sks_se
 
 		l->service = service;
 		l->address = sks_sys_malloc(strlen(address) + 1);
-		l->entry.address = keep_address(server, l);
-		if (l->address == NULL || l->entry.address == NULL)
-			return complain_of_memory(address);
+		if (l->address == NULL || (l->entry.address = keep_address(server, l)) == NULL) {
+			sks_log_about(NULL, SKS_LOG_ERROR, errno, "listen on %s: %m", address);
+			return -1;
+		}
 		strcpy(l->address, address);
 	}
 	return 0;
