@@ -349,7 +349,8 @@ TEST(a_prefix_is_for_all_sockets_of_the_name)
 	peer_expect_eof(fd);
 }
 
-TEST(a_prefix_needs_connections_and_what_goes_with_it)
+TEST(a_prefix_needs_connections_and_what_goes_with_it,
+    .left_out = WITH_TLS ? NULL : "the library has no TLS")
 {
 	struct sks_options options = { .proxy_from = "127.0.0.1" };
 
