@@ -222,6 +222,16 @@ struct sks_options {
 	                        limit at most. All of that ends when an eighth is free again. A
 	                        connection may still begin a line, so 16 KiB for each come on top.
 	                        Not with SKS_PROCESSES, where each process has its own memory */
+	/*
+	 * NULL: nothing. Called once for each connection when all was sent and before it is
+	 * closed, and for each datagram when it was answered; also for one that was refused or
+	 * rejected, but not for one that there was no memory for. It runs on the thread of a loop
+	 * of the host in every mode, so it sees what a child process has told of its request,
+	 * but not what it wrote to req->state or data. It must not wait, and req has no
+	 * streams; its fd is -1 where a child process had it. What info points to is valid
+	 * during the call. In sks_serve_fd() it runs on the calling task.
+	 */
+	void (*on_end)(struct sks_request *req, const struct sks_info *info);
 };
 
 /*
@@ -489,8 +499,8 @@ SKS_API int sks_server_metrics(const struct sks_server *server,
  * Serves one connection on fd, a connected stream socket such as inetd(8) hands
  * over, to its end, in the calling thread or fiber. Then it closes fd, also when
  * it fails. options may be NULL; of its members the times, max_line, max_output,
- * max_input, data and on_error count. Where standard error is the same socket, as inetd has it,
- * no line of the log goes there any more: see log.h. May wait.
+ * max_input, data, on_error and on_end count. Where standard error is the same socket, as
+ * inetd has it, no line of the log goes there any more: see log.h. May wait.
  * Returns 0, or -1 and errno: as handle or setup left it; ENOTSOCK when fd is no
  * socket; EINVAL, E2BIG and ENOMEM as sks_server_new().
  */

@@ -31,8 +31,8 @@ sks_accept_reject(struct sks_listener *l, int *error)
 	if (sks_accept_newcomer(l, &client, error) != -1) {
 		sks_count_shared(worker->service, accepted, 1);
 		sks_worker_take(worker);
-		sks_connection_reject(worker, l->service, client.fd, 0, &client.peer.any, client.len,
-		    SKS_REJECTED_FILES);
+		sks_connection_reject(worker, l->service, client.fd, &l->entry, &client.peer.any,
+		    client.len, SKS_REJECTED_FILES);
 	}
 	sks_reserve_refill(&worker->reserve);
 	return client.fd != -1;

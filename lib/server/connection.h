@@ -120,7 +120,7 @@ void sks_connection_refuse(struct sks_worker *worker, int fd);
  * TLS, who expects a handshake, is sent no text. why is as for options.on_reject.
  */
 void sks_connection_reject(struct sks_worker *worker, struct sks_service *service, int fd,
-    int is_tls, const struct sockaddr *peer, socklen_t len, int why);
+    const struct sks_entry *entry, const struct sockaddr *peer, socklen_t len, int why);
 
 /* Counts and logs, and sends the text; the caller closes. */
 void sks_connection_tell_rejected(struct sks_worker *worker, struct sks_call *call, int is_tls,

@@ -10,6 +10,7 @@
 #include "base/sys.h"
 #include "loop/wait.h"
 #include "server/connection.h"
+#include "server/hook.h"
 #include "server/peers.h"
 
 #include <errno.h>
@@ -52,6 +53,7 @@ sks_connection_close(struct sks_connection *c)
 	sks_outbox_end(c->outbox);
 	drop_input(c);
 	sks_transport_end(&c->transport);
+	sks_hook_end(worker->loop, &c->call);
 	if (c->transport.fd != -1)
 		sks_sys_close(c->transport.fd);
 	c->transport.fd = -1;

@@ -120,7 +120,7 @@ open_here(struct sks_worker *worker, struct sks_service *service, int fd,
 
 	sks_count_shared(worker->service, accepted, 1);
 	if (why > 0) {
-		sks_connection_reject(worker, service, fd, entry->is_tls, peer, len, why);
+		sks_connection_reject(worker, service, fd, entry, peer, len, why);
 		return;
 	}
 	c = why == 0 ? new_connection(worker, service, fd, entry, peer, len) : NULL;

@@ -3,6 +3,7 @@
  * Clients that are refused before they are served: each cause is counted, and has at most one line
  * of the log in a second. Those that are rejected are sent a text.
  */
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "server/connection.h"
@@ -80,12 +81,16 @@ sks_connection_tell_rejected(struct sks_worker *worker, struct sks_call *call, i
 }
 
 void
-sks_connection_reject(struct sks_worker *worker, struct sks_service *service, int fd, int is_tls,
-    const struct sockaddr *peer, socklen_t len, int why)
+sks_connection_reject(struct sks_worker *worker, struct sks_service *service, int fd,
+    const struct sks_entry *entry, const struct sockaddr *peer, socklen_t len, int why)
 {
 	struct sks_call call = { .service = service, .req = { .fd = fd, .peer = peer,
-		.peer_len = len, .server = service->server, .data = service->options.data } };
+		.peer_len = len, .server = service->server, .data = service->options.data },
+		.listener = entry->address, .began_ns = sks_clock_ns() };
 
-	sks_connection_tell_rejected(worker, &call, is_tls, why);
+	sks_connection_tell_rejected(worker, &call, entry->is_tls, why);
+	sks_call_end(&call, SKS_ENDED_REFUSED);
+	sks_hook_end(worker->loop, &call);
+	sks_call_free_parts(&call);
 	turn_away(worker, fd);
 }

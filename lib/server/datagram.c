@@ -155,6 +155,8 @@ run(struct sks_call *call)
 	call->req.wfile = &w;
 	sks_call_exchange(call);
 	sks_call_finish(call);
+	call->req.rfile = NULL;
+	call->req.wfile = NULL;
 	d->reply = w.buf;
 	w.buf = (struct sks_buf){ 0 };
 	if (sks_buf_length(&d->reply) > 0 && d->peer_len > 0)
@@ -169,8 +171,11 @@ ended(struct sks_call *call)
 	if (call->start_error != 0) {
 		sks_call_log_not_run(call);
 		sks_call_end(call, SKS_ENDED_REFUSED);
+	}
+	sks_hook_end(d->worker->loop, call);
+	if (call->start_error != 0)
 		sks_count(call->service, dropped, 1);
-	} else
+	else
 		sks_count_shared(call->service, finished, 1);
 	release(d);
 }
@@ -178,9 +183,12 @@ ended(struct sks_call *call)
 static void
 drop(struct sks_call *call)
 {
+	struct datagram *d = sks_container_of(call, struct datagram, call);
+
 	sks_call_end(call, SKS_ENDED_CANCELLED);
+	sks_hook_end(d->worker->loop, call);
 	sks_count(call->service, dropped, 1);
-	release(sks_container_of(call, struct datagram, call));
+	release(d);
 }
 
 static const struct sks_call_ops datagram_ops = {
@@ -333,6 +341,7 @@ serve(const struct sks_datagram_socket *from, struct sks_worker *worker, struct 
 	sks_transport_count_in(&service->shared->traffic, &d->flow, (ssize_t)n);
 	if (!sks_hook_verify(from->loop, &d->call)) {
 		sks_call_end(&d->call, SKS_ENDED_REFUSED);
+		sks_hook_end(from->loop, &d->call);
 		sks_count(service, rejected_verify, 1);
 		sks_count(service, refused, 1);
 		sks_count(service, dropped, 1);

@@ -59,6 +59,20 @@ sks_hook_reject(struct sks_loop *loop, struct sks_call *call, int why)
 	return text;
 }
 
+void
+sks_hook_end(struct sks_loop *loop, struct sks_call *call)
+{
+	const struct sks_task task = { .origin = sks_call_origin(call) };
+	struct sks_info info;
+
+	if (call->service->options.on_end == NULL)
+		return;
+	sks_call_info(call, &info);
+	begin_about(loop, "on_end", &task);
+	call->service->options.on_end(&call->req, &info);
+	end_about(loop);
+}
+
 static void
 run(struct sks_loop *loop, const struct sks_service *service, const char *name,
     void (*hook)(struct sks_server *server, void *data))

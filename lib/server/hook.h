@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hook.h - calls what options have for the loop: verify, on_reject, on_tick and on_stop. One that
+ * hook.h - calls what options have for the loop: verify, on_reject, on_end, on_tick and on_stop. One that
  * does not return soon keeps all connections of the loop waiting, in every mode, so the watchdog
  * names it as it names handlers.
  */
@@ -14,6 +14,9 @@ int sks_hook_verify(struct sks_loop *loop, struct sks_call *call);
 
 /* Returns the text that a connection that is rejected is sent; NULL: none. */
 const char *sks_hook_reject(struct sks_loop *loop, struct sks_call *call, int why);
+
+/* Calls on_end, if there is such a hook, for a call that has no streams any more. */
+void sks_hook_end(struct sks_loop *loop, struct sks_call *call);
 
 /* Calls on_tick or on_stop, if there is such a hook. */
 void sks_hook_tick(struct sks_loop *loop, const struct sks_service *service);

@@ -88,7 +88,7 @@
  * for members it knows. So there is none, and each number has its row.
  */
 static_assert(sizeof(struct sks_options) ==
-	0 OPTIONS(SIZE_OF) + 5 * sizeof(void *) + 5 * sizeof(void (*)(void)),
+	0 OPTIONS(SIZE_OF) + 5 * sizeof(void *) + 6 * sizeof(void (*)(void)),
     "a number of struct sks_options is missing in OPTIONS, or the struct has padding");
 
 #define RULE(member_, kind_, fallback_, least_, most_, name_, help_)  \

@@ -314,6 +314,7 @@ serve(struct sks_call *call, struct sks_transport *tr)
 	if (sks_flush(&w) == -1 && rc != -1 && !call->aborted) {
 		rc = -1;
 		error = errno;
+		sks_call_end_by(call, error);
 	}
 	if (w.error == 0 && r.error == 0) {
 		sks_transport_say_end_waiting(tr, sks_clock_after(service->options.linger_ms));
@@ -326,6 +327,20 @@ serve(struct sks_call *call, struct sks_transport *tr)
 	leave_handler(&outer);
 	errno = error;
 	return rc == -1 ? -1 : 0;
+}
+
+/* As a server's loop does, but there is none. */
+static void
+end_alone(struct sks_call *call)
+{
+	struct sks_info info;
+
+	if (call->service->options.on_end == NULL)
+		return;
+	call->req.rfile = NULL;
+	call->req.wfile = NULL;
+	sks_call_info(call, &info);
+	call->service->options.on_end(&call->req, &info);
 }
 
 int
@@ -351,6 +366,7 @@ sks_serve_fd_abi(int fd, const struct sks_handler *handler, size_t handler_size,
 			rc = serve(call, &tr);
 			error = errno;
 			sks_transport_end(&tr);
+			end_alone(call);
 			errno = error;
 		}
 		error = errno;

@@ -22,12 +22,21 @@ struct end {
 
 static struct end *end;
 
+/* What on_end has seen, in the host. */
+static struct {
+	atomic_int calls;
+	int reason;
+	struct sks_info info;
+	char note[300];
+} last;
+
 static void
 set_up(void)
 {
 	acc_setup();
 	end = mmap(NULL, sizeof(*end), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ck_assert_ptr_ne(end, MAP_FAILED);
+	memset(&last, 0, sizeof(last));
 }
 
 static void
@@ -54,13 +63,49 @@ tell(struct sks_request *req)
 	atomic_store(&end->told, 1);
 }
 
+/* finish has told this reason. */
 static void
-expect(int reason)
+expect_finish(int reason)
 {
 	ck_eventually(atomic_load(&end->told));
 	ck_assert_str_eq(sks_end_reason_name(end->reason), sks_end_reason_name(reason));
 	ck_assert_int_eq(seen->finishes, 1);
 	ck_assert_int_eq(sks_end_reason_name(reason)[0] != '-', 1);
+}
+
+static void
+on_end(struct sks_request *req, const struct sks_info *info)
+{
+	last.reason = sks_end_reason(req);
+	last.info = *info;
+	snprintf(last.note, sizeof(last.note), "%s", info->note != NULL ? info->note : "");
+	atomic_fetch_add(&last.calls, 1);
+}
+
+/* finish has told this reason, and on_end the same, once, and no less of the rest. */
+static void
+expect(int reason)
+{
+	expect_finish(reason);
+	ck_eventually(atomic_load(&last.calls) == 1);
+	ck_assert_str_eq(sks_end_reason_name(last.reason), sks_end_reason_name(reason));
+	ck_assert_int_eq(last.info.reason, last.reason);
+	ck_assert_uint_eq(last.info.began_ns, end->info.began_ns);
+	ck_assert_uint_eq(last.info.first_ns, end->info.first_ns);
+	ck_assert_uint_eq(last.info.exchanges, end->info.exchanges);
+	ck_assert_uint_ge(last.info.duration_ns, end->info.duration_ns);
+	ck_assert_uint_ge(last.info.bytes_in, end->info.bytes_in);
+	ck_assert_uint_ge(last.info.bytes_out, end->info.bytes_out);
+	ck_assert_str_eq(last.note, end->note);
+}
+
+static struct sks_options
+hooked(const struct sks_options *options)
+{
+	struct sks_options o = options != NULL ? *options : (struct sks_options){ 0 };
+
+	o.on_end = on_end;
+	return o;
 }
 
 static struct sks_handler
@@ -78,9 +123,10 @@ begin(struct acc *acc, int mode, const struct sks_options *options, const char *
     const char *answer)
 {
 	struct sks_handler handler = script();
+	struct sks_options o = hooked(options);
 	int fd;
 
-	acc_serve(acc, mode, &handler, options);
+	acc_serve(acc, mode, &handler, &o);
 	fd = acc_client(acc);
 	peer_puts(fd, text);
 	peer_expect(fd, answer);
@@ -213,10 +259,11 @@ abort_it(struct sks_request *req)
 TEST(a_reset_by_the_handler, EACH_MODE)
 {
 	const struct sks_handler handler = { .handle = abort_it, .finish = tell };
+	struct sks_options o = hooked(NULL);
 	struct acc acc;
 	int fd;
 
-	acc_serve(&acc, _i, &handler, NULL);
+	acc_serve(&acc, _i, &handler, &o);
 	fd = acc_client(&acc);
 	expect(SKS_ENDED_RESET);
 	close(fd);
@@ -239,14 +286,16 @@ TEST(drained, EACH_MODE)
 /* It ends by itself, though it has learned that the server stops. */
 TEST(done_while_the_server_drains, EACH_MODE)
 {
+	char answer[sizeof("draining 1\n") - 1]; /* or 0 */
 	struct acc acc;
 	int fd = begin(&acc, _i, NULL, "sd\nq\n", "");
 
 	ck_eventually(!sks_server_is_ready(acc.server));
 	peer_puts(fd, "d\n");
+	ck_assert_uint_eq(peer_receive(fd, answer, sizeof(answer)), sizeof(answer));
+	peer_expect_eof(fd);
 	acc_join(&acc);
 	expect(SKS_ENDED_DONE);
-	close(fd);
 	acc_free(&acc);
 }
 
@@ -257,8 +306,8 @@ TEST(cancelled, EACH_MODE)
 	int fd = begin(&acc, _i, &options, "w\n", "waiting\n");
 
 	sks_server_shutdown(acc.server);
+	peer_expect_eof(fd);
 	expect(SKS_ENDED_CANCELLED);
-	close(fd);
 	acc_join(&acc);
 	acc_free(&acc);
 }
@@ -270,15 +319,15 @@ TEST(cancelled_in_a_read, EACH_MODE)
 	int fd = begin(&acc, _i, &options, "echo\n", "echo\n");
 
 	sks_server_shutdown(acc.server);
+	peer_expect_eof(fd);
 	expect(SKS_ENDED_CANCELLED);
-	close(fd);
 	acc_join(&acc);
 	acc_free(&acc);
 }
 
 TEST(an_error, EACH_TRANSPORT)
 {
-	struct sks_options options = { .on_error = acc_on_error };
+	struct sks_options options = { .on_error = acc_on_error, .on_end = on_end };
 	struct sks_handler handler = script();
 	struct acc acc;
 
@@ -301,14 +350,14 @@ fail_as_if_reset(struct sks_request *req)
 TEST(a_reset_of_another_connection_is_an_error, EACH_MODE)
 {
 	const struct sks_handler handler = { .handle = fail_as_if_reset, .finish = tell };
-	struct sks_options options = { .on_error = acc_on_error };
+	struct sks_options options = { .on_error = acc_on_error, .on_end = on_end };
 	struct acc acc;
 	int fd;
 
 	acc_serve(&acc, _i, &handler, &options);
 	fd = acc_client(&acc);
+	peer_expect_eof(fd);
 	expect(SKS_ENDED_ERROR);
-	close(fd);
 	acc_free(&acc);
 }
 
@@ -322,9 +371,10 @@ look_and_echo(struct sks_request *req)
 TEST(a_request_that_goes_on_has_no_reason, EACH_TRANSPORT)
 {
 	const struct sks_handler handler = { .handle = look_and_echo, .finish = tell };
+	struct sks_options o = hooked(NULL);
 	struct acc acc;
 
-	acc_all(&acc, _i, &handler, NULL);
+	acc_all(&acc, _i, &handler, &o);
 	acc_start(&acc);
 	acc_ask(&acc, "line\n", "line\n");
 	expect(SKS_ENDED_DONE);
@@ -340,10 +390,11 @@ TEST(tells_bytes_exchanges_and_times, EACH_MODE)
 {
 	const struct sks_handler handler = { .name = "keeper", .handle = acc_echo_keep,
 		.finish = tell };
+	struct sks_options o = hooked(NULL);
 	struct acc acc;
 	int fd, i;
 
-	acc_serve(&acc, _i, &handler, NULL);
+	acc_serve(&acc, _i, &handler, &o);
 	fd = acc_client(&acc);
 	for (i = 0; i < 3; i++) {
 		peer_puts(fd, "four\n");
@@ -369,10 +420,11 @@ TEST(tells_bytes_exchanges_and_times, EACH_MODE)
 TEST(tells_the_listener, EACH_TRANSPORT)
 {
 	const struct sks_handler handler = { .handle = acc_echo_line, .finish = tell };
+	struct sks_options o = hooked(NULL);
 	struct acc acc;
 	char address[160];
 
-	acc_all(&acc, _i, &handler, NULL);
+	acc_all(&acc, _i, &handler, &o);
 	ck_assert_ptr_nonnull(
 	    sks_server_listen_address(acc.server, 0, address, sizeof(address)));
 	acc_start(&acc);
@@ -401,9 +453,10 @@ look_at_silence(struct sks_request *req)
 TEST(no_first_byte_has_no_time, EACH_STREAM)
 {
 	const struct sks_handler handler = { .handle = look_at_silence, .finish = tell };
+	struct sks_options o = hooked(NULL);
 	struct acc acc;
 
-	acc_streams(&acc, _i, &handler, NULL);
+	acc_streams(&acc, _i, &handler, &o);
 	acc_start(&acc);
 	acc_ask(&acc, "", "hello\n");
 	expect(SKS_ENDED_DONE);
@@ -421,16 +474,18 @@ note_twice(struct sks_request *req)
 TEST(has_the_last_note, EACH_TRANSPORT)
 {
 	const struct sks_handler handler = { .handle = note_twice, .finish = tell };
+	struct sks_options o = hooked(NULL);
 	struct acc acc;
 	int fd;
 
-	acc_all(&acc, _i, &handler, NULL);
+	acc_all(&acc, _i, &handler, &o);
 	acc_start(&acc);
 	fd = acc_client(&acc);
 	peer_puts(fd, "\n");
+	expect_finish(SKS_ENDED_DONE);
+	close(fd);
 	expect(SKS_ENDED_DONE);
 	ck_assert_str_eq(end->note, "two\n");
-	close(fd);
 	acc_free(&acc);
 }
 
@@ -454,7 +509,7 @@ TEST(a_long_note_is_cut)
 	ck_assert_int_eq(sks_handle_bytes(&handler, "", 0, NULL, NULL), 0);
 	ck_assert_uint_eq(strlen(end->note), 255);
 	ck_assert_str_eq(end->listener, "");
-	expect(SKS_ENDED_DONE);
+	expect_finish(SKS_ENDED_DONE);
 }
 
 static int
@@ -496,7 +551,7 @@ TEST(bytes_in_memory_end_as_closed)
 	const struct sks_handler handler = { .handle = acc_echo_lines, .finish = tell };
 
 	ck_assert_int_eq(sks_handle_bytes(&handler, "line\n", 5, NULL, NULL), 0);
-	expect(SKS_ENDED_CLOSED);
+	expect_finish(SKS_ENDED_CLOSED);
 }
 
 static int
@@ -518,5 +573,5 @@ TEST(fills_in_what_older_and_newer_programs_know)
 	const struct sks_handler handler = { .handle = ask_as_older_program, .finish = tell };
 
 	ck_assert_int_eq(sks_handle_bytes(&handler, "", 0, NULL, NULL), 0);
-	expect(SKS_ENDED_DONE);
+	expect_finish(SKS_ENDED_DONE);
 }
