@@ -216,6 +216,34 @@ SKS_API void sks_process_reset_signals(void);
  */
 SKS_API int sks_process_raise_open_files(int connections);
 
+/*
+ * Opens the access log of the process, a file that is appended to and made with mode 0640, or a
+ * FIFO, which needs no reader. Where another one is open this one takes its place. Servers whose
+ * options.on_end is sks_access_log() write to it. format is "text" or "json", NULL is "text";
+ * socketserverd(8) has the members of a line. Call it while no server runs.
+ * Returns 0, or -1 after one line in the log: EINVAL for another format or an empty path; as
+ * open(2); ENOMEM. Then all is as it was.
+ */
+SKS_API int sks_access_log_open(const char *path, const char *format);
+
+/*
+ * Opens the file again, by its name, because it was renamed: for SIGHUP, but not in a signal
+ * handler. No line is lost. Without an access log it does nothing. Any thread may call it.
+ * Returns 0, or -1 as open(2), after one line in the log; then the old file goes on.
+ */
+SKS_API int sks_access_log_reopen(void);
+
+/* Closes the access log, if one is open. No server may run. */
+SKS_API void sks_access_log_close(void);
+
+/*
+ * Writes a line about a request that has ended, by one write(2), which never waits: lines that
+ * a full pipe or disk does not take are dropped and counted, and the count is written when
+ * lines are taken again. What peers and handlers chose is escaped. It is a hook for
+ * options.on_end, or is called by one, on any thread. Without an access log it does nothing.
+ */
+SKS_API void sks_access_log(struct sks_request *req, const struct sks_info *info);
+
 /* Logs a line for each address, with its handler: "echo: listening on tcp:127.0.0.1:7007". */
 SKS_API void sks_server_log_addresses(const struct sks_server *server);
 

@@ -224,6 +224,8 @@ new_datagram(struct sks_worker *worker, const struct sks_datagram_socket *from, 
 	d->call.flow = &d->flow;
 	d->call.listener = from->address;
 	d->call.began_ns = sks_clock_ns();
+	atomic_init(&d->flow.in, n);
+	atomic_init(&d->flow.first_ns, d->call.began_ns);
 	d->call.datagram = 1;
 	d->call.req = (struct sks_request){
 		.state = (char *)d + state_at,
@@ -338,7 +340,7 @@ serve(const struct sks_datagram_socket *from, struct sks_worker *worker, struct 
 	sks_worker_take(worker);
 	d->call.truncated = (msg->msg_flags & MSG_TRUNC) != 0;
 	read_control(d, msg, from->lost);
-	sks_transport_count_in(&service->shared->traffic, &d->flow, (ssize_t)n);
+	sks_transport_count_in(&service->shared->traffic, NULL, (ssize_t)n);
 	if (!sks_hook_verify(from->loop, &d->call)) {
 		sks_call_end(&d->call, SKS_ENDED_REFUSED);
 		sks_hook_end(from->loop, &d->call);
