@@ -4,6 +4,7 @@
  */
 #include "loop/batch.h"
 
+#include "base/clock.h"
 #include "base/util.h"
 #include "fiber/fiber.h"
 
@@ -79,6 +80,10 @@ sks_batch_serve(struct sks_watch_set *set)
 	if (n > 0) {
 		read_all(set);
 		wake_all(set);
+		if (set->is_timed != NULL &&
+		    atomic_load_explicit(set->is_timed, memory_order_relaxed))
+			sks_histogram_add(&set->turns,
+			    (sks_clock_coarse_ms() - set->now) * 1000000);
 	}
 	return n;
 }

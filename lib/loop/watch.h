@@ -23,6 +23,7 @@
 #ifndef SKS_LOOP_WATCH_H
 #define SKS_LOOP_WATCH_H
 
+#include "base/histogram.h"
 #include "fiber/task.h"
 #include "loop/wheel.h"
 
@@ -39,6 +40,8 @@ struct sks_watch_set {
 	int count;     /* how many were reported, */
 	int next;      /* and the first of them that was not woken yet */
 	int64_t now;   /* when they were reported: never later than the clock */
+	struct sks_histogram turns; /* how long those took that were served together, while */
+	const atomic_int *is_timed; /* this is set, by its owner; NULL: never */
 	struct epoll_event ready[SKS_WATCH_READY];
 	struct sks_wheel wheel; /* the last: its slots are many pages */
 };

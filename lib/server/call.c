@@ -184,6 +184,8 @@ sks_call_exchange(struct sks_call *call)
 	struct sks_task *task = sks_task_current();
 	const struct sks_rfile *r = call->req.rfile;
 	uint64_t taken = r->taken;
+	struct sks_shared *shared = call->service->shared;
+	int64_t began;
 	int rc = 0;
 
 	if (call->service->options.deadline_ms != SKS_OFF)
@@ -193,12 +195,15 @@ sks_call_exchange(struct sks_call *call)
 	if (rc != 0)
 		return rc;
 	call->exchanges++;
+	began = atomic_load_explicit(&shared->is_timed, memory_order_relaxed) ? sks_clock_ns() : 0;
 	errno = 0;
 	rc = h->handle(&call->req);
 	sks_children_end(task);
 	sks_call_end_exchange(call, rc);
 	if (rc == -1)
 		sks_call_report(call, errno);
+	if (began != 0)
+		sks_histogram_add(&shared->exchanges, sks_clock_ns() - began);
 	sks_task_limit(task, SKS_NEVER, SKS_NEVER);
 	if (sks_ahead_settle(call->req.rfile) || r->taken != taken || sks_buf_length(&r->buf) == 0)
 		call->idle = 0;

@@ -140,12 +140,13 @@ void sks_call_free_parts(struct sks_call *call);
 
 /* -- the rest -- */
 
-/* Counts that the call has ended, once the server drains. */
+/* Counts that the call has ended, and why; once the server drains, for the report as well. */
 static inline void
-sks_call_count_stop(const struct sks_call *call)
+sks_call_count_end(const struct sks_call *call)
 {
 	struct sks_shared *shared = call->service->shared;
 
+	sks_counter_add(&shared->ended[call->ended], 1);
 	if (atomic_load_explicit(&shared->draining, memory_order_relaxed))
 		atomic_fetch_add(&shared->stopped[call->stop], 1);
 }

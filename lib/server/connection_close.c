@@ -63,7 +63,7 @@ sks_connection_close(struct sks_connection *c)
 		sks_call_log_left(&c->call);
 		sks_count(worker->service, refused, 1);
 	}
-	sks_call_count_stop(&c->call);
+	sks_call_count_end(&c->call);
 	sks_peers_leave(worker->service->peers, c->peer);
 	if (!sks_outbox_is_notified(c->outbox))
 		sks_connection_free(c);

@@ -16,6 +16,7 @@ static void
 turn_away(struct sks_worker *worker, int fd)
 {
 	sks_count(worker->service, refused, 1);
+	sks_counter_add(&worker->service->shared->ended[SKS_ENDED_REFUSED], 1);
 	sks_sys_close(fd);
 	sks_worker_release(worker);
 }

@@ -9,6 +9,7 @@
 #ifndef SKS_SERVER_COUNTERS_H
 #define SKS_SERVER_COUNTERS_H
 
+#include "base/histogram.h"
 #include "base/log.h"
 #include "server/replies.h"
 #include "stream/transport.h"
@@ -44,6 +45,8 @@ sks_count_alone(atomic_int *number, int change)
 	    atomic_load_explicit(number, memory_order_relaxed) + change, memory_order_relaxed);
 }
 
+#define SKS_ENDED_REASONS (SKS_ENDED_REFUSED + 1)
+
 /* The ways in which a request has ended once its server stopped. */
 enum sks_stop {
 	SKS_STOP_NOTHING, /* it has ended by itself */
@@ -68,6 +71,9 @@ enum sks_refusal {
 struct sks_shared {
 	struct sks_counters counters;
 	struct sks_traffic traffic;  /* bytes_in and bytes_out */
+	_Atomic uint64_t ended[SKS_ENDED_REASONS]; /* requests, by SKS_ENDED_... */
+	struct sks_histogram exchanges; /* how long each took, */
+	atomic_int is_timed;            /* once somebody has asked: clocks cost a few % */
 	struct sks_log_limit errors; /* of lines about requests that failed */
 	struct sks_log_limit refusals[SKS_REFUSALS]; /* one line a second for each */
 	struct sks_log_limit blocks; /* of lines about handlers that keep their loop */

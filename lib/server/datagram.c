@@ -71,7 +71,7 @@ release(struct datagram *d)
 	struct sks_worker *worker = d->worker;
 
 	sks_buf_release(&d->reply, NULL);
-	sks_call_count_stop(&d->call);
+	sks_call_count_end(&d->call);
 	sks_call_free_parts(&d->call);
 	sks_sys_free(d);
 	sks_worker_release(worker);

@@ -3,12 +3,14 @@
  * The statistics of a server as OpenMetrics text.
  *
  * Each member of struct sks_stats has a row. Rows of one family, which differ by a label, stand
- * together, since the format wants it so: the first of them has the help.
+ * together, since the format wants it so: the first of them has the help. What is not in the
+ * statistics (reasons of ends, histograms, tasks) comes behind them.
  */
 #include "server/server.h"
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -83,18 +85,120 @@ format(const struct metric *m, const struct sks_stats *stats, char *text, size_t
 	return (size_t)n;
 }
 
+/* Where the text goes. */
+struct sink {
+	int (*write_text)(void *arg, const char *text, size_t n);
+	void *arg;
+	int rc; /* what write_text has returned; it is not called behind one that is not 0 */
+};
+
+static void put(struct sink *sink, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void
+put(struct sink *sink, const char *format, ...)
+{
+	char text[512];
+	va_list args;
+	int n;
+
+	if (sink->rc != 0)
+		return;
+	va_start(args, format);
+	n = vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	sink->rc = sink->write_text(sink->arg, text, sks_min((size_t)n, sizeof(text) - 1));
+}
+
+static void
+put_head(struct sink *sink, const char *family, const char *type, const char *help)
+{
+	put(sink, "# TYPE socketserver_%s %s\n# HELP socketserver_%s %s\n", family, type, family, help);
+}
+
+static void
+put_stats(struct sink *sink, const struct sks_server *server)
+{
+	struct sks_stats stats;
+	char text[512];
+	size_t i;
+
+	sks_server_stats(server, &stats);
+	for (i = 0; sink->rc == 0 && i < COUNT(metrics); i++)
+		sink->rc = sink->write_text(sink->arg, text,
+		    format(&metrics[i], &stats, text, sizeof(text)));
+}
+
+static void
+put_ended(struct sink *sink, const struct sks_shared *shared)
+{
+	int i;
+
+	put_head(sink, "requests_ended", "counter",
+	    "Requests that have ended, by the reason as sks_end_reason() tells it.");
+	for (i = SKS_ENDED_NOT + 1; i < SKS_ENDED_REASONS; i++)
+		put(sink, "socketserver_requests_ended_total{reason=\"%s\"} %" PRIu64 "\n",
+		    sks_end_reason_name(i), atomic_load(&shared->ended[i]));
+}
+
+/* The classes of this format contain those below them. */
+static void
+put_histogram(struct sink *sink, const char *family, const char *help,
+    const struct sks_histogram *h)
+{
+#define BOUND(ns, text) text,
+	static const char *const bounds[] = { SKS_HISTOGRAM_BOUNDS(BOUND) "+Inf" };
+#undef BOUND
+	uint64_t n = 0, sum = atomic_load(&h->sum_ns);
+	size_t i;
+
+	put_head(sink, family, "histogram", help);
+	for (i = 0; i < COUNT(bounds); i++) {
+		n += atomic_load(&h->n[i]);
+		put(sink, "socketserver_%s_bucket{le=\"%s\"} %" PRIu64 "\n", family, bounds[i], n);
+	}
+	put(sink, "socketserver_%s_count %" PRIu64 "\n", family, n);
+	put(sink, "socketserver_%s_sum %" PRIu64 ".%06" PRIu64 "\n", family, sum / 1000000000,
+	    sum % 1000000000 / 1000);
+}
+
+static void
+put_loops(struct sink *sink, const struct sks_server *server)
+{
+	struct sks_histogram turns = { .sum_ns = 0 };
+	int i, running = 0, waiting = 0;
+
+	for (i = 0; !sks_server_is_copy(server) && i < server->service.options.workers; i++) {
+		const struct sks_worker *worker = &server->workers[i];
+
+		running += atomic_load(&worker->executor->running);
+		waiting += atomic_load(&worker->executor->waiting);
+		sks_histogram_merge(&turns, &worker->loop->watches.turns);
+	}
+	put_head(sink, "tasks", "gauge",
+	    "Requests that have a fiber, thread or process (running), or wait for one (waiting).");
+	put(sink, "socketserver_tasks{state=\"running\"} %d\n", running);
+	put(sink, "socketserver_tasks{state=\"waiting\"} %d\n", waiting);
+	put_histogram(sink, "loop_turn_seconds",
+	    "How long loops took for the connections that had input at once, to some milliseconds.",
+	    &turns);
+}
+
 int
 sks_server_metrics(const struct sks_server *server,
     int (*write_text)(void *arg, const char *text, size_t n), void *arg)
 {
-	static const char end[] = "# EOF\n";
-	struct sks_stats stats;
-	char text[512];
-	size_t i;
-	int rc = 0;
+	static const struct sks_shared nothing; /* a copy has done nothing yet */
+	int is_copy = sks_server_is_copy(server);
+	const struct sks_shared *shared = is_copy ? &nothing : server->service.shared;
+	struct sink sink = { .write_text = write_text, .arg = arg };
 
-	sks_server_stats(server, &stats);
-	for (i = 0; rc == 0 && i < COUNT(metrics); i++)
-		rc = write_text(arg, text, format(&metrics[i], &stats, text, sizeof(text)));
-	return rc == 0 ? write_text(arg, end, strlen(end)) : rc;
+	if (!is_copy)
+		atomic_store(&server->service.shared->is_timed, 1);
+	put_stats(&sink, server);
+	put_ended(&sink, shared);
+	put_histogram(&sink, "exchange_seconds",
+	    "How long calls of handle took, with their waits.", &shared->exchanges);
+	put_loops(&sink, server);
+	put(&sink, "# EOF\n");
+	return sink.rc;
 }

@@ -3,7 +3,7 @@
  * The report of what became of the requests of a server that stops, and the wait for it.
  *
  * Each request that ends while the server drains is counted by what has ended it
- * (sks_call_count_stop()), on whichever loop it is.
+ * (sks_call_count_end()), on whichever loop it is.
  */
 #include "server/server.h"
 

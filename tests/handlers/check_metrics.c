@@ -24,7 +24,8 @@ struct reading {
 	char *names[NAMES]; /* "# TYPE " and a family; or a sample, with its label */
 	int n, samples;
 	char family[80];
-	int is_counter;
+	int is_counter, is_histogram;
+	uint64_t in_class; /* of a histogram: the last number, which does not become smaller */
 };
 
 static void
@@ -46,7 +47,9 @@ read_type(struct reading *r, const char *line)
 
 	ck_assert_int_eq(sscanf(line, "# TYPE %79s %19s", r->family, type), 2);
 	r->is_counter = strcmp(type, "counter") == 0;
-	ck_assert(r->is_counter || strcmp(type, "gauge") == 0);
+	r->is_histogram = strcmp(type, "histogram") == 0;
+	r->in_class = 0;
+	ck_assert(r->is_counter || r->is_histogram || strcmp(type, "gauge") == 0);
 	take_name(r, line, strlen("# TYPE ") + strlen(r->family));
 }
 
@@ -61,6 +64,21 @@ read_help(const struct reading *r, const char *line)
 	ck_assert_msg(line[n] != '\0' && strpbrk(line, "\\\"") == NULL, "%s", line);
 }
 
+/* Classes with bounds that grow and hold those below, then the number of all, then their sum. */
+static void
+read_part(struct reading *r, const char *rest, const char *value)
+{
+	uint64_t n = strtoull(value, NULL, 10);
+
+	if (strncmp(rest, "_bucket{le=\"", 12) == 0) {
+		ck_assert_msg(n >= r->in_class, "%s", rest);
+		r->in_class = n;
+	} else if (strncmp(rest, "_count ", 7) == 0)
+		ck_assert_uint_eq(n, r->in_class);
+	else
+		ck_assert_msg(strncmp(rest, "_sum ", 5) == 0, "%s", rest);
+}
+
 /* NAME VALUE, or NAME{LABEL="TEXT"} VALUE */
 static void
 read_sample(struct reading *r, const char *line)
@@ -72,6 +90,11 @@ read_sample(struct reading *r, const char *line)
 	if (r->is_counter) {
 		ck_assert_msg(strncmp(rest, "_total", 6) == 0, "%s", line);
 		rest += 6;
+	}
+	if (r->is_histogram) {
+		read_part(r, rest, value + 1);
+		take_name(r, line, (size_t)(value - line));
+		return;
 	}
 	ck_assert_msg(value == rest || (rest[0] == '{' && strncmp(value - 2, "\"}", 2) == 0),
 	    "%s", line);
@@ -145,6 +168,14 @@ open_server(struct acc *acc, int i, char address[200])
 	acc_start(acc);
 }
 
+static int
+take_all(void *arg, const char *text, size_t n)
+{
+	(void)arg;
+	ck_assert(n > 0 && n < 512 && text[n - 1] == '\n');
+	return 0;
+}
+
 /* Connections that are kept stay in their processes, and are active there. */
 TEST(each_number_is_told_once_and_as_it_is, EACH_MODE)
 {
@@ -157,6 +188,8 @@ TEST(each_number_is_told_once_and_as_it_is, EACH_MODE)
 	int fd;
 
 	open_server(&acc, _i, address);
+	/* From the first look on things are timed. */
+	ck_assert_int_eq(sks_server_metrics(acc.server, take_all, NULL), 0);
 	acc_ask(&acc, "echo\nd\n", "echo\n");
 	acc_ask(&acc, "f\n", "");
 	ck_eventually(acc_stats(&acc).finished == 2 && acc_stats(&acc).lingering == 0);
@@ -167,7 +200,8 @@ TEST(each_number_is_told_once_and_as_it_is, EACH_MODE)
 	all = get(address, "GET /metrics HTTP/1.0\r\nAccept: */*\r\n\r\n");
 	ck_assert_msg(strncmp(all, head, strlen(head)) == 0, "%s", all);
 	text = strstr(all, "# TYPE ");
-	ck_assert_int_eq(read_text(text), (int)(sizeof(struct sks_stats) / sizeof(uint64_t)));
+	ck_assert_int_eq(read_text(text),
+	    (int)(sizeof(struct sks_stats) / sizeof(uint64_t)) + SKS_ENDED_REFUSED + 2);
 	ck_assert_uint_eq(value_of(text, "socketserver_connections_accepted_total"),
 	    stats.accepted + 1);
 	ck_assert_uint_eq(value_of(text, "socketserver_requests_finished_total"), 2);
@@ -178,6 +212,12 @@ TEST(each_number_is_told_once_and_as_it_is, EACH_MODE)
 	ck_assert_uint_eq(value_of(text, "socketserver_requests{state=\"parked\"}"), stats.parked);
 	ck_assert_uint_ge(value_of(text, "socketserver_received_bytes_total"), stats.bytes_in);
 	ck_assert_uint_eq(value_of(text, "socketserver_sent_bytes_total"), stats.bytes_out);
+	ck_assert_uint_eq(value_of(text, "socketserver_requests_ended_total{reason=\"done\"}"), 1);
+	ck_assert_uint_eq(value_of(text, "socketserver_requests_ended_total{reason=\"error\"}"), 1);
+	ck_assert_uint_eq(value_of(text, "socketserver_requests_ended_total{reason=\"idle\"}"), 0);
+	ck_assert_uint_eq(value_of(text, "socketserver_tasks{state=\"waiting\"}"), 0);
+	ck_assert_uint_eq(value_of(text, "socketserver_exchange_seconds_count"), 3);
+	ck_assert_uint_eq(value_of(text, "socketserver_exchange_seconds_bucket{le=\"+Inf\"}"), 3);
 	free(all);
 	close(fd);
 	acc_free(&acc);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_access_log.c - the access log has a whole line for each request, in each mode, and waits for
- * nobody.
+ * check_access_log.c - the access log has a whole line for each request, in each mode, and waits
+ * for nobody.
  */
 #include "acceptance.h"
 
