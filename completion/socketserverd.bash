@@ -75,11 +75,11 @@ _socketserverd() {
 		esac
 		compopt -o nospace 2>/dev/null ;;
 	--proxy-from) ;;
-	--cert|--key|--client-ca)
+	--cert|--key|--client-ca|--access-log)
 		mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
 	--log)
 		mapfile -t COMPREPLY < <(compgen -W "stderr journal syslog" -- "$word"; compgen -f -- "$word") ;;
-	--log-format)
+	--log-format|--access-log-format)
 		mapfile -t COMPREPLY < <(compgen -W "text json" -- "$word") ;;
 	--log-level)
 		mapfile -t COMPREPLY < <(compgen -W "error warn info debug" -- "$word") ;;

@@ -13,13 +13,15 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define USAGE 2 /* the exit code of a wrong use */
 
-enum { HELP = 1, CERT, KEEP, KEY, LOG, LOG_FORMAT, LOG_LEVEL,
+enum { HELP = 1, ACCESS_LOG, ACCESS_LOG_FORMAT, CERT, KEEP, KEY, LOG, LOG_FORMAT, LOG_LEVEL,
 	SERVER = 256 /* and those after it: the options of a server, by their number */ };
 
 static const struct option own[] = {
 	{ "help", no_argument, NULL, HELP },
 	{ "cert", required_argument, NULL, CERT },
 	{ "key", required_argument, NULL, KEY },
+	{ "access-log", required_argument, NULL, ACCESS_LOG },
+	{ "access-log-format", required_argument, NULL, ACCESS_LOG_FORMAT },
 	{ "log", required_argument, NULL, LOG },
 	{ "log-format", required_argument, NULL, LOG_FORMAT },
 	{ "log-level", required_argument, NULL, LOG_LEVEL },
@@ -49,6 +51,9 @@ help(const struct options *o)
 	       "  --log WHERE          the log: stderr, journal, syslog, or a file\n"
 	       "  --log-format FORMAT  its lines: text or json\n"
 	       "  --log-level LEVEL    error, warn, info or debug, and what is graver\n"
+	       "  --access-log FILE    a line for each request that has ended\n"
+	       "  --access-log-format FORMAT\n"
+	       "                       its lines: text or json (as --log-format)\n"
 	       "  --help               this text\n%s\n"
 	       "SIGINT or SIGTERM ends it: running requests may go on for 10 seconds, a\n"
 	       "second signal ends them at once.\n", options != NULL ? options : "");
@@ -85,6 +90,11 @@ take(struct options *o, int option, const char *value)
 		o->tls.cert = value;
 	} else if (option == KEY) {
 		o->tls.key = value;
+	} else if (option == ACCESS_LOG) {
+		o->access_log = value;
+		o->server.on_end = sks_access_log;
+	} else if (option == ACCESS_LOG_FORMAT) {
+		o->access_log_format = value;
 	} else if (option == LOG) {
 		o->log = value;
 	} else if (option == LOG_FORMAT) {
@@ -168,6 +178,18 @@ open_log(const struct options *o)
 		    o->log_format != NULL ? o->log_format : "text");
 }
 
+static void
+open_access_log(const struct options *o)
+{
+	const char *format = o->access_log_format != NULL ? o->access_log_format : o->log_format;
+
+	if (o->access_log == NULL)
+		return;
+	if (sks_access_log_open(o->access_log, format) == -1)
+		exit(errno == EINVAL ? USAGE : 1); /* the library has said why */
+	atexit(sks_access_log_close);
+}
+
 void
 parse_options(int argc, char **argv, struct options *o)
 {
@@ -182,6 +204,7 @@ parse_options(int argc, char **argv, struct options *o)
 	free(known);
 	take_addresses(o, argc - optind, argv + optind);
 	read_certificate(o);
+	open_access_log(o);
 	open_log(o);
 	if (o->server.max_connections > 0)
 		o->server.max_connections =

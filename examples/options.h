@@ -19,6 +19,8 @@ struct options {
 	int nothers;         /* and how many */
 	const char *log;        /* of --log and --log-format, as sks_log_open() takes them; */
 	const char *log_format; /* NULL: standard error, and text */
+	const char *access_log;        /* of --access-log and --access-log-format, as */
+	const char *access_log_format; /* sks_access_log_open() takes them; NULL: none */
 	struct sks_tls_options tls; /* of --cert and --key, which become server.tls */
 	struct sks_options server;
 };

@@ -30,16 +30,20 @@ struct settings {
 	const char *metrics;    /* an address; NULL: none */
 	struct certificates certificates;
 	struct logging log;
+	const char *access_log;        /* a file; NULL: none */
+	const char *access_log_format; /* as sks_access_log_open() takes it; NULL: that of the log */
 	int mode_given;
 	int check;
 	struct sks_options server;
 };
 
-enum { CERT = 1, CHECK, CLIENT_CA, DESCRIBE, HELP, KEY, LIST, LOG, LOG_FORMAT, LOG_LEVEL, METRICS,
+enum { ACCESS_LOG = 1, ACCESS_LOG_FORMAT, CERT, CHECK, CLIENT_CA, DESCRIBE, HELP, KEY, LIST, LOG, LOG_FORMAT, LOG_LEVEL, METRICS,
 	PROXY_FROM, SELF_SIGNED, VERSION,
 	SERVER = 256 /* and those after it: the options of a server, by their number */ };
 
 static const struct option own[] = {
+	{ "access-log", required_argument, NULL, ACCESS_LOG },
+	{ "access-log-format", required_argument, NULL, ACCESS_LOG_FORMAT },
 	{ "cert", required_argument, NULL, CERT },
 	{ "check", no_argument, NULL, CHECK },
 	{ "client-ca", required_argument, NULL, CLIENT_CA },
@@ -83,6 +87,9 @@ help(void)
 	    "  --log WHERE          the log: stderr (the default), journal, syslog, or a file\n"
 	    "  --log-format FORMAT  its lines: text (the default) or json\n"
 	    "  --log-level LEVEL    error, warn, info (the default) or debug, and what is graver\n"
+	    "  --access-log FILE    a line for each request that has ended\n"
+	    "  --access-log-format FORMAT\n"
+	    "                       its lines: text or json (as --log-format)\n"
 	    "  --proxy-from LIST    which proxies are believed: addresses and networks, as\n"
 	    "                       10.0.0.0/8,::1, and unix for all peers of Unix sockets\n"
 	    "  --cert FILE          a certificate for TLS, with its chain; again for other names\n"
@@ -99,7 +106,7 @@ help(void)
 	    "is 500ms, 30s or 5m, a SIZE 100, 64k or 1G.\n\n", stdout);
 	fputs(options, stdout);
 	fputs("\nSIGINT or SIGTERM ends it: running requests may go on for 10 seconds, a second\n"
-	    "signal ends them at once. SIGHUP has the certificates read and a log file\n"
+	    "signal ends them at once. SIGHUP has the certificates read and log files\n"
 	    "opened again. Exit codes: 0, 1 for an error, 2 for a wrong use.\n", stdout);
 	free(options);
 }
@@ -228,6 +235,15 @@ take(struct settings *s, int option, const char *value)
 		if (certificates_add_key(&s->certificates, value) == -1)
 			errx(USAGE, "--key %s: of which certificate? (--cert FILE before it)", value);
 		break;
+	case ACCESS_LOG:
+		s->access_log = value;
+		s->server.on_end = sks_access_log;
+		break;
+	case ACCESS_LOG_FORMAT:
+		if (strcmp(value, "text") != 0 && strcmp(value, "json") != 0)
+			errx(USAGE, "--access-log-format %s: must be text or json", value);
+		s->access_log_format = value;
+		break;
 	case LOG:
 		s->log.where = value;
 		break;
@@ -328,6 +344,7 @@ on_stop(int signo)
 }
 
 static volatile sig_atomic_t hung_up; /* SIGHUP has come */
+static int has_access_log;
 
 static void
 on_hangup(int signo)
@@ -347,7 +364,8 @@ on_tick(struct sks_server *server, void *data)
 	hung_up = 0;
 	if (tls != NULL)
 		(void)sks_tls_reload(tls); /* which logs what it did */
-	if (!logging_reopen() && tls == NULL)
+	(void)sks_access_log_reopen(); /* which logs where that fails, likewise */
+	if (!logging_reopen() && tls == NULL && !has_access_log)
 		sks_log(SKS_LOG_WARN, "SIGHUP: there are no certificates or log file to open again");
 }
 
@@ -454,6 +472,17 @@ read_certificates(struct settings *s)
 	return tls != NULL ? 0 : -1;
 }
 
+/* 0, or -1 after one line in the log. */
+static int
+open_access_log(const struct settings *s)
+{
+	if (s->access_log == NULL)
+		return 0;
+	has_access_log = 1;
+	return sks_access_log_open(s->access_log,
+	    s->access_log_format != NULL ? s->access_log_format : s->log.format);
+}
+
 static int
 run(struct settings *s)
 {
@@ -469,11 +498,13 @@ run(struct settings *s)
 	}
 	/* Up to here it says what is wrong on standard error, where whoever has started it looks. */
 	if (serving != NULL && listen_on(module, s->addresses) == 0 &&
-	    listen_for_metrics(s->metrics) == 0 && logging_open(&s->log) == 0) {
+	    listen_for_metrics(s->metrics) == 0 && open_access_log(s) == 0 &&
+	    logging_open(&s->log) == 0) {
 		forget_passed_sockets();
 		rc = s->check ? 0 : serve();
 	}
 	sks_server_free(serving);
+	sks_access_log_close();
 	sks_tls_free(tls);
 	sks_module_free(metrics);
 	sks_module_free(module);

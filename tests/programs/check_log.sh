@@ -198,4 +198,37 @@ print(os.path.getsize(log))
 END
 )"
 
+# ---- the access log ----
+
+refuses "--access-log-format: a format that is none" 2 "--access-log-format xml: must be text or json" \
+    "$daemon" logs --access-log-format xml
+refuses "--access-log: a file that cannot be opened" 1 "access log $tmp/none/log: No such file or directory" \
+    "$daemon" logs --listen "unix:$tmp/s" --access-log "$tmp/none/log"
+
+for mode in fibers threads processes; do
+	rm -f "$tmp"/access*
+	same "$mode: the access log has a line for each request, also behind a rotation" "60 60 closed 7 7" \
+	    "$(talk --mode "$mode" --access-log "$tmp/access" --access-log-format json <<-'END'
+	access = tmp + "/access"
+	def entries():
+	    names = [tmp + "/" + name for name in os.listdir(tmp) if name.startswith("access")]
+	    return [json.loads(line) for name in names for line in open(name).read().splitlines()]
+	for rotation in range(2):
+	    for _ in range(30):
+	        client = Client()
+	        client.say(b"a line")
+	        client.answers.close()
+	        client.socket.close()
+	    os.rename(access, access + ".%d" % rotation)
+	    daemon.send_signal(signal.SIGHUP)
+	    while not os.path.exists(access):
+	        time.sleep(0.01)
+	while len(entries()) < 60:
+	    time.sleep(0.01)
+	ours = [e for e in entries() if e["handler"] == "logs" and e["note"] is None and e["duration"] >= e["first"]]
+	print(len(entries()), len(ours), ours[0]["reason"], ours[0]["bytes_in"], ours[0]["bytes_out"])
+	END
+	)"
+done
+
 report_end
