@@ -143,14 +143,16 @@ is_copied(const struct sks_listener *l)
 
 /*
  * There is no worker for the next one. The end of a request goes on, but memory is given back at
- * other times, too: a timer looks for it.
+ * other times, too: a timer looks for it. It does so even if the memory is no longer full, because
+ * another thread may have given some back since the worker was looked for.
  */
 static void
 look_for_memory(struct sks_listener *l)
 {
-	if (!sks_memory_is_full(l->service->memory))
+	if (l->service->memory == NULL)
 		return;
-	sks_buf_pool_drain(&l->worker->loop->bufs);
+	if (sks_memory_is_full(l->service->memory))
+		sks_buf_pool_drain(&l->worker->loop->bufs);
 	(void)sks_loop_add(&l->retry, BACKOFF_MOST_MS);
 }
 
