@@ -13,18 +13,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct {
-	atomic_int calls, reasons[SKS_ENDED_REFUSED + 1];
-	atomic_int bad; /* calls that saw what they should not */
-	int fd, has_address;
+/* What a call saw. */
+struct sight {
+	int fd;
 	struct sks_info info;
 	char note[300], listener[160], peer[160];
 	pid_t pid;
-} last;
+};
+
+static atomic_int calls, reasons[SKS_ENDED_REFUSED + 1];
+static atomic_int bad; /* calls that saw what they should not */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* two loops may call at once */
+static struct sight last;
+static struct sight seen_last; /* a copy, for the test's thread */
 
 static void
 on_end(struct sks_request *req, const struct sks_info *info)
 {
+	pthread_mutex_lock(&lock);
 	last.info = *info;
 	last.fd = req->fd;
 	snprintf(last.note, sizeof(last.note), "%s", info->note != NULL ? info->note : "");
@@ -32,10 +38,19 @@ on_end(struct sks_request *req, const struct sks_info *info)
 	    info->listener != NULL ? info->listener : "");
 	sks_peer(req, last.peer, sizeof(last.peer));
 	last.pid = getpid();
+	pthread_mutex_unlock(&lock);
 	if (req->rfile != NULL || req->wfile != NULL || sks_end_reason(req) != info->reason)
-		atomic_fetch_add(&last.bad, 1);
-	atomic_fetch_add(&last.reasons[info->reason], 1);
-	atomic_fetch_add(&last.calls, 1);
+		atomic_fetch_add(&bad, 1);
+	atomic_fetch_add(&reasons[info->reason], 1);
+	atomic_fetch_add(&calls, 1);
+}
+
+static void
+look(void)
+{
+	pthread_mutex_lock(&lock);
+	seen_last = last;
+	pthread_mutex_unlock(&lock);
 }
 
 static void
@@ -48,9 +63,10 @@ set_up(void)
 static void
 tear_down(void)
 {
-	ck_assert_int_eq(last.bad, 0);
-	if (last.calls > 0)
-		ck_assert_int_eq(last.pid, getpid());
+	look();
+	ck_assert_int_eq(bad, 0);
+	if (calls > 0)
+		ck_assert_int_eq(seen_last.pid, getpid());
 	acc_teardown();
 }
 
@@ -60,9 +76,10 @@ FIXTURE(set_up, tear_down);
 static void
 expect(int reason, int n)
 {
-	ck_eventually(atomic_load(&last.calls) == n);
-	ck_assert_msg(last.reasons[reason] == n, "%d of %s", last.reasons[reason],
+	ck_eventually(atomic_load(&calls) == n);
+	ck_assert_msg(reasons[reason] == n, "%d of %s", reasons[reason],
 	    sks_end_reason_name(reason));
+	look();
 }
 
 static int
@@ -87,16 +104,16 @@ TEST(comes_once_for_each_request, EACH_TRANSPORT)
 	for (i = 0; i < 20; i++)
 		acc_ask(&acc, "line\n", "line\n");
 	expect(SKS_ENDED_DONE, 20);
-	ck_assert_uint_eq(last.info.bytes_in, 5);
-	ck_assert_uint_eq(last.info.bytes_out, 5);
-	ck_assert_uint_eq(last.info.exchanges, 1);
-	ck_assert_str_eq(last.note, "from the handler");
-	ck_assert_str_eq(last.listener, address);
-	ck_assert_str_ne(last.peer, "");
-	ck_assert_int_eq(last.fd != -1, acc_is_stream(&acc) && acc.mode->one_memory);
+	ck_assert_uint_eq(seen_last.info.bytes_in, 5);
+	ck_assert_uint_eq(seen_last.info.bytes_out, 5);
+	ck_assert_uint_eq(seen_last.info.exchanges, 1);
+	ck_assert_str_eq(seen_last.note, "from the handler");
+	ck_assert_str_eq(seen_last.listener, address);
+	ck_assert_str_ne(seen_last.peer, "");
+	ck_assert_int_eq(seen_last.fd != -1, acc_is_stream(&acc) && acc.mode->one_memory);
 	ck_eventually(acc_stats(&acc).finished == 20);
 	acc_free(&acc);
-	ck_assert_int_eq(last.calls, 20);
+	ck_assert_int_eq(calls, 20);
 }
 
 TEST(comes_before_the_request_is_counted, EACH_TRANSPORT)
@@ -109,7 +126,7 @@ TEST(comes_before_the_request_is_counted, EACH_TRANSPORT)
 	acc_start(&acc);
 	acc_ask(&acc, "line\n", "line\n");
 	ck_eventually(acc_stats(&acc).finished == 1);
-	ck_assert_int_eq(last.calls, 1);
+	ck_assert_int_eq(calls, 1);
 	acc_free(&acc);
 }
 
@@ -126,7 +143,7 @@ TEST(who_is_refused_by_verify, EACH_TRANSPORT)
 	if (!acc_is_stream(&acc)) /* a connection is gone, perhaps, before a byte of it is sent */
 		peer_puts(fd, "line\n");
 	expect(SKS_ENDED_REFUSED, 1);
-	ck_assert_uint_eq(last.info.exchanges, 0);
+	ck_assert_uint_eq(seen_last.info.exchanges, 0);
 	close(fd);
 	acc_free(&acc);
 }
@@ -146,9 +163,9 @@ TEST(who_is_rejected, EACH_MODE)
 	peer_expect(fd, "line\n");
 	acc_ask(&acc, "", "no\n");
 	expect(SKS_ENDED_REFUSED, 1);
-	ck_assert_uint_eq(last.info.bytes_in, 0);
+	ck_assert_uint_eq(seen_last.info.bytes_in, 0);
 	close(fd);
-	ck_eventually(last.reasons[SKS_ENDED_CLOSED] == 1);
+	ck_eventually(reasons[SKS_ENDED_CLOSED] == 1);
 	acc_free(&acc);
 }
 
@@ -162,7 +179,7 @@ TEST(who_leaves_before_the_first_byte, EACH_MODE)
 	acc_serve(&acc, _i, &handler, &options);
 	close(acc_client(&acc));
 	expect(SKS_ENDED_CLOSED, 1);
-	ck_assert_uint_eq(last.info.first_ns, 0);
+	ck_assert_uint_eq(seen_last.info.first_ns, 0);
 	acc_free(&acc);
 }
 
@@ -203,7 +220,7 @@ TEST(whose_setup_fails, EACH_TRANSPORT)
 	ck_eventually(seen->errors == 1);
 	close(fd);
 	expect(SKS_ENDED_ERROR, 1);
-	ck_assert_uint_eq(last.info.exchanges, 0);
+	ck_assert_uint_eq(seen_last.info.exchanges, 0);
 	acc_free(&acc);
 }
 
@@ -268,7 +285,7 @@ TEST(who_does_not_take_the_output, EACH_MODE)
 	acc_serve(&acc, _i, &handler, &options);
 	fd = acc_client(&acc);
 	expect(SKS_ENDED_TIMEOUT, 1);
-	ck_assert_uint_gt(last.info.bytes_out, 0);
+	ck_assert_uint_gt(seen_last.info.bytes_out, 0);
 	close(fd);
 	acc_free(&acc);
 }
@@ -340,7 +357,7 @@ TEST(of_many_children_at_once)
 	for (i = 0; i < 70; i++)
 		close(fds[i]);
 	expect(SKS_ENDED_DONE, 70);
-	ck_assert_str_eq(last.note, "from the handler");
+	ck_assert_str_eq(seen_last.note, "from the handler");
 	acc_free(&acc);
 }
 
@@ -358,5 +375,5 @@ TEST(of_a_connection_without_a_server)
 	peer_expect(fds[1], "line\n");
 	close(fds[1]);
 	expect(SKS_ENDED_DONE, 1);
-	ck_assert_uint_eq(last.info.bytes_out, 5);
+	ck_assert_uint_eq(seen_last.info.bytes_out, 5);
 }
