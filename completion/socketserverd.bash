@@ -66,7 +66,7 @@ _socketserverd() {
 		[[ $word == *=* ]] || mapfile -t COMPREPLY < <(compgen -W \
 		    "$(_socketserverd_keys "$program" "$(_socketserverd_handler "$program" "${all[@]:1}")")" -- "$word")
 		compopt -o nospace 2>/dev/null ;;
-	-l|--listen|--metrics)
+	-l|--listen|--agent|--metrics)
 		case $word in
 		unix:*|unix-dgram:*) mapfile -t COMPREPLY < <(compgen -f -- "${word#*:}") ;;
 		*:*) ;;

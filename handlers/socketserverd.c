@@ -27,7 +27,6 @@ struct settings {
 	const char *handler;
 	const char **addresses; /* of --listen, up to a NULL */
 	const char **options;   /* of -o, up to a NULL */
-	const char *metrics;    /* an address; NULL: none */
 	struct certificates certificates;
 	struct logging log;
 	const char *access_log;        /* a file; NULL: none */
@@ -37,13 +36,15 @@ struct settings {
 	struct sks_options server;
 };
 
-enum { ACCESS_LOG = 1, ACCESS_LOG_FORMAT, CERT, CHECK, CLIENT_CA, DESCRIBE, HELP, KEY, LIST, LOG, LOG_FORMAT, LOG_LEVEL, METRICS,
+enum { ACCESS_LOG = 1, ACCESS_LOG_FORMAT, AGENT, CERT, CHECK, CLIENT_CA, DESCRIBE, HELP, KEY, LIST, LOG, LOG_FORMAT,
+	LOG_LEVEL, METRICS,
 	PROXY_FROM, SELF_SIGNED, VERSION,
 	SERVER = 256 /* and those after it: the options of a server, by their number */ };
 
 static const struct option own[] = {
 	{ "access-log", required_argument, NULL, ACCESS_LOG },
 	{ "access-log-format", required_argument, NULL, ACCESS_LOG_FORMAT },
+	{ "agent", required_argument, NULL, AGENT },
 	{ "cert", required_argument, NULL, CERT },
 	{ "check", no_argument, NULL, CHECK },
 	{ "client-ca", required_argument, NULL, CLIENT_CA },
@@ -90,6 +91,7 @@ help(void)
 	    "  --access-log FILE    a line for each request that has ended\n"
 	    "  --access-log-format FORMAT\n"
 	    "                       its lines: text or json (as --log-format)\n"
+	    "  --agent ADDRESS      where to tell HAProxy as well how busy the server is (agent-check)\n"
 	    "  --proxy-from LIST    which proxies are believed: addresses and networks, as\n"
 	    "                       10.0.0.0/8,::1, and unix for all peers of Unix sockets\n"
 	    "  --cert FILE          a certificate for TLS, with its chain; again for other names\n"
@@ -199,6 +201,27 @@ leave(int status)
 
 /* -- the command line -- */
 
+/* The stock handlers that may be served beside the one that is named. */
+static struct beside {
+	int option;
+	const char *handler;
+	const char *address; /* NULL: it was not asked for */
+	struct sks_module *module;
+} beside[] = {
+	{ .option = AGENT, .handler = "agent" },
+	{ .option = METRICS, .handler = "metrics" },
+};
+
+static void
+take_beside(int option, const char *address)
+{
+	size_t i;
+
+	for (i = 0; i < COUNT(beside); i++)
+		if (beside[i].option == option)
+			beside[i].address = address;
+}
+
 static void
 append(const char **to, const char *text)
 {
@@ -222,6 +245,10 @@ static void
 take(struct settings *s, int option, const char *value)
 {
 	switch (option) {
+	case AGENT:
+	case METRICS:
+		take_beside(option, value);
+		break;
 	case CERT:
 		certificates_add(&s->certificates, value);
 		break;
@@ -254,9 +281,6 @@ take(struct settings *s, int option, const char *value)
 	case LOG_LEVEL:
 		if (logging_set_level(value) == -1)
 			errx(USAGE, "--log-level %s: must be error, warn, info or debug", value);
-		break;
-	case METRICS:
-		s->metrics = value;
 		break;
 	case PROXY_FROM:
 		s->server.proxy_from = value;
@@ -408,17 +432,30 @@ listen_on(struct sks_module *module, const char *const *addresses)
 	return 0;
 }
 
-/* The stock handler metrics, beside the one that is served; NULL: it was not asked for. */
-static struct sks_module *metrics;
-
 /* 0, or -1. */
 static int
-listen_for_metrics(const char *address)
+listen_beside(void)
 {
-	if (address == NULL)
-		return 0;
-	metrics = load("metrics");
-	return metrics != NULL ? sks_module_listen_with(metrics, serving, address) : -1;
+	size_t i;
+
+	for (i = 0; i < COUNT(beside); i++) {
+		if (beside[i].address == NULL)
+			continue;
+		beside[i].module = load(beside[i].handler);
+		if (beside[i].module == NULL ||
+		    sks_module_listen_with(beside[i].module, serving, beside[i].address) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+static void
+free_beside(void)
+{
+	size_t i;
+
+	for (i = 0; i < COUNT(beside); i++)
+		sks_module_free(beside[i].module);
 }
 
 /*
@@ -498,7 +535,7 @@ run(struct settings *s)
 	}
 	/* Up to here it says what is wrong on standard error, where whoever has started it looks. */
 	if (serving != NULL && listen_on(module, s->addresses) == 0 &&
-	    listen_for_metrics(s->metrics) == 0 && open_access_log(s) == 0 &&
+	    listen_beside() == 0 && open_access_log(s) == 0 &&
 	    logging_open(&s->log) == 0) {
 		forget_passed_sockets();
 		rc = s->check ? 0 : serve();
@@ -506,7 +543,7 @@ run(struct settings *s)
 	sks_server_free(serving);
 	sks_access_log_close();
 	sks_tls_free(tls);
-	sks_module_free(metrics);
+	free_beside();
 	sks_module_free(module);
 	return rc;
 }

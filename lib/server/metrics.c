@@ -64,6 +64,10 @@ static const struct metric metrics[] = {
 	    "Bytes of buffers that the process has, where a server of it has max_memory." },
 	{ COUNTER(too_slow), "connections_too_slow", "",
 	    "Connections that were cut, as their peers were slower than min_rate." },
+	{ GAUGE(max_connections), "requests_limit", "{option=\"max_connections\"}",
+	    "How many requests may be open (max_connections) and in their handler (max_running; "
+	    "0: no limit)." },
+	{ GAUGE(max_running), "requests_limit", "{option=\"max_running\"}", NULL },
 };
 
 static_assert(COUNT(metrics) == sizeof(struct sks_stats) / sizeof(uint64_t),

@@ -11,6 +11,7 @@
 #include "server/server.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -87,6 +88,13 @@ sks_server_fileno(const struct sks_server *server, unsigned int i)
 }
 
 static void
+tell_limits(const struct sks_options *o, struct sks_stats *now)
+{
+	now->max_connections = (uint64_t)o->max_connections;
+	now->max_running = o->max_running < INT_MAX ? (uint64_t)o->max_running : 0;
+}
+
+static void
 add_up(const struct sks_server *server, struct sks_stats *now)
 {
 	int i;
@@ -109,6 +117,7 @@ sks_server_stats_abi(const struct sks_server *server, struct sks_stats *stats, s
 
 	if (!sks_server_is_copy(server)) /* else it has done nothing yet */
 		add_up(server, &now);
+	tell_limits(&server->service.options, &now);
 	/* A newer caller's further counters are zero: this library does not count them. */
 	memset(stats, 0, size);
 	memcpy(stats, &now, sks_min(size, sizeof(now)));

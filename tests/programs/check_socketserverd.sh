@@ -296,7 +296,7 @@ refused "a handler without options" 1 "echo has no options" echo -o a=b --check
 
 # ---- what it tells ----
 
-same "--list-handlers" "chargen daytime discard echo hello kv metrics time users" \
+same "--list-handlers" "agent chargen daytime discard echo hello kv metrics time users" \
     "$("$daemon" --list-handlers | awk '{ print $1 }' | tr '\n' ' ' | sed 's/ $//')"
 has "--list-handlers with summaries" "sends back what it gets (RFC 862)" "$("$daemon" --list-handlers)"
 for words in "daytime: tells date and time" "file:   $tmp/handlers/daytime.so" \
@@ -312,7 +312,7 @@ if [ -c /dev/full ]; then
 fi
 echo text >"$tmp/handlers/bad.so"
 "$daemon" --list-handlers >"$tmp/out" 2>"$tmp/err"
-same "a bad file among the handlers: the others are listed" "1 9 1" \
+same "a bad file among the handlers: the others are listed" "1 10 1" \
     "$? $(wc -l <"$tmp/out") $(grep -c 'bad.so: not an ELF file' "$tmp/err")"
 rm "$tmp/handlers/bad.so"
 
