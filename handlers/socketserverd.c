@@ -17,8 +17,11 @@
 #include <socketserver.h>
 #include <socketserver/host.h>
 
+#include "beside.h"
 #include "certificates.h"
+#include "load.h"
 #include "logging.h"
+#include "manager.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define USAGE 2 /* the exit code of a wrong use */
@@ -113,39 +116,10 @@ help(void)
 	free(options);
 }
 
-static const int crashes[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
-static char crash_line[4096];
-
-static void
-on_crash(int signo)
-{
-	(void)signo;
-	(void)!write(STDERR_FILENO, crash_line, strlen(crash_line));
-	_exit(EXIT_FAILURE);
-}
-
-/* Loads a plugin. Its constructors run now, and a plugin that crashes in them is named. */
-static struct sks_module *
-load(const char *handler)
-{
-	struct sigaction before[COUNT(crashes)], action = { .sa_handler = on_crash };
-	struct sks_module *module;
-	size_t i;
-
-	snprintf(crash_line, sizeof(crash_line), "socketserver: %s: crashes while it is loaded\n",
-	    handler);
-	for (i = 0; i < COUNT(crashes); i++)
-		sigaction(crashes[i], &action, &before[i]);
-	module = sks_module_load(handler);
-	for (i = 0; i < COUNT(crashes); i++)
-		sigaction(crashes[i], &before[i], NULL);
-	return module;
-}
-
 static int
 describe(const char *handler)
 {
-	struct sks_module *module = load(handler);
+	struct sks_module *module = load_plugin(handler);
 	char *text;
 
 	if (module == NULL)
@@ -168,7 +142,7 @@ describe(const char *handler)
 static int
 list_one(const char *name, const char *path, void *arg)
 {
-	struct sks_module *module = load(path);
+	struct sks_module *module = load_plugin(path);
 
 	if (module != NULL)
 		printf("%-16s %s\n", name, sks_module_summary(module));
@@ -201,27 +175,6 @@ leave(int status)
 
 /* -- the command line -- */
 
-/* The stock handlers that may be served beside the one that is named. */
-static struct beside {
-	int option;
-	const char *handler;
-	const char *address; /* NULL: it was not asked for */
-	struct sks_module *module;
-} beside[] = {
-	{ .option = AGENT, .handler = "agent" },
-	{ .option = METRICS, .handler = "metrics" },
-};
-
-static void
-take_beside(int option, const char *address)
-{
-	size_t i;
-
-	for (i = 0; i < COUNT(beside); i++)
-		if (beside[i].option == option)
-			beside[i].address = address;
-}
-
 static void
 append(const char **to, const char *text)
 {
@@ -246,8 +199,7 @@ take(struct settings *s, int option, const char *value)
 {
 	switch (option) {
 	case AGENT:
-	case METRICS:
-		take_beside(option, value);
+		beside_set("agent", value);
 		break;
 	case CERT:
 		certificates_add(&s->certificates, value);
@@ -281,6 +233,9 @@ take(struct settings *s, int option, const char *value)
 	case LOG_LEVEL:
 		if (logging_set_level(value) == -1)
 			errx(USAGE, "--log-level %s: must be error, warn, info or debug", value);
+		break;
+	case METRICS:
+		beside_set("metrics", value);
 		break;
 	case PROXY_FROM:
 		s->server.proxy_from = value;
@@ -377,20 +332,26 @@ on_hangup(int signo)
 	hung_up = 1;
 }
 
-/* On the thread of the first loop, which a process that forks has alone. */
 static void
-on_tick(struct sks_server *server, void *data)
+reload(void)
 {
-	(void)server;
-	(void)data;
-	if (!hung_up)
-		return;
 	hung_up = 0;
+	manager_tell_reloading();
 	if (tls != NULL)
 		(void)sks_tls_reload(tls); /* which logs what it did */
 	(void)sks_access_log_reopen(); /* which logs where that fails, likewise */
 	if (!logging_reopen() && tls == NULL && !has_access_log)
 		sks_log(SKS_LOG_WARN, "SIGHUP: there are no certificates or log file to open again");
+}
+
+/* On the thread of the first loop, which a process that forks has alone. */
+static void
+on_tick(struct sks_server *server, void *data)
+{
+	(void)data;
+	if (hung_up)
+		reload();
+	manager_tick(server);
 }
 
 /* A signal that is ignored stays ignored: a shell does that for background jobs, and nohup(1). */
@@ -432,32 +393,6 @@ listen_on(struct sks_module *module, const char *const *addresses)
 	return 0;
 }
 
-/* 0, or -1. */
-static int
-listen_beside(void)
-{
-	size_t i;
-
-	for (i = 0; i < COUNT(beside); i++) {
-		if (beside[i].address == NULL)
-			continue;
-		beside[i].module = load(beside[i].handler);
-		if (beside[i].module == NULL ||
-		    sks_module_listen_with(beside[i].module, serving, beside[i].address) == -1)
-			return -1;
-	}
-	return 0;
-}
-
-static void
-free_beside(void)
-{
-	size_t i;
-
-	for (i = 0; i < COUNT(beside); i++)
-		sks_module_free(beside[i].module);
-}
-
 /*
  * The passed sockets were for this process, which has taken them. So the environment that
  * handlers and their children see must not name them any more. The program does this, as
@@ -484,6 +419,7 @@ serve(void)
 	catch_signal(SIGTERM, on_stop);
 	catch_signal(SIGHUP, on_hangup);
 	sks_server_log_addresses(serving);
+	manager_tell_ready(serving);
 	rc = sks_serve_forever(serving);
 	if (rc == -1 && errno == ETIMEDOUT)
 		sks_log(SKS_LOG_ERROR, "some requests did not end in time and were cut off");
@@ -491,6 +427,7 @@ serve(void)
 		sks_log(SKS_LOG_ERROR, "serve: %m");
 	catch_signal(SIGINT, SIG_IGN);
 	catch_signal(SIGTERM, SIG_IGN);
+	manager_tell_stopped();
 	sks_server_log_statistics(serving);
 	return rc;
 }
@@ -523,7 +460,7 @@ open_access_log(const struct settings *s)
 static int
 run(struct settings *s)
 {
-	struct sks_module *module = load(s->handler);
+	struct sks_module *module = load_plugin(s->handler);
 	char address[32];
 	int rc = -1;
 
@@ -535,7 +472,7 @@ run(struct settings *s)
 	}
 	/* Up to here it says what is wrong on standard error, where whoever has started it looks. */
 	if (serving != NULL && listen_on(module, s->addresses) == 0 &&
-	    listen_beside() == 0 && open_access_log(s) == 0 &&
+	    beside_listen(serving) == 0 && open_access_log(s) == 0 &&
 	    logging_open(&s->log) == 0) {
 		forget_passed_sockets();
 		rc = s->check ? 0 : serve();
@@ -543,7 +480,7 @@ run(struct settings *s)
 	sks_server_free(serving);
 	sks_access_log_close();
 	sks_tls_free(tls);
-	free_beside();
+	beside_free();
 	sks_module_free(module);
 	return rc;
 }
@@ -557,6 +494,7 @@ main(int argc, char **argv)
 	sks_process_reset_signals();
 	if (sks_process_fill_standard_files() == -1)
 		err(EXIT_FAILURE, "/dev/null");
+	manager_set_tick(&settings.server);
 	parse(&settings, argc, argv);
 	rc = run(&settings);
 	free(settings.addresses);

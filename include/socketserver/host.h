@@ -244,6 +244,32 @@ SKS_API void sks_access_log_close(void);
  */
 SKS_API void sks_access_log(struct sks_request *req, const struct sks_info *info);
 
+/*
+ * Tells the service manager lines of "NAME=VALUE" with newlines between, as sd_notify(3) has them:
+ * "READY=1\nSTATUS=listening". They go to the Unix socket that NOTIFY_SOCKET names, in one datagram. It
+ * never waits, and raises no signal. The environment stays as it is. Any thread may call it.
+ * Returns 1, or 0: no service manager asks for it (NOTIFY_SOCKET is not set, or empty); or -1,
+ * without a line in the log: EINVAL when NOTIFY_SOCKET is neither a path nor an abstract name of
+ * at most 107 bytes; EAGAIN when the manager does not read; ECONNREFUSED when it is gone; EMFILE,
+ * ENFILE, ENOENT, EACCES, ... as socket(2) and sendto(2) say.
+ */
+SKS_API int sks_notify(const char *lines);
+
+/*
+ * Returns how often, in milliseconds, the service manager wants to be told "WATCHDOG=1": half of
+ * WATCHDOG_USEC, and at least 1; 0: it does not ask this process for it (WATCHDOG_PID). Any thread
+ * may call it.
+ */
+SKS_API int sks_notify_interval_ms(void);
+
+/*
+ * Returns 1 when a handler or a hook has kept one of the server's loops for ms milliseconds or
+ * longer without waiting, and still does, else 0. Any thread may call it. The hook on_tick, which
+ * runs only while the first loop turns, asks it before it tells "WATCHDOG=1". Handlers on threads
+ * and in processes keep no loop; where options.block_warn_ms is SKS_OFF nothing is measured.
+ */
+SKS_API int sks_server_is_stuck(const struct sks_server *server, int ms);
+
 /* Logs a line for each address, with its handler: "echo: listening on tcp:127.0.0.1:7007". */
 SKS_API void sks_server_log_addresses(const struct sks_server *server);
 

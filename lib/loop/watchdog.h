@@ -110,6 +110,18 @@ sks_watched_end(struct sks_watched *loop)
 }
 
 /*
+ * From any thread: 1 when one fiber or hook has kept the loop since that moment, or for longer.
+ */
+static inline int
+sks_watched_runs_since(const struct sks_watched *loop, int64_t moment)
+{
+	uint64_t turn = atomic_load(&loop->turn);
+
+	return turn % 2 == 1 && atomic_load(&loop->begun) <= moment &&
+	    atomic_load(&loop->turn) == turn;
+}
+
+/*
  * These two stand around a hook, which runs on the loop itself and not on a fiber. task has the
  * name and the peer to report.
  */

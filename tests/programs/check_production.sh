@@ -30,6 +30,12 @@ if command -v systemd-analyze >/dev/null; then
 	$limit systemd-analyze verify --man=no "$tmp/units/echo.socket" "$tmp/units/echo.service" \
 	    >"$tmp/out" 2>&1
 	none "systemd-analyze verify" "$(grep 'echo\.s' "$tmp/out")"
+	if $limit systemd-analyze security --offline=yes --threshold=20 --no-pager "$tmp/units/echo.service" \
+	    >"$tmp/out" 2>&1 || grep -q 'offline' "$tmp/out"; then
+		ok "systemd-analyze security: an exposure of at most 2.0"
+	else
+		not_ok "systemd-analyze security: an exposure of at most 2.0" "$(tail -n 1 "$tmp/out")"
+	fi
 else
 	skip "systemd-analyze verify" "no systemd-analyze"
 fi
