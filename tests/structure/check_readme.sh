@@ -1,7 +1,7 @@
 #!/bin/sh
 # The pages keep their word. README.md is short. Of README.md and docs/: programs compile, servers
 # give the right answer and end, clients run. Of these and all others: commands
-# exist, links lead somewhere. Of tests/PROMISES.md: each test that a promise names is there.
+# exist, links lead somewhere. Of tests/PROMISES.md and FAILURES.md: each test that is named is there.
 #
 # usage: check_readme.sh SOURCE_DIR BUILD_DIR
 set -u
@@ -298,16 +298,23 @@ def breaches(item):
     return [f"{match[1]}: no check says {word}" for word in words
             if word.strip(". ") not in text] or ([] if words else [item])
 
-rows = [line for line in open("tests/PROMISES.md") if line.startswith("| ")][1:]
-if len(rows) < 50:
-    print(f"there are only {len(rows)} promises")
-for row in rows:
-    cells = [cell.strip() for cell in row.strip().strip("|").split(" | ")]
-    if len(cells) != 2:
-        print(f"not two cells: {row.strip()}")
-    else:
-        for item in re.split("; *(?=check_)", cells[1]):
-            print(*breaches(item), sep="\n", end="\n" if breaches(item) else "")
+def look_at(page, columns, test, least):
+    rows = [[cell.strip() for cell in line.strip()[1:-1].split(" | ")] for line in open(page)
+            if line.startswith("| ") and not line.startswith(("| #", "| promise"))]
+    if len(rows) < least:
+        print(f"{page}: there are only {len(rows)} rows")
+    for cells in rows:
+        if len(cells) != columns:
+            print(f"{page}: not {columns} cells: {cells}")
+        elif cells[test] != "" or not cells[-1].startswith("left out"):
+            for item in re.split("; *(?=check_)", cells[test]):
+                print(*breaches(item), sep="\n", end="\n" if breaches(item) else "")
+    return rows
+
+look_at("tests/PROMISES.md", 2, 1, 50)
+numbers = [int(cells[0]) for cells in look_at("tests/FAILURES.md", 5, 2, 98)]
+if numbers != list(range(1, len(numbers) + 1)):
+    print("tests/FAILURES.md: a number is missing")
 PYTHON
 )"
 
