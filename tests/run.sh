@@ -218,7 +218,7 @@ need_packages "to build and to test" gcc meson ninja-build pkg-config libevent-d
 	finish
 }
 wanted="g++ libssl-dev openssl curl swaks socat ncat iproute2 mandoc redis-tools libuv1-dev haproxy"
-[ $steps != all ] || wanted="$wanted clang libclang-rt-dev valgrind chromium"
+[ $steps != all ] || wanted="$wanted clang libclang-rt-dev valgrind chromium systemtap-sdt-dev"
 # shellcheck disable=SC2086
 need_packages "for all of the tests" $wanted || echo "Tests that need those are skipped."
 if [ $steps = all ]; then

@@ -5,6 +5,7 @@
 #include "loop/wait.h"
 
 #include "base/clock.h"
+#include "base/probe.h"
 #include "fiber/fiber.h"
 
 #include <errno.h>
@@ -52,16 +53,17 @@ int
 sks_wait_readable(int fd, struct sks_watch *watch, struct sks_preread *preread, int64_t deadline)
 {
 	struct sks_task *task = sks_task_current();
+	int rc;
 
 	if (task->fiber == NULL || watch == NULL || watch->set != &task->loop->watches)
 		return sks_wait_events(fd, SKS_READ, deadline) == -1 ? -1 : 0;
 	task->wait_for = SKS_WAIT_FOR_INPUT;
 	if (check_cancelled(task) == -1)
 		return -1;
-	if (sks_wait_fiber_readable(task, watch, preread,
-		sks_min64(deadline, task->deadline)) == 0)
-		return 0;
-	return sks_wait_failed(task, deadline);
+	SKS_PROBE2(wait__begin, fd, SKS_READ);
+	rc = sks_wait_fiber_readable(task, watch, preread, sks_min64(deadline, task->deadline));
+	SKS_PROBE2(wait__end, fd, rc);
+	return rc == 0 ? 0 : sks_wait_failed(task, deadline);
 }
 
 int
@@ -74,8 +76,10 @@ sks_wait_events(int fd, int events, int64_t deadline)
 	task->wait_for = meaning_of(events);
 	if (check_cancelled(task) == -1)
 		return -1;
+	SKS_PROBE2(wait__begin, fd, events);
 	got = task->fiber != NULL ? sks_wait_fiber_events(fd, events, until) :
 				    sks_wait_thread_events(fd, events, until);
+	SKS_PROBE2(wait__end, fd, got);
 	return got != -1 ? got : sks_wait_failed(task, deadline);
 }
 
@@ -117,13 +121,15 @@ int
 sks_wait_park(int64_t deadline)
 {
 	struct sks_task *task = sks_task_current();
+	int rc;
 
 	task->wait_for = SKS_WAIT_FOR_OTHERS;
 	if (check_cancelled(task) == -1)
 		return -1;
-	if (sks_wait_fiber_events(-1, 0, sks_min64(deadline, task->deadline)) == 0)
-		return 0;
-	return sks_wait_failed(task, deadline);
+	SKS_PROBE2(wait__begin, -1, 0);
+	rc = sks_wait_fiber_events(-1, 0, sks_min64(deadline, task->deadline));
+	SKS_PROBE2(wait__end, -1, rc);
+	return rc == 0 ? 0 : sks_wait_failed(task, deadline);
 }
 
 int

@@ -2,6 +2,7 @@
 /*
  * One client is taken from the kernel, also where there is no descriptor for it.
  */
+#include "base/probe.h"
 #include "base/sys.h"
 #include "server/accept.h"
 #include "server/connection.h"
@@ -16,6 +17,8 @@ sks_accept_newcomer(struct sks_listener *l, struct sks_newcomer *client, int *er
 	client->fd = sks_sys_accept4(l->fd, &client->peer.any, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	*error = errno;
 	client->len = (socklen_t)sks_min(len, sizeof(client->peer));
+	if (client->fd != -1)
+		SKS_PROBE1(accept, client->fd);
 	return client->fd;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/addr.h"
 #include "base/clock.h"
+#include "base/probe.h"
 #include "base/sys.h"
 #include "task/child.h"
 #include "stream/ahead.h"
@@ -196,8 +197,10 @@ sks_call_exchange(struct sks_call *call)
 		return rc;
 	call->exchanges++;
 	began = atomic_load_explicit(&shared->is_timed, memory_order_relaxed) ? sks_clock_ns() : 0;
+	SKS_PROBE1(exchange__begin, call->req.fd);
 	errno = 0;
 	rc = h->handle(&call->req);
+	SKS_PROBE2(exchange__end, call->req.fd, rc);
 	sks_children_end(task);
 	sks_call_end_exchange(call, rc);
 	if (rc == -1)

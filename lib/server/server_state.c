@@ -7,6 +7,7 @@
  */
 #include "server/server.h"
 
+#include "base/probe.h"
 #include "server/accept.h"
 #include "server/hook.h"
 
@@ -162,8 +163,9 @@ expect_others(struct sks_server *server)
 static void
 drain(struct sks_server *server)
 {
-	int rc;
+	int ms = drain_ms(server), rc;
 
+	SKS_PROBE1(drain, ms);
 	sks_server_begin_report(server);
 	sks_server_set_state(server, SKS_DRAINING);
 	atomic_store(&server->service.shared->draining, 1);
@@ -174,7 +176,7 @@ drain(struct sks_server *server)
 		sks_accept_stop(sks_server_first(server));
 		sks_accept_cut(sks_server_first(server), 0); /* those that were to end anyway */
 	}
-	rc = sks_server_set_limit(server, drain_ms(server));
+	rc = sks_server_set_limit(server, ms);
 	sks_server_order_all(server, SKS_ORDER_DRAIN);
 	check_empty(server);
 	if (rc == -1 && server->state == SKS_DRAINING)

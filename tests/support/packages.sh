@@ -29,6 +29,7 @@ packages_has() {
 	libevent-dev) pkg-config --exists 'libevent_core >= 2.1.8' ;;
 	check) pkg-config --exists 'check >= 0.15' ;;
 	libssl-dev) pkg-config --exists 'openssl >= 3.0' ;;
+	systemtap-sdt-dev) echo '#include <sys/sdt.h>' | cc -E -x c - ;;
 	libuv1-dev) pkg-config --exists libuv ;;
 	iproute2) command -v ip ;;
 	haproxy) PATH=$PATH:/usr/sbin command -v haproxy ;;
