@@ -16,6 +16,7 @@ build=$(cd "$2" && pwd) || exit 2
 . "$1/tests/support/daemon.sh"
 # shellcheck source=tests/support/talk.sh
 . "$1/tests/support/talk.sh"
+limit="timeout 100" # each rotation takes up to a second, and much more beside other work
 cp "$build/tests/plugins/logs.so" "$tmp/handlers/"
 cp "$1/tests/support/client.py" "$tmp/" # in front of the clients below
 
