@@ -17,38 +17,10 @@ fi
 build=$(cd "$2" && pwd) || exit 2
 # shellcheck source=tests/support/daemon.sh
 . "$1/tests/support/daemon.sh"
+# shellcheck source=tests/support/users.sh
+. "$1/tests/support/users.sh"
 limit="timeout 60"
 PATH=$PATH:/usr/sbin
-
-# start ARGUMENT...: users, on two addresses; sets pid and ports. Its log is in $tmp/log.
-start() {
-	rm -f "$tmp/lines"
-	mkfifo "$tmp/lines" || exit 2
-	"$daemon" "$@" users 2>"$tmp/lines" &
-	pid=$!
-	exec 3<"$tmp/lines"
-	ports=
-	: >"$tmp/log"
-	while read -r line <&3; do
-		echo "$line" >>"$tmp/log"
-		case $line in
-		*": listening on proxy:"*) ports="$ports ${line##*:}" ;;
-		esac
-		# shellcheck disable=SC2086
-		set -- $ports
-		[ $# -lt 2 ] || return 0
-	done
-	not_ok "socketserverd users" "$(cat "$tmp/log")"
-	wait "$pid"
-	return 1
-}
-
-stop() {
-	kill -TERM "$pid"
-	$limit cat <&3 >>"$tmp/log"
-	wait "$pid"
-	exec 3<&-
-}
 
 # ask VERSION TLS PORT [PROXY]: a client from 127.0.0.2 that asks by HAProxy, which it reaches by the
 # example PROXY, if it is given. Prints whether it was listed, which needs the client's own port, and

@@ -17,6 +17,8 @@ fi
 build=$(cd "$2" && pwd) || exit 2
 # shellcheck source=tests/support/daemon.sh
 . "$1/tests/support/daemon.sh"
+# shellcheck source=tests/support/users.sh
+. "$1/tests/support/users.sh"
 limit="timeout 60"
 PATH=$PATH:/usr/sbin
 module=/usr/lib/nginx/modules/ngx_stream_module.so
@@ -31,36 +33,6 @@ if [ ! -e $module ]; then
 	skip "behind nginx" "no $module"
 	report_end
 fi
-
-# start ARGUMENT...: users, on two addresses; sets pid and ports. Its log is in $tmp/log.
-start() {
-	rm -f "$tmp/lines"
-	mkfifo "$tmp/lines" || exit 2
-	"$daemon" "$@" users 2>"$tmp/lines" &
-	pid=$!
-	exec 3<"$tmp/lines"
-	ports=
-	: >"$tmp/log"
-	while read -r line <&3; do
-		echo "$line" >>"$tmp/log"
-		case $line in
-		*": listening on proxy:"*) ports="$ports ${line##*:}" ;;
-		esac
-		# shellcheck disable=SC2086
-		set -- $ports
-		[ $# -lt 2 ] || return 0
-	done
-	not_ok "socketserverd users" "$(cat "$tmp/log")"
-	wait "$pid"
-	return 1
-}
-
-stop() {
-	kill -TERM "$pid"
-	$limit cat <&3 >>"$tmp/log"
-	wait "$pid"
-	exec 3<&-
-}
 
 # ask CLIENT LISTEN PORT [DIRECTIVE]...: a client from 127.0.0.2, plain or tls, that asks by nginx, which
 # has the options LISTEN at its listen line and the directives besides. Prints whether the client was
