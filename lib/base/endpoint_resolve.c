@@ -96,12 +96,11 @@ resolve_port(const struct sks_endpoint *ep, const char **why)
 		return port;
 	if ((list = look_up(ep, NULL, ep->port, 0, why)) == NULL)
 		return -1;
-	if (is_inet(list)) {
-		memcpy(&addr.u, list->ai_addr, list->ai_addrlen);
-		port = sks_addr_port(&addr);
-	}
+	/* Without a host the list has the loopback's addresses alone, IPv4 or IPv6. */
+	memcpy(&addr.u, list->ai_addr, list->ai_addrlen);
+	port = sks_addr_port(&addr);
 	freeaddrinfo(list);
-	return port == -1 ? fail(EAI_SERVICE, why) : port;
+	return port;
 }
 
 /* Takes a host that is an address, and looks up the interface that its scope names. 1, or -1. */

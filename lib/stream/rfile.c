@@ -66,16 +66,14 @@ sks_rfile_begin(struct sks_rfile *r)
 	return 0;
 }
 
-/* Takes up to n bytes from the buffer. How many there were. */
+/* Takes up to n bytes (n > 0) from the buffer, which has some. Returns how many. */
 static size_t
 take(struct sks_rfile *r, void *buf, size_t n)
 {
 	size_t have = sks_min(sks_buf_length(&r->buf), n);
 
-	if (have > 0) {
-		memcpy(buf, r->buf.base + r->buf.start, have);
-		sks_rfile_consume(r, have);
-	}
+	memcpy(buf, r->buf.base + r->buf.start, have);
+	sks_rfile_consume(r, have);
 	return have;
 }
 

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <net/if.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -119,7 +120,7 @@ TEST(bad_endpoints_are_refused_with_a_reason)
 		{ ":65536", "0 to 65535" }, { ":99999999999999999999", "0 to 65535" },
 		{ ":-1", "0 to 65535" }, { ":+80", "0 to 65535" }, { ": 80", "0 to 65535" },
 		{ ":80 ", "0 to 65535" }, { ":80\n", "0 to 65535" }, { ":8/tcp", "0 to 65535" },
-		{ ":1.5", "0 to 65535" },
+		{ ":1.5", "0 to 65535" }, { ":80~", "0 to 65535" },
 		{ ":abcdefghijabcdefghijabcdefghijab", "too long" },
 		{ "::1:80", "brackets" }, { "::1", "brackets" }, { "fe80::1%lo:80", "brackets" },
 		{ "a:b:80", "brackets" },
@@ -127,6 +128,9 @@ TEST(bad_endpoints_are_refused_with_a_reason)
 		{ "[::1]80", "after ]" }, { "[::1] :80", "after ]" },
 		{ "[]:80", "IPv6" }, { "[localhost]:80", "IPv6" }, { "[127.0.0.1]:80", "IPv6" },
 		{ "[::1%]:80", "IPv6" }, { "[%lo]:80", "IPv6" }, { "[:::]:80", "IPv6" },
+		{ "[1111:2222:3333:4444:5555:6666:255.255.255.2551]:80", "IPv6" },
+		{ "[::1 ]:80", "character" }, { "[::1/64]:80", "character" },
+		{ "a\x7f:80", "character" },
 		{ "lo cal:80", "character" }, { "a\tb:80", "character" }, { "/tmp/x:80", "character" },
 		{ "http://x:80", "character" }, { "a]:80", "character" }, { "me@host:80", "character" },
 		{ "unix:", "begin with" }, { "unix:relative", "begin with" }, { "unix:80", "begin with" },
@@ -376,6 +380,7 @@ TEST(inet_addresses_print_canonically)
 		{ "::1", "[::1]:80", 0 },
 		{ "::ffff:1.2.3.4", "1.2.3.4:80", 0 },
 		{ "2001:DB8:0:0:1:0:0:1", "[2001:db8::1:0:0:1]:80", 0 },
+		{ "0:0:0:1:0:ffff:1.2.3.4", "[::1:0:ffff:102:304]:80", 0 }, /* not an IPv4 address */
 		{ "fe80::1", "[fe80::1%lo]:80", 1 },
 		{ "fe80::1", "[fe80::1%4000000000]:80", 4000000000 },
 	};
@@ -400,6 +405,9 @@ TEST(incomplete_and_strange_addresses_print_their_family)
 	char text[SKS_ADDR_TEXT];
 
 	ck_assert_str_eq(sks_addr_format((struct sockaddr *)&ss, 4, text, sizeof(text)), "family 2");
+	ss.ss_family = AF_UNIX; /* of which one byte is there */
+	sks_addr_format((struct sockaddr *)&ss, 1, text, sizeof(text));
+	ck_assert_mem_eq(text, "family ", 7);
 	ss.ss_family = AF_NETLINK;
 	ck_assert_str_eq(sks_addr_format((struct sockaddr *)&ss, sizeof(ss), text, sizeof(text)),
 	    "family 16");
@@ -427,6 +435,7 @@ TEST(failed_lookups_have_an_errno)
 		{ "getaddrinfo:EAI_AGAIN", EAGAIN }, { "getaddrinfo:EAI_NONAME", ENOENT },
 		{ "getaddrinfo:EAI_NODATA", ENOENT }, { "getaddrinfo:EAI_FAIL", ENOENT },
 		{ "getaddrinfo:EAI_MEMORY", ENOMEM }, { "getaddrinfo:EMFILE", EMFILE },
+		{ "getaddrinfo:EAI_SYSTEM", EIO }, /* without an errno */
 		{ "malloc:ENOMEM", ENOMEM },
 	};
 	char got[500];
@@ -445,10 +454,56 @@ TEST(system_without_ipv6_gets_the_ipv4_wildcard)
 {
 	char got[100];
 
-	ck_assert_int_eq(sks_fault("socket:EAFNOSUPPORT:1,socket:EMFILE:2"), 0);
+	ck_assert_int_eq(sks_fault("socket:EAFNOSUPPORT"), 0);
 	ck_assert_str_eq(resolve(":80", 1, got, sizeof(got)), "0.0.0.0:80");
-	/* Without descriptors nothing is known about IPv6. */
-	ck_assert_str_eq(resolve(":80", 1, got, sizeof(got)), "[::]:80");
+}
+
+TEST(system_that_may_have_ipv6_gets_its_wildcard)
+{
+	static const char *const rules[] = { "socket:EMFILE", "socket:ENFILE", "socket:ENOMEM",
+		"socket:ENOBUFS" };
+	char got[100];
+	size_t i;
+
+	for (i = 0; i < SKS_ARRAY_LEN(rules); i++) {
+		sks_fault_clear();
+		ck_assert_int_eq(sks_fault(rules[i]), 0);
+		ck_assert_str_eq(resolve(":80", 1, got, sizeof(got)), "[::]:80");
+		ck_assert_uint_eq(sks_fault_hits(), 1);
+	}
+}
+
+TEST(only_whole_inet_addresses_are_taken_from_a_list)
+{
+	struct sks_addr in, in6, *addrs;
+	struct addrinfo list[] = {
+		{ .ai_family = AF_UNIX, .ai_addr = &in.u.any, .ai_addrlen = sizeof(in.u.in) },
+		{ .ai_family = AF_INET, .ai_addr = &in.u.any, .ai_addrlen = sizeof(in.u.in) - 1 },
+		{ .ai_family = AF_INET6, .ai_addr = &in6.u.any, .ai_addrlen = sizeof(in6.u.in6) - 1 },
+		{ .ai_family = AF_INET, .ai_addr = &in.u.any, .ai_addrlen = sizeof(in.u.in) },
+	};
+	const char *why = NULL;
+	char text[SKS_ADDR_TEXT];
+	size_t n = 0, i;
+
+	sks_addr_set_in(&in, INADDR_LOOPBACK);
+	sks_addr_set_in6(&in6, &in6addr_loopback);
+	for (i = 0; i < 3; i++)
+		list[i].ai_next = &list[i + 1];
+	addrs = sks_addr_list(list, &n, &why);
+	ck_assert_ptr_nonnull(addrs);
+	ck_assert_uint_eq(n, 1);
+	ck_assert_str_eq(sks_addr_format(&addrs[0].u.any, addrs[0].len, text, sizeof(text)),
+	    "127.0.0.1:0");
+	sks_sys_free(addrs);
+	list[2].ai_next = NULL;
+	for (i = 0; i < 2; i++) { /* none of them, and an empty list */
+		why = NULL;
+		errno = 0;
+		ck_assert_ptr_null(sks_addr_list(i == 0 ? list : NULL, &n, &why));
+		ck_assert_int_eq(errno, ENOENT);
+		ck_assert_ptr_nonnull(why);
+	}
 }
 
 TEST(direct_endpoints_never_ask_the_resolver)

@@ -93,10 +93,13 @@ static const struct header bad[] = {
 	{ .name = "another protocol", BYTES("PROXY UDP4 1.2.3.4 1.2.3.4 1 2\r\n") },
 	{ .name = "IPv6 as IPv4", BYTES("PROXY TCP4 ::1 ::1 1 2\r\n") },
 	{ .name = "IPv4 as IPv6", BYTES("PROXY TCP6 1.2.3.4 1.2.3.4 1 2\r\n") },
+	{ .name = "no address", BYTES("PROXY TCP4\r\n") },
+	{ .name = "one address", BYTES("PROXY TCP4 1.2.3.4\r\n") },
 	{ .name = "a word less", BYTES("PROXY TCP4 1.2.3.4 1.2.3.4 1\r\n") },
 	{ .name = "a word more", BYTES("PROXY TCP4 1.2.3.4 1.2.3.4 1 2 3\r\n") },
 	{ .name = "a space more", BYTES("PROXY TCP4 1.2.3.4  1.2.3.4 1 2\r\n") },
 	{ .name = "a large port", BYTES("PROXY TCP4 1.2.3.4 1.2.3.4 65536 2\r\n") },
+	{ .name = "a port of six digits", BYTES("PROXY TCP4 1.2.3.4 1.2.3.4 100000 2\r\n") },
 	{ .name = "a signed port", BYTES("PROXY TCP4 1.2.3.4 1.2.3.4 +1 2\r\n") },
 	{ .name = "zeroes in front", BYTES("PROXY TCP4 1.2.3.4 1.2.3.4 01 2\r\n") },
 	{ .name = "a long address", BYTES("PROXY TCP4 1.2.3.4.5 1.2.3.4 1 2\r\n") },
@@ -163,6 +166,18 @@ TEST(the_checksum_is_that_of_castagnoli)
 	}
 }
 
+TEST(the_checksum_has_the_bytes_behind_it_too)
+{
+	static const char header[] = V2 "\x21\x11\0\x1b" "\xc0\0\2\1" "\xc6\x33\x64\2" "\xdc\4"
+	    "\1\xbb" "\3\0\4" "\x2e\xde\xb1\x8a" "\2\0\5" "a.com";
+	struct sks_proxy_header h;
+
+	ck_assert_int_eq(parse(header, sizeof(header) - 1, &h), SKS_PROXY_DONE);
+	memcpy(room, header, sizeof(header) - 1);
+	room[sizeof(header) - 2] = 'n';
+	ck_assert_int_eq(parse(room, sizeof(header) - 1, &h), SKS_PROXY_BAD);
+}
+
 static const char with_tlvs[] = V2 "\x21\x11\0\x38" "aaaabbbbccdd"
     "\1\0\2" "h2" "\2\0\5" "a.com" "\x20\0\x15" "\3\0\0\0\0" "\x21\0\7" "TLSv1.3" "\x22\0\3" "joe"
     "\4\0\1" "x" "\x05\0\0";
@@ -198,6 +213,18 @@ TEST(values_are_found_by_type)
 	expect_tlv(&h, 0x30, NULL);
 	ck_assert_int_eq(h.ssl_client, 3);
 	ck_assert_int_eq(h.ssl_verified, 1);
+}
+
+/* Such a header is taken: only who asks for what is within can tell. */
+TEST(a_tlv_of_tls_that_is_cut_within_has_no_values)
+{
+	static const unsigned char header[] = V2 "\x21\x11\0\x18" "aaaabbbbccdd"
+	    "\x20\0\x9" "\3\0\0\0\0" "\x21\0\2" "T";
+	struct sks_proxy_header h;
+	size_t n;
+
+	ck_assert_int_eq(parse(header, sizeof(header) - 1, &h), SKS_PROXY_DONE);
+	ck_assert_ptr_null(sks_proxy_header_tlv(&h, header, 0x21, &n));
 }
 
 TEST(unix_addresses_are_paths_or_abstract_names)
@@ -289,7 +316,13 @@ put(struct sks_addr *addr, const char *text)
 	struct in6_addr in6;
 
 	memset(addr, 0, sizeof(*addr));
-	if (text[0] == '/' || text[0] == '@') {
+	if (strcmp(text, "unnamed") == 0) {
+		addr->u.un.sun_family = AF_UNIX;
+		addr->len = offsetof(struct sockaddr_un, sun_path);
+	} else if (strcmp(text, "machine") == 0) {
+		addr->u.any.sa_family = AF_VSOCK;
+		addr->len = sizeof(addr->u.any);
+	} else if (text[0] == '/' || text[0] == '@') {
 		addr->u.un.sun_family = AF_UNIX;
 		strcpy(addr->u.un.sun_path, text);
 		if (text[0] == '@')
@@ -312,7 +345,9 @@ static const struct pair {
 	{ "2001:db8::1", "::1", "[2001:db8::1]:4711" },
 	{ "/run/client", "/run/server", "unix:/run/client" },
 	{ "@client", "/run/server", "unix:@client" },
+	{ "unnamed", "/run/server", "unix:" },
 	{ "192.0.2.1", "::1", "" },
+	{ "machine", "machine", "" }, /* of a family that the protocol does not have */
 };
 
 TEST(what_we_write_is_read_again, EACH_OF(pairs))

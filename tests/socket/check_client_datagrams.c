@@ -222,6 +222,49 @@ TEST_ON_BOTH(a_lost_datagram_is_told_once)
 	sks_socket_free(pair[1]);
 }
 
+struct shared {
+	char address[200];
+	struct sks_client *conn;
+};
+
+static void
+wait_for_an_answer(void *arg)
+{
+	struct shared *s = arg;
+
+	s->conn = connected(s->address);
+	expect_line(s->conn, "late");
+	ck_assert_int_eq(sks_next_datagram(s->conn->rfile), 0);
+	ck_assert_int_eq(sks_client_close(s->conn), 0);
+}
+
+static void
+ask_for_next_meanwhile(void *arg)
+{
+	struct shared *s = arg;
+
+	while (s->conn == NULL)
+		sks_yield();
+	ck_fails(sks_next_datagram(s->conn->rfile), EBUSY);
+	ck_assert_int_eq(sks_puts(s->conn->wfile, "late\n"), 0);
+	ck_assert_int_eq(sks_flush(s->conn->wfile), 0);
+}
+
+TEST(a_datagram_is_not_passed_over_while_another_task_reads, TIMES(2))
+{
+	struct shared s = { .conn = NULL };
+	struct rig_loop rig;
+	struct acc acc;
+
+	serve_datagrams(&acc, s.address, _i, &(struct sks_handler){ .handle = echo_all });
+	rig_loop_open(&rig);
+	rig_go(&rig, wait_for_an_answer, &s);
+	rig_go(&rig, ask_for_next_meanwhile, &s);
+	rig_run(&rig);
+	rig_loop_close(&rig);
+	acc_free(&acc);
+}
+
 static int
 ask_for_next(struct sks_request *req)
 {

@@ -72,6 +72,27 @@ TEST(bytes_in_memory_have_every_call)
 	free(out);
 }
 
+static int
+ask_for_the_end(struct sks_request *req)
+{
+	char *line;
+
+	ck_assert_int_eq(sks_eof(req->rfile), 0);
+	ck_assert_int_eq(sks_readline(req->rfile, &line), 4);
+	ck_assert_int_eq(sks_eof(req->rfile), 1);
+	return sks_end(req->rfile);
+}
+
+TEST(the_end_of_bytes_in_memory_is_known_with_the_last)
+{
+	static const struct sks_handler handler = { .handle = ask_for_the_end };
+	char *out;
+	size_t n;
+
+	ck_assert_int_eq(sks_handle_bytes(&handler, TEXT("one\n"), &out, &n), 0);
+	free(out);
+}
+
 TEST(no_memory_for_bytes_leaves_nothing_to_free)
 {
 	static const struct sks_handler handler = { .handle = acc_echo_lines };
