@@ -100,7 +100,11 @@ void
 sks_server_use_workers(struct sks_server *server, struct sks_worker *workers)
 {
 	struct event_base *base = workers[0].loop->base;
+	int i;
 
+	/* In a copy of a server that was forked the page of counters is a new one. */
+	for (i = 0; i < server->service.options.workers; i++)
+		workers[i].loop->watches.is_timed = &server->service.shared->is_timed;
 	server->workers = workers;
 	server->admission.service = &server->service;
 	server->admission.workers = workers;

@@ -213,7 +213,6 @@ sks_worker_init(struct sks_worker *worker, struct sks_service *service, struct e
 	worker->loop->watched.limit_ms = o->block_warn_ms == SKS_OFF ? 0 : o->block_warn_ms;
 	worker->loop->watched.report = on_stuck;
 	worker->loop->watched.arg = worker;
-	worker->loop->watches.is_timed = &service->shared->is_timed;
 	worker->executor = new_executor(worker->loop, service);
 	return worker->executor != NULL ? 0 : -1;
 }
