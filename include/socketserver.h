@@ -5,7 +5,9 @@
  * It includes what a handler and a server need:
  *   request.h  what a handler is, and the request that it gets
  *   stream.h   to read a peer's bytes and to write ours
- *   server.h   servers, their options and addresses
+ *   server.h   servers, and their addresses
+ *   options.h  the options of a server
+ *   stats.h    what a server counts
  *   fiber.h    to sleep, to wait for a descriptor, to call what blocks, to lock
  *   task.h     children that run beside a handler, limits over several calls
  *   channel.h  a queue between tasks
@@ -27,12 +29,14 @@
 #include <socketserver/fiber.h>
 #include <socketserver/group.h>
 #include <socketserver/log.h>
+#include <socketserver/options.h>
 #include <socketserver/plugin.h>
 #include <socketserver/proxy.h>
 #include <socketserver/request.h>
 #include <socketserver/resolve.h>
 #include <socketserver/server.h>
 #include <socketserver/socket.h>
+#include <socketserver/stats.h>
 #include <socketserver/stream.h>
 #include <socketserver/task.h>
 #include <socketserver/tls.h>
