@@ -136,7 +136,7 @@ SKS_API int sks_next_datagram(struct sks_rfile *rfile);
 
 /*
  * Returns 1 when a read has met the end of input and everything before it was
- * taken, else 0.
+ * taken, else 0. Of a datagram, and of bytes in memory, the end is known with the last byte.
  */
 SKS_API int sks_eof(const struct sks_rfile *rfile);
 
