@@ -9,17 +9,8 @@
 
 #define CHUNK 64 /* outcomes */
 
-struct sks_outcome {
-	int is_told;
-	int ended;
-	enum sks_stop stop;
-	unsigned int exchanges;
-	uint64_t in, out;
-	int64_t first_ns;
-	const char *tls; /* a constant of OpenSSL's, which is in the same place in both processes */
-	int has_note;
-	char note[SKS_NOTE_MOST + 1];
-};
+/* OpenSSL's names. A number stands for each in an outcome, as a child's pointer is not to be trusted. */
+static const char *const versions[] = { NULL, "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3" };
 
 struct sks_outcome_chunk {
 	struct sks_outcome_chunk *next;
@@ -76,6 +67,17 @@ sks_outcome_give_back(struct sks_outcomes *outcomes, struct sks_outcome *outcome
 	chunk->taken &= ~(UINT64_C(1) << (outcome - chunk->outcomes));
 }
 
+static unsigned int
+number_of(const char *version)
+{
+	unsigned int i;
+
+	for (i = 1; version != NULL && i < SKS_ARRAY_LEN(versions); i++)
+		if (strcmp(version, versions[i]) == 0)
+			return i;
+	return 0;
+}
+
 void
 sks_outcome_tell(struct sks_outcome *outcome, const struct sks_call *call)
 {
@@ -85,31 +87,44 @@ sks_outcome_tell(struct sks_outcome *outcome, const struct sks_call *call)
 	outcome->in = atomic_load(&call->flow->in);
 	outcome->out = atomic_load(&call->flow->out);
 	outcome->first_ns = atomic_load(&call->flow->first_ns);
-	outcome->tls = call->tls;
+	outcome->tls = number_of(call->tls);
 	outcome->has_note = call->note != NULL;
 	if (call->note != NULL)
 		strcpy(outcome->note, call->note);
 	outcome->is_told = 1;
 }
 
+/* Where the child is not to be believed its request has failed. */
+static void
+hear_end(const struct sks_outcome *told, struct sks_call *call)
+{
+	int is_reason = told->ended > SKS_ENDED_NOT && told->ended < SKS_ENDED_REASONS;
+
+	sks_call_end(call, is_reason ? told->ended : SKS_ENDED_ERROR);
+	if ((unsigned int)told->stop < SKS_STOPS)
+		sks_call_stop(call, told->stop);
+}
+
 /* The parent knows of datagrams what has come, and of connections nothing. */
 void
 sks_outcome_hear(const struct sks_outcome *outcome, struct sks_call *call, int is_well)
 {
-	if (!outcome->is_told) {
+	/* A copy: other children have the memory of it as well. */
+	const struct sks_outcome told = *outcome;
+
+	if (!told.is_told) {
 		sks_call_end(call, call->stop == SKS_STOP_KILLED ? SKS_ENDED_CANCELLED :
 			is_well ? SKS_ENDED_DONE : SKS_ENDED_ERROR);
 		return;
 	}
-	sks_call_end(call, outcome->ended);
-	sks_call_stop(call, outcome->stop);
-	call->exchanges = outcome->exchanges;
-	atomic_store(&call->flow->in, outcome->in);
-	atomic_store(&call->flow->out, outcome->out);
-	atomic_store(&call->flow->first_ns, outcome->first_ns);
-	call->tls = outcome->tls;
-	if (outcome->has_note)
-		(void)sks_set_note(&call->req, outcome->note);
+	hear_end(&told, call);
+	call->exchanges = told.exchanges;
+	atomic_store(&call->flow->in, told.in);
+	atomic_store(&call->flow->out, told.out);
+	atomic_store(&call->flow->first_ns, told.first_ns);
+	call->tls = told.tls < SKS_ARRAY_LEN(versions) ? versions[told.tls] : NULL;
+	if (told.has_note)
+		(void)sks_set_note(&call->req, told.note); /* which takes SKS_NOTE_MOST bytes at most */
 }
 
 void

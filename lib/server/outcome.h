@@ -3,15 +3,25 @@
  * outcome.h - what a child process tells its parent of its request, in memory that both have.
  *
  * An executor has a pool of outcomes, which grows and does not shrink. Which of them are taken is
- * noted in the parent's own memory, so a child that has gone mad can spoil its own outcome, and
- * no pointer.
+ * noted in the parent's own memory. A child that writes wildly can spoil outcomes, but a parent
+ * that hears one believes no pointer and no number that it has not looked at.
  */
 #ifndef SKS_SERVER_OUTCOME_H
 #define SKS_SERVER_OUTCOME_H
 
 #include "server/call.h"
 
-struct sks_outcome;
+struct sks_outcome {
+	int is_told;
+	int ended; /* SKS_ENDED_... */
+	enum sks_stop stop;
+	unsigned int exchanges;
+	uint64_t in, out;
+	int64_t first_ns;
+	unsigned int tls; /* the number of its version; 0: plain */
+	int has_note;
+	char note[SKS_NOTE_MOST + 1];
+};
 
 struct sks_outcomes {
 	struct sks_outcome_chunk *chunks;
