@@ -370,6 +370,8 @@ not_for_valgrind() {
 	program) echo "sets limits of open files, which valgrind keeps itself" ;;
 	prefork | forked_copy) echo "of requests that run while the process forks, the child's copy is lost" ;;
 	torture) echo "starts hundreds of servers; it looks for leaks with AddressSanitizer" ;;
+	tls_memory) echo "each of OpenSSL's allocations fails once; it looks for leaks with AddressSanitizer" ;;
+	tls_reload) echo "reads files of a MiB and chains of a hundred certificates, as it does with AddressSanitizer" ;;
 	*_debug) echo "the same suite once more, for libevent's own look at events" ;;
 	*) return 1 ;;
 	esac
