@@ -215,7 +215,7 @@ TEST(values_are_found_by_type)
 	ck_assert_int_eq(h.ssl_verified, 1);
 }
 
-/* Such a header is taken: only who asks for what is within can tell. */
+/* Such a header is taken: its values are looked at only when a handler asks for them. */
 TEST(a_tlv_of_tls_that_is_cut_within_has_no_values)
 {
 	static const unsigned char header[] = V2 "\x21\x11\0\x18" "aaaabbbbccdd"

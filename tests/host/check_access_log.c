@@ -151,7 +151,7 @@ TEST(goes_on_in_a_new_file, EACH_MODE)
 	acc_free(&acc);
 }
 
-/* A FIFO that nobody reads: the server goes on, and who reads it then learns what is missing. */
+/* Nobody reads the FIFO: the server goes on, and a later reader learns how many lines are missing. */
 TEST(drops_what_is_not_taken)
 {
 	static const struct sks_info info = { .reason = SKS_ENDED_DONE };

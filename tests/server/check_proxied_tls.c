@@ -125,7 +125,7 @@ TEST(what_is_no_header_is_refused_and_named, EACH_OF(refused))
 	start(&acc, ACC_FIBERS, r->proxy_from);
 	fd = acc_client(&acc);
 	peer_send(fd, r->bytes, r->n);
-	(void)shutdown(fd, SHUT_WR); /* who is refused at once may be gone */
+	(void)shutdown(fd, SHUT_WR); /* a refused client may be gone */
 	peer_expect_gone(fd);
 	ck_eventually(acc_stats(&acc).refused == 1);
 	ck_assert_int_eq(log_count(r->why), 1);
