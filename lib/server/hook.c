@@ -15,32 +15,40 @@ end(struct sks_loop *loop)
 		sks_watched_end_hook(&loop->watched);
 }
 
-/* Begins a hook about one peer, whom lines of the log name that it writes. */
+/* A hook about one peer: lines of the log that it writes name that peer. */
+struct about {
+	struct sks_task task;
+	struct sks_log_origin before; /* whom lines of the calling task name otherwise */
+};
+
 static void
-begin_about(struct sks_loop *loop, const char *hook, const struct sks_task *task)
+begin_about(struct about *about, struct sks_loop *loop, const char *hook, const struct sks_call *call)
 {
-	sks_task_current()->origin = task->origin;
-	begin(loop, hook, task);
+	struct sks_task *current = sks_task_current();
+
+	*about = (struct about){ .task.origin = sks_call_origin(call), .before = current->origin };
+	current->origin = about->task.origin;
+	begin(loop, hook, &about->task);
 }
 
 static void
-end_about(struct sks_loop *loop)
+end_about(const struct about *about, struct sks_loop *loop)
 {
 	end(loop);
-	sks_task_current()->origin = (struct sks_log_origin){ NULL, NULL, 0 };
+	sks_task_current()->origin = about->before;
 }
 
 int
 sks_hook_verify(struct sks_loop *loop, struct sks_call *call)
 {
-	const struct sks_task task = { .origin = sks_call_origin(call) };
+	struct about about;
 	int taken;
 
 	if (call->service->options.verify == NULL)
 		return 1;
-	begin_about(loop, "verify", &task);
+	begin_about(&about, loop, "verify", call);
 	taken = call->service->options.verify(&call->req);
-	end_about(loop);
+	end_about(&about, loop);
 	return taken;
 }
 
@@ -48,29 +56,29 @@ const char *
 sks_hook_reject(struct sks_loop *loop, struct sks_call *call, int why)
 {
 	const struct sks_options *o = &call->service->options;
-	const struct sks_task task = { .origin = sks_call_origin(call) };
+	struct about about;
 	const char *text;
 
 	if (o->on_reject == NULL)
 		return o->reject_text;
-	begin_about(loop, "on_reject", &task);
+	begin_about(&about, loop, "on_reject", call);
 	text = o->on_reject(&call->req, why);
-	end_about(loop);
+	end_about(&about, loop);
 	return text;
 }
 
 void
 sks_hook_end(struct sks_loop *loop, struct sks_call *call)
 {
-	const struct sks_task task = { .origin = sks_call_origin(call) };
+	struct about about;
 	struct sks_info info;
 
 	if (call->service->options.on_end == NULL)
 		return;
 	sks_call_info(call, &info);
-	begin_about(loop, "on_end", &task);
+	begin_about(&about, loop, "on_end", call);
 	call->service->options.on_end(&call->req, &info);
-	end_about(loop);
+	end_about(&about, loop);
 }
 
 static void

@@ -123,3 +123,44 @@ TEST(handle_request_survives_a_lack_of_memory, EACH_STREAM)
 	peer_expect_gone(fd);
 	acc_free(&acc);
 }
+
+static int
+accept_all(struct sks_request *req)
+{
+	(void)req;
+	return 1;
+}
+
+/* On a thread, where a handler may have a server of its own. */
+static int
+serve_another(struct sks_request *req)
+{
+	const struct sks_handler inner = { .name = "inner", .handle = acc_echo_line };
+	const struct sks_options options = { .verify = accept_all };
+	struct sks_server *server = sks_tcp_server_new("127.0.0.1:0", &inner, &options);
+	char address[160];
+	int fd;
+
+	if (server == NULL || sks_gets(req->rfile) == NULL)
+		return -1;
+	fd = peer_connect(sks_server_address(server, 0, address, sizeof(address)));
+	peer_puts(fd, "line\n");
+	ck_assert_int_eq(sks_handle_request(server, 60000), 0);
+	peer_expect(fd, "line\n");
+	close(fd);
+	sks_server_free(server);
+	sks_log(SKS_LOG_INFO, "goes on");
+	return sks_puts(req->wfile, "done\n") == -1 ? -1 : SKS_DONE;
+}
+
+TEST(a_handler_that_handles_a_request_keeps_its_name_in_the_log)
+{
+	const struct sks_handler outer = { .name = "outer", .handle = serve_another };
+	struct acc acc;
+
+	acc_tcp(&acc, ACC_THREADS, &outer, NULL);
+	acc_start(&acc);
+	acc_ask(&acc, "a\n", "done\n");
+	acc_free(&acc);
+	ck_assert_int_eq(log_count("outer: 127.0.0.1:"), 1);
+}
