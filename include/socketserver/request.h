@@ -220,8 +220,8 @@ static inline int sks_request_info(const struct sks_request *req, struct sks_inf
 
 /*
  * Notes a text about the request, for on_end and the access log, in the place of an earlier
- * one. It is copied, at most 255 bytes of it; NULL: no note. A log that writes the note escapes it. On the
- * request's task, or in verify; also in finish.
+ * one. It is copied, at most 255 bytes of it; NULL: no note. A log that writes the note escapes
+ * it. On the request's task, or in verify; also in finish.
  * Returns 0, or -1: ENOMEM, and the earlier note stays.
  */
 SKS_API int sks_set_note(struct sks_request *req, const char *text);

@@ -7,8 +7,8 @@
  * waiting. When descriptors or memory run out the listener pauses and tries
  * again with a growing delay, at the latest after 100 ms; the kernel's queue
  * holds the clients meanwhile. Where the server has a text for those it rejects, a client for
- * whom there is no descriptor is told, by means of one that is held in reserve. Errors of one connection are passed over, those
- * of the listener itself stop it.
+ * which there is no descriptor gets it, by means of one that is held in reserve. Errors of one
+ * connection are passed over, those of the listener itself stop it.
  *
  * A server that stops for good closes its listeners, so that newcomers learn it at once.
  * A client in the kernel's queue is connected already, and close(2) would reset it. So the
@@ -172,10 +172,8 @@ note_empty(struct sks_listener *l)
 static void
 end_backoff(struct sks_listener *l)
 {
-	const struct sks_options *o = &l->worker->service->options;
-
 	l->backoff_ms = 0;
-	if (o->reject_text != NULL || o->on_reject != NULL)
+	if (sks_service_answers_rejected(l->worker->service))
 		sks_reserve_refill(&l->worker->reserve);
 }
 

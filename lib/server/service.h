@@ -62,4 +62,11 @@ int sks_service_linger_ms(const struct sks_service *service);
 /* Frees what a service has. It may be all zeroes, or one whose init has failed. */
 void sks_service_end(struct sks_service *service);
 
+/* Returns 1 when clients that are rejected may be told so, for which a descriptor is in reserve. */
+static inline int
+sks_service_answers_rejected(const struct sks_service *service)
+{
+	return service->options.reject_text != NULL || service->options.on_reject != NULL;
+}
+
 #endif

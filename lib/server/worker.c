@@ -202,7 +202,7 @@ sks_worker_init(struct sks_worker *worker, struct sks_service *service, struct e
 	sks_list_init(&worker->lingering);
 	sks_list_init(&worker->listeners);
 	sks_reserve_init(&worker->reserve);
-	if (o->reject_text != NULL || o->on_reject != NULL)
+	if (sks_service_answers_rejected(service))
 		sks_reserve_refill(&worker->reserve);
 	worker->service = service;
 	worker->loop = sks_loop_new(base);
