@@ -17,8 +17,8 @@ fi
 build=$(cd "$2" && pwd) || exit 2
 # shellcheck source=tests/support/daemon.sh
 . "$1/tests/support/daemon.sh"
-# shellcheck source=tests/support/users.sh
-. "$1/tests/support/users.sh"
+# shellcheck source=tests/support/serve.sh
+. "$1/tests/support/serve.sh"
 limit="timeout 60"
 PATH=$PATH:/usr/sbin
 
@@ -79,7 +79,7 @@ tls=tls
 [ -n "$tls" ] || skip "TLS behind HAProxy" "$(tail -n 1 "$tmp/out")"
 
 for mode in fibers serial threads; do # users needs one memory
-	start --mode $mode --proxy-from 127.0.0.0/8,::1 ${tls:+--tls-self-signed} \
+	start 2 users --mode $mode --proxy-from 127.0.0.0/8,::1 ${tls:+--tls-self-signed} \
 	    --listen proxy:127.0.0.1:0 --listen "proxy:${tls:+tls:}127.0.0.1:0" || continue
 	# shellcheck disable=SC2086
 	set -- $ports
@@ -96,7 +96,7 @@ for mode in fibers serial threads; do # users needs one memory
 done
 
 # Its peer is no proxy that is believed.
-if start --proxy-from 10.0.0.0/8 --listen proxy:127.0.0.1:0 --listen proxy:127.0.0.1:0; then
+if start 2 users --proxy-from 10.0.0.0/8 --listen proxy:127.0.0.1:0 --listen proxy:127.0.0.1:0; then
 	# shellcheck disable=SC2086
 	set -- $ports
 	case $(ask send-proxy plain "$1" 2>&1) in

@@ -17,8 +17,8 @@ fi
 build=$(cd "$2" && pwd) || exit 2
 # shellcheck source=tests/support/daemon.sh
 . "$1/tests/support/daemon.sh"
-# shellcheck source=tests/support/users.sh
-. "$1/tests/support/users.sh"
+# shellcheck source=tests/support/serve.sh
+. "$1/tests/support/serve.sh"
 limit="timeout 60"
 PATH=$PATH:/usr/sbin
 module=/usr/lib/nginx/modules/ngx_stream_module.so
@@ -91,7 +91,7 @@ to_us="proxy_ssl on; proxy_ssl_verify on; proxy_ssl_trusted_certificate $tmp/cer
         proxy_ssl_name localhost; proxy_ssl_server_name on;"
 
 for mode in fibers serial threads; do # users needs one memory
-	start --mode $mode --proxy-from 127.0.0.1 ${tls:+--cert "$tmp/cert.pem" --key "$tmp/key.pem"} \
+	start 2 users --mode $mode --proxy-from 127.0.0.1 ${tls:+--cert "$tmp/cert.pem" --key "$tmp/key.pem"} \
 	    --listen proxy:127.0.0.1:0 --listen "proxy:${tls:+tls:}127.0.0.1:0" || continue
 	# shellcheck disable=SC2086
 	set -- $ports
@@ -107,7 +107,7 @@ for mode in fibers serial threads; do # users needs one memory
 done
 
 # It is a proxy that is not believed.
-if start --proxy-from 10.0.0.0/8 --listen proxy:127.0.0.1:0 --listen proxy:127.0.0.1:0; then
+if start 2 users --proxy-from 10.0.0.0/8 --listen proxy:127.0.0.1:0 --listen proxy:127.0.0.1:0; then
 	# shellcheck disable=SC2086
 	set -- $ports
 	case $(ask plain "" "$1") in

@@ -17,6 +17,8 @@ fi
 build=$(cd "$2" && pwd) || exit 2
 # shellcheck source=tests/support/daemon.sh
 . "$1/tests/support/daemon.sh"
+# shellcheck source=tests/support/serve.sh
+. "$1/tests/support/serve.sh"
 limit="timeout 60"
 
 for need in stunnel openssl python3; do
@@ -33,30 +35,6 @@ for name in server other; do
 		report_end
 	}
 done
-
-# start ADDRESS ARGUMENT...: echo; sets pid and port. Its log is in $tmp/log.
-start() {
-	rm -f "$tmp/lines"
-	mkfifo "$tmp/lines" || exit 2
-	"$daemon" echo --listen "$@" 2>"$tmp/lines" &
-	pid=$!
-	exec 3<"$tmp/lines"
-	: >"$tmp/log"
-	while read -r line <&3; do
-		echo "$line" >>"$tmp/log"
-		case $line in *": listening on "*) port=${line##*:} && return 0 ;; esac
-	done
-	not_ok "socketserverd echo $*" "$(cat "$tmp/log")"
-	wait "$pid"
-	return 1
-}
-
-stop() {
-	kill -TERM "$pid"
-	$limit cat <&3 >>"$tmp/log"
-	wait "$pid"
-	exec 3<&-
-}
 
 # through PREFIX OPTIONS COMMAND...: what the command prints, with a line as its input and the address of
 # a stunnel that has these options as its last argument, behind PREFIX.
@@ -96,10 +74,10 @@ END
 
 client=$build/examples/echo_client
 for mode in fibers serial threads processes; do
-	start tls:127.0.0.1:0 --mode $mode --cert "$tmp/server.pem" --key "$tmp/server.key" || continue
+	start 1 echo --listen tls:127.0.0.1:0 --mode $mode --cert "$tmp/server.pem" --key "$tmp/server.key" || continue
 	refusal=
 	trusting="client = yes
-connect = 127.0.0.1:$port
+connect = 127.0.0.1:${ports# }
 verifyChain = yes
 checkHost = localhost
 CAfile = $tmp"
@@ -114,10 +92,10 @@ CAfile = $tmp"
 	    "$(sed -n '/listening on\|stopped:/d; s/.*: TLS handshake/TLS handshake/; p' "$tmp/log")"
 done
 
-if start tcp:127.0.0.1:0; then
+if start 1 echo --listen tcp:127.0.0.1:0; then
 	serving="cert = $tmp/server.pem
 key = $tmp/server.key
-connect = 127.0.0.1:$port"
+connect = 127.0.0.1:${ports# }"
 	same "stunnel is the server" "a line" "$(through tls: "$serving" "$client" --ca "$tmp/server.pem")"
 	case $(through tls: "$serving" "$client" --ca "$tmp/other.pem") in
 	*"a line"*) not_ok "our client refuses a certificate that it does not trust" "it talks" ;;
