@@ -14,8 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 struct metric {
 	size_t at;          /* of the member in struct sks_stats */
 	const char *type;   /* counter or gauge */
@@ -70,7 +68,7 @@ static const struct metric metrics[] = {
 	{ GAUGE(max_running), "requests_limit", "{option=\"max_running\"}", NULL },
 };
 
-static_assert(COUNT(metrics) == sizeof(struct sks_stats) / sizeof(uint64_t),
+static_assert(SKS_ARRAY_LEN(metrics) == sizeof(struct sks_stats) / sizeof(uint64_t),
     "each member of struct sks_stats has a row");
 
 /* The text of a row, which fits; its length. */
@@ -127,7 +125,7 @@ put_stats(struct sink *sink, const struct sks_server *server)
 	size_t i;
 
 	sks_server_stats(server, &stats);
-	for (i = 0; sink->rc == 0 && i < COUNT(metrics); i++)
+	for (i = 0; sink->rc == 0 && i < SKS_ARRAY_LEN(metrics); i++)
 		sink->rc = sink->write_text(sink->arg, text,
 		    format(&metrics[i], &stats, text, sizeof(text)));
 }
@@ -156,7 +154,7 @@ put_histogram(struct sink *sink, const char *family, const char *help,
 	size_t i;
 
 	put_head(sink, family, "histogram", help);
-	for (i = 0; i < COUNT(bounds); i++) {
+	for (i = 0; i < SKS_ARRAY_LEN(bounds); i++) {
 		n += atomic_load(&h->n[i]);
 		put(sink, "socketserver_%s_bucket{le=\"%s\"} %" PRIu64 "\n", family, bounds[i], n);
 	}

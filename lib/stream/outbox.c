@@ -17,7 +17,6 @@
 
 #include <errno.h>
 
-#define STEP_SIZE 65536 /* a time limit holds for so many bytes, as for a write */
 #define CLAIMED 1   /* the task sends, the loop does not */
 #define NOT_EMPTY 2 /* there are bytes, or an error */
 
@@ -64,12 +63,12 @@ note_wait(struct sks_outbox *box, int has_room)
 
 	if (box->wait_began == 0)
 		return;
-	taken = sks_pace_taken(box->tr.fd, box->untaken, has_room, STEP_SIZE);
+	taken = sks_pace_taken(box->tr.fd, box->untaken, has_room, SKS_WRITE_STEP);
 	if (box->pace.rate != 0)
 		sks_pace_note(&box->pace, sks_clock_ms() - box->wait_began, taken);
 	box->wait_began = 0;
 	box->step += taken;
-	if (box->step >= STEP_SIZE) {
+	if (box->step >= SKS_WRITE_STEP) {
 		box->step = 0;
 		box->deadline = 0;
 	}

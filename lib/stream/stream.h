@@ -118,8 +118,6 @@ sks_stream_release(const struct sks_task *task, atomic_int *claimed)
 		atomic_store(claimed, 0);
 }
 
-#define SKS_WRITE_STEP 65536 /* bytes: write_ms is for as many that the peer takes */
-
 /* Make streams with these limits. The caller sets what else they are to have. */
 void sks_rfile_init(struct sks_rfile *r, struct sks_transport *tr, const struct sks_times *times,
     const struct sks_times *defaults, size_t max_line);
