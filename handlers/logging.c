@@ -5,14 +5,14 @@
 #include <string.h>
 
 #include <socketserver.h>
+#include <socketserver/host.h>
 
-static int is_file;
+static int log_is_file, has_access_log;
 
 int
-logging_set_format(struct logging *l, const char *name)
+logging_is_format(const char *name)
 {
-	l->format = name;
-	return strcmp(name, "text") == 0 || strcmp(name, "json") == 0 ? 0 : -1;
+	return strcmp(name, "text") == 0 || strcmp(name, "json") == 0;
 }
 
 int
@@ -23,8 +23,8 @@ logging_set_level(const char *name)
 	return level == -1 ? -1 : sks_set_log_level((enum sks_log_level)level);
 }
 
-int
-logging_open(const struct logging *l)
+static int
+open_log(const struct logging *l)
 {
 	const char *where = l->where != NULL ? l->where : "stderr";
 
@@ -32,15 +32,38 @@ logging_open(const struct logging *l)
 		warn("--log %s", where);
 		return -1;
 	}
-	is_file = strcmp(where, "stderr") != 0 && strcmp(where, "journal") != 0 &&
+	log_is_file = strcmp(where, "stderr") != 0 && strcmp(where, "journal") != 0 &&
 	    strcmp(where, "syslog") != 0 && strncmp(where, "syslog:", 7) != 0;
 	return 0;
+}
+
+static int
+open_access_log(const struct logging *l)
+{
+	if (l->access_file == NULL)
+		return 0;
+	has_access_log = 1;
+	return sks_access_log_open(l->access_file,
+	    l->access_format != NULL ? l->access_format : l->format);
+}
+
+int
+logging_open(const struct logging *l)
+{
+	return open_access_log(l) == -1 ? -1 : open_log(l);
 }
 
 int
 logging_reopen(void)
 {
-	if (is_file)
+	(void)sks_access_log_reopen();
+	if (log_is_file)
 		(void)sks_log_reopen();
-	return is_file;
+	return log_is_file || has_access_log;
+}
+
+void
+logging_close(void)
+{
+	sks_access_log_close();
 }

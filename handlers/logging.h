@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * logging.h - the log as the command line of socketserverd says.
+ * logging.h - the log and the access log, as the command line of socketserverd says.
  */
 #ifndef HANDLERS_LOGGING_H
 #define HANDLERS_LOGGING_H
@@ -8,16 +8,23 @@
 struct logging {
 	const char *where;  /* as sks_log_open() takes it; NULL: standard error */
 	const char *format; /* "text" or "json"; NULL: text */
+	const char *access_file;   /* of the access log; NULL: there is none */
+	const char *access_format; /* NULL: that of the log */
 };
 
-/* --log-format and --log-level. Each returns 0, or -1: there is no such format or level. */
-int logging_set_format(struct logging *l, const char *name);
+/* Returns 1 when there is such a format, else 0. */
+int logging_is_format(const char *name);
+
+/* Returns 0, or -1: there is no such level. */
 int logging_set_level(const char *name);
 
-/* Opens the log. Returns 0, or -1 after one line on standard error. */
+/* Opens both. Returns 0, or -1 after one line on standard error. */
 int logging_open(const struct logging *l);
 
-/* Opens a log that is a file again, and logs where that fails. Returns 1 when it is a file. */
+/* Opens those that are files again, and logs where that fails. Returns 1 when one is a file. */
 int logging_reopen(void);
+
+/* Closes the access log; the log stays open for the last lines. */
+void logging_close(void);
 
 #endif

@@ -32,8 +32,6 @@ struct settings {
 	const char **options;   /* of -o, up to a NULL */
 	struct certificates certificates;
 	struct logging log;
-	const char *access_log;        /* a file; NULL: none */
-	const char *access_log_format; /* as sks_access_log_open() takes it; NULL: that of the log */
 	int mode_given;
 	int check;
 	struct sks_options server;
@@ -194,6 +192,15 @@ take_for_server(struct settings *s, const char *name, const char *value)
 		s->mode_given = 1;
 }
 
+/* Returns the format of a log, if there is one of that name. */
+static const char *
+format_of(const char *option, const char *name)
+{
+	if (!logging_is_format(name))
+		errx(USAGE, "%s %s: must be text or json", option, name);
+	return name;
+}
+
 static void
 take(struct settings *s, int option, const char *value)
 {
@@ -215,20 +222,17 @@ take(struct settings *s, int option, const char *value)
 			errx(USAGE, "--key %s: of which certificate? (--cert FILE before it)", value);
 		break;
 	case ACCESS_LOG:
-		s->access_log = value;
+		s->log.access_file = value;
 		s->server.on_end = sks_access_log;
 		break;
 	case ACCESS_LOG_FORMAT:
-		if (strcmp(value, "text") != 0 && strcmp(value, "json") != 0)
-			errx(USAGE, "--access-log-format %s: must be text or json", value);
-		s->access_log_format = value;
+		s->log.access_format = format_of("--access-log-format", value);
 		break;
 	case LOG:
 		s->log.where = value;
 		break;
 	case LOG_FORMAT:
-		if (logging_set_format(&s->log, value) == -1)
-			errx(USAGE, "--log-format %s: must be text or json", value);
+		s->log.format = format_of("--log-format", value);
 		break;
 	case LOG_LEVEL:
 		if (logging_set_level(value) == -1)
@@ -323,7 +327,6 @@ on_stop(int signo)
 }
 
 static volatile sig_atomic_t hung_up; /* SIGHUP has come */
-static int has_access_log;
 
 static void
 on_hangup(int signo)
@@ -339,8 +342,7 @@ reload(void)
 	manager_tell_reloading();
 	if (tls != NULL)
 		(void)sks_tls_reload(tls); /* which logs what it did */
-	(void)sks_access_log_reopen(); /* which logs where that fails, likewise */
-	if (!logging_reopen() && tls == NULL && !has_access_log)
+	if (!logging_reopen() && tls == NULL)
 		sks_log(SKS_LOG_WARN, "SIGHUP: there are no certificates or log file to open again");
 }
 
@@ -446,17 +448,6 @@ read_certificates(struct settings *s)
 	return tls != NULL ? 0 : -1;
 }
 
-/* 0, or -1 after one line in the log. */
-static int
-open_access_log(const struct settings *s)
-{
-	if (s->access_log == NULL)
-		return 0;
-	has_access_log = 1;
-	return sks_access_log_open(s->access_log,
-	    s->access_log_format != NULL ? s->access_log_format : s->log.format);
-}
-
 static int
 run(struct settings *s)
 {
@@ -472,13 +463,12 @@ run(struct settings *s)
 	}
 	/* Up to here it says what is wrong on standard error, where whoever has started it looks. */
 	if (serving != NULL && listen_on(module, s->addresses) == 0 &&
-	    beside_listen(serving) == 0 && open_access_log(s) == 0 &&
-	    logging_open(&s->log) == 0) {
+	    beside_listen(serving) == 0 && logging_open(&s->log) == 0) {
 		forget_passed_sockets();
 		rc = s->check ? 0 : serve();
 	}
 	sks_server_free(serving);
-	sks_access_log_close();
+	logging_close();
 	sks_tls_free(tls);
 	beside_free();
 	sks_module_free(module);
