@@ -13,12 +13,13 @@
  *     if (n > 0)
  *             buf->end += (size_t)n;
  *
- * Memory comes in 256 B, 2 KiB and SKS_BUF_LARGE, beyond that in doubles. A buffer
+ * Memory comes in classes: 256 B, 2 KiB, SKS_BUF_LARGE and its doubles. A buffer
  * without memory is all zeroes, and so is a new pool.
  */
 #ifndef SKS_BASE_BUF_H
 #define SKS_BASE_BUF_H
 
+#include "base/memory.h"
 #include "base/util.h"
 
 #include <stddef.h>
@@ -34,17 +35,20 @@ struct sks_buf {
 #define SKS_BUF_LARGE (16384 + 64)
 #define SKS_BUF_MIDDLE 2048
 #define SKS_BUF_SMALL 256
-#define SKS_BUF_CLASSES 3
-#define SKS_BUF_IDLE_MAX 32 /* idle pieces that a pool keeps of each class */
+#define SKS_BUF_CLASSES 9   /* of which pools keep pieces, up to 64 times SKS_BUF_LARGE */
+#define SKS_BUF_IDLE_MAX 32 /* idle pieces that a pool has room for, of each class */
 
-/* SKS_BUF_IDLE_MAX, or 0 where AddressSanitizer or valgrind watches, so that misuse is seen. */
-extern size_t sks_buf_idle_most;
+/* 0 where AddressSanitizer or valgrind watches, so that misuse is seen: no pool keeps anything. */
+extern int sks_buf_is_pooled;
 
 /* The idle memory of one thread (one loop). */
 struct sks_buf_pool {
 	unsigned char *idle[SKS_BUF_CLASSES][SKS_BUF_IDLE_MAX];
 	size_t idle_count[SKS_BUF_CLASSES];
 };
+
+/* What sks_buf_class() returns for more than SKS_BUF_LARGE bytes. */
+size_t sks_buf_class_above(size_t size);
 
 /* Returns the class with pieces of at least size bytes; SKS_BUF_CLASSES: there is none. */
 static inline size_t
@@ -54,13 +58,29 @@ sks_buf_class(size_t size)
 		return 0;
 	if (size <= SKS_BUF_MIDDLE)
 		return 1;
-	return size <= SKS_BUF_LARGE ? 2 : SKS_BUF_CLASSES;
+	return size <= SKS_BUF_LARGE ? 2 : sks_buf_class_above(size);
 }
 
 static inline size_t
 sks_buf_class_size(size_t class)
 {
-	return class == 0 ? SKS_BUF_SMALL : class == 1 ? SKS_BUF_MIDDLE : SKS_BUF_LARGE;
+	if (class < 2)
+		return class == 0 ? SKS_BUF_SMALL : SKS_BUF_MIDDLE;
+	return (size_t)SKS_BUF_LARGE << (class - 2);
+}
+
+/*
+ * Returns how many idle pieces of a class a pool keeps: 32 of SKS_BUF_LARGE and less, half a MiB or
+ * one of the others. With max_memory it keeps none of those, which would fill it while nobody has them.
+ */
+static inline size_t
+sks_buf_idle_of(size_t class)
+{
+	static const unsigned char most[SKS_BUF_CLASSES] = { 32, 32, 32, 16, 8, 4, 2, 1, 1 };
+
+	if (!sks_buf_is_pooled || (class > 2 && sks_memory_has_bound()))
+		return 0;
+	return most[class];
 }
 
 /* Takes an idle piece for size bytes. NULL: there is none. */
@@ -81,7 +101,7 @@ sks_buf_pool_put(struct sks_buf_pool *pool, unsigned char *piece, size_t size)
 	size_t class = sks_buf_class(size);
 
 	if (pool == NULL || class == SKS_BUF_CLASSES ||
-	    pool->idle_count[class] >= sks_buf_idle_most)
+	    pool->idle_count[class] >= sks_buf_idle_of(class))
 		return 0;
 	pool->idle[class][pool->idle_count[class]++] = piece;
 	return 1;

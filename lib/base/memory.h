@@ -25,11 +25,18 @@ struct sks_memory_bound {
 extern atomic_int sks_memory_is_counted;
 extern _Atomic int64_t sks_memory_bytes;
 
+/* Returns 1 when there has been a bound, from which on bytes are counted. */
+static inline int
+sks_memory_has_bound(void)
+{
+	return atomic_load_explicit(&sks_memory_is_counted, memory_order_relaxed);
+}
+
 /* n bytes more, or less. */
 static inline void
 sks_memory_count(int64_t n)
 {
-	if (atomic_load_explicit(&sks_memory_is_counted, memory_order_relaxed))
+	if (sks_memory_has_bound())
 		atomic_fetch_add_explicit(&sks_memory_bytes, n, memory_order_relaxed);
 }
 

@@ -14,7 +14,7 @@
 #include <string.h>
 
 /* Where a tool watches memory nothing is. */
-#define POOLED (sks_buf_idle_most > 0)
+#define POOLED sks_buf_is_pooled
 
 static struct sks_buf_pool pool;
 static struct sks_buf buf;
@@ -61,7 +61,7 @@ expect(const struct sks_buf *b, unsigned int first, size_t n)
 	ck_assert_uint_eq(i, n);
 }
 
-TEST(memory_comes_in_three_classes_and_then_doubles)
+TEST(memory_comes_in_three_classes_and_their_doubles)
 {
 	static const struct {
 		size_t room, cap;
@@ -69,6 +69,7 @@ TEST(memory_comes_in_three_classes_and_then_doubles)
 		{ 1, 256 }, { 256, 256 }, { 257, 2048 }, { 2048, 2048 }, { 2049, SKS_BUF_LARGE },
 		{ SKS_BUF_LARGE, SKS_BUF_LARGE }, { SKS_BUF_LARGE + 1, 2 * SKS_BUF_LARGE },
 		{ 2 * SKS_BUF_LARGE, 2 * SKS_BUF_LARGE }, { 1000000, 64 * SKS_BUF_LARGE },
+		{ 64 * SKS_BUF_LARGE + 1, 128 * SKS_BUF_LARGE },
 	};
 	size_t i;
 
@@ -179,23 +180,30 @@ TEST(released_memory_is_the_next_handed_out)
 	sks_buf_release(&other, &pool);
 }
 
-TEST(pool_is_bounded_and_keeps_no_large_memory)
+/* Gets many pieces of a size at once and gives all of them back. */
+static void
+get_many(size_t room)
 {
 	struct sks_buf many[SKS_BUF_IDLE_MAX + 10];
-	size_t i, class;
-	static const size_t room[SKS_BUF_CLASSES] = { 256, 2048, SKS_BUF_LARGE };
+	size_t i;
 
 	memset(many, 0, sizeof(many));
+	for (i = 0; i < SKS_ARRAY_LEN(many); i++)
+		put(&many[i], 0, room);
+	for (i = 0; i < SKS_ARRAY_LEN(many); i++)
+		sks_buf_release(&many[i], &pool);
+}
+
+TEST(pool_keeps_32_pieces_of_a_class_but_of_the_large_ones_half_a_mib)
+{
+	static const size_t most[SKS_BUF_CLASSES] = { 32, 32, 32, 16, 8, 4, 2, 1, 1 };
+	size_t class;
+
 	for (class = 0; class < SKS_BUF_CLASSES; class++) {
-		for (i = 0; i < SKS_ARRAY_LEN(many); i++)
-			put(&many[i], 0, room[class]);
-		for (i = 0; i < SKS_ARRAY_LEN(many); i++)
-			sks_buf_release(&many[i], &pool);
-		ck_assert_uint_eq(pool.idle_count[class], POOLED ? SKS_BUF_IDLE_MAX : 0);
+		get_many(sks_buf_class_size(class));
+		ck_assert_uint_eq(pool.idle_count[class], POOLED ? most[class] : 0);
 	}
-	put(&buf, 0, SKS_BUF_LARGE + 1);
-	sks_buf_release(&buf, &pool);
-	ck_assert_uint_eq(pool.idle_count[2], POOLED ? SKS_BUF_IDLE_MAX : 0);
+	get_many(sks_buf_class_size(SKS_BUF_CLASSES));
 	sks_buf_pool_drain(&pool);
 	for (class = 0; class < SKS_BUF_CLASSES; class++)
 		ck_assert_uint_eq(pool.idle_count[class], 0);
