@@ -2,6 +2,7 @@
 /*
  * check_log_output.c - lines to a file, a FIFO and a syslog; what is lost is counted.
  */
+#include "error_pipe.h"
 #include "faults.h"
 #include "suite.h"
 #include "base/log_line.h"
@@ -16,7 +17,6 @@
 
 static char folder[] = "/tmp/check_log_output.XXXXXX", path[80], old_path[80];
 static struct sks_log_output output;
-static int saved_stderr, stderr_reader;
 
 static void
 missing_line(struct sks_log_line *to, const struct sks_log_output *of, unsigned long n)
@@ -30,27 +30,17 @@ missing_line(struct sks_log_line *to, const struct sks_log_output *of, unsigned 
 static void
 set_up(void)
 {
-	int fds[2];
-
-	sks_fault_clear();
+	error_pipe_setup();
 	ck_assert_ptr_nonnull(mkdtemp(folder));
 	snprintf(path, sizeof(path), "%s/log", folder);
 	snprintf(old_path, sizeof(old_path), "%s/old", folder);
-	ck_assert_int_eq(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
-	saved_stderr = dup(STDERR_FILENO);
-	dup2(fds[1], STDERR_FILENO);
-	close(fds[1]);
-	stderr_reader = fds[0];
 }
 
 static void
 tear_down(void)
 {
-	sks_fault_clear();
+	error_pipe_teardown();
 	sks_log_output_close(&output);
-	dup2(saved_stderr, STDERR_FILENO);
-	close(saved_stderr);
-	close(stderr_reader);
 	unlink(path);
 	unlink(old_path);
 	rmdir(folder);
@@ -259,7 +249,7 @@ TEST(a_fifo_that_nobody_reads_never_blocks)
 	ck_assert_int_eq(strtol(strchr(got, ' '), &end, 10), lost);
 	ck_assert_str_eq(end, "\nafter\n");
 	close(fd);
-	ck_assert_str_eq(read_all(stderr_reader, got, sizeof(got)), "");
+	ck_assert_str_eq(error_pipe_read(got, sizeof(got)), "");
 }
 
 TEST(a_reader_that_leaves_raises_no_sigpipe)
@@ -287,7 +277,7 @@ TEST(a_full_disk_is_said_once_on_standard_error)
 	ck_assert_int_eq(put("one\n"), -1);
 	ck_assert_int_eq(put("two\n"), -1);
 	ck_assert_int_eq(errno, EDOM);
-	ck_assert_str_eq(read_all(stderr_reader, got, sizeof(got)),
+	ck_assert_str_eq(error_pipe_read(got, sizeof(got)),
 	    "socketserver: log /dev/full: No space left on device; its lines are dropped\n");
 }
 
@@ -301,7 +291,7 @@ TEST(a_line_that_was_written_in_part_gets_its_end)
 	sks_fault_clear();
 	ck_assert_int_eq(put("whole\n"), 0);
 	ck_assert_str_eq(content(path, got, sizeof(got)), "in \nmissing: 1\nwhole\n");
-	ck_assert_ptr_nonnull(strstr(read_all(stderr_reader, got, sizeof(got)), "No space left on device"));
+	ck_assert_ptr_nonnull(strstr(error_pipe_read(got, sizeof(got)), "No space left on device"));
 }
 
 TEST(a_path_that_is_too_long_for_a_socket_is_refused)
@@ -334,7 +324,7 @@ TEST(a_syslog_may_be_away_and_come_back)
 	ck_assert_int_eq(sks_log_output_open(&output, SKS_LOG_SYSLOG, path, missing_line), 0);
 	ck_assert_int_eq(put("lost\n"), -1);
 	ck_assert_int_eq(put("lost\n"), -1);
-	ck_assert_ptr_nonnull(strstr(read_all(stderr_reader, got, sizeof(got)),
+	ck_assert_ptr_nonnull(strstr(error_pipe_read(got, sizeof(got)),
 	    "/log: No such file or directory; its lines are dropped\n"));
 	fd = bind_syslog();
 	ck_assert_int_eq(put("there\n"), 0);
@@ -359,7 +349,7 @@ TEST(a_syslog_that_does_not_read_never_blocks)
 	for (i = 0; i < 20000; i++)
 		lost += put("line\n") == -1;
 	ck_assert_int_gt(lost, 0);
-	ck_assert_str_eq(read_all(stderr_reader, got, sizeof(got)), "");
+	ck_assert_str_eq(error_pipe_read(got, sizeof(got)), "");
 	close(fd);
 }
 
