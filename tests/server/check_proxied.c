@@ -3,117 +3,37 @@
  * check_proxied.c - connections that begin with the header of a proxy: whom the handler, verify
  * and the log see, and which peers are refused.
  */
-#include "acceptance.h"
+#include "proxy_headers.h"
+
 #include "server/connection.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <socketserver/proxy.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 FIXTURE(acc_setup, acc_teardown, .timeout_s = 120);
-
-#define V1 "PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\n"
-#define V2_START "\r\n\r\n\0\r\nQUIT\n"
-#define V2_IPV6 V2_START "\x21\x21\0\x4e" "\x20\1\xd\xb8\0\0\0\0\0\0\0\0\0\0\0\1" \
-    "\x20\1\xd\xb8\0\0\0\0\0\0\0\0\0\0\0\2" "\0\7\0\x50" \
-    "\2\0\5" "a.com" "\1\0\2" "h2" "\5\0\2" "id" "\x20\0\x15" "\7\0\0\0\0" "\x21\0\7" "TLSv1.3" \
-    "\x22\0\3" "joe"
-#define V2_LOCAL V2_START "\x20\0\0\0"
-#define BYTES(s) (s), sizeof(s) - 1
-
-static void
-print_address(struct sks_request *req, const char *name, const struct sockaddr *addr, socklen_t len)
-{
-	char text[160];
-	struct sks_request other = { .peer = addr, .peer_len = len };
-
-	if (addr == NULL)
-		sks_printf(req->wfile, " %s none", name);
-	else
-		sks_printf(req->wfile, " %s %s", name, sks_peer(&other, text, sizeof(text)));
-}
-
-static void
-print_value(struct sks_request *req, int type)
-{
-	size_t n = 1;
-	const char *value = sks_proxy_tlv(req, type, &n);
-
-	sks_printf(req->wfile, " %.*s", value != NULL ? (int)n : 4, value != NULL ? value : "none");
-}
-
-/* Says what it knows, and then writes lines back. */
-static int
-tell(struct sks_request *req)
-{
-	const struct sockaddr *addr;
-	char text[160];
-	socklen_t len;
-
-	sks_printf(req->wfile, "%d %s", sks_is_proxied(req), sks_peer(req, text, sizeof(text)));
-	addr = sks_proxy_destination(req, &len);
-	print_address(req, "to", addr, len);
-	addr = sks_proxy_address(req, &len);
-	if (addr != NULL && addr->sa_family == AF_INET)
-		sks_printf(req->wfile, " by 127.0.0.1");
-	else
-		print_address(req, "by", addr, len);
-	print_value(req, SKS_PROXY_AUTHORITY);
-	print_value(req, SKS_PROXY_ALPN);
-	print_value(req, SKS_PROXY_UNIQUE_ID);
-	print_value(req, SKS_PROXY_TLS_VERSION);
-	print_value(req, SKS_PROXY_TLS_CN);
-	sks_printf(req->wfile, " %d\n", sks_proxy_tls(req));
-	return acc_echo_lines(req);
-}
-
-static const struct sks_handler told = { .name = "told", .handle = tell };
-
-static void
-start(struct acc *acc, int i, const struct sks_handler *handler, struct sks_options *options)
-{
-	if (options->proxy_from == NULL)
-		options->proxy_from = "127.0.0.0/8";
-	acc_on(acc, i, "proxy:127.0.0.1:0", handler, options);
-	acc_start(acc);
-}
-
-#define TOLD_V1 "1 192.0.2.1:56324 to 198.51.100.2:443 by 127.0.0.1 none none none none none 0\n"
-#define TOLD_V2 "1 [2001:db8::1]:7 to [2001:db8::2]:80 by 127.0.0.1 a.com h2 id TLSv1.3 joe 15\n"
-
-static const struct header {
-	const char *name;
-	const char *bytes;
-	size_t n;
-	const char *told;
-} headers[] = {
-	{ "v1", BYTES(V1), TOLD_V1 },
-	{ "v2", BYTES(V2_IPV6), TOLD_V2 },
-};
 
 static const char *
 name_of_mode_and_header(int i)
 {
 	static char name[80];
 
-	snprintf(name, sizeof(name), "%s, %s", acc_name_of_mode(i / 2), headers[i % 2].name);
+	snprintf(name, sizeof(name), "%s, %s", acc_name_of_mode(i / 2), proxy_headers[i % 2].name);
 	return name;
 }
 
 /* With the header come the first bytes of the client, which are the handler's. */
 TEST(the_client_of_a_proxy_is_the_peer, .times = 2 * ACC_MODES, .variant = name_of_mode_and_header)
 {
-	const struct header *header = &headers[_i % 2];
+	const struct proxy_header *header = &proxy_headers[_i % 2];
 	struct sks_options options = { 0 };
 	struct acc acc;
 	char all[256];
 	int fd;
 
-	start(&acc, _i / 2, &told, &options);
+	proxy_serve(&acc, _i / 2, &proxy_told, &options);
 	fd = acc_client(&acc);
 	memcpy(all, header->bytes, header->n);
 	memcpy(all + header->n, "first\n", 6);
@@ -128,15 +48,15 @@ TEST(the_client_of_a_proxy_is_the_peer, .times = 2 * ACC_MODES, .variant = name_
 }
 
 /* Cut at each byte: the first part has come, and been read, before the second. */
-TEST(a_header_may_come_in_any_two_pieces, EACH_OF(headers))
+TEST(a_header_may_come_in_any_two_pieces, EACH_OF(proxy_headers))
 {
-	const struct header *header = &headers[_i];
+	const struct proxy_header *header = &proxy_headers[_i];
 	struct sks_options options = { 0 };
 	struct acc acc;
 	size_t n;
 	int fd;
 
-	start(&acc, ACC_FIBERS, &told, &options);
+	proxy_serve(&acc, ACC_FIBERS, &proxy_told, &options);
 	for (n = 1; n <= header->n; n++) {
 		fd = acc_client(&acc);
 		peer_send(fd, header->bytes, n);
@@ -153,15 +73,15 @@ TEST(a_header_may_come_in_any_two_pieces, EACH_OF(headers))
 	acc_free(&acc);
 }
 
-TEST(a_header_may_come_byte_by_byte, EACH_OF(headers))
+TEST(a_header_may_come_byte_by_byte, EACH_OF(proxy_headers))
 {
-	const struct header *header = &headers[_i];
+	const struct proxy_header *header = &proxy_headers[_i];
 	struct sks_options options = { 0 };
 	struct acc acc;
 	size_t n;
 	int fd;
 
-	start(&acc, ACC_FIBERS, &told, &options);
+	proxy_serve(&acc, ACC_FIBERS, &proxy_told, &options);
 	fd = acc_client(&acc);
 	for (n = 0; n < header->n; n++) {
 		peer_send(fd, header->bytes + n, 1);
@@ -182,7 +102,7 @@ TEST(a_local_connection_keeps_its_peer, EACH_MODE)
 	char want[160];
 	int fd;
 
-	start(&acc, _i, &told, &options);
+	proxy_serve(&acc, _i, &proxy_told, &options);
 	fd = acc_client(&acc);
 	getsockname(fd, (struct sockaddr *)&own, &len);
 	snprintf(want, sizeof(want), "1 127.0.0.1:%d to none by 127.0.0.1 none none none none none 0\n",
@@ -200,7 +120,7 @@ TEST(a_second_header_is_the_clients)
 	struct acc acc;
 	int fd;
 
-	start(&acc, ACC_FIBERS, &told, &options);
+	proxy_serve(&acc, ACC_FIBERS, &proxy_told, &options);
 	fd = acc_client(&acc);
 	peer_puts(fd, V1 "PROXY TCP4 203.0.113.9 198.51.100.2 1 2\r\n");
 	peer_expect(fd, TOLD_V1);
@@ -230,7 +150,7 @@ TEST(what_is_not_believed_is_refused_and_named, EACH_OF(refused))
 	struct acc acc;
 	int fd;
 
-	start(&acc, ACC_FIBERS, &acc_script, &options);
+	proxy_serve(&acc, ACC_FIBERS, &acc_script, &options);
 	fd = acc_client(&acc);
 	peer_send(fd, r->bytes, r->n);
 	peer_expect_gone(fd);
@@ -249,7 +169,7 @@ TEST(a_header_that_does_not_come_ends_its_connection_alone, EACH_MODE)
 	int silent, half, fd;
 
 	sks_proxy_header_ms = 300;
-	start(&acc, _i, &told, &options);
+	proxy_serve(&acc, _i, &proxy_told, &options);
 	silent = acc_client(&acc);
 	half = acc_client(&acc);
 	peer_puts(half, "PROXY TCP4 ");
@@ -269,7 +189,7 @@ TEST(a_peer_that_goes_without_a_word_is_no_error)
 	struct sks_options options = { 0 };
 	struct acc acc;
 
-	start(&acc, ACC_FIBERS, &told, &options);
+	proxy_serve(&acc, ACC_FIBERS, &proxy_told, &options);
 	close(acc_client(&acc));
 	peer_reset(acc_client(&acc));
 	ck_eventually(acc_stats(&acc).refused == 2);
@@ -292,7 +212,7 @@ TEST(verify_sees_the_client, EACH_MODE)
 	struct acc acc;
 	int fd;
 
-	start(&acc, _i, &told, &options);
+	proxy_serve(&acc, _i, &proxy_told, &options);
 	fd = acc_client(&acc);
 	peer_puts(fd, V1);
 	peer_expect(fd, TOLD_V1);
@@ -310,7 +230,7 @@ TEST(a_limit_for_each_peer_is_for_the_client, EACH_MODE)
 	struct acc acc;
 	int fd[3], i;
 
-	start(&acc, _i, &told, &options);
+	proxy_serve(&acc, _i, &proxy_told, &options);
 	for (i = 0; i < 3; i++)
 		fd[i] = acc_client(&acc);
 	peer_puts(fd[0], V1);
@@ -336,7 +256,7 @@ TEST(a_header_is_read_while_the_server_stops, EACH_MODE)
 	struct acc acc;
 	int fd, i;
 
-	start(&acc, _i, &told, &options);
+	proxy_serve(&acc, _i, &proxy_told, &options);
 	fd = acc_client(&acc);
 	peer_puts(fd, "PROXY TCP4 192.0.2.1 ");
 	ck_eventually(acc_stats(&acc).parked == 1);
@@ -360,7 +280,7 @@ TEST(a_header_that_does_not_come_delays_no_stop, EACH_MODE)
 	struct acc acc;
 	int fd;
 
-	start(&acc, _i, &told, &options);
+	proxy_serve(&acc, _i, &proxy_told, &options);
 	fd = acc_client(&acc);
 	peer_puts(fd, "PROXY TCP4 192.0.2.1 ");
 	ck_eventually(acc_stats(&acc).parked == 1);
@@ -385,7 +305,7 @@ TEST(the_log_names_the_client)
 	struct acc acc;
 	int fd;
 
-	start(&acc, ACC_THREADS, &handler, &options);
+	proxy_serve(&acc, ACC_THREADS, &handler, &options);
 	fd = acc_client(&acc);
 	peer_puts(fd, V1);
 	peer_expect_gone(fd);
@@ -396,13 +316,13 @@ TEST(the_log_names_the_client)
 /* The handler speaks when its client has spoken, not when the proxy has. */
 TEST(a_header_is_no_word_of_the_client, EACH_MODE)
 {
-	struct sks_handler handler = told;
+	struct sks_handler handler = proxy_told;
 	struct sks_options options = { 0 };
 	struct acc acc;
 	int fd;
 
 	handler.client_first = 1;
-	start(&acc, _i, &handler, &options);
+	proxy_serve(&acc, _i, &handler, &options);
 	fd = acc_client(&acc);
 	peer_puts(fd, V1);
 	ck_eventually(acc_has_parked(&acc, acc.mode->one_memory ? 1 : 0));
@@ -418,13 +338,13 @@ TEST(an_address_of_a_proxy_needs_to_know_which_are_believed)
 	struct sks_options wrong = { .proxy_from = "10.0.0.0/33" }, none = { 0 };
 	struct acc acc;
 
-	ck_fails(acc_try(&acc, ACC_FIBERS, "proxy:127.0.0.1:0", &told, &none), EINVAL);
+	ck_fails(acc_try(&acc, ACC_FIBERS, "proxy:127.0.0.1:0", &proxy_told, &none), EINVAL);
 	ck_assert_int_eq(log_count("which proxies are believed (options.proxy_from)"), 1);
-	ck_assert_ptr_null(sks_server_new(&told, &wrong));
+	ck_assert_ptr_null(sks_server_new(&proxy_told, &wrong));
 	ck_assert_int_eq(log_count("options.proxy_from: 10.0.0.0/33: behind /"), 1);
 	none.proxy_from = "::1";
-	ck_fails(acc_try(&acc, ACC_FIBERS, "proxy:udp:127.0.0.1:0", &told, &none), EINVAL);
-	ck_fails(acc_try(&acc, ACC_FIBERS, "proxy:proxy:127.0.0.1:0", &told, &none), EINVAL);
+	ck_fails(acc_try(&acc, ACC_FIBERS, "proxy:udp:127.0.0.1:0", &proxy_told, &none), EINVAL);
+	ck_fails(acc_try(&acc, ACC_FIBERS, "proxy:proxy:127.0.0.1:0", &proxy_told, &none), EINVAL);
 	ck_assert_ptr_null(sks_connect("proxy:127.0.0.1:1", 1000));
 	ck_assert_int_eq(errno, EINVAL);
 }
@@ -437,134 +357,13 @@ TEST(its_address_has_the_prefix)
 	int fd;
 
 	snprintf(address, sizeof(address), "proxy:%s", acc_listen_address(ACC_UNIX));
-	acc_on(&acc, ACC_FIBERS, address, &told, &options);
+	acc_on(&acc, ACC_FIBERS, address, &proxy_told, &options);
 	acc_start(&acc);
 	ck_assert_ptr_nonnull(sks_server_listen_address(acc.server, 0, address, sizeof(address)));
 	ck_assert_int_eq(strncmp(address, "proxy:unix:/", 12), 0);
 	fd = acc_client(&acc);
 	peer_puts(fd, V1);
 	peer_expect(fd, "1 192.0.2.1:56324 to 198.51.100.2:443 by unix: none none none none none 0\n");
-	close(fd);
-	acc_free(&acc);
-}
-
-/* -- a handler that is a proxy itself -- */
-
-static char behind[160]; /* where the server listens that is told of the clients */
-
-/* Passes on a line, and what it is answered. */
-static int
-pass_on(struct sks_request *req)
-{
-	struct sks_client *server = sks_connect(behind, 20000);
-	char *line;
-	int rc = -1;
-
-	if (server == NULL)
-		return -1;
-	if (sks_proxy_write_header(server->wfile, req) == 0 &&
-	    (line = sks_gets(req->rfile)) != NULL && sks_puts(server->wfile, line) == 0 &&
-	    sks_wfile_shutdown(server->wfile) == 0 && sks_copy(server->rfile, req->wfile, -1) >= 0)
-		rc = 0;
-	sks_client_close(server);
-	return rc;
-}
-
-static const struct sks_handler passing = { .name = "passing", .handle = pass_on };
-
-/* The address of the client itself, and of where it has connected to. */
-static void
-name_both(char *want, size_t size, int fd)
-{
-	struct sockaddr_in own, other;
-	socklen_t len = sizeof(own), other_len = sizeof(other);
-
-	getsockname(fd, (struct sockaddr *)&own, &len);
-	getpeername(fd, (struct sockaddr *)&other, &other_len);
-	snprintf(want, size, "1 127.0.0.1:%d to 127.0.0.1:%d by 127.0.0.1 none none none none none 0\n",
-	    ntohs(own.sin_port), ntohs(other.sin_port));
-}
-
-TEST(a_handler_tells_the_next_server_of_its_client, EACH_MODE)
-{
-	struct sks_options believed = { 0 };
-	struct acc front, back;
-	char want[200];
-	int fd;
-
-	start(&back, ACC_FIBERS, &told, &believed);
-	snprintf(behind, sizeof(behind), "%s", back.address);
-	acc_on(&front, _i, "127.0.0.1:0", &passing, NULL);
-	acc_start(&front);
-	fd = acc_client(&front);
-	name_both(want, sizeof(want), fd);
-	peer_puts(fd, "line\n");
-	peer_expect(fd, want);
-	peer_expect(fd, "line");
-	peer_expect_eof(fd);
-	acc_free(&front);
-	acc_free(&back);
-}
-
-/* Through two proxies comes the client of the first. */
-TEST(what_a_proxy_has_told_is_told_to_the_next, EACH_OF(headers))
-{
-	static const char *const want[] = {
-		"1 192.0.2.1:56324 to 198.51.100.2:443 by 127.0.0.1 none none none none none 0\n",
-		"1 [2001:db8::1]:7 to [2001:db8::2]:80 by 127.0.0.1 none none none none none 0\n" };
-	struct sks_options believed = { 0 }, in_front = { 0 };
-	struct acc front, back;
-	int fd;
-
-	start(&back, ACC_FIBERS, &told, &believed);
-	snprintf(behind, sizeof(behind), "%s", back.address);
-	start(&front, ACC_FIBERS, &passing, &in_front);
-	fd = acc_client(&front);
-	peer_send(fd, headers[_i].bytes, headers[_i].n);
-	peer_puts(fd, "line\n");
-	peer_expect(fd, want[_i]);
-	peer_expect(fd, "line");
-	peer_expect_eof(fd);
-	acc_free(&front);
-	acc_free(&back);
-}
-
-TEST(a_connection_of_our_own_has_no_client)
-{
-	struct sks_options believed = { 0 };
-	struct sks_client *client;
-	struct acc acc;
-	char *line;
-
-	start(&acc, ACC_FIBERS, &told, &believed);
-	client = sks_connect(acc.address, 20000);
-	ck_assert_ptr_nonnull(client);
-	ck_assert_int_eq(sks_proxy_write_header(client->wfile, NULL), 0);
-	line = sks_gets(client->rfile);
-	ck_assert_ptr_nonnull(line);
-	ck_assert_ptr_nonnull(strstr(line, " to none by 127.0.0.1 "));
-	sks_client_close(client);
-	acc_free(&acc);
-}
-
-static int
-refuse_datagram(struct sks_request *req)
-{
-	acc_require(sks_proxy_write_header(req->wfile, req) == -1 && errno == ENOTSUP);
-	return sks_puts(req->wfile, "no");
-}
-
-TEST(a_datagram_has_no_header, EACH_MODE)
-{
-	static const struct sks_handler refusing = { .name = "refusing", .handle = refuse_datagram };
-	struct acc acc;
-	int fd;
-
-	acc_on(&acc, _i, "udp:127.0.0.1:0", &refusing, NULL);
-	acc_start(&acc);
-	fd = acc_client(&acc);
-	peer_puts(fd, "x");
-	peer_expect(fd, "no");
 	close(fd);
 	acc_free(&acc);
 }

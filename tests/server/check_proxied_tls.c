@@ -4,6 +4,7 @@
  * may begin in the same segment; and headers that are not as they should be.
  */
 #include "certs.h"
+#include "proxy_headers.h"
 #include "tls_peer.h"
 #include "tls_server.h"
 
@@ -14,11 +15,8 @@
 
 FIXTURE(tls_setup, tls_teardown);
 
-#define V1 "PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\n"
-#define V2_START "\r\n\r\n\0\r\nQUIT\n"
 #define V2 V2_START "\x21\x11\0\x2c" "\xc0\0\2\1" "\xc6\x33\x64\2" "\xdc\4" "\1\xbb" \
     "\2\0\5" "a.com" "\x20\0\x15" "\7\0\0\0\0" "\x21\0\7" "TLSv1.2" "\x22\0\3" "joe"
-#define BYTES(s) (s), sizeof(s) - 1
 
 /* Tells what the proxy says, and what the TLS behind it is, then echoes. */
 static int
@@ -35,12 +33,7 @@ tell(struct sks_request *req)
 
 static const struct sks_handler telling = { .name = "telling", .handle = tell };
 
-static const struct header {
-	const char *name;
-	const char *bytes;
-	size_t n;
-	const char *told;
-} headers[] = {
+static const struct proxy_header headers[] = {
 	{ "v1", BYTES(V1), "192.0.2.1:56324  0 TLSv1.3\n" },
 	{ "v2", BYTES(V2), "192.0.2.1:56324 a.com 15 TLSv1.3\n" },
 };
@@ -59,7 +52,7 @@ start(struct acc *acc, int mode, const char *proxy_from)
 
 /* A client whose first n bytes of the header come before the others, which come with its hello. */
 static void
-say_hello(const struct acc *acc, const struct header *header, size_t n)
+say_hello(const struct acc *acc, const struct proxy_header *header, size_t n)
 {
 	struct tls_peer peer;
 	int fd = acc_client(acc);
