@@ -25,10 +25,6 @@
 #include "base/thread.h"
 #include "base/util.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
-
 #define LATE_LEAST_MS 50
 #define NAMES_EVERY_MS 1000
 /* The thread also runs the log's function, which has as much stack on a fiber. */
@@ -46,15 +42,11 @@ late_ms(const struct sks_watchdog *dog)
 	return sks_max64(dog->limit_ms / 2, LATE_LEAST_MS);
 }
 
-static void
-describe(struct sks_stuck *stuck, const struct sks_watched *loop, int64_t ms)
+/* Of the turn that the loop is in: its task is not freed before it has ended. */
+static struct sks_stuck
+describe(const struct sks_watched *loop, int64_t ms)
 {
-	const struct sks_task *task = loop->task;
-
-	*stuck = (struct sks_stuck){ .hook = loop->hook, .ms = ms };
-	snprintf(stuck->name, sizeof(stuck->name), "%s", task->origin.handler != NULL ? task->origin.handler : "-");
-	if (loop->hook == NULL || task->origin.peer != NULL)
-		sks_addr_format(task->origin.peer, task->origin.peer_len, stuck->peer, sizeof(stuck->peer));
+	return (struct sks_stuck){ .hook = loop->hook, .origin = loop->task->origin, .ms = ms };
 }
 
 /* -- the thread; all functions are called under the lock -- */
@@ -81,7 +73,7 @@ report(struct sks_watchdog *dog, struct sks_watched *loop, uint64_t turn, int64_
 		atomic_store(&loop->heed, 0);
 		return;
 	}
-	describe(&stuck, loop, ms);
+	stuck = describe(loop, ms);
 	stuck.still = 1;
 	loop->reported = turn;
 	loop->report(loop->arg, &stuck); /* under the lock: before the report of its end */
@@ -230,7 +222,7 @@ sks_watched_over(struct sks_watched *loop, int64_t ms)
 	}
 	if (ms < loop->limit_ms && !again)
 		return;
-	describe(&stuck, loop, ms);
+	stuck = describe(loop, ms);
 	stuck.again = again;
 	loop->report(loop->arg, &stuck);
 }

@@ -9,7 +9,6 @@
 #ifndef SKS_LOOP_WATCHDOG_H
 #define SKS_LOOP_WATCHDOG_H
 
-#include "base/addr.h"
 #include "base/clock.h"
 #include "base/list.h"
 #include "fiber/task.h"
@@ -19,9 +18,8 @@
 
 /* A report: a handler, or a hook, has kept its loop for too long. */
 struct sks_stuck {
-	const char *hook;         /* NULL: the handler itself */
-	char name[64];            /* of the handler */
-	char peer[SKS_ADDR_TEXT]; /* "": a hook that is for no request */
+	const char *hook; /* NULL: the handler itself */
+	struct sks_log_origin origin; /* valid until the report returns; no peer: for no request */
 	int64_t ms; /* how long it has kept the loop so far */
 	int still;  /* it still does */
 	int again;  /* it was reported before, while it still did */

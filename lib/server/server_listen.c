@@ -3,6 +3,7 @@
  * What a server listens on: its sockets are on its first loop or, with reuse_port,
  * one for each address on every loop.
  */
+#include "base/addr.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "server/accept.h"

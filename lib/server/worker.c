@@ -147,37 +147,24 @@ on_wake(void *arg)
 		worker->woken(worker);
 }
 
-/* "handler echo serving 127.0.0.1:4711", "verify of echo for 127.0.0.1:4711", "on_tick of echo" */
-static char *
-name_stuck(const struct sks_stuck *stuck, char *text, size_t size)
-{
-	if (stuck->hook == NULL)
-		snprintf(text, size, "handler %s serving %s", stuck->name, stuck->peer);
-	else
-		snprintf(text, size, "%s of %s%s%s", stuck->hook, stuck->name,
-		    stuck->peer[0] != '\0' ? " for " : "", stuck->peer);
-	return text;
-}
-
 /*
- * Logs a handler that has kept its loop, with all other connections of it. While the handler still
+ * Logs a handler, or a hook, that has kept its loop, with all other connections of it. While it still
  * does, the watchdog calls this less and less often.
  */
 static void
 on_stuck(void *arg, const struct sks_stuck *stuck)
 {
 	struct sks_service *service = ((struct sks_worker *)arg)->service;
-	char who[sizeof(stuck->name) + sizeof(stuck->peer) + 32];
+	const char *what = stuck->hook != NULL ? stuck->hook : "the handler";
 
-	name_stuck(stuck, who, sizeof(who));
 	if (!stuck->again)
 		sks_count(service, blocked, 1);
 	if (stuck->still)
-		sks_log_about(NULL, SKS_LOG_WARN, 0, "%s has kept its loop for %lld ms and still does", who,
-		    (long long)stuck->ms);
+		sks_log_about(&stuck->origin, SKS_LOG_WARN, 0, "%s has kept its loop for %lld ms and still does",
+		    what, (long long)stuck->ms);
 	else
-		sks_log_limited(&service->shared->blocks, 1, NULL, SKS_LOG_WARN, 0, "%s kept its loop for %lld ms", who,
-		    (long long)stuck->ms);
+		sks_log_limited(&service->shared->blocks, 1, &stuck->origin, SKS_LOG_WARN, 0,
+		    "%s kept its loop for %lld ms", what, (long long)stuck->ms);
 }
 
 static struct sks_executor *

@@ -6,6 +6,7 @@
  */
 #include "acceptance.h"
 
+#include "base/addr.h"
 #include "base/clock.h"
 #include "base/sys.h"
 #include "loop/watchdog.h"
@@ -30,15 +31,19 @@ static struct sockaddr_in peer;
 /* What was told of each loop. */
 static struct told {
 	atomic_int still, over, again;
-	struct sks_stuck last;
+	char name[16], peer[SKS_ADDR_TEXT];
+	int64_t ms;
 } told[2];
 
 static void
 note(void *arg, const struct sks_stuck *stuck)
 {
+	const struct sks_log_origin *origin = &stuck->origin;
 	struct told *t = arg;
 
-	t->last = *stuck;
+	snprintf(t->name, sizeof(t->name), "%s", origin->handler);
+	sks_addr_format(origin->peer, origin->peer_len, t->peer, sizeof(t->peer));
+	t->ms = stuck->ms;
 	atomic_fetch_add(&t->again, stuck->again);
 	atomic_fetch_add(stuck->still ? &t->still : &t->over, 1);
 }
@@ -122,9 +127,9 @@ TEST(tells_of_the_one_that_goes_on)
 	start_dog(10);
 	sks_watched_begin(&loops[1], &tasks[1]);
 	ck_eventually(told[1].still == 1);
-	ck_assert_str_eq(told[1].last.name, "second");
-	ck_assert_str_eq(told[1].last.peer, "127.0.0.1:4711");
-	ck_assert_int_ge((int)told[1].last.ms, 10);
+	ck_assert_str_eq(told[1].name, "second");
+	ck_assert_str_eq(told[1].peer, "127.0.0.1:4711");
+	ck_assert_int_ge((int)told[1].ms, 10);
 	ck_assert_int_eq(told[1].over, 0);
 	sks_watched_end(&loops[1]);
 	ck_assert_int_eq(told[1].over, 1);
@@ -180,7 +185,7 @@ check_that_it_reports_itself(void)
 	ck_assert_int_eq(told[0].still, 0);
 	ck_assert_int_eq(told[0].over, 1);
 	ck_assert_int_eq(told[0].again, 0);
-	ck_assert_str_eq(told[0].last.name, "first");
+	ck_assert_str_eq(told[0].name, "first");
 }
 
 TEST(without_a_thread_loops_report_themselves)
@@ -248,7 +253,7 @@ TEST(reads_nothing_that_is_gone)
 		ck_assert_int_eq(pthread_create(&threads[i], NULL, take_turns, &loops[i]), 0);
 	for (i = 0; i < 2; i++) {
 		pthread_join(threads[i], NULL);
-		ck_assert_str_eq(told[i].last.peer, "127.0.0.1:4711");
+		ck_assert_str_eq(told[i].peer, "127.0.0.1:4711");
 		ck_assert_int_le(told[i].again, told[i].still);
 	}
 	sks_watchdog_end(&dog);
@@ -267,10 +272,11 @@ wait_to_be_named(struct sks_request *req)
 
 static const struct sks_handler waiter = { .name = "waiter", .handle = wait_to_be_named };
 
-/* Fibers, serial, two loops: the modes whose handlers run on loops. */
+/* The modes whose handlers run on loops. */
+static const int with_loops[] = { ACC_FIBERS, ACC_SERIAL, ACC_TWO_LOOPS };
+
 TEST(names_a_handler_that_still_keeps_its_loop, TIMES(3))
 {
-	static const int with_loops[] = { ACC_FIBERS, ACC_SERIAL, ACC_TWO_LOOPS };
 	struct sks_options options = { .block_warn_ms = 10 };
 	struct acc acc;
 
@@ -279,9 +285,64 @@ TEST(names_a_handler_that_still_keeps_its_loop, TIMES(3))
 	acc_ask(&acc, "", "named\n");
 	ck_eventually(acc_stats(&acc).finished == 1);
 	ck_assert_int_eq((int)acc_stats(&acc).blocked, 1);
-	ck_assert_int_eq(log_count("handler waiter serving 127.0.0.1:"), 2);
-	ck_assert_int_eq(log_count("has kept its loop for "), 1);
-	ck_assert_int_eq(log_count(" kept its loop for "), 2);
+	ck_assert_int_eq(log_count(": the handler has kept its loop for "), 1);
+	ck_assert_int_eq(log_count(": the handler kept its loop for "), 1);
+	ck_assert_int_eq(log_count("waiter: 127.0.0.1:"), 2);
+	acc_free(&acc);
+}
+
+/* What the log's function got of lines on a loop that was kept. */
+struct kept_loop {
+	atomic_int still, over;
+	char handler[2][16], peer[2][SKS_ADDR_TEXT];
+};
+
+static void
+note_record(const struct sks_log_record *record, void *arg)
+{
+	struct kept_loop *k = arg;
+	int still = strstr(record->text, "the handler has kept its loop for ") == record->text;
+
+	if (!still && strstr(record->text, "the handler kept its loop for ") != record->text)
+		return;
+	snprintf(k->handler[still], sizeof(k->handler[still]), "%s", record->handler);
+	snprintf(k->peer[still], sizeof(k->peer[still]), "%s", record->peer);
+	atomic_fetch_add(still ? &k->still : &k->over, 1);
+}
+
+static struct kept_loop lines;
+
+static int
+wait_for_the_record(struct sks_request *req)
+{
+	char text[SKS_ADDR_TEXT];
+
+	while (lines.still == 0)
+		breathe();
+	return sks_puts(req->wfile, sks_peer(req, text, sizeof(text)));
+}
+
+TEST(a_line_on_a_kept_loop_has_the_handler_and_the_peer_of_its_own, TIMES(3))
+{
+	static const struct sks_handler handler = { .name = "waiter", .handle = wait_for_the_record };
+	struct sks_options options = { .block_warn_ms = 10 };
+	struct acc acc;
+	char *own;
+	size_t n;
+	int i, fd;
+
+	sks_set_log(note_record, &lines);
+	acc_tcp(&acc, with_loops[_i], &handler, &options);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	own = peer_read_all(fd, &n);
+	ck_eventually(lines.over == 1);
+	for (i = 0; i < 2; i++) {
+		ck_assert_str_eq(lines.handler[i], "waiter");
+		ck_assert_str_eq(lines.peer[i], own);
+	}
+	free(own);
+	close(fd);
 	acc_free(&acc);
 }
 
@@ -385,7 +446,7 @@ TEST(names_a_verify_that_keeps_its_loop, EACH_MODE)
 	open_with(&acc, _i, &options);
 	acc_start(&acc);
 	acc_ask(&acc, "hi\n", "hi\n"); /* so it is over */
-	expect_named(&acc, "verify of hello for 127.0.0.1:");
+	expect_named(&acc, "hello: 127.0.0.1:");
 	acc_free(&acc);
 }
 
@@ -404,7 +465,7 @@ TEST(names_a_verify_of_a_datagram, EACH_MODE)
 	peer_puts(fd, "hi\n");
 	peer_expect(fd, "hi\n");
 	close(fd);
-	expect_named(&acc, "verify of hello for 127.0.0.1:");
+	expect_named(&acc, "hello: 127.0.0.1:");
 	acc_free(&acc);
 }
 
@@ -415,7 +476,7 @@ TEST(names_a_tick_that_keeps_its_loop, EACH_MODE)
 
 	open_with(&acc, _i, &options);
 	ck_assert_int_eq(sks_serve_forever(acc.server), 0);
-	expect_named(&acc, "on_tick of hello ");
+	expect_named(&acc, "hello: on_tick ");
 	acc_free(&acc);
 }
 
@@ -434,7 +495,7 @@ TEST(names_an_on_stop_that_keeps_its_loop, EACH_MODE)
 
 	open_with(&acc, _i, &options);
 	ck_assert_int_eq(sks_serve_forever(acc.server), 0);
-	expect_named(&acc, "on_stop of hello ");
+	expect_named(&acc, "hello: on_stop ");
 	acc_free(&acc);
 }
 

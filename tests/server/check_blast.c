@@ -136,7 +136,8 @@ static void
 its_loop_waits(struct host *host, const struct guests *guests)
 {
 	peer_puts(guests->waits, "good\n");
-	hears(host, "handler bad serving 127.0.0.1:");
+	hears(host, "bad: 127.0.0.1:");
+	hears(host, ": the handler has kept its loop for ");
 	hears(host, " ms and still does\n");
 	if (guests->goes_on != -1)
 		is_served(guests->goes_on);
