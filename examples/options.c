@@ -10,8 +10,9 @@
 
 #include <socketserver/host.h>
 
+#include "logs.h"
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define USAGE 2 /* the exit code of a wrong use */
 
 enum { HELP = 1, ACCESS_LOG, ACCESS_LOG_FORMAT, CERT, KEEP, KEY, LOG, LOG_FORMAT, LOG_LEVEL,
 	SERVER = 256 /* and those after it: the options of a server, by their number */ };
@@ -56,7 +57,8 @@ help(const struct options *o)
 	       "                       its lines: text or json (as --log-format)\n"
 	       "  --help               this text\n%s\n"
 	       "SIGINT or SIGTERM ends it: running requests may go on for 10 seconds, a\n"
-	       "second signal ends them at once.\n", options != NULL ? options : "");
+	       "second signal ends them at once. SIGHUP has the files of --log and\n"
+	       "--access-log opened again.\n", options != NULL ? options : "");
 	free(options);
 }
 
@@ -167,29 +169,6 @@ read_certificate(struct options *o)
 	o->server.tls = certificate;
 }
 
-/* SIGHUP belongs to the program that it ends: an example's file is not opened again. */
-static void
-open_log(const struct options *o)
-{
-	const char *where = o->log != NULL ? o->log : "stderr";
-
-	if (sks_log_open(where, o->log_format) == -1)
-		err(errno == EINVAL ? USAGE : 1, "--log %s --log-format %s", where,
-		    o->log_format != NULL ? o->log_format : "text");
-}
-
-static void
-open_access_log(const struct options *o)
-{
-	const char *format = o->access_log_format != NULL ? o->access_log_format : o->log_format;
-
-	if (o->access_log == NULL)
-		return;
-	if (sks_access_log_open(o->access_log, format) == -1)
-		exit(errno == EINVAL ? USAGE : 1); /* the library has said why */
-	atexit(sks_access_log_close);
-}
-
 void
 parse_options(int argc, char **argv, struct options *o)
 {
@@ -204,8 +183,7 @@ parse_options(int argc, char **argv, struct options *o)
 	free(known);
 	take_addresses(o, argc - optind, argv + optind);
 	read_certificate(o);
-	open_access_log(o);
-	open_log(o);
+	open_logs(o);
 	if (o->server.max_connections > 0)
 		o->server.max_connections =
 		    sks_process_raise_open_files(o->server.max_connections * files) / files;

@@ -7,6 +7,8 @@
 
 #include <socketserver.h>
 
+#define USAGE 2 /* the exit code of a wrong use */
+
 struct options {
 	const char *about;   /* for --help: what the program does */
 	const char *address; /* the default; then what the user gave */

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "logs.h"
 #include "options.h"
 #include "serve.h"
 
@@ -60,6 +61,21 @@ look_after(struct sks_server *server, pid_t *pids)
 	return 1;
 }
 
+/* Until a signal says to stop, which is returned, or a process cannot serve: SIGCHLD. */
+static int
+look_after_all(struct sks_server *server, pid_t *pids, const sigset_t *signals)
+{
+	int signo;
+
+	for (;;) {
+		sigwait(signals, &signo);
+		if (signo == SIGHUP)
+			reopen_logs(); /* the children follow with their next line */
+		else if (signo != SIGCHLD || !look_after(server, pids))
+			return signo;
+	}
+}
+
 static int
 stop_all(const pid_t *pids)
 {
@@ -95,13 +111,13 @@ main(int argc, char **argv)
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGCHLD);
+	if (has_log_files())
+		sigaddset(&signals, SIGHUP);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	for (i = 0; i < PROCESSES; i++)
 		pids[i] = start(server);
 	announce(server);
-	do {
-		sigwait(&signals, &signo);
-	} while (signo == SIGCHLD && look_after(server, pids));
+	signo = look_after_all(server, pids, &signals);
 	sks_server_free(server);
 	return stop_all(pids) == EXIT_SUCCESS && signo != SIGCHLD ? EXIT_SUCCESS : EXIT_FAILURE;
 }
