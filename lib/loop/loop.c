@@ -12,6 +12,7 @@
  */
 #include "loop/loop.h"
 
+#include "base/clock.h"
 #include "base/sys.h"
 #include "fiber/fiber.h"
 #include "fiber/overflow.h"
@@ -30,6 +31,12 @@
  */
 #define INPUT_ROUNDS 16
 #define INPUT_MANY 4
+
+/*
+ * Events are looked for after so long at most, however many tasks are ready: each of many peers
+ * that take much may have its fiber write 256 KiB.
+ */
+#define READY_NS 1000000
 
 void
 sks_loop_run_inbox(struct sks_loop *loop)
@@ -101,18 +108,35 @@ run_jobs(struct sks_loop *loop)
 	loop->running_jobs = 0;
 }
 
+static void want_turn(struct sks_loop *loop);
+
+/* The tasks of this turn for which there was no time come first in the next. */
+static void
+keep_ready(struct sks_loop *loop, struct sks_list *left)
+{
+	sks_list_move_all(left, &loop->ready);
+	sks_list_move_all(&loop->ready, left);
+	want_turn(loop);
+}
+
 /* A task that becomes ready meanwhile, by another yield, waits for the next turn. */
 void
 sks_loop_run_ready(struct sks_loop *loop)
 {
 	struct sks_list now;
-	struct sks_list *link;
+	int64_t until;
 
 	run_jobs(loop);
+	if (sks_list_empty(&loop->ready))
+		return;
 	sks_list_init(&now);
 	sks_list_move_all(&now, &loop->ready);
-	while ((link = sks_list_pop(&now)) != NULL)
-		sks_loop_resume(sks_list_entry(link, struct sks_task, ready));
+	until = sks_clock_ns() + READY_NS;
+	do {
+		sks_loop_resume(sks_list_entry(sks_list_pop(&now), struct sks_task, ready));
+	} while (!sks_list_empty(&now) && sks_clock_ns() < until);
+	if (!sks_list_empty(&now))
+		keep_ready(loop, &now);
 }
 
 int

@@ -120,7 +120,10 @@ void sks_loop_stop(struct sks_loop *loop);
 /* Returns 1 when the host has ended the last sks_loop_run(). */
 int sks_loop_was_left(const struct sks_loop *loop);
 
-/* Runs all jobs, and resumes each ready task once, without waiting for events. */
+/*
+ * Runs all jobs, and resumes ready tasks, each once, for a millisecond at most; the others stay
+ * ready. Does not wait for events.
+ */
 void sks_loop_run_ready(struct sks_loop *loop);
 
 /* Returns 1 when there are jobs or ready tasks. */

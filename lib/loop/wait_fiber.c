@@ -98,7 +98,11 @@ on_one_shot(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	shot->what = what;
-	if (what & (EV_READ | EV_WRITE)) {
+	if (what & EV_WRITE) { /* it may have much to write, as others that are woken with it */
+		sks_wait_wake(shot->task, 0);
+		return;
+	}
+	if (what & EV_READ) {
 		wake_now(shot->task, 0);
 		return;
 	}

@@ -186,6 +186,72 @@ TEST(one_huge_write_lets_others_in)
 }
 
 /*
+ * Many fibers that each keep the loop for longer than a turn may last, as those of peers that take
+ * much do: between two looks for events only one of them runs. They yield (0), or wait for room in
+ * their sockets (1).
+ */
+#define MANY 16
+#define KEPT_NS 2000000
+
+static int kept, kept_before, looks;
+
+static void
+keep_loop(void *arg)
+{
+	int *fd = arg, i;
+	int64_t until;
+
+	for (i = 0; i < 3; i++) {
+		if (fd == NULL)
+			sks_yield();
+		else
+			ck_assert_int_eq(sks_wait_fd(fd[0], SKS_WRITE, SKS_OFF), SKS_WRITE);
+		for (until = rig_now() + KEPT_NS; rig_now() < until;)
+			;
+		kept++;
+	}
+}
+
+static void
+on_look(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	ck_assert_int_le(kept - kept_before, 1);
+	kept_before = kept;
+	looks++;
+}
+
+TEST(many_busy_ones_leave_room_for_events, TIMES(2))
+{
+	struct rig_loop rig;
+	struct event look;
+	int pairs[MANY][2], ready[2], i;
+
+	rig_loop_open(&rig);
+	ck_assert_int_eq(pipe(ready), 0);
+	ck_assert_int_eq(write(ready[1], "x", 1), 1);
+	event_assign(&look, rig.loop->base, ready[0], EV_READ | EV_PERSIST, on_look, NULL);
+	event_add(&look, NULL);
+	for (i = 0; i < MANY; i++) {
+		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pairs[i]), 0);
+		rig_go(&rig, keep_loop, _i == 0 ? NULL : pairs[i]);
+	}
+	rig_run(&rig);
+	ck_assert_int_eq(kept, MANY * 3);
+	ck_assert_int_ge(looks, MANY * 3 - 1);
+	event_del(&look);
+	for (i = 0; i < MANY; i++) {
+		close(pairs[i][0]);
+		close(pairs[i][1]);
+	}
+	close(ready[0]);
+	close(ready[1]);
+	rig_loop_close(&rig);
+}
+
+/*
  * With real clients: one sends requests without end and reads all replies, and a second one comes.
  */
 static atomic_int second_was_served;
