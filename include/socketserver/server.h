@@ -99,8 +99,9 @@ static inline struct sks_server *sks_udp_server_new(const char *address,
  * any more: of several servers that are started at once, one gets it. It is removed
  * when the socket is closed by the last process that has it, unless another file
  * has taken its place.
- * Connections of TCP have TCP_NODELAY, as streams gather what they send, and SO_KEEPALIVE,
- * with the times of tcp(7); a handler sets others at req->fd.
+ * Connections of TCP have TCP_NODELAY, as streams gather what they send, SO_KEEPALIVE, with
+ * the times of tcp(7), and TCP_NOTSENT_LOWAT, 128 KiB, so that the kernel takes no megabytes for
+ * a peer that does not read; a handler sets others at req->fd.
  * Returns 0, or -1 after one line in the log that names the step and the object
  * ("bind [::]:80: Permission denied"):
  *   EINVAL      the text is no address, the descriptor no socket to listen on, or the

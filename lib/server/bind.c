@@ -18,6 +18,7 @@
 #include <string.h>
 
 #define PORT_TRIES 16
+#define NOTSENT_MOST 131072 /* bytes of output that the kernel keeps before they are on their way */
 
 static void
 complain(const char *step, const char *object, const char *why)
@@ -29,9 +30,9 @@ complain(const char *step, const char *object, const char *why)
 }
 
 static int
-set_flag(int fd, int level, int name, int on)
+set_number(int fd, int level, int name, int value)
 {
-	return sks_sys_setsockopt(fd, level, name, &on, sizeof(on));
+	return sks_sys_setsockopt(fd, level, name, &value, sizeof(value));
 }
 
 /*
@@ -63,12 +64,17 @@ sks_listener_has(int fd)
 	return fd >= 0 && fd < NOTED && (atomic_load(&noted[fd / 64]) >> fd % 64 & 1);
 }
 
-/* Accepted sockets inherit these, so they cost nothing for each connection. */
+/*
+ * Accepted sockets inherit these, so they cost nothing for each connection. The kernel would take
+ * megabytes for a peer that does not read, and the loop would copy them: 500 such peers kept the
+ * others waiting for ten seconds. What is on its way to a peer does not count.
+ */
 static void
 set_connection_defaults(int fd)
 {
-	set_flag(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* we coalesce */
-	set_flag(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+	set_number(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* we coalesce */
+	set_number(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+	set_number(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_MOST);
 }
 
 /*
@@ -115,16 +121,16 @@ open_one(const struct sks_addr *addr, int type, const struct sks_options *o, con
 	}
 	if (type == SOCK_STREAM && family != AF_UNIX) {
 		*step = "SO_REUSEADDR";
-		if (set_flag(fd, SOL_SOCKET, SO_REUSEADDR, 1) == -1)
+		if (set_number(fd, SOL_SOCKET, SO_REUSEADDR, 1) == -1)
 			goto fail;
 		set_connection_defaults(fd);
 	}
 	*step = "SO_REUSEPORT";
 	l->shares_port = o->reuse_port && family != AF_UNIX;
-	if (l->shares_port && set_flag(fd, SOL_SOCKET, SO_REUSEPORT, 1) == -1)
+	if (l->shares_port && set_number(fd, SOL_SOCKET, SO_REUSEPORT, 1) == -1)
 		goto fail;
 	*step = "IPV6_V6ONLY";
-	if (family == AF_INET6 && set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, o->v6only != 0) == -1)
+	if (family == AF_INET6 && set_number(fd, IPPROTO_IPV6, IPV6_V6ONLY, o->v6only != 0) == -1)
 		goto fail;
 	if (type == SOCK_DGRAM)
 		sks_datagram_prepare(fd, family);
