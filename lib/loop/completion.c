@@ -48,7 +48,7 @@ int
 sks_completion_wait(struct sks_completion *c, int64_t deadline)
 {
 	if (c->fd == -1)
-		return sks_wait_park(deadline);
+		return sks_wait_events(-1, 0, deadline);
 	if (sks_wait_events(c->fd, SKS_READ, deadline) == -1)
 		return -1;
 	await_last_touch(c);

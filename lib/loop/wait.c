@@ -100,10 +100,9 @@ sks_wait_look(int fd, int events)
 int
 sks_wait_until(int64_t moment)
 {
-	const struct sks_task *task = sks_task_current();
-	int rc = task->fiber != NULL ? sks_wait_park(moment) : sks_wait_events(-1, 0, moment);
+	int rc = sks_wait_events(-1, 0, moment);
 
-	return rc == -1 && task->wait_end == SKS_WAIT_TIMEOUT ? 0 : rc;
+	return rc == -1 && sks_task_current()->wait_end == SKS_WAIT_TIMEOUT ? 0 : rc;
 }
 
 int
@@ -115,21 +114,6 @@ sks_wait_backoff(int *pause_ms, int64_t deadline)
 	}
 	*pause_ms = *pause_ms == 0 ? 1 : *pause_ms < PAUSE_MOST_MS ? *pause_ms * 2 : PAUSE_MOST_MS;
 	return sks_wait_until(sks_min64(sks_clock_after(*pause_ms), deadline));
-}
-
-int
-sks_wait_park(int64_t deadline)
-{
-	struct sks_task *task = sks_task_current();
-	int rc;
-
-	task->wait_for = SKS_WAIT_FOR_OTHERS;
-	if (check_cancelled(task) == -1)
-		return -1;
-	SKS_PROBE2(wait__begin, -1, 0);
-	rc = sks_wait_fiber_events(-1, 0, sks_min64(deadline, task->deadline));
-	SKS_PROBE2(wait__end, -1, rc);
-	return rc == 0 ? 0 : sks_wait_failed(task, deadline);
 }
 
 int

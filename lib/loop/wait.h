@@ -37,7 +37,10 @@ struct pollfd;
 int sks_wait_readable(int fd, struct sks_watch *watch, struct sks_preread *preread,
     int64_t deadline);
 
-/* Waits for events, SKS_READ or SKS_WRITE or both. Returns those that have come. */
+/*
+ * Waits for events, SKS_READ or SKS_WRITE or both. Returns those that have come. With -1 and 0
+ * there is no event: the wait ends by the deadline, or returns 0 after sks_wait_wake().
+ */
 int sks_wait_events(int fd, int events, int64_t deadline);
 
 /*
@@ -53,7 +56,7 @@ int sks_wait_look(int fd, int events);
  */
 int sks_wait_set(struct pollfd *fds, size_t n, int64_t deadline);
 
-/* Waits until the moment has come, and returns 0 then. */
+/* Waits until the moment has come. Returns 0 then, or when sks_wait_wake() has ended the wait. */
 int sks_wait_until(int64_t moment);
 
 /*
@@ -62,9 +65,6 @@ int sks_wait_until(int64_t moment);
  * before the call, so that whatever is missing is looked at once more behind it.
  */
 int sks_wait_backoff(int *pause_ms, int64_t deadline);
-
-/* Parks the current fiber until sks_wait_wake() or the deadline. Only on a fiber. */
-int sks_wait_park(int64_t deadline);
 
 /*
  * Wakes a parked fiber, whose wait returns 0, or -1 and this errno. Nothing happens if

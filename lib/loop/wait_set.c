@@ -85,7 +85,7 @@ park(struct event *evs, const struct pollfd *fds, size_t n, int set, int64_t dea
 	for (i = 0; i < n && rc == 0; i++)
 		rc = add(&evs[i], fds[i].fd, fds[i].events);
 	if (rc == 0)
-		rc = sks_wait_park(deadline);
+		rc = sks_wait_events(-1, 0, deadline);
 	error = errno;
 	for (i = 0; i <= n; i++)
 		sks_event_end(&evs[i]);
