@@ -167,7 +167,9 @@ sks_outbox_end(struct sks_outbox *box)
 		return;
 	sks_event_end(&box->ev);
 	sks_list_remove(&box->job.link);
+	lock(box);
 	sks_unsent_release(&box->unsent, box->pool);
+	unlock(box);
 }
 
 void
@@ -182,40 +184,19 @@ sks_outbox_free(struct sks_outbox *box)
 int
 sks_outbox_is_empty(struct sks_outbox *box)
 {
-	int empty;
-
-	if (box == NULL)
-		return 1;
-	lock(box);
-	empty = !has_bytes(box);
-	unlock(box);
-	return empty;
+	return box == NULL || !(atomic_load(&box->state) & NOT_EMPTY) || box->error != 0;
 }
 
 int
 sks_outbox_error(struct sks_outbox *box)
 {
-	int error;
-
-	if (box == NULL)
-		return 0;
-	lock(box);
-	error = box->error;
-	unlock(box);
-	return error;
+	return box != NULL ? box->error : 0;
 }
 
 int
-sks_outbox_is_slow(struct sks_outbox *box)
+sks_outbox_is_slow(const struct sks_outbox *box)
 {
-	int is_slow;
-
-	if (box == NULL)
-		return 0;
-	lock(box);
-	is_slow = box->pace.is_slow;
-	unlock(box);
-	return is_slow;
+	return box != NULL && box->pace.is_slow;
 }
 
 /* Under the lock: may n bytes more wait? 0, or -1 as sks_outbox_put(). */
@@ -250,13 +231,7 @@ send_soon(struct sks_outbox *box)
 void
 sks_outbox_notify(struct sks_outbox *box)
 {
-	int was_notified;
-
-	lock(box);
-	was_notified = box->notified;
-	box->notified = 1;
-	unlock(box);
-	if (!was_notified)
+	if (!atomic_exchange(&box->notified, 1))
 		sks_loop_post(box->loop, &box->notice);
 }
 
@@ -270,8 +245,9 @@ schedule(struct sks_outbox *box)
 		sks_outbox_notify(box);
 }
 
-int
-sks_outbox_put(struct sks_outbox *box, const void *bytes, size_t n, size_t max)
+/* Adds a block, or n bytes where it is NULL. */
+static int
+put(struct sks_outbox *box, struct sks_block *block, const void *bytes, size_t n, size_t max)
 {
 	struct sks_buf_pool *pool = sks_loop_is_here(box->loop) ? box->pool : NULL;
 	int rc;
@@ -279,7 +255,8 @@ sks_outbox_put(struct sks_outbox *box, const void *bytes, size_t n, size_t max)
 	lock(box);
 	rc = check_room(box, n, max);
 	if (rc == 0)
-		rc = sks_unsent_add(&box->unsent, pool, bytes, n);
+		rc = block != NULL ? sks_unsent_add_block(&box->unsent, pool, block) :
+				     sks_unsent_add(&box->unsent, pool, bytes, n);
 	update_state(box);
 	unlock(box);
 	if (rc == 0)
@@ -288,44 +265,30 @@ sks_outbox_put(struct sks_outbox *box, const void *bytes, size_t n, size_t max)
 }
 
 int
+sks_outbox_put(struct sks_outbox *box, const void *bytes, size_t n, size_t max)
+{
+	return put(box, NULL, bytes, n, max);
+}
+
+int
 sks_outbox_put_block(struct sks_outbox *box, struct sks_block *block, size_t max)
 {
-	struct sks_buf_pool *pool = sks_loop_is_here(box->loop) ? box->pool : NULL;
-	int rc;
-
-	lock(box);
-	rc = check_room(box, block->n, max);
-	if (rc == 0)
-		rc = sks_unsent_add_block(&box->unsent, pool, block);
-	update_state(box);
-	unlock(box);
-	if (rc == 0)
-		schedule(box);
-	return rc;
+	return put(box, block, NULL, block->n, max);
 }
 
 void
 sks_outbox_on_notice(struct sks_outbox *box, int release)
 {
-	lock(box);
-	box->notified = 0;
+	atomic_store(&box->notified, 0);
 	if (release)
 		atomic_fetch_and(&box->state, ~CLAIMED);
-	unlock(box);
 	send_soon(box);
 }
 
 int
 sks_outbox_is_notified(struct sks_outbox *box)
 {
-	int notified;
-
-	if (box == NULL)
-		return 0;
-	lock(box);
-	notified = box->notified;
-	unlock(box);
-	return notified;
+	return box != NULL && box->notified;
 }
 
 int

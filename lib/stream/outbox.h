@@ -28,8 +28,8 @@ struct sks_outbox {
 	struct sks_loop *loop;
 	struct sks_transport tr;   /* its own, as another thread may use the connection's */
 	struct sks_buf_pool *pool;
-	struct sks_memory_bound *memory; /* of its server; NULL: it has none. Its owner may set it */
-	pthread_mutex_t lock;      /* of unsent, notified and error */
+	struct sks_memory_bound *memory; /* of its server; NULL: it has none. The owner's to set */
+	pthread_mutex_t lock;      /* of the members below that are neither atomic nor constant */
 	atomic_int state;          /* whether it is claimed, and whether it is empty */
 	struct sks_unsent unsent;
 	int timeout_ms;            /* how long the peer may take for 64 KiB, or the rest */
@@ -38,8 +38,8 @@ struct sks_outbox {
 	struct sks_pace pace;
 	int64_t wait_began;        /* when the loop began to wait for room; 0: it does not, */
 	int untaken;               /* and what the peer had not taken by then */
-	int notified;              /* the notice is on its way to the loop */
-	int error;                 /* why nothing can be sent any more; 0: all is well */
+	atomic_int notified;       /* the notice is on its way to the loop */
+	atomic_int error;          /* why nothing can be sent any more; 0: all is well */
 	struct sks_message notice; /* its run is the owner's, who calls sks_outbox_on_notice() */
 	void (*done)(void *arg);   /* on the loop: all bytes were sent, or error is set */
 	void *arg;
@@ -68,17 +68,20 @@ int sks_outbox_is_empty(struct sks_outbox *box);
 /* Returns the error that ended all sending; 0: none, or box is NULL. Any thread may call it. */
 int sks_outbox_error(struct sks_outbox *box);
 
-/* Returns 1 when that was because its peer is too slow. */
-int sks_outbox_is_slow(struct sks_outbox *box);
+/* On the loop: returns 1 when that was because its peer is too slow. */
+int sks_outbox_is_slow(const struct sks_outbox *box);
 
 /*
  * From any thread: takes all n bytes, and has them sent soon, or none of them. -1:
- * ENOBUFS, as more than max bytes would wait, or max_memory is reached; ENOMEM; ENOTCONN, as it is broken. Bytes
- * that were taken can only be lost together with the connection.
+ * ENOBUFS, as more than max bytes would wait, or max_memory is reached; ENOMEM; ENOTCONN, as it is
+ * broken. Bytes that were taken can only be lost together with the connection.
  */
 int sks_outbox_put(struct sks_outbox *box, const void *bytes, size_t n, size_t max);
 
-/* Adds the bytes of a block, which are not copied where that costs more than a use of it. */
+/*
+ * Does what sks_outbox_put() does with the bytes of a block, which are not copied where that costs
+ * more than a use of it.
+ */
 int sks_outbox_put_block(struct sks_outbox *box, struct sks_block *block, size_t max);
 
 /* From any thread: sends the notice to the loop, unless it is on its way already. */
