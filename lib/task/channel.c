@@ -108,10 +108,7 @@ claim_oldest(struct sks_list *waiters)
 	return waiter;
 }
 
-/*
- * Returns 1 when the item was sent and the caller must wake *other, 0 when the ring is full, -1
- * and EPIPE.
- */
+/* Sends the item; the caller then wakes *other. 0, or -1: EPIPE; EAGAIN when the ring is full. */
 static int
 try_send(struct sks_channel *ch, const void *item, struct waiter **other)
 {
@@ -124,21 +121,28 @@ try_send(struct sks_channel *ch, const void *item, struct waiter **other)
 	if (*other != NULL) {
 		memcpy((*other)->item, item, ch->item_size);
 		(*other)->served = 1;
-		return 1;
-	}
-	if (ch->count == ch->capacity)
-		return 0;
-	put(ch, item);
-	return 1;
+	} else if (ch->count == ch->capacity) {
+		errno = EAGAIN;
+		return -1;
+	} else
+		put(ch, item);
+	return 0;
 }
 
-/* Returns 1 when an item was received and the caller must wake *other, 0 when the ring is empty. */
+/*
+ * Receives an item; the caller then wakes *other. 1; 0 when the ring is empty and the channel is
+ * closed; or -1, EAGAIN, when the ring is empty.
+ */
 static int
 try_recv(struct sks_channel *ch, void *item, struct waiter **other)
 {
 	*other = NULL;
-	if (ch->count == 0)
+	if (ch->count == 0 && ch->closed)
 		return 0;
+	if (ch->count == 0) {
+		errno = EAGAIN;
+		return -1;
+	}
 	take(ch, item);
 	*other = claim_oldest(&ch->senders);
 	if (*other != NULL) {
@@ -155,6 +159,38 @@ wake(struct waiter *waiter)
 {
 	if (waiter != NULL)
 		sks_complete(&waiter->completion);
+}
+
+/* Does what try_send() does. At EAGAIN me stands among the senders, if it is not NULL. */
+static int
+send_or_queue(struct sks_channel *ch, const void *item, struct waiter *me)
+{
+	struct waiter *other;
+	int rc;
+
+	pthread_mutex_lock(&ch->lock);
+	rc = try_send(ch, item, &other);
+	if (rc == -1 && errno == EAGAIN && me != NULL)
+		sks_list_append(&ch->senders, &me->completion.link);
+	pthread_mutex_unlock(&ch->lock);
+	wake(other);
+	return rc;
+}
+
+/* Does what try_recv() does. At EAGAIN me stands among the receivers, if it is not NULL. */
+static int
+recv_or_queue(struct sks_channel *ch, void *item, struct waiter *me)
+{
+	struct waiter *other;
+	int rc;
+
+	pthread_mutex_lock(&ch->lock);
+	rc = try_recv(ch, item, &other);
+	if (rc == -1 && me != NULL)
+		sks_list_append(&ch->receivers, &me->completion.link);
+	pthread_mutex_unlock(&ch->lock);
+	wake(other);
+	return rc;
 }
 
 /* Waits; me is in a list already. 0: it was claimed and woken. -1: the wait has failed. */
@@ -179,18 +215,9 @@ wait_for_claim(struct sks_channel *ch, struct waiter *me)
 static int
 wait_to_send(struct sks_channel *ch, struct waiter *me)
 {
-	struct waiter *other;
-	int rc;
-
-	pthread_mutex_lock(&ch->lock);
-	rc = try_send(ch, me->item, &other);
-	if (rc == 0)
-		sks_list_append(&ch->senders, &me->completion.link);
-	pthread_mutex_unlock(&ch->lock);
-	wake(other);
-	if (rc != 0)
-		return rc == 1 ? 0 : -1;
-	if (wait_for_claim(ch, me) == -1)
+	if (send_or_queue(ch, me->item, me) == 0)
+		return 0;
+	if (errno != EAGAIN || wait_for_claim(ch, me) == -1)
 		return -1;
 	if (me->served)
 		return 0;
@@ -201,17 +228,9 @@ wait_to_send(struct sks_channel *ch, struct waiter *me)
 static int
 wait_to_recv(struct sks_channel *ch, struct waiter *me)
 {
-	struct waiter *other;
-	int rc, closed;
+	int rc = recv_or_queue(ch, me->item, me);
 
-	pthread_mutex_lock(&ch->lock);
-	rc = try_recv(ch, me->item, &other);
-	closed = ch->closed;
-	if (rc == 0 && !closed)
-		sks_list_append(&ch->receivers, &me->completion.link);
-	pthread_mutex_unlock(&ch->lock);
-	wake(other);
-	if (rc != 0 || closed)
+	if (rc != -1)
 		return rc;
 	return wait_for_claim(ch, me) == -1 ? -1 : me->served;
 }
@@ -226,43 +245,14 @@ begin(struct waiter *me, void *item)
 	return sks_completion_init(&me->completion);
 }
 
-/* Takes the lock, does what try_send() does, and wakes the task that has waited for the item. */
-static int
-send_now(struct sks_channel *ch, const void *item)
-{
-	struct waiter *other;
-	int rc;
-
-	pthread_mutex_lock(&ch->lock);
-	rc = try_send(ch, item, &other);
-	pthread_mutex_unlock(&ch->lock);
-	wake(other);
-	return rc;
-}
-
-/* Takes the lock, does what try_recv() does, and wakes the task that has waited for the place. */
-static int
-recv_now(struct sks_channel *ch, void *item, int *closed)
-{
-	struct waiter *other;
-	int rc;
-
-	pthread_mutex_lock(&ch->lock);
-	rc = try_recv(ch, item, &other);
-	*closed = ch->closed;
-	pthread_mutex_unlock(&ch->lock);
-	wake(other);
-	return rc;
-}
-
 int
 sks_channel_send(struct sks_channel *ch, const void *item)
 {
-	int rc = send_now(ch, item);
+	int rc = send_or_queue(ch, item, NULL);
 	struct waiter me;
 
-	if (rc != 0)
-		return rc == 1 ? 0 : -1;
+	if (rc == 0 || errno != EAGAIN)
+		return rc;
 	if (begin(&me, (void *)item) == -1)
 		return -1;
 	rc = wait_to_send(ch, &me);
@@ -273,10 +263,10 @@ sks_channel_send(struct sks_channel *ch, const void *item)
 int
 sks_channel_recv(struct sks_channel *ch, void *item)
 {
+	int rc = recv_or_queue(ch, item, NULL);
 	struct waiter me;
-	int closed, rc = recv_now(ch, item, &closed);
 
-	if (rc != 0 || closed)
+	if (rc != -1)
 		return rc;
 	if (begin(&me, item) == -1)
 		return -1;
@@ -288,24 +278,13 @@ sks_channel_recv(struct sks_channel *ch, void *item)
 int
 sks_channel_trysend(struct sks_channel *ch, const void *item)
 {
-	int rc = send_now(ch, item);
-
-	if (rc == 1)
-		return 0;
-	if (rc == 0)
-		errno = EAGAIN;
-	return -1;
+	return send_or_queue(ch, item, NULL);
 }
 
 int
 sks_channel_tryrecv(struct sks_channel *ch, void *item)
 {
-	int closed, rc = recv_now(ch, item, &closed);
-
-	if (rc != 0 || closed)
-		return rc;
-	errno = EAGAIN;
-	return -1;
+	return recv_or_queue(ch, item, NULL);
 }
 
 void

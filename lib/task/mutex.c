@@ -93,7 +93,6 @@ sks_mutex_lock(struct sks_mutex *mutex)
 	if (sks_completion_init(&w) == -1)
 		return -1;
 	rc = lock_or_queue(mutex, &w);
-
 	if (rc == -1 && (rc = sks_completion_wait(&w, SKS_NEVER)) == -1) {
 		pthread_mutex_lock(&mutex->guard);
 		sks_list_remove(&w.link);
