@@ -18,15 +18,9 @@ struct sks_patience {
 		SKS_PATIENCE_REST   /* or for a later one */
 	} phase;
 	int begun;              /* bytes of the block have come */
+	size_t step;            /* so many of them since a long transfer has got its time anew */
 	struct sks_wfile *sink; /* of a copy: a wait ends where it is broken; NULL: peer_wfile */
 };
-
-/* Gives a long transfer its time anew. */
-static inline void
-sks_patience_renew(struct sks_patience *p)
-{
-	p->phase = SKS_PATIENCE_UNSET;
-}
 
 /*
  * Gets more input, into the buffer, or into n bytes of the caller's memory if into is not NULL.

@@ -14,6 +14,7 @@
 
 #define DIRECT_SIZE 16384 /* from here on bytes are read into the caller's memory */
 #define PEEK_MAX 65536
+#define STEP 65536        /* a long transfer gets its time anew for each of these */
 
 void
 sks_rfile_init(struct sks_rfile *r, struct sks_transport *tr, const struct sks_times *times,
@@ -39,14 +40,26 @@ sks_rfile_close(struct sks_rfile *r)
 	sks_buf_release(&r->ahead.buf, NULL);
 }
 
-void
-sks_rfile_yield_if_due(struct sks_rfile *r, struct sks_task *task)
+static void
+yield_if_due(struct sks_rfile *r, struct sks_task *task)
 {
 	if (!sks_task_budget_is_spent(task))
 		return;
 	r->busy = 1;
 	sks_wait_yield_if_due(task);
 	r->busy = 0;
+}
+
+void
+sks_rfile_progress(struct sks_rfile *r, struct sks_patience *p, size_t n)
+{
+	p->begun = 1;
+	p->step += n;
+	if (p->step >= STEP) {
+		p->step = 0;
+		p->phase = SKS_PATIENCE_UNSET;
+	}
+	yield_if_due(r, sks_task_current());
 }
 
 int
@@ -62,7 +75,7 @@ sks_rfile_begin(struct sks_rfile *r)
 	}
 	sks_rfile_restore(r);
 	r->pool = task->bufs;
-	sks_rfile_yield_if_due(r, task);
+	yield_if_due(r, task);
 	return 0;
 }
 
@@ -114,7 +127,7 @@ static ssize_t
 read_all(struct sks_rfile *r, void *buf, size_t n)
 {
 	struct sks_patience p = { 0 };
-	size_t done = 0, step = 0;
+	size_t done = 0;
 
 	while (done < n) {
 		ssize_t got = read_some(r, &p, (char *)buf + done, n - done);
@@ -124,13 +137,7 @@ read_all(struct sks_rfile *r, void *buf, size_t n)
 		if (got == 0)
 			break;
 		done += (size_t)got;
-		step += (size_t)got;
-		p.begun = 1;
-		if (step >= SKS_RFILE_STEP) {
-			step = 0;
-			sks_patience_renew(&p);
-		}
-		sks_rfile_yield_if_due(r, sks_task_current());
+		sks_rfile_progress(r, &p, (size_t)got);
 	}
 	return (ssize_t)done;
 }
@@ -165,19 +172,12 @@ sks_readexactly(struct sks_rfile *r, void *buf, size_t n)
 int
 sks_rfile_gather(struct sks_rfile *r, struct sks_patience *p, size_t n)
 {
-	size_t step = 0;
-
 	while (sks_buf_length(&r->buf) < n) {
 		ssize_t got = sks_fill(r, p, NULL, 0);
 
 		if (got <= 0)
 			return (int)got;
-		step += (size_t)got;
-		if (step >= SKS_RFILE_STEP) {
-			step = 0;
-			sks_patience_renew(p);
-			sks_rfile_yield_if_due(r, sks_task_current());
-		}
+		sks_rfile_progress(r, p, (size_t)got);
 	}
 	return 1;
 }

@@ -9,8 +9,6 @@
 #include "stream/fill.h"
 #include "stream/stream.h"
 
-#define SKS_RFILE_STEP 65536 /* a long transfer gets its time anew for each of these */
-
 /*
  * Each public call begins with it, and ends with sks_rfile_end() unless it has failed. The fiber
  * yields here if that is due. 0, or -1: EBUSY.
@@ -23,8 +21,11 @@ sks_rfile_end(struct sks_rfile *r)
 	sks_stream_release(sks_task_current(), &r->claimed);
 }
 
-/* Within a call: yields if that is due. Other tasks find the rfile busy meanwhile. */
-void sks_rfile_yield_if_due(struct sks_rfile *r, struct sks_task *task);
+/*
+ * Within a call that may be long: n bytes more have come. A new step gives the call its time anew,
+ * and the fiber yields if that is due. Other tasks find the rfile busy meanwhile.
+ */
+void sks_rfile_progress(struct sks_rfile *r, struct sks_patience *p, size_t n);
 
 /*
  * Gets more input until the buffer has n bytes. 1: it has. 0: the input ends before that. -1. On

@@ -54,7 +54,6 @@ static int
 copy(struct sks_rfile *r, struct sks_wfile *w, int64_t n)
 {
 	struct sks_patience p = { .sink = w };
-	size_t step = 0;
 
 	while (n != 0) {
 		ssize_t passed = pass(r, &p, w, n < 0 ? SIZE_MAX : (size_t)n);
@@ -65,13 +64,7 @@ copy(struct sks_rfile *r, struct sks_wfile *w, int64_t n)
 			break;
 		if (n > 0)
 			n -= passed;
-		step += (size_t)passed;
-		p.begun = 1;
-		if (step >= SKS_RFILE_STEP) {
-			step = 0;
-			sks_patience_renew(&p);
-		}
-		sks_rfile_yield_if_due(r, sks_task_current());
+		sks_rfile_progress(r, &p, (size_t)passed);
 	}
 	if (n > 0) {
 		errno = ENODATA;
@@ -91,4 +84,3 @@ sks_copy(struct sks_rfile *r, struct sks_wfile *w, int64_t n)
 	sks_rfile_end(r);
 	return rc;
 }
-

@@ -155,35 +155,23 @@ static int
 skip_line(struct sks_rfile *r)
 {
 	struct sks_patience p = { 0 };
-	size_t step = 0;
+	ssize_t got;
 
-	for (;;) {
+	do {
 		size_t n = sks_buf_length(&r->buf);
-		ssize_t got;
+		unsigned char *at = n > 0 ? memchr(r->buf.base + r->buf.start, '\n', n) : NULL;
 
+		if (at != NULL) {
+			sks_rfile_consume(r, (size_t)(at - r->buf.base) - r->buf.start + 1);
+			return 1;
+		}
 		if (n > 0) {
-			unsigned char *first = r->buf.base + r->buf.start;
-			unsigned char *at = memchr(first, '\n', n);
-
-			if (at != NULL) {
-				sks_rfile_consume(r, (size_t)(at - first) + 1);
-				return 1;
-			}
 			sks_rfile_consume(r, n);
-			step += n;
-			p.begun = 1;
+			sks_rfile_progress(r, &p, n);
 		}
-		if (step >= SKS_RFILE_STEP) {
-			step = 0;
-			sks_patience_renew(&p);
-		}
-		sks_rfile_yield_if_due(r, sks_task_current());
 		got = sks_fill(r, &p, NULL, 0);
-		if (got < 0)
-			return -1;
-		if (got == 0)
-			return p.begun;
-	}
+	} while (got > 0);
+	return got < 0 ? -1 : p.begun;
 }
 
 int
