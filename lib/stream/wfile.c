@@ -114,7 +114,7 @@ sks_wfile_begin(struct sks_wfile *w, size_t n)
 		return -1;
 	}
 	w->pool = sks_task_current()->bufs;
-	if (sks_buf_length(&w->buf) + n <= w->max_output && !(w->is_bounded && sks_memory_is_full(w->memory)))
+	if (sks_buf_length(&w->buf) + n <= w->max_output && !sks_memory_is_full(w->memory))
 		return 0;
 	if (w->tr == NULL || is_datagram(w)) {
 		errno = EMSGSIZE;
@@ -139,20 +139,30 @@ sks_wfile_is_direct(const struct sks_wfile *w, size_t n)
 	return w->tr != NULL && !is_datagram(w) && (n >= DIRECT_SIZE || n > w->max_output);
 }
 
+/* All pieces go into the buffer, or from their own memory to the peer. */
 static int
-write_bytes(struct sks_wfile *w, const void *buf, size_t n)
+write_pieces(struct sks_wfile *w, const struct iovec *pieces, int count, size_t n)
 {
-	if (sks_wfile_is_direct(w, n)) {
-		if (sks_wfile_begin(w, 0) == -1)
-			return -1;
-		return sks_wfile_send(w, &(struct iovec){ (void *)buf, n }, 1);
-	}
+	int i;
+
+	if (sks_wfile_is_direct(w, n))
+		return sks_wfile_begin(w, 0) == -1 ? -1 : sks_wfile_send(w, pieces, count);
 	if (sks_wfile_begin(w, n) == -1 ||
 	    sks_buf_reserve(&w->buf, w->pool, sks_max(n, FIRST_ROOM)) == -1)
 		return -1;
-	memcpy(w->buf.base + w->buf.end, buf, n);
-	sks_wfile_added(w, n);
+	for (i = 0; i < count; i++) {
+		if (pieces[i].iov_len == 0)
+			continue;
+		memcpy(w->buf.base + w->buf.end, pieces[i].iov_base, pieces[i].iov_len);
+		sks_wfile_added(w, pieces[i].iov_len);
+	}
 	return 0;
+}
+
+static int
+write_bytes(struct sks_wfile *w, const void *buf, size_t n)
+{
+	return write_pieces(w, &(struct iovec){ (void *)buf, n }, 1, n);
 }
 
 int
@@ -233,26 +243,6 @@ add_lengths(const struct iovec *pieces, int count, size_t *n)
 	return -1;
 }
 
-/* All pieces go into the buffer, or from their own memory to the peer. */
-static int
-write_pieces(struct sks_wfile *w, const struct iovec *pieces, int count, size_t n)
-{
-	int i;
-
-	if (sks_wfile_is_direct(w, n))
-		return sks_wfile_begin(w, 0) == -1 ? -1 : sks_wfile_send(w, pieces, count);
-	if (sks_wfile_begin(w, n) == -1 ||
-	    sks_buf_reserve(&w->buf, w->pool, sks_max(n, FIRST_ROOM)) == -1)
-		return -1;
-	for (i = 0; i < count; i++) {
-		if (pieces[i].iov_len == 0)
-			continue;
-		memcpy(w->buf.base + w->buf.end, pieces[i].iov_base, pieces[i].iov_len);
-		sks_wfile_added(w, pieces[i].iov_len);
-	}
-	return 0;
-}
-
 int
 sks_writev(struct sks_wfile *w, const struct iovec *pieces, int count)
 {
@@ -270,38 +260,41 @@ sks_puts(struct sks_wfile *w, const char *string)
 	return sks_write(w, string, strlen(string));
 }
 
+/* Formats the text behind the bytes of the buffer, to which it does not add it. Its length, or -1. */
 static int SKS_PRINTF(2, 0)
-print(struct sks_wfile *w, const char *format, va_list args)
+format_behind(struct sks_wfile *w, const char *format, va_list args)
 {
-	size_t room = PRINT_ROOM;
+	int n = PRINT_ROOM;
+	size_t room;
 
-	for (;;) {
+	do {
 		va_list ap;
-		int n;
 
+		room = (size_t)n;
 		if (sks_wfile_begin(w, 0) == -1 || sks_buf_reserve(&w->buf, w->pool, room) == -1)
 			return -1;
 		va_copy(ap, args);
 		n = vsnprintf((char *)w->buf.base + w->buf.end, room + 1, format, ap);
 		va_end(ap);
-		if (n < 0)
-			return -1;
-		if ((size_t)n <= room) {
-			/* The text stands in the buffer; is it allowed to stay? */
-			if (sks_buf_length(&w->buf) + (size_t)n > w->max_output) {
-				if (w->tr == NULL || is_datagram(w)) {
-					errno = EMSGSIZE;
-					return -1;
-				}
-				sks_wfile_added(w, (size_t)n);
-				return sks_wfile_send(w, NULL, 0);
-			}
-			if (n > 0)
-				sks_wfile_added(w, (size_t)n);
-			return 0;
-		}
-		room = (size_t)n;
+	} while (n >= 0 && (size_t)n > room);
+	return n;
+}
+
+static int SKS_PRINTF(2, 0)
+print(struct sks_wfile *w, const char *format, va_list args)
+{
+	int n = format_behind(w, format, args);
+	int fits = n >= 0 && sks_buf_length(&w->buf) + (size_t)n <= w->max_output;
+
+	if (n < 0)
+		return -1;
+	if (!fits && (w->tr == NULL || is_datagram(w))) {
+		errno = EMSGSIZE;
+		return -1;
 	}
+	if (n > 0)
+		sks_wfile_added(w, (size_t)n);
+	return fits ? 0 : sks_wfile_send(w, NULL, 0);
 }
 
 int
