@@ -92,10 +92,18 @@ sks_watch_set_poll(struct sks_watch_set *set)
 	return set->count;
 }
 
-/* Nobody waits for its input, which would wake the loop without end. */
+/*
+ * The watch has input for which nobody waits. At the first report it stays in the set, since a
+ * fiber that has only yielded soon reads that input. Then it is taken out, as it would wake the loop
+ * without end.
+ */
 static __attribute__((noinline)) void
-disarm(struct sks_watch *watch)
+note_idle(struct sks_watch *watch)
 {
+	if (!watch->idle) {
+		watch->idle = 1;
+		return;
+	}
 	if (watch->shared)
 		pthread_mutex_lock(&shared_lock);
 	if (watch->armed)
@@ -117,7 +125,7 @@ sks_watch_set_wake_next(struct sks_watch_set *set)
 		return 1;
 	wake = watch->wake;
 	if (wake == NULL) {
-		disarm(watch);
+		note_idle(watch);
 		return 1;
 	}
 	watch->wake = NULL;
@@ -147,6 +155,7 @@ sks_watch_expect(struct sks_watch *watch, void (*wake)(struct sks_watch *, enum 
 		return -1;
 	watch->wake = wake;
 	watch->deadline = deadline;
+	watch->idle = 0;
 	return 0;
 }
 

@@ -2,9 +2,9 @@
 /*
  * watch.h - the standing interest of a loop's connections in their input.
  *
- * A watch stays in the epoll set between waits. It is taken out only when there is
- * input and nobody waits for it: to add and to delete it for each wait would cost a
- * third of the throughput. Its time limit is lazy too (wheel.h). Watches are
+ * A watch stays in the epoll set between waits. It is taken out only when it is reported
+ * twice while nobody waits for its input: to add and to delete it for each wait would cost
+ * a third of the throughput. Its time limit is lazy too (wheel.h). Watches are
  * level-triggered, so nothing is lost whatever a reader leaves in the socket. (To
  * be edge-triggered, where a short read tells that the socket is drained, gained
  * less than one percent.)
@@ -56,6 +56,7 @@ struct sks_watch {
 	struct sks_watch_set *set;
 	int fd;
 	unsigned char armed;         /* it is in the epoll set */
+	unsigned char idle;          /* it was reported since the last wait, while nobody waited */
 	unsigned char shared;        /* another thread may take it out of the set */
 	struct sks_due due;          /* its place in the wheel */
 };

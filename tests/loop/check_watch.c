@@ -6,6 +6,7 @@
  */
 #include "acceptance.h"
 #include "base/util.h"
+#include "faults.h"
 #include "loop/batch.h"
 #include "rig.h"
 
@@ -154,6 +155,27 @@ TEST(what_comes_while_nobody_waits_is_told_later)
 	ck_assert_int_eq(told(probes), 0);
 	expect(probes);
 	ck_assert_int_eq(told(probes), 1);
+	close_probes(1);
+}
+
+/* A fiber that has yielded comes back for its input within a turn. */
+TEST(input_that_nobody_takes_removes_the_watch_at_its_second_report)
+{
+	open_probes(1);
+	say(probes, "left");
+	sks_fault_clear();
+	sks_batch_serve(&rig.loop->watches);
+	ck_assert_int_eq(probes->told, 1);
+	sks_batch_serve(&rig.loop->watches);
+	expect(probes);
+	ck_assert_uint_eq(sks_fault_calls("epoll_ctl"), 0);
+	ck_assert_int_eq(told(probes), 1);
+	ck_assert_uint_eq(sks_fault_calls("epoll_ctl"), 0);
+	ck_assert_int_eq(sks_batch_serve(&rig.loop->watches), 1);
+	ck_assert_uint_eq(sks_fault_calls("epoll_ctl"), 1);
+	ck_assert_int_eq(sks_batch_serve(&rig.loop->watches), 0);
+	expect(probes);
+	ck_assert_uint_eq(sks_fault_calls("epoll_ctl"), 2);
 	close_probes(1);
 }
 
