@@ -14,6 +14,7 @@
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <stdint.h>
 
 /* Does what event_assign(3) does, for any descriptor. */
 static inline void
@@ -23,6 +24,12 @@ sks_event_assign(struct event *ev, struct event_base *base, int fd, short events
 	event_assign(ev, base, -1, events, callback, arg);
 	ev->ev_fd = fd;
 }
+
+/*
+ * Does what event_add(3) does, with a time limit in ms, or with none (-1). 0, and errno is kept; or
+ * -1: ENOMEM, or as epoll_ctl(2).
+ */
+int sks_event_add(struct event *ev, int64_t ms);
 
 /* Deletes an event, if it was assigned, before its memory goes. */
 static inline void

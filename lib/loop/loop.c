@@ -252,7 +252,8 @@ sks_loop_new(struct event_base *base)
 	sks_event_assign(&loop->input, loop->base, loop->watches.fd, EV_READ | EV_PERSIST, on_input,
 	    loop);
 	sks_event_assign(&loop->turn, loop->base, -1, 0, on_turn, loop);
-	sks_event_assign(&loop->wake, loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake, loop);
+	sks_event_assign(&loop->wake, loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake,
+	    loop);
 	return loop;
 
 fail:
@@ -329,9 +330,9 @@ sks_fiber_report_overflow(void)
 int
 sks_loop_open(struct sks_loop *loop)
 {
-	if (sks_loop_add(&loop->wake, -1) == -1)
+	if (sks_event_add(&loop->wake, -1) == -1)
 		return -1;
-	if (sks_loop_add(&loop->input, -1) == 0)
+	if (sks_event_add(&loop->input, -1) == 0)
 		return 0;
 	event_del(&loop->wake);
 	return -1;
@@ -368,7 +369,8 @@ sks_loop_run(struct sks_loop *loop)
 int
 sks_loop_was_left(const struct sks_loop *loop)
 {
-	return !loop->stopped && (event_base_got_exit(loop->base) || event_base_got_break(loop->base));
+	return !loop->stopped &&
+	    (event_base_got_exit(loop->base) || event_base_got_break(loop->base));
 }
 
 void
@@ -438,30 +440,6 @@ sks_loop_resume(struct sks_task *task)
 	if (!sks_list_empty(&loop->jobs))
 		run_jobs(loop);
 	return ended;
-}
-
-int
-sks_loop_add(struct event *ev, int64_t ms)
-{
-	struct timeval tv;
-	const struct timeval *limit = NULL;
-	int saved = errno;
-
-	if (ms >= 0) {
-		tv.tv_sec = (time_t)(ms / 1000);
-		tv.tv_usec = (suseconds_t)(ms % 1000 * 1000);
-		limit = &tv;
-	}
-	if (sks_sys_fault_point("event_add") == -1)
-		return -1;
-	errno = 0;
-	if (event_add(ev, limit) == -1) {
-		if (errno == 0)
-			errno = ENOMEM;
-		return -1;
-	}
-	errno = saved;
-	return 0;
 }
 
 unsigned char *

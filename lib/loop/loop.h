@@ -103,7 +103,7 @@ int sks_loop_is_here(const struct sks_loop *loop);
 
 /*
  * Makes the inbox and the watches events of the base, which then has something to wait for.
- * 0, or -1 as sks_loop_add(). sks_loop_shut() deletes these events.
+ * 0, or -1 as sks_event_add(). sks_loop_shut() deletes these events.
  */
 int sks_loop_open(struct sks_loop *loop);
 void sks_loop_shut(struct sks_loop *loop);
@@ -149,9 +149,6 @@ void sks_loop_ready(struct sks_loop *loop, struct sks_task *task);
 
 /* On the loop's own stack: resumes a fiber now, then runs the jobs it has left. 1: it has ended. */
 int sks_loop_resume(struct sks_task *task);
-
-/* event_add(3) with a time limit in ms, or with none (-1). 0, or -1: ENOMEM or as epoll_ctl(2). */
-int sks_loop_add(struct event *ev, int64_t ms);
 
 /* Makes a task that is a fiber one of the loop: it uses the loop's memory, and is resumed by it. */
 static inline void

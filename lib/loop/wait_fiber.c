@@ -15,7 +15,7 @@
 #include <errno.h>
 #include <socketserver/fiber.h>
 
-/* Returns the ms from now to a deadline, or -1 for SKS_NEVER, as sks_loop_add() takes it. */
+/* Returns the ms from now to a deadline, or -1 for SKS_NEVER, as sks_event_add() takes it. */
 static int64_t
 ms_until(int64_t deadline)
 {
@@ -108,7 +108,7 @@ on_one_shot(evutil_socket_t fd, short what, void *arg)
 	}
 	/* libevent counts from when its turn began, so a timer may come early after a long one. */
 	if (sks_clock_ms() < shot->deadline &&
-	    sks_loop_add(&shot->ev, ms_until(shot->deadline)) == 0)
+	    sks_event_add(&shot->ev, ms_until(shot->deadline)) == 0)
 		return;
 	wake_now(shot->task, ETIMEDOUT);
 }
@@ -121,7 +121,7 @@ park_for(struct one_shot *shot, int fd, short events)
 
 	sks_event_assign(&shot->ev, shot->task->loop->base, fd, events, on_one_shot, shot);
 	if ((events != 0 || shot->deadline != SKS_NEVER) &&
-	    sks_loop_add(&shot->ev, ms_until(shot->deadline)) == -1)
+	    sks_event_add(&shot->ev, ms_until(shot->deadline)) == -1)
 		rc = -1;
 	else
 		rc = park(shot->task);

@@ -72,7 +72,7 @@ add(struct event *ev, int fd, short events)
 	if (fd < 0 || what == 0)
 		return 0;
 	sks_event_assign(ev, task->loop->base, fd, what, on_event, task);
-	return sks_loop_add(ev, -1);
+	return sks_event_add(ev, -1);
 }
 
 /* Parks until one of the entries, or the set, has an event, or the deadline. evs: n + 1. */

@@ -6,9 +6,7 @@
 #include "loop/wheel.h"
 
 #include "base/clock.h"
-#include "base/sys.h"
-
-#include <errno.h>
+#include "base/util.h"
 
 static struct sks_list *
 slot_of(struct sks_wheel *wheel, int64_t tick)
@@ -20,17 +18,10 @@ slot_of(struct sks_wheel *wheel, int64_t tick)
 static int
 set_timer(struct sks_wheel *wheel, int64_t tick)
 {
-	int64_t ms = tick * SKS_WHEEL_TICK_MS - sks_clock_ms();
-	struct timeval tv;
+	int64_t ms = sks_max64(tick * SKS_WHEEL_TICK_MS - sks_clock_ms(), 0);
 
-	if (ms < 0)
-		ms = 0;
-	tv.tv_sec = (time_t)(ms / 1000);
-	tv.tv_usec = (suseconds_t)(ms % 1000 * 1000);
-	if (sks_sys_fault_point("event_add") == -1 || event_add(&wheel->timer, &tv) == -1) {
-		errno = ENOMEM;
+	if (sks_event_add(&wheel->timer, ms) == -1)
 		return -1;
-	}
 	wheel->timer_tick = tick;
 	return 0;
 }

@@ -66,7 +66,7 @@ stop(struct sks_listener *l)
 static int
 arm(struct sks_listener *l)
 {
-	if (sks_loop_add(&l->ev, -1) == -1)
+	if (sks_event_add(&l->ev, -1) == -1)
 		return -1;
 	l->armed = 1;
 	if (l->end == SKS_LISTENER_ENDS)
@@ -84,7 +84,7 @@ back_off(struct sks_listener *l, int error)
 	stop(l);
 	sks_admission_wait(l->admission); /* the end of a request may free what has run out */
 	l->backoff_ms = ms > BACKOFF_MOST_MS ? BACKOFF_MOST_MS : ms;
-	if (sks_loop_add(&l->retry, l->backoff_ms) == 0)
+	if (sks_event_add(&l->retry, l->backoff_ms) == 0)
 		return;
 	/* Without memory for the timer the listener stays armed, though it may spin. */
 	l->backoff_ms = 0;
@@ -153,7 +153,7 @@ look_for_memory(struct sks_listener *l)
 		return;
 	if (sks_memory_is_full(l->service->memory))
 		sks_buf_pool_drain(&l->worker->loop->bufs);
-	(void)sks_loop_add(&l->retry, BACKOFF_MOST_MS);
+	(void)sks_event_add(&l->retry, BACKOFF_MOST_MS);
 }
 
 /* Notes that the kernel's queue is empty. */
@@ -164,7 +164,7 @@ note_empty(struct sks_listener *l)
 		return;
 	if (!is_copied(l))
 		l->end = SKS_LISTENER_SERVED;
-	else if (sks_loop_add(&l->retry, SETTLE_MS) == -1)
+	else if (sks_event_add(&l->retry, SETTLE_MS) == -1)
 		sks_loop_wake(l->worker->loop);
 }
 

@@ -119,7 +119,7 @@ try_again_soon(struct sks_executor *executor)
 	    event_pending(&executor->retry, EV_TIMEOUT, NULL) ||
 	    !sks_list_empty(&executor->give_up.link))
 		return;
-	if (sks_loop_add(&executor->retry, RETRY_MS) == -1)
+	if (sks_event_add(&executor->retry, RETRY_MS) == -1)
 		sks_loop_defer(executor->loop, &executor->give_up);
 }
 

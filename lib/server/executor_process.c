@@ -210,7 +210,7 @@ on_ask(evutil_socket_t fd, short what, void *arg)
 static int
 ask_soon(struct process_executor *pool)
 {
-	return event_pending(&pool->ask, EV_TIMEOUT, NULL) ? 0 : sks_loop_add(&pool->ask, ASK_MS);
+	return event_pending(&pool->ask, EV_TIMEOUT, NULL) ? 0 : sks_event_add(&pool->ask, ASK_MS);
 }
 
 /* -- the operations -- */

@@ -73,7 +73,7 @@ begin(struct sks_server *server, int quota)
 	server->is_last = quota == -1 && o->close_listeners != SKS_OFF;
 	if (start_workers(server) == -1 ||
 	    (o->on_tick != NULL && o->tick_ms > 0 &&
-		sks_loop_add(&server->tick, o->tick_ms) == -1) ||
+		sks_event_add(&server->tick, o->tick_ms) == -1) ||
 	    sks_accept_start(sks_server_first(server)) == -1) {
 		int error = errno;
 

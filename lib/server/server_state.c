@@ -86,7 +86,7 @@ int
 sks_server_set_limit(struct sks_server *server, int ms)
 {
 	event_del(&server->limit);
-	return ms >= 0 ? sks_loop_add(&server->limit, ms) : 0;
+	return ms >= 0 ? sks_event_add(&server->limit, ms) : 0;
 }
 
 /* Kills, or gives up, what still runs, since it does not end by itself. */

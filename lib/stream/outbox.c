@@ -345,7 +345,7 @@ push(struct sks_outbox *box)
 	return sent;
 }
 
-/* Waits for room, until the deadline. 0, or -1: ETIMEDOUT, or as sks_loop_add(). */
+/* Waits for room, until the deadline. 0, or -1: ETIMEDOUT, or as sks_event_add(). */
 static int
 await_room(struct sks_outbox *box)
 {
@@ -360,7 +360,7 @@ await_room(struct sks_outbox *box)
 	until = sks_min64(box->deadline, sks_pace_deadline(&box->pace, now));
 	box->wait_began = now;
 	box->untaken = sks_pace_untaken(box->tr.fd);
-	return sks_loop_add(&box->ev, until == SKS_NEVER ? -1 : sks_max64(until - now, 1));
+	return sks_event_add(&box->ev, until == SKS_NEVER ? -1 : sks_max64(until - now, 1));
 }
 
 int
