@@ -71,7 +71,8 @@ sks_buf_class_size(size_t class)
 
 /*
  * Returns how many idle pieces of a class a pool keeps: 32 of SKS_BUF_LARGE and less, half a MiB or
- * one of the others. With max_memory it keeps none of those, which would fill it while nobody has them.
+ * one of the others. With max_memory it keeps none of those, which would fill it while nobody has
+ * them.
  */
 static inline size_t
 sks_buf_idle_of(size_t class)

@@ -134,7 +134,8 @@ set_host(struct sks_endpoint *ep, const char *text, size_t n, const char **why)
 		return refuse(EINVAL, why, "the host name is too long");
 	for (i = 0; i < n; i++)
 		if ((unsigned char)text[i] <= ' ' || text[i] == 0x7f || strchr("/[]@", text[i]))
-			return refuse(EINVAL, why, "the host has a character that no host name has");
+			return refuse(EINVAL, why,
+			    "the host has a character that no host name has");
 	memcpy(ep->host, text, n);
 	ep->host[n] = '\0';
 	return 0;

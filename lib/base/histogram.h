@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* X(nanoseconds that a class reaches to, the same in seconds). One more is for all that is longer. */
+/* X(nanoseconds that a class reaches to, the same in seconds). One more class has all above. */
 #define SKS_HISTOGRAM_BOUNDS(X) \
 	X(100000, "0.0001") \
 	X(1000000, "0.001") \

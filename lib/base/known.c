@@ -18,7 +18,8 @@ sks_copy_known(void *to, size_t known, const void *from, size_t given, const cha
 		return 0;
 	for (i = known; i < given; i++) {
 		if (p[i] != 0) {
-			sks_log_about(NULL, SKS_LOG_ERROR, E2BIG, "%s of a newer version than this library's", what);
+			sks_log_about(NULL, SKS_LOG_ERROR, E2BIG,
+			    "%s of a newer version than this library's", what);
 			errno = E2BIG;
 			return -1;
 		}

@@ -57,7 +57,8 @@ sks_log_level_by_name(const char *name)
 	int level;
 
 	for (level = 0; level < SKS_LOG_LEVELS; level++)
-		if (sks_log_level_names[level] != NULL && strcmp(sks_log_level_names[level], name) == 0)
+		if (sks_log_level_names[level] != NULL &&
+		    strcmp(sks_log_level_names[level], name) == 0)
 			return level;
 	errno = EINVAL;
 	return -1;

@@ -2,8 +2,8 @@
 /*
  * log.h - the library's own lines.
  *
- * The public side is socketserver/log.h: sks_log() is for a line about whatever the current task does, and
- * its calls say where lines go.
+ * The public side is socketserver/log.h: sks_log() is for a line about whatever the current task
+ * does, and its other calls say where lines go.
  */
 #ifndef SKS_BASE_LOG_H
 #define SKS_BASE_LOG_H
@@ -21,8 +21,8 @@
 #define SKS_LOG_HANDLER(name) (&(const struct sks_log_origin){ .handler = (name) })
 
 /*
- * Logs a line about somebody else than the current task; NULL: about nobody. error is the errno that
- * it is about, or 0, and what %m stands for. Keeps errno.
+ * Logs a line about somebody else than the current task; NULL: about nobody. error is the errno
+ * that the line is about, or 0, and what %m stands for. Keeps errno.
  */
 void sks_log_about(const struct sks_log_origin *origin, enum sks_log_level level, int error,
     const char *format, ...) __attribute__((format(printf, 4, 5)));

@@ -11,8 +11,8 @@
 
 #define FACILITY_DAEMON (3 << 3) /* of syslog(3) */
 
-const char *const sks_log_level_names[SKS_LOG_LEVELS] = { [SKS_LOG_ERROR] = "error", [SKS_LOG_WARN] = "warn",
-	[SKS_LOG_INFO] = "info", [SKS_LOG_DEBUG] = "debug" };
+const char *const sks_log_level_names[SKS_LOG_LEVELS] = { [SKS_LOG_ERROR] = "error",
+	[SKS_LOG_WARN] = "warn", [SKS_LOG_INFO] = "info", [SKS_LOG_DEBUG] = "debug" };
 
 const char *
 sks_log_format_peer(const struct sks_log_origin *origin, char *buf, size_t size)
@@ -80,7 +80,8 @@ put_object(struct sks_log_line *line, const struct sks_log_entry *entry)
 
 	sks_log_line_printf(line, "{\"time\":\"");
 	sks_log_line_time(line, &entry->wall);
-	sks_log_line_printf(line, "\",\"level\":\"%s\",\"pid\":%ld", sks_log_level_names[entry->level], (long)getpid());
+	sks_log_line_printf(line, "\",\"level\":\"%s\",\"pid\":%ld",
+	    sks_log_level_names[entry->level], (long)getpid());
 	if (origin->handler != NULL)
 		put_member(line, "handler", origin->handler);
 	if (sks_log_format_peer(origin, peer, sizeof(peer)) != NULL)

@@ -86,7 +86,10 @@ sks_log_line_json(struct sks_log_line *line, const char *text, size_t n)
 	line->text[line->used++] = '"';
 }
 
-/* The days since 1970-01-01 as a date. Years are counted from March, so that a leap day is the last. */
+/*
+ * Finds the date that is so many days after 1970-01-01. Years are counted from March, so that a leap
+ * day is the last.
+ */
 static void
 date(int64_t days, int *year, int *month, int *day)
 {
@@ -108,13 +111,13 @@ sks_log_line_time(struct sks_log_line *line, const struct timespec *wall)
 	int second = (int)(wall->tv_sec % 86400), year, month, day;
 
 	date(days, &year, &month, &day);
-	sks_log_line_printf(line, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", year, month, day, second / 3600,
-	    second / 60 % 60, second % 60, (int)(wall->tv_nsec / 1000));
+	sks_log_line_printf(line, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", year, month, day,
+	    second / 3600, second / 60 % 60, second % 60, (int)(wall->tv_nsec / 1000));
 }
 
 void
 sks_log_line_end(struct sks_log_line *line, const char *closing)
 {
-	line->used += (size_t)snprintf(line->text + line->used, sizeof(line->text) - line->used, "%s\n",
-	    closing);
+	line->used += (size_t)snprintf(line->text + line->used, sizeof(line->text) - line->used,
+	    "%s\n", closing);
 }

@@ -25,7 +25,7 @@ void sks_log_line_escaped(struct sks_log_line *line, const char *text, size_t n)
 /* Adds it, made printable in the same way, as a string of JSON (RFC 8259) with its quotes. */
 void sks_log_line_json(struct sks_log_line *line, const char *text, size_t n);
 
-/* Adds a time of the wall clock in UTC, to the microsecond: 2026-11-29T04:31:08.123456Z (RFC 3339). */
+/* Adds a time of the wall clock in UTC (RFC 3339): 2026-11-29T04:31:08.123456Z. */
 void sks_log_line_time(struct sks_log_line *line, const struct timespec *wall);
 
 /* Adds the end of the line: closing, of at most 4 bytes, and a newline. */

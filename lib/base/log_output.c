@@ -172,8 +172,8 @@ tell_why(const struct sks_log_output *output, struct sks_log_output_counts *coun
 	char line[320], reason[80];
 	int n;
 
-	if (output->place == SKS_LOG_STDERR || error == EAGAIN || atomic_exchange(&counts->failing, 1) ||
-	    sks_stderr_is_spared())
+	if (output->place == SKS_LOG_STDERR || error == EAGAIN ||
+	    atomic_exchange(&counts->failing, 1) || sks_stderr_is_spared())
 		return;
 	errno = error;
 	snprintf(reason, sizeof(reason), "%m");

@@ -46,16 +46,16 @@ enum sks_wait_for { SKS_WAIT_FOR_INPUT, SKS_WAIT_FOR_OUTPUT, SKS_WAIT_FOR_OTHERS
 struct sks_task {
 	struct sks_fiber *fiber;   /* NULL: this task is a thread */
 	struct sks_loop *loop;     /* which resumes the fiber; NULL on a thread */
-	struct sks_buf_pool *bufs; /* idle memory for the streams that it uses; NULL: only malloc(3) */
+	struct sks_buf_pool *bufs; /* idle memory for its streams; NULL: only malloc(3) */
 	struct sks_list dirty;     /* wfiles with unsent bytes, which are sent before each wait */
 	int64_t deadline;          /* of all its waits, as of sks_clock_ms(); INT64_MAX: none */
 	struct sks_cancel *cancel; /* of a thread: ends its waits; NULL: nothing does */
 	atomic_int cancelled;      /* each wait fails with ECANCELED */
 	int parked;                /* a fiber that is in a wait, which nothing has ended yet */
 	int wake_error;            /* what has ended that wait: 0, or an errno */
+	int shares;                /* other threads may use its streams: its children, its parent */
 	unsigned int calls;        /* its budget: system calls since the loop has resumed it, */
 	unsigned int lines;        /* lines that were in the buffer already, */
-	int shares;                /* other threads may use its streams: its children, its parent */
 	size_t bytes;              /* and bytes read or written */
 	/* Not every wait needs the members from here on. */
 	enum sks_wait_end wait_end;

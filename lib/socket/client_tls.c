@@ -53,8 +53,8 @@ sks_client_start_tls(struct sks_client *client, struct sks_tls *tls, const char 
 	error = errno;
 	if (why[0] != '\0')
 		sks_log_limited(&atomic_load(&sks_log_counts)->connects, SKS_LOG_LINES,
-		    sks_log_origin(), SKS_LOG_ERROR, error, "TLS handshake%s%.255s: %s", name != NULL ? " with " : "",
-		    name != NULL ? name : "", why);
+		    sks_log_origin(), SKS_LOG_ERROR, error, "TLS handshake%s%.255s: %s",
+		    name != NULL ? " with " : "", name != NULL ? name : "", why);
 	errno = error;
 	return -1;
 }

@@ -74,8 +74,9 @@ fail(const struct trial *t, const struct sks_addr *addr, const char *why)
 		sks_addr_format(&addr->u.any, addr->len, text, sizeof(text));
 	if (strcmp(text, t->address) == 0)
 		text[0] = '\0';
-	snprintf(line, sizeof(line), "connect %s%s%s%s: %s", t->address, text[0] != '\0' ? " (" : "",
-	    text, text[0] != '\0' ? ")" : "", why != NULL ? why : strerror(error));
+	snprintf(line, sizeof(line), "connect %s%s%s%s: %s", t->address,
+	    text[0] != '\0' ? " (" : "", text, text[0] != '\0' ? ")" : "",
+	    why != NULL ? why : strerror(error));
 	if (t->is_quiet)
 		snprintf(t->why, t->size, "%s", line);
 	else

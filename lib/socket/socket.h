@@ -27,7 +27,7 @@ struct sks_socket_waiter {
 struct sks_socket {
 	int fd;                      /* -1: nobody holds it any more */
 	atomic_int closed;           /* by its owner, on any thread */
-	int orphan;                  /* freed by its owner: the last one to drop it frees the memory */
+	int orphan;                  /* freed by its owner: the last drop frees the memory */
 	int timeout_ms;
 	atomic_int holds;            /* of the owner, its streams, and calls that may wait */
 	struct sks_socket_waiter waiting[2]; /* for input, and for room */

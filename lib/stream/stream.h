@@ -55,7 +55,7 @@ struct sks_rfile {
 	unsigned char is_bounded;     /* it has a pace or a bound of memory */
 	struct sks_transport *tr;     /* NULL: the input is in memory, all of it in buf */
 	struct sks_watch *watch;      /* of the input, on a loop; may be NULL */
-	struct sks_shared_watch **shared_watch; /* of a client's socket, instead of watch; or NULL */
+	struct sks_shared_watch **shared_watch; /* of a client's socket, for watch; or NULL */
 	struct sks_wfile *peer_wfile; /* to the same peer: if it breaks reading ends; or NULL */
 	struct sks_buf_pool *pool;    /* of the task that uses the stream: each call sets it */
 	struct sks_buf buf;

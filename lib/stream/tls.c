@@ -324,8 +324,8 @@ build(struct sks_tls *tls, const struct sks_tls_options *given)
 	if (renew(tls) == -1)
 		return -1;
 	if (tls->own_cert != NULL)
-		sks_log_about(NULL, SKS_LOG_WARN, 0, "tls: NO CERTIFICATE IS GIVEN: one was made for this"
-		    " run, which no client trusts; it is for trying TLS");
+		sks_log_about(NULL, SKS_LOG_WARN, 0, "tls: NO CERTIFICATE IS GIVEN: one was made for"
+		    " this run, which no client trusts; it is for trying TLS");
 	return 0;
 }
 

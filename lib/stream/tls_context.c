@@ -211,8 +211,9 @@ new_context(struct sks_tls *tls, const struct sks_tls_files *files)
 		return ctx;
 	error = held != 0 ? errno : sks_tls_is_out_of_memory() ? ENOMEM : EINVAL;
 	if (held == 0)
-		sks_log_about(NULL, SKS_LOG_ERROR, error, "tls: %s%s%s", files->cert != NULL ? files->cert : "",
-		    files->cert != NULL ? ": " : "", sks_tls_error(why, sizeof(why)));
+		sks_log_about(NULL, SKS_LOG_ERROR, error, "tls: %s%s%s",
+		    files->cert != NULL ? files->cert : "", files->cert != NULL ? ": " : "",
+		    sks_tls_error(why, sizeof(why)));
 	ERR_clear_error();
 	SSL_CTX_free(ctx);
 	errno = error;

@@ -49,7 +49,8 @@ fail(struct sks_tls_engine *e)
 {
 	if (e->state != SKS_TLS_FAILED) {
 		if (e->error == 0)
-			e->error = e->is_ended ? ECONNRESET : sks_tls_is_out_of_memory() ? ENOMEM : EPROTO;
+			e->error = e->is_ended ? ECONNRESET :
+			    sks_tls_is_out_of_memory() ? ENOMEM : EPROTO;
 		e->state = SKS_TLS_FAILED;
 	}
 	e->has_more = 1; /* so that a read is tried, which returns the error */

@@ -125,7 +125,7 @@ parse_certificates(BIO *text)
 	return list;
 }
 
-/* OpenSSL has refused a file, and its queue of errors says why. Returns -1, after a line in the log. */
+/* OpenSSL has refused a file, and its queue of errors says why. Logs that, and returns -1. */
 static int
 refuse_by_queue(const char *path)
 {
@@ -175,7 +175,9 @@ sks_tls_read_key(const char *path, EVP_PKEY **key)
 
 	if (open_text(&text, path) == -1)
 		return -1;
-	*key = text.bio != NULL ? PEM_read_bio_PrivateKey(text.bio, NULL, on_passphrase, &asked) : NULL;
+	*key = NULL;
+	if (text.bio != NULL)
+		*key = PEM_read_bio_PrivateKey(text.bio, NULL, on_passphrase, &asked);
 	close_text(&text);
 	if (*key != NULL)
 		return 0;
@@ -228,7 +230,8 @@ sks_tls_check_dates(const char *path, const X509 *cert)
 		    path, sks_tls_format_time(until, day, sizeof(day)));
 	else if (X509_cmp_current_time(from) > 0)
 		sks_log_about(NULL, SKS_LOG_ERROR, EINVAL,
-		    "tls: %s: the certificate is not valid before %s", path, sks_tls_format_time(from, day, sizeof(day)));
+		    "tls: %s: the certificate is not valid before %s", path,
+		    sks_tls_format_time(from, day, sizeof(day)));
 	else
 		return 0;
 	errno = EINVAL;

@@ -96,7 +96,7 @@ struct sks_transport {
 	unsigned char begun;  /* a write has said EAGAIN, but its first bytes are on their way: the
 	                         next write has to begin with them */
 	atomic_uchar writing; /* a write is under way, while another thread may read */
-	atomic_uchar reset;   /* a write has failed by a reset, and a read would see an end of input */
+	atomic_uchar reset;   /* a write has failed by a reset; a read would see an end of input */
 };
 
 extern const struct sks_transport_ops sks_plain_transport;
@@ -146,8 +146,8 @@ sks_transport_end(struct sks_transport *tr)
 }
 
 /*
- * The next close(2) of the socket resets the connection and drops what the peer has not taken. 0, or
- * -1 as of setsockopt(2).
+ * The next close(2) of the socket resets the connection and drops what the peer has not taken.
+ * 0, or -1 as of setsockopt(2).
  */
 int sks_transport_cut(int fd);
 

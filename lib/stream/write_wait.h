@@ -8,8 +8,9 @@
 #include "stream/stream.h"
 
 /*
- * On the task that writes: waits until the socket may take more, reading ahead meanwhile. 0; or -1, as the waits of loop/wait.h. Behind ETIMEDOUT the caller tries once more,
- * but not where the peer is too slow (w->pace.is_slow).
+ * On the task that writes: waits until the socket may take more, reading ahead meanwhile. 0; or
+ * -1, as the waits of loop/wait.h. Behind ETIMEDOUT the caller tries once more, but not where the
+ * peer is too slow (w->pace.is_slow).
  */
 int sks_write_wait(struct sks_wfile *w);
 
