@@ -188,7 +188,13 @@ sks_access_log_open(const char *path, const char *format)
 int
 sks_access_log_reopen(void)
 {
+	int error;
+
 	if (!access_log.is_open || sks_log_output_reopen(&access_log.output) == 0)
 		return 0;
-	return complain(access_log.output.path, strerror(errno), errno);
+	error = errno;
+	sks_log_about(NULL, SKS_LOG_ERROR, error, "access log %s: not opened again: %m",
+	    access_log.output.path);
+	errno = error;
+	return -1;
 }
