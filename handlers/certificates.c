@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "certificates.h"
 
+#include <string.h>
+
 #include <socketserver.h>
 
 void
@@ -22,6 +24,22 @@ int
 certificates_are_given(const struct certificates *c)
 {
 	return c->n > 0 || c->self_signed;
+}
+
+static int
+is_tls(const char *address)
+{
+	if (strncmp(address, "proxy:", 6) == 0)
+		address += 6;
+	return strncmp(address, "tls:", 4) == 0;
+}
+
+const char *
+certificates_first_use(const char *const *addresses)
+{
+	while (*addresses != NULL && !is_tls(*addresses))
+		addresses++;
+	return *addresses;
 }
 
 struct sks_tls *

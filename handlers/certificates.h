@@ -29,6 +29,9 @@ int certificates_add_key(struct certificates *c, const char *key);
 /* Is TLS asked for? */
 int certificates_are_given(const struct certificates *c);
 
+/* Returns the first of these addresses that is one of TLS, or NULL. They end with a NULL. */
+const char *certificates_first_use(const char *const *addresses);
+
 /* Reads all files. NULL after one line in the log. sks_tls_free() is due. */
 struct sks_tls *certificates_read(const struct certificates *c);
 

@@ -377,13 +377,13 @@ default_address(struct settings *s, const struct sks_module *module, char *buf, 
 	append(s->addresses, buf);
 }
 
-static int
+/* Exits when one is wrong, which the library has logged. */
+static void
 set_options(struct sks_module *module, const char *const *options)
 {
 	for (; *options != NULL; options++)
 		if (sks_module_set(module, *options) == -1)
-			return -1;
-	return 0;
+			exit(errno == EINVAL ? USAGE : EXIT_FAILURE);
 }
 
 static int
@@ -438,9 +438,13 @@ serve(void)
 static int
 read_certificates(struct settings *s)
 {
+	const char *address = certificates_first_use(s->addresses);
+
 	if (!certificates_are_given(&s->certificates)) {
 		if (s->certificates.client_ca != NULL)
 			errx(USAGE, "--client-ca: there is no --cert for it");
+		if (address != NULL)
+			errx(USAGE, "--listen %s: there is no --cert for it", address);
 		return 0;
 	}
 	tls = certificates_read(&s->certificates);
@@ -455,7 +459,9 @@ run(struct settings *s)
 	char address[32];
 	int rc = -1;
 
-	if (module != NULL && set_options(module, s->options) == 0 && read_certificates(s) == 0) {
+	if (module != NULL)
+		set_options(module, s->options);
+	if (module != NULL && read_certificates(s) == 0) {
 		default_address(s, module, address, sizeof(address));
 		if (!s->mode_given)
 			s->server.mode = sks_module_mode(module);

@@ -288,11 +288,11 @@ if command -v socat >/dev/null; then
 fi
 stop "by path, SIGTERM" TERM
 
-refused "an unknown option of the handler" 1 "hello: option x: there is none (but greeting)" \
+refused "an unknown option of the handler" 2 "hello: option x: there is none (but greeting)" \
     hello -o x=1 --listen 127.0.0.1:0
-refused "no value" 1 "daytime: option utc: no value" daytime -o utc --check
-refused "a wrong value" 1 "daytime: option utc: maybe: not yes or no" daytime -o utc=maybe --check
-refused "a handler without options" 1 "echo has no options" echo -o a=b --check
+refused "no value" 2 "daytime: option utc: no value" daytime -o utc --check
+refused "a wrong value" 2 "daytime: option utc: maybe: not yes or no" daytime -o utc=maybe --check
+refused "a handler without options" 2 "echo has no options" echo -o a=b --check
 
 # ---- what it tells ----
 
@@ -355,6 +355,8 @@ refused "a mode that is none" 2 "--mode: fibres: not a mode" echo --mode fibres
 refused "workers that are none" 2 "--workers: x: not a number" echo --workers x
 refused "too many workers" 2 "--workers: 1025: must be 0 to 1024" echo --workers 1025
 refused "no connections" 2 "--max-connections: 0: must be 1 to 2147483647" echo --max-connections 0
+refused "TLS without a certificate" 2 "--listen proxy:tls::0: there is no --cert for it" \
+    echo --listen :0 --listen proxy:tls::0
 refused "a time without a unit" 2 "--timeout: 5: not a time (as 500ms, 30s, 5m, 1h)" echo --timeout 5
 refused "a mode and workers that do not go together" 1 "not with processes" \
     echo --mode processes --workers 2 --listen 127.0.0.1:0

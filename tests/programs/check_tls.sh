@@ -212,7 +212,7 @@ ended "echo --client-ca ends"
 
 refuses "a certificate that is not there" 1 "nowhere.pem: No such file" "$daemon" echo \
     --listen tls:localhost:0 --cert "$tmp/nowhere.pem"
-refuses "no certificate" 1 "there is no certificate for it" "$daemon" echo --listen tls:localhost:0
+refuses "no certificate" 2 "--listen tls:localhost:0: there is no --cert for it" "$daemon" echo --listen tls:localhost:0
 refuses "--key without --cert" 2 "of which certificate?" "$daemon" echo --key "$tmp/server.key"
 refuses "--client-ca without --cert" 2 "there is no --cert for it" "$daemon" echo --client-ca "$tmp/ca.pem"
 
