@@ -103,8 +103,8 @@ install_source() {
 	mkdir -p "$dir/$name" || return 1
 	(
 		cd "$dir/$name" || exit 1
-		"$here/sources/$name/configure" -q --host="$host" --prefix="$dir/root" CC="$compiler" \
-		    CFLAGS="-O1 -g -fPIC" "$@" &&
+		"$here/sources/$name/configure" -q --disable-dependency-tracking --host="$host" \
+		    --prefix="$dir/root" CC="$compiler" CFLAGS="-O1 -g -fPIC" "$@" &&
 		    eval "make -s -j $(nproc) $make_target"
 	) >>"$log" 2>&1 </dev/null
 }

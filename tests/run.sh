@@ -113,7 +113,6 @@ configure_and_build() {
 # children of a process with threads. The races of all else are those that clang's has looked for.
 of_gccs_own="fiber fiber_stacks fairness watch watchdog mutex mutex_certain offload tasks shared_watch abort blast drain
 process_kills process_places process_signals processes request shutdown stop thread_wait"
-! command -v g++ >/dev/null || of_gccs_own="$of_gccs_own exceptions"
 # Those in which fibers switch in ways of their own.
 switching="fiber fiber_stacks overflow read write copy flush stream_errors stream_memory stream_model
 stream_time tasks tasks_of_handlers blast"
@@ -124,7 +123,9 @@ build() {
 	targets=
 	# shellcheck disable=SC2086
 	case $step in
-	asan) configure_and_build gcc -Doptimization=1 -Db_sanitize=address,undefined -Db_lundef=false ;;
+	asan)
+		targets=meson-test-prereq # what the suites need: not the servers that the benchmark compares with
+		configure_and_build gcc -Doptimization=1 -Db_sanitize=address,undefined -Db_lundef=false ;;
 	tsan-clang)
 		targets=suites
 		configure_and_build clang -Doptimization=1 -Db_sanitize=thread -Db_lundef=false ;;
@@ -217,7 +218,11 @@ need_packages "to build and to test" gcc meson ninja-build pkg-config libevent-d
 	failed=1 failures=" set-up"
 	finish
 }
-wanted="g++ libssl-dev openssl curl swaks socat ncat iproute2 mandoc redis-tools libuv1-dev haproxy"
+need_packages "to build all of it" g++ libssl-dev libuv1-dev || echo "What needs those is left out."
+! command -v g++ >/dev/null || of_gccs_own="$of_gccs_own exceptions"
+# The compiler is at work while the other packages come.
+[ $steps = stress ] || ahead gcc
+wanted="openssl curl swaks socat ncat iproute2 mandoc redis-tools haproxy"
 [ $steps != all ] || wanted="$wanted clang libclang-rt-dev valgrind chromium systemtap-sdt-dev"
 # shellcheck disable=SC2086
 need_packages "for all of the tests" $wanted || echo "Tests that need those are skipped."
@@ -278,6 +283,7 @@ took
 [ $steps != quick ] || finish
 
 # ---- sanitizers ----
+twice="suites once more, for libevent's own look at events: it is the same in all builds"
 # What looks at sources and at files that are installed is the same in all builds.
 
 jobs=$((2 * cores))
@@ -321,6 +327,7 @@ thread_sanitizer() {
 		# one that comes while a thread makes its list of those, at the first
 		# such call. The programs are told to end at every moment.
 		echo "  left out: the scripts that run programs: ThreadSanitizer loses signals"
+		echo "  left out: $twice"
 		if build; then
 			ahead "$next"
 			# shellcheck disable=SC2086
@@ -335,7 +342,7 @@ thread_sanitizer() {
 }
 
 thread_sanitizer clang tsan-gcc "the suites that have threads or signals" \
-    --no-suite structure --no-suite programs --no-suite texts
+    --no-suite structure --no-suite programs --no-suite texts --no-suite debug
 # shellcheck disable=SC2086
 thread_sanitizer gcc clang "the suites of what gcc makes in its own way" $of_gccs_own
 
@@ -346,9 +353,10 @@ jobs=$((3 * cores))
 title clang "clang: all suites, and the scripts that look at what is built"
 if probe clang ""; then
 	echo "  left out: the scripts that run programs or look at sources: gcc's programs do the same"
+	echo "  left out: $twice"
 	if build; then
 		ahead ucontext
-		suites --no-suite programs --no-suite structure
+		suites --no-suite programs --no-suite structure --no-suite debug
 		suites layers symbols
 	fi
 else
@@ -372,7 +380,6 @@ not_for_valgrind() {
 	torture) echo "starts hundreds of servers; it looks for leaks with AddressSanitizer" ;;
 	tls_memory) echo "each of OpenSSL's allocations fails once; it looks for leaks with AddressSanitizer" ;;
 	tls_reload) echo "reads files of a MiB and chains of a hundred certificates, as it does with AddressSanitizer" ;;
-	*_debug) echo "the same suite once more, for libevent's own look at events" ;;
 	*) return 1 ;;
 	esac
 }
@@ -389,9 +396,10 @@ if ! command -v valgrind >/dev/null; then
 elif [ -z "$gcc_built" ]; then
 	skip "the step gcc has built nothing"
 else
+	echo "  left out: $twice"
 	set --
 	for suite in $(meson test -C "$dir" --no-rebuild --list --no-suite structure --no-suite programs \
-	    --no-suite texts 2>>"$log" | sed 's,.* / ,,'); do
+	    --no-suite texts --no-suite debug 2>>"$log" | sed 's,.* / ,,'); do
 		if why=$(not_for_valgrind "$suite"); then
 			echo "  left out: $suite: $why"
 		else
@@ -400,9 +408,10 @@ else
 	done
 	export CK_TIMEOUT_MULTIPLIER=10
 	# AddressSanitizer has run all variants; what it does not see, values that nobody has set, does
-	# not depend on mode and transport together.
-	export SKS_TEST_EVERY=6
-	echo "  left out: of a test for each mode and transport, all variants but every sixth"
+	# not depend on mode and transport together. Each test takes another mode or transport than the
+	# one before.
+	export SKS_TEST_EVERY=12
+	echo "  left out: of a test for each mode or transport, all variants but one, or every twelfth"
 	suites "$@" --wrapper "valgrind -q --error-exitcode=99 --leak-check=full \
 --show-leak-kinds=definite --errors-for-leak-kinds=definite --fair-sched=yes"
 	unset CK_TIMEOUT_MULTIPLIER SKS_TEST_EVERY

@@ -68,6 +68,14 @@ packages_names() {
 	done | tr '\n' ' '
 }
 
+# Asks once which packages there are.
+packages_updated=
+packages_update() {
+	[ -z "$packages_updated" ] || return 0
+	packages_apt_get update || echo "apt-get update failed; trying what is known" >&2
+	packages_updated=1
+}
+
 need_packages() {
 	packages_for=$1
 	shift
@@ -84,7 +92,7 @@ need_packages() {
 		return 1
 	fi
 	echo "Installing by apt-get what is needed $packages_for: $packages_list"
-	packages_apt_get update || echo "apt-get update failed; trying what is known" >&2
+	packages_update
 	# shellcheck disable=SC2046,SC2086
 	packages_apt_get install -y --no-install-recommends $(packages_names $packages_list) >/dev/null
 	packages_list=$(packages_missing "$@" | tr '\n' ' ')
