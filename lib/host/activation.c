@@ -71,8 +71,8 @@ close_on_exec(int n)
 		if (flags == -1 || sks_sys_fcntl(FIRST + i, F_SETFD, flags | FD_CLOEXEC) == -1) {
 			int error = errno;
 
-			sks_log_about(NULL, SKS_LOG_ERROR, error, "LISTEN_FDS=%d: descriptor %d: %m", n,
-			    FIRST + i);
+			sks_log_about(NULL, SKS_LOG_ERROR, error,
+			    "LISTEN_FDS=%d: descriptor %d: %m", n, FIRST + i);
 			errno = error;
 			return -1;
 		}
@@ -88,7 +88,8 @@ read_environment(struct passed *p)
 	long n;
 
 	if (pid == NULL || fds == NULL) {
-		sks_log_about(NULL, SKS_LOG_ERROR, ENOENT, "systemd: no sockets were passed (LISTEN_FDS, LISTEN_PID)");
+		sks_log_about(NULL, SKS_LOG_ERROR, ENOENT,
+		    "systemd: no sockets were passed (LISTEN_FDS, LISTEN_PID)");
 		errno = ENOENT;
 		return -1;
 	}
@@ -124,74 +125,61 @@ is_named(const struct passed *p, int i, const char *name)
 	return strcspn(own, ":") == strlen(name) && strncmp(own, name, strlen(name)) == 0;
 }
 
-/* Before a socket is taken: 0: a server can listen on it, and none does yet. */
+/* Checks that a server can listen on a socket, and that none does yet. 0, or -1 and errno. */
 static int
-check_socket(int fd, const char *address)
+check_socket(const char *address)
 {
-	int type, listening = 0;
-	socklen_t len = sizeof(type);
-	const char *why = NULL;
-	int reason = EINVAL;
+	struct sks_endpoint ep;
+	const char *why;
 
-	if (sks_sys_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == -1) {
-		int error = errno;
-
-		sks_log_about(NULL, SKS_LOG_ERROR, error, "listen on %s: %m", address);
-		errno = error;
+	if (sks_endpoint_parse(&ep, address, &why) == -1)
 		return -1;
-	}
-	if (type == SOCK_DGRAM && sks_endpoint_skip_prefixes(address) != address)
-		why = "a datagram socket has no TLS, and no header of a proxy";
-	len = sizeof(listening);
-	sks_sys_getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len);
-	if (why == NULL && type != SOCK_DGRAM && (type != SOCK_STREAM || !listening))
-		why = "neither a listening stream socket nor a datagram socket";
-	else if (sks_listener_has(fd)) {
-		why = "it is listened on already";
-		reason = EBUSY;
-	}
-	if (why == NULL)
-		return 0;
-	sks_log_about(NULL, SKS_LOG_ERROR, reason, "listen on %s: %s", address, why);
-	errno = reason;
-	return -1;
+	return sks_listener_check_inherited(&ep, address) == -1 ? -1 : 0;
+}
+
+/*
+ * Finds the first socket of that name, from number i on, and writes its address: the prefixes
+ * that stand before the name are for each socket. Returns its number; -1: there is none.
+ */
+static int
+find_named(const struct passed *p, int i, const char *name, char *address, size_t size)
+{
+	const char *bare = sks_endpoint_skip_prefixes(name);
+
+	while (i < p->n && !is_named(p, i, bare))
+		i++;
+	if (i == p->n)
+		return -1;
+	snprintf(address, size, "%.*sfd:%d", (int)(bare - name), name, FIRST + i);
+	return i;
 }
 
 int
 sks_activation_listen(struct sks_server *server, const char *name,
     int (*check)(int fd, const char *address, void *arg), void *arg)
 {
-	const char *prefixes = name != NULL ? name : "";
 	struct passed p;
 	char address[48];
-	int i, n = 0, prefixes_length;
+	int i, n = 0;
 
-	name = sks_endpoint_skip_prefixes(prefixes);
-	prefixes_length = (int)(name - prefixes);
+	if (name == NULL)
+		name = "";
 	if (read_environment(&p) == -1)
 		return -1;
-	for (i = 0; i < p.n; i++) {
-		if (!is_named(&p, i, name))
-			continue;
-		n++;
-		snprintf(address, sizeof(address), "%.*sfd:%d", prefixes_length, prefixes, FIRST + i);
-		if (check_socket(FIRST + i, address) == -1 ||
+	for (i = 0; (i = find_named(&p, i, name, address, sizeof(address))) != -1; i++, n++)
+		if (check_socket(address) == -1 ||
 		    (check != NULL && check(FIRST + i, address, arg) == -1))
 			return -1;
-	}
 	if (n == 0) {
 		sks_log_about(NULL, SKS_LOG_ERROR, ENOENT,
-		    "systemd:%s: no socket of that name was passed (LISTEN_FDNAMES=%s)", name, p.names != NULL ? p.names : "");
+		    "systemd:%s: no socket of that name was passed (LISTEN_FDNAMES=%s)",
+		    sks_endpoint_skip_prefixes(name), p.names != NULL ? p.names : "");
 		errno = ENOENT;
 		return -1;
 	}
-	for (i = 0; i < p.n; i++) {
-		if (!is_named(&p, i, name))
-			continue;
-		snprintf(address, sizeof(address), "%.*sfd:%d", prefixes_length, prefixes, FIRST + i);
+	for (i = 0; (i = find_named(&p, i, name, address, sizeof(address))) != -1; i++)
 		if (sks_server_listen(server, address) == -1)
 			return -1;
-	}
 	return 0;
 }
 

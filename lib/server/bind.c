@@ -29,6 +29,22 @@ complain(const char *step, const char *object, const char *why)
 	errno = error;
 }
 
+/* The step that has failed, and the address that it was for. */
+struct failure {
+	const char *step;
+	struct sks_addr at;
+};
+
+static void
+complain_of(const struct failure *failure)
+{
+	char text[SKS_ADDR_TEXT];
+
+	complain(failure->step,
+	    sks_addr_format(&failure->at.u.any, failure->at.len, text, sizeof(text)),
+	    strerror(errno));
+}
+
 static int
 set_number(int fd, int level, int name, int value)
 {
@@ -58,8 +74,8 @@ new_listener(int fd, int type)
 	return l;
 }
 
-int
-sks_listener_has(int fd)
+static int
+is_listened_on(int fd)
 {
 	return fd >= 0 && fd < NOTED && (atomic_load(&noted[fd / 64]) >> fd % 64 & 1);
 }
@@ -100,68 +116,78 @@ bind_and_listen(struct sks_listener *l, const struct sks_addr *addr, const struc
 	return rc;
 }
 
-/* Opens one socket. NULL, with errno and *step: which call has failed. */
+/* Sets what a new socket of this family needs before it is bound. */
+static int
+set_options(struct sks_listener *l, int family, const struct sks_options *o, const char **step)
+{
+	if (l->type == SOCK_STREAM && family != AF_UNIX) {
+		*step = "SO_REUSEADDR";
+		if (set_number(l->fd, SOL_SOCKET, SO_REUSEADDR, 1) == -1)
+			return -1;
+		set_connection_defaults(l->fd);
+	}
+	*step = "SO_REUSEPORT";
+	l->shares_port = o->reuse_port && family != AF_UNIX;
+	if (l->shares_port && set_number(l->fd, SOL_SOCKET, SO_REUSEPORT, 1) == -1)
+		return -1;
+	*step = "IPV6_V6ONLY";
+	if (family == AF_INET6 && set_number(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, o->v6only != 0) == -1)
+		return -1;
+	if (l->type == SOCK_DGRAM)
+		sks_datagram_prepare(l->fd, family);
+	return 0;
+}
+
+/* Opens one socket. NULL, with errno and *failure. */
 static struct sks_listener *
-open_one(const struct sks_addr *addr, int type, const struct sks_options *o, const char **step)
+open_one(const struct sks_addr *addr, int type, const struct sks_options *o,
+    struct failure *failure)
 {
 	int family = addr->u.any.sa_family;
 	struct sks_listener *l;
 	int fd, error;
 
-	*step = "socket";
+	*failure = (struct failure){ "socket", *addr };
 	fd = sks_sys_socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd == -1)
 		return NULL;
 	l = new_listener(fd, type);
-	if (l == NULL) {
-		error = errno;
-		sks_sys_close(fd);
-		errno = error;
-		return NULL;
-	}
-	if (type == SOCK_STREAM && family != AF_UNIX) {
-		*step = "SO_REUSEADDR";
-		if (set_number(fd, SOL_SOCKET, SO_REUSEADDR, 1) == -1)
-			goto fail;
-		set_connection_defaults(fd);
-	}
-	*step = "SO_REUSEPORT";
-	l->shares_port = o->reuse_port && family != AF_UNIX;
-	if (l->shares_port && set_number(fd, SOL_SOCKET, SO_REUSEPORT, 1) == -1)
-		goto fail;
-	*step = "IPV6_V6ONLY";
-	if (family == AF_INET6 && set_number(fd, IPPROTO_IPV6, IPV6_V6ONLY, o->v6only != 0) == -1)
-		goto fail;
-	if (type == SOCK_DGRAM)
-		sks_datagram_prepare(fd, family);
-	if (bind_and_listen(l, addr, o, step) == -1)
-		goto fail;
-	return l;
-
-fail:
+	if (l != NULL && set_options(l, family, o, &failure->step) == 0 &&
+	    bind_and_listen(l, addr, o, &failure->step) == 0)
+		return l;
 	error = errno;
-	sks_listener_close(l);
+	if (l != NULL)
+		sks_listener_close(l);
+	else
+		sks_sys_close(fd);
 	errno = error;
 	return NULL;
+}
+
+/* Finds the address that a socket has. 0, or -1 with errno and *failure. */
+static int
+find_address(const struct sks_listener *l, struct sks_addr *addr, struct failure *failure)
+{
+	addr->len = sizeof(addr->u);
+	if (sks_sys_getsockname(l->fd, &addr->u.any, &addr->len) == 0)
+		return 0;
+	failure->step = "getsockname";
+	return -1;
 }
 
 struct sks_listener *
 sks_listener_twin(const struct sks_listener *l, const struct sks_options *o)
 {
-	struct sks_addr addr = { .len = sizeof(addr.u) };
+	struct failure failure = { .at.len = 0 };
 	struct sks_listener *twin = NULL;
-	const char *step = "getsockname";
-	char text[SKS_ADDR_TEXT];
+	struct sks_addr addr;
 
-	if (sks_sys_getsockname(l->fd, &addr.u.any, &addr.len) == 0)
-		twin = open_one(&addr, l->type, o, &step);
-	else
-		addr.len = 0;
+	if (find_address(l, &addr, &failure) == 0)
+		twin = open_one(&addr, l->type, o, &failure);
 	if (twin != NULL)
 		twin->entry = l->entry;
 	else
-		complain(step, sks_addr_format(&addr.u.any, addr.len, text, sizeof(text)),
-		    strerror(errno));
+		complain_of(&failure);
 	return twin;
 }
 
@@ -172,12 +198,12 @@ is_not_here(int error)
 	return error == EADDRNOTAVAIL || error == EAFNOSUPPORT;
 }
 
-/* All addresses of a name, with one port number. -1: errno; *step and *at say where. */
+/* Opens all addresses of a name, with one port number. 0, or -1 with errno and *failure. */
 static int
-open_all(struct sks_addr *addr, size_t n, int type, const struct sks_options *o,
-    struct sks_list *opened, const char **step, struct sks_addr *at)
+open_all(const struct sks_addr *addr, size_t n, int type, const struct sks_options *o,
+    struct sks_list *opened, struct failure *failure)
 {
-	int error = 0, port = -1;
+	int port = 0;
 	size_t i;
 
 	for (i = 0; i < n; i++) {
@@ -186,41 +212,28 @@ open_all(struct sks_addr *addr, size_t n, int type, const struct sks_options *o,
 
 		if (port > 0)
 			sks_addr_set_port(&try, port);
-		l = open_one(&try, type, o, step);
-		if (l == NULL) {
-			*at = try;
-			error = errno;
-			if (is_not_here(error))
-				continue;
-			break;
-		}
+		l = open_one(&try, type, o, failure);
+		if (l == NULL && is_not_here(errno))
+			continue;
+		if (l == NULL)
+			return -1;
 		sks_list_append(opened, &l->link);
 		if (i + 1 < n && sks_addr_port(&try) == 0) {
-			*step = "getsockname";
-			*at = try;
-			try.len = sizeof(try.u);
-			if (sks_sys_getsockname(l->fd, &try.u.any, &try.len) == -1) {
-				error = errno;
-				break;
-			}
+			if (find_address(l, &try, failure) == -1)
+				return -1;
 			port = sks_addr_port(&try);
 		}
 	}
-	if (i == n && !sks_list_empty(opened))
-		return 0;
-	errno = error;
-	return -1;
+	return sks_list_empty(opened) ? -1 : 0;
 }
 
 static int
 open_addresses(const struct sks_endpoint *ep, const char *address, const struct sks_options *o,
     struct sks_list *listeners)
 {
-	const char *step = NULL, *why = NULL;
-	char text[SKS_ADDR_TEXT];
-	struct sks_list opened;
+	struct failure failure;
+	const char *why = NULL;
 	struct sks_addr *addr;
-	struct sks_addr at;
 	size_t n;
 	int tries, rc, error;
 
@@ -229,53 +242,74 @@ open_addresses(const struct sks_endpoint *ep, const char *address, const struct 
 		complain("resolve", address, why);
 		return -1;
 	}
-	sks_list_init(&opened);
 	/* The port chosen for the first address may be taken on the second. */
 	for (tries = 0;; tries++) {
-		rc = open_all(addr, n, ep->scheme->type, o, &opened, &step, &at);
-		if (rc == 0 || errno != EADDRINUSE || sks_addr_port(&addr[0]) != 0 ||
-		    tries == PORT_TRIES)
+		rc = open_all(addr, n, ep->scheme->type, o, listeners, &failure);
+		error = errno;
+		if (rc == 0)
 			break;
-		sks_listeners_close(&opened);
+		sks_listeners_close(listeners);
+		if (error != EADDRINUSE || sks_addr_port(&addr[0]) != 0 || tries == PORT_TRIES)
+			break;
 	}
-	error = errno;
-	if (rc == -1) {
-		sks_listeners_close(&opened);
-		complain(step, sks_addr_format(&at.u.any, at.len, text, sizeof(text)),
-		    strerror(error));
-	}
-	sks_list_move_all(listeners, &opened);
+	errno = error;
+	if (rc == -1)
+		complain_of(&failure);
 	sks_sys_free(addr);
 	errno = error;
 	return rc;
 }
 
-/* A socket that was bound by somebody else; ours from here on, unless this fails. */
-static int
-open_inherited(int fd, const char *address, struct sks_list *listeners)
+/* Returns what is wrong with an inherited socket of this type; NULL: nothing is. */
+static const char *
+find_fault(int fd, int type, const struct sks_endpoint *ep)
 {
-	int type = 0, listening = 0, flags;
-	socklen_t len = sizeof(type);
-	struct sks_listener *l;
-	struct sks_addr addr = { .len = sizeof(addr.u) };
+	int listening = 0;
+	socklen_t len = sizeof(listening);
 
-	if (sks_sys_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == -1) {
+	sks_sys_getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len);
+	if (type == SOCK_DGRAM && ep->is_tls)
+		return "there is no TLS for datagrams";
+	if (type == SOCK_DGRAM && ep->is_proxy)
+		return "proxy: is for connections, not for datagrams";
+	if (type != SOCK_DGRAM && (type != SOCK_STREAM || !listening))
+		return "neither a listening stream socket nor a datagram socket";
+	return NULL;
+}
+
+int
+sks_listener_check_inherited(const struct sks_endpoint *ep, const char *address)
+{
+	int type = 0;
+	socklen_t len = sizeof(type);
+	const char *why;
+
+	if (sks_sys_getsockopt(ep->fd, SOL_SOCKET, SO_TYPE, &type, &len) == -1) {
 		complain("listen on", address, strerror(errno));
 		return -1;
 	}
-	len = sizeof(listening);
-	sks_sys_getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len);
-	if (type != SOCK_DGRAM && (type != SOCK_STREAM || !listening)) {
-		complain("listen on", address,
-		    "neither a listening stream socket nor a datagram socket");
-		errno = EINVAL;
-		return -1;
-	}
-	if (sks_listener_has(fd)) {
-		complain("listen on", address, "it is listened on already");
+	why = find_fault(ep->fd, type, ep);
+	errno = EINVAL;
+	if (why == NULL && is_listened_on(ep->fd)) {
+		why = "it is listened on already";
 		errno = EBUSY;
-		return -1;
 	}
+	if (why == NULL)
+		return type;
+	complain("listen on", address, why);
+	return -1;
+}
+
+/* A socket that was bound by somebody else; ours from here on, unless this fails. */
+static int
+open_inherited(const struct sks_endpoint *ep, const char *address, struct sks_list *listeners)
+{
+	int fd = ep->fd, type = sks_listener_check_inherited(ep, address), flags;
+	struct sks_addr addr = { .len = sizeof(addr.u) };
+	struct sks_listener *l;
+
+	if (type == -1)
+		return -1;
 	flags = sks_sys_fcntl(fd, F_GETFL);
 	if (flags == -1 || sks_sys_fcntl(fd, F_SETFL, flags | O_NONBLOCK) == -1 ||
 	    sks_sys_fcntl(fd, F_SETFD, FD_CLOEXEC) == -1 || (l = new_listener(fd, type)) == NULL) {
@@ -320,34 +354,12 @@ check_proxy(const char *address, const struct sks_options *options)
 	return -1;
 }
 
-/* Marks what was opened. 0, or -1 and all are closed: datagrams have neither header nor handshake. */
-static int
-set_entry(const char *address, const struct sks_entry *entry, struct sks_list *listeners)
-{
-	struct sks_list *link, *after;
-
-	sks_list_each (link, after, listeners) {
-		struct sks_listener *l = sks_list_entry(link, struct sks_listener, link);
-
-		if (l->type == SOCK_DGRAM && (entry->is_tls || entry->is_proxy)) {
-			complain("listen on", address, entry->is_tls ?
-				"there is no TLS for datagrams" :
-				"proxy: is for connections, not for datagrams");
-			sks_listeners_close(listeners);
-			errno = EINVAL;
-			return -1;
-		}
-		l->entry = *entry;
-	}
-	return 0;
-}
-
 static int
 open_endpoint(const struct sks_endpoint *ep, const char *address, const struct sks_options *options,
     struct sks_list *listeners)
 {
 	if (ep->scheme->kind == SKS_DESCRIPTOR)
-		return open_inherited(ep->fd, address, listeners);
+		return open_inherited(ep, address, listeners);
 	return open_addresses(ep, address, options, listeners);
 }
 
@@ -369,7 +381,7 @@ int
 sks_listener_open(const char *address, const struct sks_options *options,
     struct sks_list *listeners)
 {
-	struct sks_entry entry;
+	struct sks_list *link, *after;
 	struct sks_endpoint ep;
 	const char *why;
 
@@ -379,12 +391,14 @@ sks_listener_open(const char *address, const struct sks_options *options,
 		complain("address", address, why);
 		return -1;
 	}
-	entry = (struct sks_entry){ .is_proxy = ep.is_proxy, .is_tls = ep.is_tls };
 	if ((ep.is_tls && check_tls(address, options) == -1) ||
 	    (ep.is_proxy && check_proxy(address, options) == -1) ||
 	    open_endpoint(&ep, address, options, listeners) == -1)
 		return -1;
-	return set_entry(address, &entry, listeners);
+	sks_list_each (link, after, listeners)
+		sks_list_entry(link, struct sks_listener, link)->entry = (struct sks_entry){
+			.is_proxy = ep.is_proxy, .is_tls = ep.is_tls };
+	return 0;
 }
 
 void

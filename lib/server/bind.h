@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 struct sks_admission;
+struct sks_endpoint;
 struct sks_service;
 struct sks_socket_file;
 struct sks_worker;
@@ -59,11 +60,18 @@ struct sks_listener {
 };
 
 /*
- * Opens every socket of an address and appends it to listeners. 0, or -1 with
+ * Opens every socket of an address and appends it to listeners, an empty list. 0, or -1 with
  * errno and one line in the log; then none is opened.
  */
 int sks_listener_open(const char *address, const struct sks_options *options,
     struct sks_list *listeners);
+
+/*
+ * Checks that a server can listen on the descriptor of an endpoint, as sks_listener_open() does
+ * first, and that no server of this process does. Returns the type of the socket; or -1: EINVAL,
+ * EBUSY or as getsockopt(2), and one line in the log.
+ */
+int sks_listener_check_inherited(const struct sks_endpoint *endpoint, const char *address);
 
 /*
  * Another socket on the address of one that shares its port: the kernel spreads
@@ -71,9 +79,6 @@ int sks_listener_open(const char *address, const struct sks_options *options,
  */
 struct sks_listener *sks_listener_twin(const struct sks_listener *listener,
     const struct sks_options *options);
-
-/* Does a server of this process listen on the descriptor? From any thread. */
-int sks_listener_has(int fd);
 
 /*
  * Closes its socket, for a server that still has requests. Its file stays until

@@ -365,5 +365,6 @@ TEST(a_prefix_needs_connections_and_what_goes_with_it,
 	pass(3, SOCK_STREAM, 1);
 	pass(4, SOCK_DGRAM, 0);
 	environment("2", "web:web");
-	refused("proxy:web", EINVAL, "listen on proxy:fd:4: a datagram socket has no TLS");
+	refused("proxy:web", EINVAL,
+	    "listen on proxy:fd:4: proxy: is for connections, not for datagrams");
 }
