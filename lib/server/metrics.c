@@ -71,22 +71,6 @@ static const struct metric metrics[] = {
 static_assert(SKS_ARRAY_LEN(metrics) == sizeof(struct sks_stats) / sizeof(uint64_t),
     "each member of struct sks_stats has a row");
 
-/* The text of a row, which fits; its length. */
-static size_t
-format(const struct metric *m, const struct sks_stats *stats, char *text, size_t size)
-{
-	uint64_t value;
-	int n = 0;
-
-	memcpy(&value, (const char *)stats + m->at, sizeof(value));
-	if (m->help != NULL)
-		n = snprintf(text, size, "# TYPE socketserver_%s %s\n# HELP socketserver_%s %s\n",
-		    m->family, m->type, m->family, m->help);
-	n += snprintf(text + n, size - (size_t)n, "socketserver_%s%s%s %" PRIu64 "\n", m->family,
-	    m->suffix, m->label, value);
-	return (size_t)n;
-}
-
 /* Where the text goes. */
 struct sink {
 	int (*write_text)(void *arg, const char *text, size_t n);
@@ -114,20 +98,26 @@ put(struct sink *sink, const char *format, ...)
 static void
 put_head(struct sink *sink, const char *family, const char *type, const char *help)
 {
-	put(sink, "# TYPE socketserver_%s %s\n# HELP socketserver_%s %s\n", family, type, family, help);
+	put(sink, "# TYPE socketserver_%s %s\n# HELP socketserver_%s %s\n", family, type, family,
+	    help);
 }
 
 static void
 put_stats(struct sink *sink, const struct sks_server *server)
 {
 	struct sks_stats stats;
-	char text[512];
+	uint64_t value;
 	size_t i;
 
 	sks_server_stats(server, &stats);
-	for (i = 0; sink->rc == 0 && i < SKS_ARRAY_LEN(metrics); i++)
-		sink->rc = sink->write_text(sink->arg, text,
-		    format(&metrics[i], &stats, text, sizeof(text)));
+	for (i = 0; i < SKS_ARRAY_LEN(metrics); i++) {
+		const struct metric *m = &metrics[i];
+
+		if (m->help != NULL)
+			put_head(sink, m->family, m->type, m->help);
+		memcpy(&value, (const char *)&stats + m->at, sizeof(value));
+		put(sink, "socketserver_%s%s%s %" PRIu64 "\n", m->family, m->suffix, m->label, value);
+	}
 }
 
 static void
