@@ -7,6 +7,7 @@
 #include "base/sys.h"
 #include "loop/wait.h"
 #include "server/connection.h"
+#include "server/process_child.h"
 #include "stream/tls.h"
 
 /*
@@ -16,8 +17,7 @@
 static int
 input_comes(struct sks_call *call, const struct sks_rfile *r)
 {
-	struct sks_executor *executor = call->executor;
-	int fd = call->req.fd, grace_ms;
+	int fd = call->req.fd, drain_fd = call->executor->draining->fd, grace_ms;
 
 	if (r->has_ahead)
 		return 1;
@@ -25,7 +25,7 @@ input_comes(struct sks_call *call, const struct sks_rfile *r)
 	if (sks_transport_has_input(r->tr))
 		return 1;
 	if (!sks_draining(&call->req) &&
-	    executor->ops->rest(executor, fd, sks_clock_after(r->idle_ms)))
+	    sks_process_child_rest(fd, drain_fd, sks_clock_after(r->idle_ms)))
 		return 1;
 	grace_ms = sks_call_has_heard(call) ? 0 : call->service->options.grace_ms;
 	return sks_draining(&call->req) &&

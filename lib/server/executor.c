@@ -75,12 +75,12 @@ sks_executor_is_full(const struct sks_executor *executor)
 
 /* Starts a call. 0, or -1: that is not possible now, and the call is where it was. */
 static int
-start(struct sks_executor *executor, struct sks_call *call, int now)
+start(struct sks_executor *executor, struct sks_call *call)
 {
 	sks_list_append(&executor->active, &call->link);
 	call->start_error = 0;
 	sks_count_alone(&executor->running, 1);
-	if (executor->ops->start(executor, call, now) == 0) {
+	if (executor->ops->start(executor, call) == 0) {
 		executor->tries = 0;
 		return 0;
 	}
@@ -127,8 +127,7 @@ void
 sks_executor_submit(struct sks_executor *executor, struct sks_call *call)
 {
 	call->executor = executor;
-	if (!sks_executor_is_full(executor) &&
-	    start(executor, call, !executor->loop->running_jobs) == 0)
+	if (!sks_executor_is_full(executor) && start(executor, call) == 0)
 		return;
 	enqueue(executor, call);
 	try_again_soon(executor);
@@ -141,7 +140,7 @@ start_waiting(struct sks_executor *executor)
 
 	while (executor->running < executor->max_running &&
 	    (call = sks_executor_unqueue(executor)) != NULL) {
-		if (start(executor, call, 0) == 0)
+		if (start(executor, call) == 0)
 			continue;
 		call->start_error = errno;
 		sks_list_push(&executor->queue, &call->link);

@@ -25,21 +25,15 @@ enum sks_executor_stop {
 struct sks_executor_ops {
 	/*
 	 * Lets call->ops->run(call) run on a task and then sks_executor_done(call) on the
-	 * loop. `now` is set when the caller is on the loop's own stack, outside of
-	 * any job. 0, or -1: no means for one more task.
+	 * loop. On the loop's own stack. 0, or -1: no means for one more task.
 	 */
-	int (*start)(struct sks_executor *, struct sks_call *, int now);
+	int (*start)(struct sks_executor *, struct sks_call *);
 	/* Brings the calls that run to their end. A way that the executor has not does nothing. */
 	void (*stop)(struct sks_executor *, enum sks_executor_stop);
 	/* Calls that start from now on are not stopped any more. */
 	void (*reset)(struct sks_executor *);
 	/* After SKS_EXECUTOR_ABORT: lets calls end; may block until the next one has. */
 	void (*await)(struct sks_executor *);
-	/*
-	 * On the task of a resident call, between two exchanges: waits until fd can be read.
-	 * 1, or 0: the call is to end. NULL where no call is resident.
-	 */
-	int (*rest)(struct sks_executor *, int fd, int64_t deadline);
 	/*
 	 * In a child process of the host: the executor is a copy, and what runs its calls exists
 	 * only in the parent. Forgets it, so that nothing is waited for. May be NULL.
@@ -53,7 +47,8 @@ struct sks_executor {
 	const struct sks_executor_ops *ops;
 	struct sks_loop *loop;
 	int beside_loop;        /* calls run on other threads than the loop's */
-	struct sks_cancel *closing; /* what SKS_EXECUTOR_CLOSE sets; NULL where no call is resident */
+	struct sks_cancel *draining; /* what SKS_EXECUTOR_DRAIN sets; NULL: no call is resident */
+	struct sks_cancel *closing;  /* what SKS_EXECUTOR_CLOSE sets; likewise */
 	atomic_int open;        /* its owner's requests of all kinds, on their way to it too */
 	atomic_int running;     /* calls; changed on the loop's thread only */
 	int max_running;

@@ -35,8 +35,9 @@ run(void *arg)
 	sks_loop_defer(call->executor->loop, &call->job);
 }
 
+/* A job, which other jobs wait for, does not wait for the handler. */
 static int
-start(struct sks_executor *executor, struct sks_call *call, int now)
+start(struct sks_executor *executor, struct sks_call *call)
 {
 	struct fiber_executor *fe = sks_container_of(executor, struct fiber_executor, base);
 	struct sks_fiber *fiber = sks_fiber_start(fe->pool, run, call);
@@ -46,10 +47,10 @@ start(struct sks_executor *executor, struct sks_call *call, int now)
 	sks_loop_take_fiber(executor->loop, &fiber->task);
 	fiber->task.origin = sks_call_origin(call);
 	atomic_store_explicit(&call->task, &fiber->task, memory_order_relaxed);
-	if (now)
-		sks_loop_resume(&fiber->task);
-	else
+	if (executor->loop->running_jobs)
 		sks_loop_ready(executor->loop, &fiber->task);
+	else
+		sks_loop_resume(&fiber->task);
 	return 0;
 }
 

@@ -43,10 +43,10 @@ struct sks_process {
 
 struct process_executor {
 	struct sks_executor base;
-	struct sks_cancel cancel; /* ends the waits of all children, whatever they did to signals */
-	struct sks_cancel closing; /* ends the waits of those whose handler is through */
+	struct sks_cancel draining; /* ends the waits of children between two exchanges */
+	struct sks_cancel cancel;   /* ends the waits of all children, whatever they did to signals */
+	struct sks_cancel closing;  /* ends the waits of those whose handler is through */
 	unsigned int ended_well;  /* children that are known to have left with 0 */
-	int drain_fd;             /* an eventfd that resting children poll: the server is leaving */
 	struct event ask;         /* the timer */
 	struct sks_outcomes outcomes;
 };
@@ -272,13 +272,12 @@ new_process(struct process_executor *pool, struct sks_call *call)
 
 /* The timer comes before the fork: without it the end of a child might never be noticed. */
 static int
-start(struct sks_executor *executor, struct sks_call *call, int now)
+start(struct sks_executor *executor, struct sks_call *call)
 {
 	struct process_executor *pool = pool_of(executor);
 	struct sks_process *process;
 	int error;
 
-	(void)now;
 	if (ask_soon(pool) == -1 || (process = new_process(pool, call)) == NULL)
 		return -1;
 	atomic_fetch_add(&call->service->shared->settling, 1);
@@ -297,20 +296,14 @@ start(struct sks_executor *executor, struct sks_call *call, int now)
 	return 0;
 }
 
-static int
-rest(struct sks_executor *executor, int fd, int64_t deadline)
-{
-	return sks_process_child_rest(fd, pool_of(executor)->drain_fd, deadline);
-}
-
 static void
 reset(struct sks_executor *executor)
 {
-	uint64_t count;
+	struct process_executor *pool = pool_of(executor);
 
-	(void)!read(pool_of(executor)->drain_fd, &count, sizeof(count));
-	sks_cancel_set(&pool_of(executor)->cancel, 0);
-	sks_cancel_set(&pool_of(executor)->closing, 0);
+	sks_cancel_set(&pool->draining, 0);
+	sks_cancel_set(&pool->cancel, 0);
+	sks_cancel_set(&pool->closing, 0);
 }
 
 static void
@@ -334,12 +327,11 @@ note_killed(struct sks_executor *executor)
 static void
 stop(struct sks_executor *executor, enum sks_executor_stop how)
 {
-	static const uint64_t one = 1;
 	struct process_executor *pool = pool_of(executor);
 
 	switch (how) {
 	case SKS_EXECUTOR_DRAIN:
-		(void)!write(pool->drain_fd, &one, sizeof(one));
+		sks_cancel_set(&pool->draining, 1);
 		break;
 	case SKS_EXECUTOR_CANCEL:
 		sks_cancel_set(&pool->cancel, 1);
@@ -378,10 +370,10 @@ forget(struct sks_executor *executor)
 }
 
 static void
-close_fd(int fd)
+end_cancel(struct sks_cancel *cancel)
 {
-	if (fd != -1)
-		sks_sys_close(fd);
+	if (cancel->fd != -1)
+		sks_sys_close(cancel->fd);
 }
 
 static void
@@ -391,9 +383,9 @@ free_executor(struct sks_executor *executor)
 
 	sks_event_end(&pool->ask);
 	sks_outcomes_free(&pool->outcomes);
-	close_fd(pool->drain_fd);
-	close_fd(pool->cancel.fd);
-	close_fd(pool->closing.fd);
+	end_cancel(&pool->draining);
+	end_cancel(&pool->cancel);
+	end_cancel(&pool->closing);
 	sks_sys_free(pool);
 }
 
@@ -402,7 +394,6 @@ static const struct sks_executor_ops process_ops = {
 	.stop = stop,
 	.reset = reset,
 	.await = await,
-	.rest = rest,
 	.forget = forget,
 	.free = free_executor,
 };
@@ -418,10 +409,10 @@ sks_process_executor_new(struct sks_loop *loop, const struct sks_service *servic
 	sks_log_share();
 	sks_executor_init(&pool->base, &process_ops, loop, service);
 	sks_event_assign(&pool->ask, loop->base, -1, EV_PERSIST, on_ask, pool);
+	pool->base.draining = &pool->draining;
 	pool->base.closing = &pool->closing;
-	pool->cancel.fd = pool->closing.fd = -1;
-	pool->drain_fd = sks_sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (pool->drain_fd != -1 && sks_cancel_init(&pool->cancel) == 0 &&
+	pool->draining.fd = pool->cancel.fd = pool->closing.fd = -1;
+	if (sks_cancel_init(&pool->draining) == 0 && sks_cancel_init(&pool->cancel) == 0 &&
 	    sks_cancel_init(&pool->closing) == 0)
 		return &pool->base;
 	error = errno;

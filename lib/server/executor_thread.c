@@ -55,9 +55,8 @@ work_done(struct sks_work *work)
 }
 
 static int
-start(struct sks_executor *executor, struct sks_call *call, int now)
+start(struct sks_executor *executor, struct sks_call *call)
 {
-	(void)now;
 	call->work.run = run_work;
 	call->work.done = work_done;
 	return sks_thread_pool_submit(&pool_of(executor)->threads, &call->work);
