@@ -12,52 +12,81 @@
 #include <signal.h>
 #include <string.h>
 
-static int
-start_workers(struct sks_server *server)
-{
-	int i;
-
-	for (i = 1; i < server->service.options.workers; i++)
-		if (sks_worker_start(&server->workers[i]) == -1)
-			return -1;
-	return 0;
-}
-
 static void on_copy(void *arg);
 
 /* Logs why there is nothing to serve on. Returns -1 with EINVAL. */
 static int
 fail_without_listener(struct sks_server *server)
 {
-	sks_log_about(SKS_LOG_HANDLER(server->service.handler.name), SKS_LOG_ERROR, EINVAL, "serve: %s",
-	    server->is_last ? "the last shutdown has closed the addresses (options.close_listeners)" :
-				  "there is no address: call sks_server_listen() first");
+	sks_log_about(SKS_LOG_HANDLER(server->service.handler.name), SKS_LOG_ERROR, EINVAL,
+	    "serve: %s", server->is_last ?
+		"the last shutdown has closed the addresses (options.close_listeners)" :
+		"there is no address: call sks_server_listen() first");
 	errno = EINVAL;
 	return -1;
 }
 
-/* Arms everything. 0, or -1 and idle as before. */
+/* Returns 0 when a run may begin; or -1 and errno. */
 static int
-begin(struct sks_server *server, int quota)
+check_idle(struct sks_server *server)
 {
-	const struct sks_options *o = &server->service.options;
-	struct sks_loop *loop;
-
 	if (sks_server_adopt(server) == -1)
 		return -1;
-	loop = sks_server_first(server)->loop;
 	if (server->state != SKS_IDLE) {
 		errno = EALREADY;
 		return -1;
 	}
-	if (server->admission.alive == 0)
-		return fail_without_listener(server);
+	return server->admission.alive > 0 ? 0 : fail_without_listener(server);
+}
+
+/* Has the first worker's loop in this thread. 0, or -1. */
+static int
+open_loop(struct sks_server *server, struct sks_loop *loop)
+{
 	sks_loop_enter(loop);
-	if (o->base != NULL) {
+	if (server->service.options.base != NULL) {
 		loop->on_copy = on_copy;
 		loop->on_copy_arg = server;
 	}
-	if (sks_loop_open(loop) == -1)
+	return sks_loop_open(loop);
+}
+
+/* Starts the other workers, the tick and the first worker's listeners. 0, or -1. */
+static int
+start_all(struct sks_server *server)
+{
+	const struct sks_options *o = &server->service.options;
+	int i;
+
+	for (i = 1; i < o->workers; i++)
+		if (sks_worker_start(&server->workers[i]) == -1)
+			return -1;
+	if (o->on_tick != NULL && o->tick_ms > 0 && sks_event_add(&server->tick, o->tick_ms) == -1)
+		return -1;
+	return sks_accept_start(sks_server_first(server));
+}
+
+/* Takes back what start_all() and open_loop() have done. Keeps errno. */
+static void
+undo(struct sks_server *server)
+{
+	int error = errno;
+
+	sks_accept_stop(sks_server_first(server));
+	sks_loop_shut(sks_server_first(server)->loop);
+	event_del(&server->tick);
+	sks_server_set_state(server, SKS_IDLE);
+	sks_runs_tell(&server->runs);
+	errno = error;
+}
+
+/* Begins a run. quota is the number of requests that it takes; -1: any. 0, or -1 and idle. */
+static int
+begin(struct sks_server *server, int quota)
+{
+	const struct sks_options *o = &server->service.options;
+
+	if (check_idle(server) == -1 || open_loop(server, sks_server_first(server)->loop) == -1)
 		return -1;
 	server->admission.quota = quota;
 	server->result = 0;
@@ -71,22 +100,12 @@ begin(struct sks_server *server, int quota)
 		return 0;
 	}
 	server->is_last = quota == -1 && o->close_listeners != SKS_OFF;
-	if (start_workers(server) == -1 ||
-	    (o->on_tick != NULL && o->tick_ms > 0 &&
-		sks_event_add(&server->tick, o->tick_ms) == -1) ||
-	    sks_accept_start(sks_server_first(server)) == -1) {
-		int error = errno;
-
-		sks_accept_stop(sks_server_first(server));
-		sks_loop_shut(loop);
-		event_del(&server->tick);
-		sks_server_set_state(server, SKS_IDLE);
-		sks_runs_tell(&server->runs);
-		errno = error;
+	if (start_all(server) == -1) {
+		undo(server);
 		return -1;
 	}
 	(void)sks_watchdog_start(&server->watchdog); /* without it, loops report afterwards */
-	sks_loop_wake(loop); /* for a shutdown that came meanwhile */
+	sks_loop_wake(sks_server_first(server)->loop); /* for a shutdown that came meanwhile */
 	if (o->reuse_port)
 		sks_server_wake_others(server, sks_server_first(server)); /* to listen, too */
 	return 0;
@@ -133,6 +152,18 @@ sks_server_dispatch(struct sks_server *server)
 	return server->result == 0 ? 0 : -1;
 }
 
+/* Ends a run that has just begun, as it lacks something. Returns -1, and keeps errno. */
+static int
+give_up(struct sks_server *server)
+{
+	int error = errno;
+
+	sks_server_shutdown(server);
+	(void)sks_server_dispatch(server);
+	errno = error;
+	return -1;
+}
+
 int
 sks_serve_forever(struct sks_server *server)
 {
@@ -143,12 +174,8 @@ sks_serve_forever(struct sks_server *server)
 		return -1;
 	if (stop_signals && sks_stop_signals_begin(&server->service.shared->stop,
 				sks_server_first(server)->loop, &mask) == -1) {
-		error = errno;
 		server->is_last = 0;
-		sks_server_shutdown(server);
-		sks_server_dispatch(server);
-		errno = error;
-		return -1;
+		return give_up(server);
 	}
 	rc = sks_server_dispatch(server);
 	error = errno;
@@ -164,13 +191,8 @@ sks_handle_request(struct sks_server *server, int timeout_ms)
 	if (sks_limit_check(timeout_ms) == -1 || begin(server, 1) == -1)
 		return -1;
 	if (server->state == SKS_SERVING && sks_server_set_limit(server, timeout_ms) == -1) {
-		int error = errno;
-
 		server->admission.quota = 0; /* before one is taken */
-		sks_server_shutdown(server);
-		sks_server_dispatch(server);
-		errno = error;
-		return -1;
+		return give_up(server);
 	}
 	return sks_server_dispatch(server);
 }
