@@ -4,14 +4,14 @@
 static void
 begin(struct sks_loop *loop, const char *hook, const struct sks_task *task)
 {
-	if (loop->watched.limit_ms != 0)
+	if (loop != NULL && loop->watched.limit_ms != 0)
 		sks_watched_begin_hook(&loop->watched, hook, task);
 }
 
 static void
 end(struct sks_loop *loop)
 {
-	if (loop->watched.limit_ms != 0)
+	if (loop != NULL && loop->watched.limit_ms != 0)
 		sks_watched_end_hook(&loop->watched);
 }
 
@@ -22,7 +22,8 @@ struct about {
 };
 
 static void
-begin_about(struct about *about, struct sks_loop *loop, const char *hook, const struct sks_call *call)
+begin_about(struct about *about, struct sks_loop *loop, const char *hook,
+    const struct sks_call *call)
 {
 	struct sks_task *current = sks_task_current();
 

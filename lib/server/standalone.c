@@ -6,62 +6,64 @@
 #include "base/clock.h"
 #include "base/standard_error.h"
 #include "base/sys.h"
-#include "stream/stream.h"
-#include "server/call.h"
 #include "server/connection.h"
-#include "stream/tls.h"
 #include "server/datagram.h"
+#include "server/hook.h"
+#include "stream/tls.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <socketserver/socket.h>
 #include <string.h>
 
-/* A call without a server, and what it counts. */
+/* A call without a server, and what it needs of one. */
 struct alone {
 	struct sks_call call;
+	struct sks_service service;
 	struct sks_flow flow;
 };
-
-static struct sks_call *
-new_call(const struct sks_handler *handler, size_t handler_size, const struct sks_options *options,
-    size_t options_size)
-{
-	struct sks_service *service = sks_sys_calloc(1, sizeof(*service));
-	struct sks_call *call = NULL;
-
-	if (service == NULL)
-		return NULL;
-	if (sks_service_init(service, handler, handler_size, options, options_size) == 0)
-		call = sks_sys_calloc(1, sizeof(struct alone));
-	if (call != NULL && service->handler.state_size > 0) {
-		call->req.state = sks_sys_calloc(1, service->handler.state_size);
-		if (call->req.state == NULL) {
-			sks_sys_free(call);
-			call = NULL;
-		}
-	}
-	if (call == NULL) {
-		sks_service_end(service);
-		sks_sys_free(service);
-		return NULL;
-	}
-	call->service = service;
-	call->flow = &sks_container_of(call, struct alone, call)->flow;
-	call->began_ns = sks_clock_ns();
-	call->req.data = service->options.data;
-	call->req.fd = -1;
-	return call;
-}
 
 static void
 free_call(struct sks_call *call)
 {
 	sks_sys_free(call->req.state);
 	sks_service_end(call->service);
-	sks_sys_free(call->service);
 	sks_call_free_parts(call);
-	sks_sys_free(call);
+	sks_sys_free(sks_container_of(call, struct alone, call));
+}
+
+/* Gives the handler its state. 0, or -1: ENOMEM. */
+static int
+make_state(struct sks_call *call)
+{
+	size_t n = call->service->handler.state_size;
+
+	if (n > 0)
+		call->req.state = sks_sys_calloc(1, n);
+	return n == 0 || call->req.state != NULL ? 0 : -1;
+}
+
+static struct sks_call *
+new_call(const struct sks_handler *handler, size_t handler_size, const struct sks_options *options,
+    size_t options_size)
+{
+	struct alone *alone = sks_sys_calloc(1, sizeof(*alone));
+	struct sks_call *call;
+
+	if (alone == NULL)
+		return NULL;
+	call = &alone->call;
+	call->service = &alone->service;
+	call->flow = &alone->flow;
+	call->began_ns = sks_clock_ns();
+	call->req.fd = -1;
+	if (sks_service_init(call->service, handler, handler_size, options, options_size) == 0 &&
+	    make_state(call) == 0) {
+		call->req.data = call->service->options.data;
+		return call;
+	}
+	free_call(call);
+	return NULL;
 }
 
 /*
@@ -136,19 +138,21 @@ give_output(const struct sks_buf *written, char **out, size_t *out_len)
 	return 0;
 }
 
-/* Runs all exchanges of the call, and finish. Returns what handle has returned last. */
+/*
+ * Runs all exchanges of the call, and finish. On a connection it waits for input between them.
+ * Returns what handle has returned last.
+ */
 static int
 exchange_all(struct sks_call *call)
 {
-	struct outer outer = enter_handler(call);
 	int rc, error;
 
 	do {
 		rc = sks_call_exchange(call);
 		error = errno;
-	} while (rc == SKS_KEEP && !call->datagram && sks_call_is_fed(call));
+	} while (rc == SKS_KEEP && !call->datagram &&
+	    (sks_call_is_fed(call) || (call->req.fd != -1 && sks_call_get_more(call))));
 	sks_call_finish(call);
-	leave_handler(&outer);
 	errno = error;
 	return rc;
 }
@@ -176,6 +180,7 @@ static int
 handle_in_memory(struct sks_call *call, const void *in, size_t n, char **out, size_t *out_len)
 {
 	struct sks_times *times = &call->service->times;
+	struct outer outer = enter_handler(call);
 	struct sks_rfile r;
 	struct sks_wfile w;
 	int rc, error;
@@ -189,62 +194,10 @@ handle_in_memory(struct sks_call *call, const void *in, size_t n, char **out, si
 	error = errno;
 	sks_rfile_close(&r);
 	sks_wfile_close(&w);
+	leave_handler(&outer);
 	free_call(call);
 	errno = error;
 	return rc == -1 ? -1 : 0;
-}
-
-/*
- * A call for bytes in memory. peer is the text of an address, or NULL, and *address is room for
- * it. An error has no line in the log, as the caller learns it from errno.
- */
-static struct sks_call *
-new_call_in_memory(const struct sks_handler *handler, size_t handler_size,
-    const struct sks_options *options, size_t options_size, const char *peer,
-    struct sockaddr_storage *address)
-{
-	struct sks_call *call;
-	socklen_t len = 0;
-
-	if (peer != NULL && sks_address_parse(peer, address, &len) == -1)
-		return NULL;
-	call = new_call(handler, handler_size, options, options_size);
-	if (call == NULL)
-		return NULL;
-	if (call->service->options.on_error == NULL)
-		call->service->options.on_error = keep_quiet;
-	call->req.peer = (struct sockaddr *)address;
-	call->req.peer_len = len;
-	return call;
-}
-
-static void
-clear_output(char **out, size_t *out_len)
-{
-	if (out != NULL)
-		*out = NULL;
-	if (out_len != NULL)
-		*out_len = 0;
-}
-
-int
-sks_handle_bytes_with_abi(const struct sks_handler *handler, size_t handler_size,
-    const struct sks_options *options, size_t options_size, const char *peer, const void *in,
-    size_t n, char **out, size_t *out_len)
-{
-	struct sockaddr_storage address;
-	struct sks_call *call;
-
-	clear_output(out, out_len);
-	call = new_call_in_memory(handler, handler_size, options, options_size, peer, &address);
-	return call != NULL ? handle_in_memory(call, in, n, out, out_len) : -1;
-}
-
-int
-sks_handle_bytes_abi(const struct sks_handler *handler, size_t handler_size, const void *in,
-    size_t n, char **out, size_t *out_len)
-{
-	return sks_handle_bytes_with_abi(handler, handler_size, NULL, 0, NULL, in, n, out, out_len);
 }
 
 /* Cuts a datagram that is too long, or refuses it, as a server does. 0, or -1: EMSGSIZE. */
@@ -264,28 +217,85 @@ cut_datagram(struct sks_call *call, size_t *n)
 	return 0;
 }
 
+/* Runs a handler on bytes. An error has no line in the log, as the caller learns it from errno. */
+static int
+handle_bytes(const struct sks_handler *handler, size_t handler_size,
+    const struct sks_options *options, size_t options_size, int is_datagram, const char *peer,
+    const void *in, size_t n, char **out, size_t *out_len)
+{
+	struct sockaddr_storage address;
+	struct sks_call *call;
+	socklen_t len = 0;
+
+	if (out != NULL)
+		*out = NULL;
+	if (out_len != NULL)
+		*out_len = 0;
+	if (peer != NULL && sks_address_parse(peer, &address, &len) == -1)
+		return -1;
+	call = new_call(handler, handler_size, options, options_size);
+	if (call == NULL)
+		return -1;
+	if (call->service->options.on_error == NULL)
+		call->service->options.on_error = keep_quiet;
+	call->req.peer = (struct sockaddr *)&address;
+	call->req.peer_len = len;
+	call->datagram = is_datagram != 0;
+	if (!is_datagram || cut_datagram(call, &n) == 0)
+		return handle_in_memory(call, in, n, out, out_len);
+	free_call(call);
+	errno = EMSGSIZE;
+	return -1;
+}
+
+int
+sks_handle_bytes_with_abi(const struct sks_handler *handler, size_t handler_size,
+    const struct sks_options *options, size_t options_size, const char *peer, const void *in,
+    size_t n, char **out, size_t *out_len)
+{
+	return handle_bytes(handler, handler_size, options, options_size, 0, peer, in, n, out,
+	    out_len);
+}
+
+int
+sks_handle_bytes_abi(const struct sks_handler *handler, size_t handler_size, const void *in,
+    size_t n, char **out, size_t *out_len)
+{
+	return handle_bytes(handler, handler_size, NULL, 0, 0, NULL, in, n, out, out_len);
+}
+
 int
 sks_handle_datagram_abi(const struct sks_handler *handler, size_t handler_size,
     const struct sks_options *options, size_t options_size, const char *peer, const void *in,
     size_t n, char **out, size_t *out_len)
 {
-	struct sockaddr_storage address;
-	struct sks_call *call;
-
-	clear_output(out, out_len);
-	call = new_call_in_memory(handler, handler_size, options, options_size, peer, &address);
-	if (call == NULL)
-		return -1;
-	call->datagram = 1;
-	if (cut_datagram(call, &n) == -1) {
-		free_call(call);
-		errno = EMSGSIZE;
-		return -1;
-	}
-	return handle_in_memory(call, in, n, out, out_len);
+	return handle_bytes(handler, handler_size, options, options_size, 1, peer, in, n, out,
+	    out_len);
 }
 
-/* Runs all exchanges of a connection, one after another, and waits for input between them. */
+/* Sends what is left, and ends the connection in an orderly way. rc is what handle has returned. */
+static int
+end_connection(struct sks_call *call, int rc)
+{
+	struct sks_rfile *r = call->req.rfile;
+	struct sks_wfile *w = call->req.wfile;
+	int error = errno, linger_ms = call->service->options.linger_ms;
+
+	if (sks_flush(w) == -1 && rc != -1 && !call->aborted) {
+		rc = -1;
+		error = errno;
+		sks_call_end_by(call, error);
+	}
+	if (w->error == 0 && r->error == 0) {
+		sks_transport_say_end_waiting(r->tr, sks_clock_after(linger_ms));
+		if (!sks_eof(r))
+			sks_linger(r->tr, linger_ms);
+	}
+	errno = error;
+	return rc;
+}
+
+/* Ties streams to the connection for its exchanges. 0 or -1. */
 static int
 serve(struct sks_call *call, struct sks_transport *tr)
 {
@@ -294,7 +304,7 @@ serve(struct sks_call *call, struct sks_transport *tr)
 	struct sks_wfile w;
 	struct outer outer = enter_handler(call);
 	char *first;
-	int rc = SKS_KEEP, error = 0;
+	int rc = SKS_KEEP, error;
 
 	sks_rfile_init(&r, tr, &service->times, &service->times, service->options.max_line);
 	sks_wfile_init(&w, tr, &service->times, &service->times, service->options.max_output);
@@ -304,76 +314,61 @@ serve(struct sks_call *call, struct sks_transport *tr)
 	w.peer_rfile = &r;
 	call->req.rfile = &r;
 	call->req.wfile = &w;
-	if (!service->handler.client_first || sks_peek(&r, 1, &first) > 0) {
-		do {
-			rc = sks_call_exchange(call);
-			error = errno;
-		} while (rc == SKS_KEEP && (sks_call_is_fed(call) || sks_call_get_more(call)));
-	}
-	sks_call_finish(call);
-	if (sks_flush(&w) == -1 && rc != -1 && !call->aborted) {
-		rc = -1;
-		error = errno;
-		sks_call_end_by(call, error);
-	}
-	if (w.error == 0 && r.error == 0) {
-		sks_transport_say_end_waiting(tr, sks_clock_after(service->options.linger_ms));
-		if (!sks_eof(&r))
-			sks_linger(tr, service->options.linger_ms);
-	}
+	if (!service->handler.client_first || sks_peek(&r, 1, &first) > 0)
+		rc = exchange_all(call);
+	else
+		sks_call_finish(call);
+	rc = end_connection(call, rc);
+	error = errno;
 	sks_rfile_restore(&r);
 	sks_rfile_close(&r);
 	sks_wfile_close(&w);
+	call->req.rfile = NULL;
+	call->req.wfile = NULL;
 	leave_handler(&outer);
 	errno = error;
 	return rc == -1 ? -1 : 0;
 }
 
-/* As a server's loop does, but there is none. */
-static void
-end_alone(struct sks_call *call)
+/* Serves the connection to its end. 0 or -1; fd stays open. */
+static int
+serve_connection(struct sks_call *call, int fd)
 {
-	struct sks_info info;
+	struct sks_transport tr = { .ops = &sks_plain_transport, .fd = fd, .flow = call->flow };
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+	int rc, error;
 
-	if (call->service->options.on_end == NULL)
-		return;
-	call->req.rfile = NULL;
-	call->req.wfile = NULL;
-	sks_call_info(call, &info);
-	call->service->options.on_end(&call->req, &info);
+	if (sks_sys_getpeername(fd, (struct sockaddr *)&peer, &len) == -1) {
+		if (errno != ENOTCONN)
+			return -1;
+		len = 0; /* the peer has gone already, which a read will find out */
+	}
+	call->req.fd = fd;
+	call->req.peer = (struct sockaddr *)&peer;
+	call->req.peer_len = len;
+	rc = serve(call, &tr);
+	error = errno;
+	sks_transport_end(&tr);
+	sks_hook_end(NULL, call);
+	errno = error;
+	return rc;
 }
 
 int
 sks_serve_fd_abi(int fd, const struct sks_handler *handler, size_t handler_size,
     const struct sks_options *options, size_t options_size)
 {
-	struct sockaddr_storage peer;
-	socklen_t len = sizeof(peer);
-	struct sks_transport tr = { .ops = &sks_plain_transport, .fd = fd };
 	struct sks_call *call;
 	int rc = -1, error;
 
 	sks_stderr_spare(fd);
 	call = new_call(handler, handler_size, options, options_size);
-	if (call != NULL) {
-		if (sks_sys_getpeername(fd, (struct sockaddr *)&peer, &len) == -1)
-			len = 0; /* the peer has gone already, which a read will find out */
-		if (len > 0 || errno == ENOTCONN) {
-			tr.flow = call->flow;
-			call->req.fd = fd;
-			call->req.peer = (struct sockaddr *)&peer;
-			call->req.peer_len = len;
-			rc = serve(call, &tr);
-			error = errno;
-			sks_transport_end(&tr);
-			end_alone(call);
-			errno = error;
-		}
-		error = errno;
-		free_call(call);
-		errno = error;
-	}
+	if (call != NULL)
+		rc = serve_connection(call, fd);
 	error = errno;
+	if (call != NULL)
+		free_call(call);
 	sks_sys_close(fd);
 	errno = error;
 	return rc;
