@@ -12,7 +12,6 @@
 
 #include "ports.h"
 
-#include <netinet/in.h>
 #include <socketserver.h>
 #include <stddef.h>
 
@@ -28,22 +27,6 @@ is_stock_port(int port)
 	return 0;
 }
 
-static inline int
-sender_port(const struct sks_request *req)
-{
-	union {
-		const struct sockaddr *any;
-		const struct sockaddr_in *in;
-		const struct sockaddr_in6 *in6;
-	} peer = { req->peer };
-
-	if (req->peer_len == 0)
-		return -1;
-	if (peer.any->sa_family == AF_INET)
-		return ntohs(peer.in->sin_port);
-	return peer.any->sa_family == AF_INET6 ? ntohs(peer.in6->sin6_port) : -1;
-}
-
 /*
  * Returns 1 when the handler may answer, as it always may on a connection; 0: it must not answer
  * this datagram.
@@ -53,7 +36,7 @@ admit(struct sks_request *req)
 {
 	if (!sks_is_datagram(req))
 		return 1;
-	return !is_stock_port(sender_port(req)) && sks_admit_reply(req);
+	return !is_stock_port(sks_peer_port(req)) && sks_admit_reply(req);
 }
 
 #endif
