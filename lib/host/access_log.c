@@ -51,7 +51,8 @@ put_word(struct sks_log_line *line, const char *text)
 static void
 put_seconds(struct sks_log_line *line, uint64_t ns)
 {
-	sks_log_line_printf(line, "%" PRIu64 ".%06" PRIu64, ns / 1000000000, ns % 1000000000 / 1000);
+	sks_log_line_printf(line, "%" PRIu64 ".%06" PRIu64, ns / 1000000000,
+	    ns % 1000000000 / 1000);
 }
 
 static void

@@ -12,17 +12,25 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Logs what is wrong with an option, whose name has n bytes. Returns -1, with errno. */
+static int
+refuse(const struct sks_module *m, int error, const char *name, size_t n, const char *which,
+    const char *why)
+{
+	sks_log_about(SKS_LOG_HANDLER(m->plugin.name), SKS_LOG_ERROR, error, "option %.*s: %s%s",
+	    (int)n, name, which, why);
+	errno = error;
+	return -1;
+}
+
 static int
 set(struct sks_module *m, size_t i, const char *text, const char *which)
 {
 	const struct sks_plugin_option *o = &m->options[i];
 	char why[SKS_OPTION_WHY], *kept;
 
-	if (sks_option_parse(o, text, m->config, &kept, why, sizeof(why)) == -1) {
-		sks_log_about(SKS_LOG_HANDLER(m->plugin.name), SKS_LOG_ERROR, errno, "option %s: %s%s", o->name,
-		    which, why);
-		return -1;
-	}
+	if (sks_option_parse(o, text, m->config, &kept, why, sizeof(why)) == -1)
+		return refuse(m, errno, o->name, strlen(o->name), which, why);
 	if (kept != NULL) {
 		free(m->kept[i]);
 		m->kept[i] = kept;
@@ -42,45 +50,29 @@ sks_module_set_defaults(struct sks_module *m)
 	return 0;
 }
 
-/* Writes the names of all options, as "max, greeting", cut to size - 1 bytes. Returns buf. */
-static char *
-names(const struct sks_module *m, char *buf, size_t size)
-{
-	size_t i, used = 0;
-
-	buf[0] = '\0';
-	for (i = 0; i < m->noptions && used < size; i++)
-		used += (size_t)snprintf(buf + used, size - used, "%s%s", i > 0 ? ", " : "",
-		    m->options[i].name);
-	return buf;
-}
-
+/* Says which options there are, as far as a line takes their names. */
 static int
 refuse_unknown(const struct sks_module *m, const char *name, size_t n)
 {
-	char known[400];
+	char why[420] = "there is none (but ";
+	size_t i, used = strlen(why);
 
 	if (m->noptions == 0)
-		sks_log_about(SKS_LOG_HANDLER(m->plugin.name), SKS_LOG_ERROR, EINVAL, 
-		    "option %.*s: there is none (%s has no options)", (int)n, name, m->plugin.name);
-	else
-		sks_log_about(SKS_LOG_HANDLER(m->plugin.name), SKS_LOG_ERROR, EINVAL, 
-		    "option %.*s: there is none (but %s)", (int)n, name, names(m, known, sizeof(known)));
-	errno = EINVAL;
-	return -1;
+		snprintf(why, sizeof(why), "there is none (%s has no options", m->plugin.name);
+	for (i = 0; i < m->noptions && used < sizeof(why); i++)
+		used += (size_t)snprintf(why + used, sizeof(why) - used, "%s%s", i > 0 ? ", " : "",
+		    m->options[i].name);
+	return refuse(m, EINVAL, name, n, why, ")");
 }
 
 int
 sks_module_set(struct sks_module *m, const char *assignment)
 {
 	size_t i, n = strcspn(assignment, "=");
+	char why[SKS_OPTION_WHY];
 
-	if (m->is_ready) {
-		sks_log_about(SKS_LOG_HANDLER(m->plugin.name), SKS_LOG_ERROR, EBUSY, 
-		    "option %.*s: too late", (int)n, assignment);
-		errno = EBUSY;
-		return -1;
-	}
+	if (m->is_ready)
+		return refuse(m, EBUSY, assignment, n, "", "too late");
 	for (i = 0; i < m->noptions; i++)
 		if (strlen(m->options[i].name) == n &&
 		    memcmp(m->options[i].name, assignment, n) == 0)
@@ -88,10 +80,8 @@ sks_module_set(struct sks_module *m, const char *assignment)
 	if (i == m->noptions)
 		return refuse_unknown(m, assignment, n);
 	if (assignment[n] != '=') {
-		sks_log_about(SKS_LOG_HANDLER(m->plugin.name), SKS_LOG_ERROR, EINVAL, 
-		    "option %s: no value (%s=...)", assignment, assignment);
-		errno = EINVAL;
-		return -1;
+		snprintf(why, sizeof(why), "no value (%s=...)", assignment);
+		return refuse(m, EINVAL, assignment, n, "", why);
 	}
 	if (set(m, i, assignment + n + 1, "") == -1)
 		return -1;
@@ -104,13 +94,9 @@ sks_module_check_options(const struct sks_module *m)
 {
 	size_t i;
 
-	for (i = 0; i < m->noptions; i++) {
-		if (m->options[i].required && !m->given[i]) {
-			sks_log_about(SKS_LOG_HANDLER(m->plugin.name), SKS_LOG_ERROR, EINVAL, 
-			    "option %s: must be set", m->options[i].name);
-			errno = EINVAL;
-			return -1;
-		}
-	}
+	for (i = 0; i < m->noptions; i++)
+		if (m->options[i].required && !m->given[i])
+			return refuse(m, EINVAL, m->options[i].name, strlen(m->options[i].name),
+			    "", "must be set");
 	return 0;
 }

@@ -33,34 +33,35 @@ print_limit(FILE *to, const char *name, int ms)
 	char text[32];
 
 	if (ms != 0)
-		fprintf(to, "%-7s %s\n", name,
-		    ms == SKS_OFF ? "no limit" : sks_option_format(&duration, ms, text, sizeof(text)));
+		fprintf(to, "%-7s %s\n", name, ms == SKS_OFF ? "no limit" :
+			sks_option_format(&duration, ms, text, sizeof(text)));
+}
+
+/* Prints the modes that it refuses, or those that it does not. */
+static void
+print_mode_names(FILE *to, const struct sks_plugin *p, int refused, const char *before)
+{
+	int i;
+
+	for (i = 0; i < SKS_MODES; i++) {
+		if (((p->refuses & SKS_REFUSES(i)) != 0) != refused)
+			continue;
+		fprintf(to, "%s%s%s", before, sks_mode_names[i], i == p->mode ? " (default)" : "");
+		before = ", ";
+	}
 }
 
 static void
 print_modes(FILE *to, const struct sks_plugin *p)
 {
-	const char *before = "modes:  ";
-	int i;
-
-	for (i = 0; i < SKS_MODES; i++) {
-		if (p->refuses & SKS_REFUSES(i))
-			continue;
-		fprintf(to, "%s%s%s", before, sks_mode_names[i], i == p->mode ? " (default)" : "");
-		before = ", ";
-	}
+	print_mode_names(to, p, 0, "modes:  ");
 	fputc('\n', to);
 	if (p->refuses == 0)
 		return;
-	before = "        not ";
-	for (i = 0; i < SKS_MODES; i++) {
-		if (!(p->refuses & SKS_REFUSES(i)))
-			continue;
-		fprintf(to, "%s%s", before, sks_mode_names[i]);
-		before = ", ";
-	}
-	fprintf(to, "%s%s\n", p->refuses_why != NULL ? ": " : "",
-	    p->refuses_why != NULL ? p->refuses_why : "");
+	print_mode_names(to, p, 1, "        not ");
+	if (p->refuses_why != NULL)
+		fprintf(to, ": %s", p->refuses_why);
+	fputc('\n', to);
 }
 
 static void

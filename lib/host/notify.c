@@ -47,8 +47,8 @@ send_to(const struct sockaddr_un *un, socklen_t len, const char *lines)
 	if (fd == -1)
 		return -1;
 	do
-		n = sks_sys_sendto(fd, lines, strlen(lines), MSG_NOSIGNAL, (const struct sockaddr *)un,
-		    len);
+		n = sks_sys_sendto(fd, lines, strlen(lines), MSG_NOSIGNAL,
+		    (const struct sockaddr *)un, len);
 	while (n == -1 && errno == EINTR);
 	error = errno;
 	sks_sys_close(fd);

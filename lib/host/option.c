@@ -221,17 +221,15 @@ parse_boolean(const struct sks_plugin_option *option, const char *text, void *co
 	return refuse(why, size, text, types[option->type].wrong);
 }
 
-/* Makes a string of `before` and text. */
+/* Makes a string of three. */
 static char *
-join(const char *before, size_t n, const char *text)
+join(const char *a, const char *b, const char *c)
 {
-	size_t m = strlen(text);
-	char *joined = sks_sys_malloc(n + m + 1);
+	size_t size = strlen(a) + strlen(b) + strlen(c) + 1;
+	char *joined = sks_sys_malloc(size);
 
-	if (joined == NULL)
-		return NULL;
-	memcpy(joined, before, n);
-	memcpy(joined + n, text, m + 1);
+	if (joined != NULL)
+		snprintf(joined, size, "%s%s%s", a, b, c);
 	return joined;
 }
 
@@ -240,17 +238,13 @@ static char *
 absolute(const char *path)
 {
 	char *folder, *joined;
-	size_t n;
 
 	if (*path == '/')
-		return join("", 0, path);
+		return join("", "", path);
 	folder = sks_sys_getcwd(NULL, 0);
 	if (folder == NULL)
 		return NULL;
-	n = strlen(folder);
-	if (folder[n - 1] != '/')
-		folder[n++] = '/'; /* in the place of the NUL, as join() takes the length */
-	joined = join(folder, n, path);
+	joined = join(folder, strcmp(folder, "/") == 0 ? "" : "/", path);
 	free(folder);
 	return joined;
 }
@@ -265,7 +259,7 @@ parse_text(const struct sks_plugin_option *option, const char *text, void *confi
 		return refuse(why, size, text, types[option->type].wrong);
 	if (!is_within(option, (int64_t)strlen(text)))
 		return refuse_bounds(option, text, why, size);
-	copy = option->type == SKS_OPTION_PATH ? absolute(text) : join("", 0, text);
+	copy = option->type == SKS_OPTION_PATH ? absolute(text) : join("", "", text);
 	if (copy == NULL) {
 		snprintf(why, size, "%.64s: %s", text, strerror(errno));
 		return -1;

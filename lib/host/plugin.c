@@ -206,7 +206,8 @@ sks_module_init(struct sks_module *m)
 	m->data = m->config;
 	if (m->plugin.init != NULL && call_init(m) == -1) {
 		error = errno;
-		sks_log_about(SKS_LOG_HANDLER(m->plugin.name), SKS_LOG_ERROR, error, "init: %s", error != 0 ? strerror(error) : "failed");
+		sks_log_about(SKS_LOG_HANDLER(m->plugin.name), SKS_LOG_ERROR, error, "init: %s",
+		    error != 0 ? strerror(error) : "failed");
 		errno = error;
 		return -1;
 	}

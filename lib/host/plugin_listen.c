@@ -26,7 +26,8 @@ check_type(const struct sks_module *m, int type, const char *address)
 	if (m->plugin.serves & kind)
 		return 0;
 	sks_log_about(SKS_LOG_HANDLER(m->plugin.name), SKS_LOG_ERROR, EINVAL,
-	    "listen on %s: it does not serve %s", address, kind == SKS_DATAGRAMS ? "datagrams" : "streams");
+	    "listen on %s: it does not serve %s", address,
+	    kind == SKS_DATAGRAMS ? "datagrams" : "streams");
 	errno = EINVAL;
 	return -1;
 }

@@ -74,15 +74,11 @@ stem(const char *name)
 static char *
 file_in(const char *folder, const char *name)
 {
-	size_t n = strlen(folder), m = stem(name);
-	char *path = sks_sys_malloc(n + 1 + m + SUFFIX_LEN + 1);
+	size_t size = strlen(folder) + strlen(name) + sizeof("/" SUFFIX);
+	char *path = sks_sys_malloc(size);
 
-	if (path == NULL)
-		return NULL;
-	memcpy(path, folder, n);
-	path[n] = '/';
-	memcpy(path + n + 1, name, m);
-	memcpy(path + n + 1 + m, SUFFIX, SUFFIX_LEN + 1);
+	if (path != NULL)
+		snprintf(path, size, "%s/%.*s" SUFFIX, folder, (int)stem(name), name);
 	return path;
 }
 

@@ -140,7 +140,8 @@ print_default(FILE *to, const struct sks_option_rule *rule)
 	} else if (rule->kind == SKS_KIND_FLAG) {
 		fprintf(to, " (no)");
 	} else if (rule->fallback > 0) {
-		fprintf(to, " (%s)", sks_option_format(&option, rule->fallback, text, sizeof(text)));
+		fprintf(to, " (%s)",
+		    sks_option_format(&option, rule->fallback, text, sizeof(text)));
 	}
 	if (rule->kind == SKS_KIND_TIME && may_be_off(rule))
 		fprintf(to, "; 0: no limit");
