@@ -163,6 +163,16 @@ run(struct sks_call *call)
 		send_reply(d);
 }
 
+/* Ends one that is not served, on this loop. */
+static void
+drop(struct datagram *d, struct sks_loop *loop, int reason)
+{
+	sks_call_end(&d->call, reason);
+	sks_hook_end(loop, &d->call);
+	sks_count(d->worker->service, dropped, 1);
+	release(d);
+}
+
 static void
 ended(struct sks_call *call)
 {
@@ -170,33 +180,28 @@ ended(struct sks_call *call)
 
 	if (call->start_error != 0) {
 		sks_call_log_not_run(call);
-		sks_call_end(call, SKS_ENDED_REFUSED);
+		drop(d, d->worker->loop, SKS_ENDED_REFUSED);
+		return;
 	}
 	sks_hook_end(d->worker->loop, call);
-	if (call->start_error != 0)
-		sks_count(call->service, dropped, 1);
-	else
-		sks_count_shared(call->service, finished, 1);
+	sks_count_shared(call->service, finished, 1);
 	release(d);
 }
 
 static void
-drop(struct sks_call *call)
+cancel(struct sks_call *call)
 {
 	struct datagram *d = sks_container_of(call, struct datagram, call);
 
-	sks_call_end(call, SKS_ENDED_CANCELLED);
-	sks_hook_end(d->worker->loop, call);
-	sks_count(call->service, dropped, 1);
-	release(d);
+	drop(d, d->worker->loop, SKS_ENDED_CANCELLED);
 }
 
 static const struct sks_call_ops datagram_ops = {
 	.run = run,
 	.run_resident = run,
 	.ended = ended,
-	.end = drop,
-	.close = drop,
+	.end = cancel,
+	.close = cancel,
 };
 
 static struct datagram *
@@ -302,6 +307,17 @@ is_passing(int error)
 	}
 }
 
+/* There is no memory for one that has come. */
+static void
+lose(const struct sks_service *service)
+{
+	sks_count(service, dropped, 1);
+	sks_count(service, rejected_memory, 1);
+	sks_log_limited(&service->shared->refusals[SKS_REFUSED_MEMORY], 1,
+	    SKS_LOG_HANDLER(service->handler.name), SKS_LOG_ERROR, ENOMEM,
+	    "no memory for a datagram");
+}
+
 /* Starts a datagram that another worker has received. On the loop of its own. */
 static void
 arrive(struct sks_message *message)
@@ -330,11 +346,7 @@ serve(const struct sks_datagram_socket *from, struct sks_worker *worker, struct 
 	d = new_datagram(worker, from, msg->msg_iov->iov_base, n, msg->msg_name,
 	    msg->msg_namelen);
 	if (d == NULL) {
-		sks_count(service, dropped, 1);
-		sks_count(service, rejected_memory, 1);
-		sks_log_limited(&service->shared->refusals[SKS_REFUSED_MEMORY], 1,
-		    SKS_LOG_HANDLER(service->handler.name), SKS_LOG_ERROR, ENOMEM,
-		    "no memory for a datagram");
+		lose(service);
 		return 2;
 	}
 	sks_worker_take(worker);
@@ -342,20 +354,15 @@ serve(const struct sks_datagram_socket *from, struct sks_worker *worker, struct 
 	read_control(d, msg, from->lost);
 	sks_transport_count_in(&service->shared->traffic, NULL, (ssize_t)n);
 	if (!sks_hook_verify(from->loop, &d->call)) {
-		sks_call_end(&d->call, SKS_ENDED_REFUSED);
-		sks_hook_end(from->loop, &d->call);
 		sks_count(service, rejected_verify, 1);
 		sks_count(service, refused, 1);
-		sks_count(service, dropped, 1);
-		release(d);
-		return 1;
-	}
-	if (sks_loop_is_here(worker->loop)) {
+		drop(d, from->loop, SKS_ENDED_REFUSED);
+	} else if (sks_loop_is_here(worker->loop)) {
 		sks_executor_submit(worker->executor, &d->call);
-		return 1;
+	} else {
+		d->call.message.run = arrive;
+		sks_loop_post(worker->loop, &d->call.message);
 	}
-	d->call.message.run = arrive;
-	sks_loop_post(worker->loop, &d->call.message);
 	return 1;
 }
 

@@ -25,9 +25,9 @@ struct sks_datagram_socket {
 };
 
 /*
- * Receives one datagram, on the loop of the socket, and hands it to a worker. 1; 2 when it was dropped, or when the
- * kernel reported the failure of an earlier one; 0 when there is none; -1 and errno: ENOMEM or
- * ENOBUFS, which pass, or the socket has failed for good.
+ * Receives one datagram, on the loop of the socket, and hands it to a worker. 1; 2 when it was
+ * dropped, or when the kernel reported the failure of an earlier one; 0 when there is none; -1 and
+ * errno: ENOMEM or ENOBUFS, which pass, or the socket has failed for good.
  */
 int sks_datagram_receive(const struct sks_datagram_socket *from, struct sks_worker *worker);
 
