@@ -190,7 +190,7 @@ sks_membership_end(struct sks_group *group, struct sks_memberships *of)
 }
 
 void
-sks_memberships_end_all(struct sks_memberships *of)
+sks_memberships_end(struct sks_memberships *of)
 {
 	struct sks_membership *m;
 

@@ -67,15 +67,7 @@ int sks_membership_begin(struct sks_group *group, struct sks_memberships *of,
 /* The request leaves. 0, or -1: ENOENT, as it is no member; EDEADLK. */
 int sks_membership_end(struct sks_group *group, struct sks_memberships *of);
 
-/* The request, which has memberships, leaves all groups. Callers use sks_memberships_end(). */
-void sks_memberships_end_all(struct sks_memberships *of);
-
 /* The request leaves all groups. */
-static inline void
-sks_memberships_end(struct sks_memberships *of)
-{
-	if (of->first != NULL)
-		sks_memberships_end_all(of);
-}
+void sks_memberships_end(struct sks_memberships *of);
 
 #endif
