@@ -86,7 +86,8 @@ sks_call_log_left(const struct sks_call *call)
 
 	if ((call->ended == SKS_ENDED_CLOSED || call->ended == SKS_ENDED_RESET) &&
 	    !sks_call_has_heard(call))
-		sks_log_about(&origin, SKS_LOG_DEBUG, 0, "the peer has gone before it has sent anything");
+		sks_log_about(&origin, SKS_LOG_DEBUG, 0,
+		    "the peer has gone before it has sent anything");
 }
 
 void
@@ -113,6 +114,16 @@ sks_call_log_unsent(struct sks_call *call, int error)
 {
 	if (!call->failed && !call->aborted)
 		sks_call_log_lost(call, error);
+}
+
+void
+sks_call_log_handshake(const struct sks_call *call, const char *why)
+{
+	struct sks_log_origin origin = sks_call_origin(call);
+
+	if (why[0] != '\0')
+		sks_log_limited(&call->service->shared->errors, SKS_LOG_LINES, &origin,
+		    SKS_LOG_WARN, 0, "TLS handshake: %s", why);
 }
 
 void
@@ -186,11 +197,11 @@ sks_call_exchange(struct sks_call *call)
 	const struct sks_rfile *r = call->req.rfile;
 	uint64_t taken = r->taken;
 	struct sks_shared *shared = call->service->shared;
+	int deadline_ms = call->service->options.deadline_ms, rc = 0;
 	int64_t began;
-	int rc = 0;
 
-	if (call->service->options.deadline_ms != SKS_OFF)
-		sks_task_limit(task, sks_clock_after(call->service->options.deadline_ms), SKS_NEVER);
+	if (deadline_ms != SKS_OFF)
+		sks_task_limit(task, sks_clock_after(deadline_ms), SKS_NEVER);
 	if (call->state == SKS_CALL_NEW)
 		rc = set_up(call);
 	if (rc != 0)

@@ -186,8 +186,8 @@ void sks_call_finish(struct sks_call *call);
 int sks_call_has_heard(const struct sks_call *call);
 
 /*
- * Returns 1 when setup or handle has failed with this errno only because the peer has reset or ended
- * its connection before it has sent a byte, as a health check does. With streams attached.
+ * Returns 1 when setup or handle has failed with this errno only because the peer has reset or
+ * ended its connection before it has sent a byte, as a health check does. With streams attached.
  */
 int sks_call_was_left(const struct sks_call *call, int error);
 
@@ -211,6 +211,9 @@ void sks_call_log_slow(struct sks_call *call);
  * aborted.
  */
 void sks_call_log_unsent(struct sks_call *call, int error);
+
+/* Logs why a handshake of TLS has failed; nothing where that is "", as another line says it. */
+void sks_call_log_handshake(const struct sks_call *call, const char *why);
 
 /* Logs that a call that runs does not end and is given up, and what it does. On the loop. */
 void sks_call_log_given_up(const struct sks_call *call);

@@ -3,7 +3,6 @@
  * The handshake of a connection that came to an address of TLS, on its task, before setup.
  * It has had no task while the client said nothing; the time limit counts from the accept.
  */
-#include "base/log.h"
 #include "server/connection.h"
 #include "stream/tls.h"
 
@@ -13,13 +12,8 @@
 static void
 report(const struct sks_connection *c, const char *why)
 {
-	struct sks_service *service = c->call.service;
-	struct sks_log_origin origin = sks_call_origin(&c->call);
-
-	sks_count_shared(service, handshakes_failed, 1);
-	if (why[0] != '\0')
-		sks_log_limited(&service->shared->errors, SKS_LOG_LINES, &origin, SKS_LOG_WARN, 0,
-		    "TLS handshake: %s", why);
+	sks_count_shared(c->call.service, handshakes_failed, 1);
+	sks_call_log_handshake(&c->call, why);
 }
 
 /* Lets the outbox send: what was posted meanwhile goes out encrypted, or not at all. */

@@ -29,18 +29,6 @@ lacks_outbox(const struct sks_request *req)
 	    sks_connection_need_outbox(sks_connection_of(sks_call_of(req))) == NULL;
 }
 
-static void
-report(const struct sks_call *call, const char *why)
-{
-	struct sks_log_origin origin = sks_call_origin(call);
-
-	if (why[0] == '\0')
-		return;
-	sks_count_shared(call->service, handshakes_failed, 1);
-	sks_log_limited(&call->service->shared->errors, SKS_LOG_LINES, &origin, SKS_LOG_WARN,
-	    0, "TLS handshake: %s", why);
-}
-
 int
 sks_start_tls(struct sks_request *req)
 {
@@ -60,8 +48,10 @@ sks_start_tls(struct sks_request *req)
 	if (rc == 0) {
 		call->tls = sks_tls_version(req->rfile);
 		sks_count_shared(call->service, handshakes, 1);
-	} else
-		report(call, why);
+	} else if (why[0] != '\0') {
+		sks_count_shared(call->service, handshakes_failed, 1);
+		sks_call_log_handshake(call, why);
+	}
 	errno = error;
 	return rc;
 }
