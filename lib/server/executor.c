@@ -45,8 +45,7 @@ sks_executor_free(struct sks_executor *executor)
 void
 sks_executor_forget(struct sks_executor *executor)
 {
-	if (executor->ops->forget != NULL)
-		executor->ops->forget(executor);
+	executor->ops->forget(executor);
 }
 
 void
@@ -163,14 +162,6 @@ refuse_first(struct sks_executor *executor)
 	call->ops->ended(call);
 }
 
-/* Tells the owner that one more call may run. */
-static void
-notify_room(struct sks_executor *executor)
-{
-	if (executor->on_room != NULL)
-		executor->on_room(executor->arg);
-}
-
 static void
 on_retry(evutil_socket_t fd, short what, void *arg)
 {
@@ -181,7 +172,7 @@ on_retry(evutil_socket_t fd, short what, void *arg)
 	start_waiting(executor);
 	if (executor->running == 0 && ++executor->tries >= RETRY_MOST)
 		refuse_first(executor);
-	notify_room(executor);
+	executor->on_room(executor->arg);
 }
 
 static void
@@ -210,7 +201,7 @@ sks_executor_done(struct sks_call *call)
 	if (!was_full)
 		return;
 	start_waiting(executor);
-	notify_room(executor);
+	executor->on_room(executor->arg);
 }
 
 void

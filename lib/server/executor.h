@@ -30,13 +30,13 @@ struct sks_executor_ops {
 	int (*start)(struct sks_executor *, struct sks_call *);
 	/* Brings the calls that run to their end. A way that the executor has not does nothing. */
 	void (*stop)(struct sks_executor *, enum sks_executor_stop);
-	/* Calls that start from now on are not stopped any more. */
+	/* Calls that start from now on are not stopped any more. May be NULL. */
 	void (*reset)(struct sks_executor *);
 	/* After SKS_EXECUTOR_ABORT: lets calls end; may block until the next one has. */
 	void (*await)(struct sks_executor *);
 	/*
 	 * In a child process of the host: the executor is a copy, and what runs its calls exists
-	 * only in the parent. Forgets it, so that nothing is waited for. May be NULL.
+	 * only in the parent. Forgets it, so that nothing is waited for.
 	 */
 	void (*forget)(struct sks_executor *);
 	/* Frees the executor. No call runs. */
@@ -58,8 +58,9 @@ struct sks_executor {
 	struct event retry;     /* when nothing could be run, the timer that tries it again */
 	struct sks_job give_up; /* when there was no memory for that timer either */
 	int tries;
-	void (*in_child)(void *arg, struct sks_call *); /* processes: in the child, before it runs */
-	void (*on_room)(void *arg); /* a call ended; set by the owner */
+	/* The owner sets these. */
+	void (*in_child)(void *arg, struct sks_call *); /* in a child process, before it runs */
+	void (*on_room)(void *arg); /* one more call may run */
 	void *arg;
 };
 

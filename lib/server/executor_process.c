@@ -44,7 +44,7 @@ struct sks_process {
 struct process_executor {
 	struct sks_executor base;
 	struct sks_cancel draining; /* ends the waits of children between two exchanges */
-	struct sks_cancel cancel;   /* ends the waits of all children, whatever they did to signals */
+	struct sks_cancel cancel;   /* ends the waits of all, whatever they did to signals */
 	struct sks_cancel closing;  /* ends the waits of those whose handler is through */
 	unsigned int ended_well;  /* children that are known to have left with 0 */
 	struct event ask;         /* the timer */
@@ -164,7 +164,7 @@ on_readable(struct sks_watch *watch, enum sks_watch_event event)
 
 	(void)event;
 	if (!reap(process, WNOHANG))
-		(void)sks_watch_expect(watch, on_readable, SKS_NEVER); /* armed, so it cannot fail */
+		(void)sks_watch_expect(watch, on_readable, SKS_NEVER); /* armed: it cannot fail */
 }
 
 /* Descriptors have the lowest free number: returns 1 when with this one only a quarter is left. */
@@ -222,8 +222,7 @@ run_child(struct process_executor *pool, struct sks_call *call, struct sks_outco
 	struct sks_task task;
 
 	sks_fork_is_ours();
-	if (pool->base.in_child != NULL)
-		pool->base.in_child(pool->base.arg, call);
+	pool->base.in_child(pool->base.arg, call);
 	atomic_fetch_sub(&call->service->shared->settling, 1);
 	sks_process_child_begin(&task, &pool->cancel, mask, &call->service->shared->ended_well);
 	task.bufs = &pool->base.loop->bufs; /* the child's copy */
@@ -362,7 +361,7 @@ forget(struct sks_executor *executor)
 	sks_list_each (link, after, &executor->active) {
 		struct sks_process *process = process_of(link);
 
-		if (process == NULL) /* the host forked on another thread, while this one was starting */
+		if (process == NULL) /* the host forked on another thread while this one started */
 			continue;
 		stop_watching(process);
 		free_process(pool_of(executor), process);

@@ -10,7 +10,9 @@
 static struct sks_call *
 pop_call(struct sks_list *calls)
 {
-	return sks_list_entry(sks_list_pop(calls), struct sks_call, link);
+	struct sks_list *link = sks_list_pop(calls);
+
+	return link != NULL ? sks_list_entry(link, struct sks_call, link) : NULL;
 }
 
 /* Ends each call of a list. A call with a finish hook goes to the executor for that. */
@@ -19,10 +21,8 @@ end_calls(struct sks_list *calls)
 {
 	struct sks_call *call;
 
-	while (!sks_list_empty(calls)) {
-		call = pop_call(calls);
+	while ((call = pop_call(calls)) != NULL)
 		call->ops->end(call);
-	}
 }
 
 /* Ends the calls of a list whose clients have sent nothing; the others wait for a last request. */
@@ -34,8 +34,7 @@ leave_calls(struct sks_list *parked)
 
 	sks_list_init(&calls);
 	sks_list_move_all(&calls, parked);
-	while (!sks_list_empty(&calls)) {
-		call = pop_call(&calls);
+	while ((call = pop_call(&calls)) != NULL) {
 		sks_list_append(parked, &call->link);
 		call->ops->leave(call);
 	}
@@ -46,10 +45,8 @@ close_calls(struct sks_list *calls)
 {
 	struct sks_call *call;
 
-	while (!sks_list_empty(calls)) {
-		call = pop_call(calls);
+	while ((call = pop_call(calls)) != NULL)
 		call->ops->close(call);
-	}
 }
 
 static void
@@ -143,13 +140,12 @@ on_wake(void *arg)
 	struct sks_worker *worker = arg;
 
 	obey(worker);
-	if (worker->woken != NULL)
-		worker->woken(worker);
+	worker->woken(worker);
 }
 
 /*
- * Logs a handler, or a hook, that has kept its loop, with all other connections of it. While it still
- * does, the watchdog calls this less and less often.
+ * Logs a handler, or a hook, that has kept its loop, with all other connections of it. While it
+ * still does, the watchdog calls this less and less often.
  */
 static void
 on_stuck(void *arg, const struct sks_stuck *stuck)
@@ -160,8 +156,9 @@ on_stuck(void *arg, const struct sks_stuck *stuck)
 	if (!stuck->again)
 		sks_count(service, blocked, 1);
 	if (stuck->still)
-		sks_log_about(&stuck->origin, SKS_LOG_WARN, 0, "%s has kept its loop for %lld ms and still does",
-		    what, (long long)stuck->ms);
+		sks_log_about(&stuck->origin, SKS_LOG_WARN, 0,
+		    "%s has kept its loop for %lld ms and still does", what,
+		    (long long)stuck->ms);
 	else
 		sks_log_limited(&service->shared->blocks, 1, &stuck->origin, SKS_LOG_WARN, 0,
 		    "%s kept its loop for %lld ms", what, (long long)stuck->ms);
