@@ -21,9 +21,9 @@ static_assert(sizeof(struct sks_handler) == 2 * sizeof(int) + 2 * sizeof(size_t)
     "struct sks_handler has no padding");
 
 static int
-refuse_handler(const char *why)
+refuse(const char *what, const char *why)
 {
-	sks_log_about(NULL, SKS_LOG_ERROR, EINVAL, "handler: %s", why);
+	sks_log_about(NULL, SKS_LOG_ERROR, EINVAL, "%s: %s", what, why);
 	errno = EINVAL;
 	return -1;
 }
@@ -37,9 +37,9 @@ take_handler(struct sks_service *service, const struct sks_handler *handler, siz
 	if (sks_copy_known(h, sizeof(*h), handler, size, "handler") == -1)
 		return -1;
 	if (h->handle == NULL)
-		return refuse_handler("handle is missing");
+		return refuse("handler", "handle is missing");
 	if (h->state_size > 16 << 20)
-		return refuse_handler("state_size is over 16 MiB");
+		return refuse("handler", "state_size is over 16 MiB");
 	snprintf(service->name, sizeof(service->name), "%s", h->name != NULL ? h->name : "handler");
 	h->name = service->name;
 	return 0;
@@ -83,15 +83,13 @@ sks_service_init(struct sks_service *service, const struct sks_handler *handler,
 	    sks_copy_known(o, sizeof(*o), options, options_size, "options") == -1)
 		return -1;
 	sks_tls_hold(o->tls);
-	if (o->tls != NULL && sks_tls_role(o->tls) != SKS_TLS_SERVER) {
-		sks_log_about(NULL, SKS_LOG_ERROR, EINVAL, "options.tls: must be a configuration of SKS_TLS_SERVER");
-		errno = EINVAL;
-		return -1;
-	}
+	if (o->tls != NULL && sks_tls_role(o->tls) != SKS_TLS_SERVER)
+		return refuse("options.tls", "must be a configuration of SKS_TLS_SERVER");
 	if (sks_options_fill(o) == -1)
 		return -1;
 	if (sks_networks_parse(&service->proxies, o->proxy_from, &why) == -1) {
-		sks_log_about(NULL, SKS_LOG_ERROR, errno, "options.proxy_from: %s: %s", o->proxy_from, why);
+		sks_log_about(NULL, SKS_LOG_ERROR, errno, "options.proxy_from: %s: %s",
+		    o->proxy_from, why);
 		return -1;
 	}
 	if (h->stack_size != 0)
@@ -139,7 +137,7 @@ sks_service_beside(const struct sks_service *service, const struct sks_handler *
 	if (take_handler(s, handler, handler_size) == 0 &&
 	    sks_mode_check(s->name, s->options.mode, s->handler.refuses, NULL) == 0 &&
 	    (s->handler.stack_size <= s->options.stack_size ||
-		refuse_handler("stack_size is over that of the server") == 0))
+		refuse("handler", "stack_size is over that of the server") == 0))
 		return s;
 	error = errno;
 	sks_sys_free(s);

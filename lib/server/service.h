@@ -18,12 +18,12 @@ struct sks_service {
 	struct sks_times times;
 	struct sks_networks proxies; /* options.proxy_from */
 	struct sks_server *server;  /* NULL: served without one */
-	struct sks_counters *counters; /* those that a child process has a copy of */
-	struct sks_counters own_counters; /* what that points to, but in a service beside another */
+	struct sks_counters *counters; /* those that a child process has a copy of: own_counters, */
+	struct sks_counters own_counters; /* or those of the service that this one is beside */
 	struct sks_shared *shared;
 	struct sks_peers *peers;    /* NULL: no peer has a limit */
-	struct sks_memory_bound *memory; /* NULL: there is no max_memory */
-	struct sks_memory_bound own_memory; /* what that points to, but in a service beside another */
+	struct sks_memory_bound *memory; /* NULL: there is no max_memory; else own_memory, */
+	struct sks_memory_bound own_memory; /* or that of the service that this one is beside */
 	struct sks_list link;       /* of one beside another: in the list of its server */
 };
 
