@@ -205,7 +205,7 @@ SKS_API int sks_process_fill_standard_files(void);
  * action, or nobody would learn how a child ended, and no signal is blocked in the
  * calling thread, or none could stop the program. A signal that is ignored stays so, as
  * shells and nohup(1) want it: a program catches SIGINT only where it is not ignored.
- * First thing in main().
+ * It is called first in main().
  */
 SKS_API void sks_process_reset_signals(void);
 
@@ -246,8 +246,9 @@ SKS_API void sks_access_log(struct sks_request *req, const struct sks_info *info
 
 /*
  * Tells the service manager lines of "NAME=VALUE" with newlines between, as sd_notify(3) has them:
- * "READY=1\nSTATUS=listening". They go to the Unix socket that NOTIFY_SOCKET names, in one datagram. It
- * never waits, and raises no signal. The environment stays as it is. Any thread may call it.
+ * "READY=1\nSTATUS=listening". They go to the Unix socket that NOTIFY_SOCKET names, in one
+ * datagram. It never waits, and raises no signal. The environment stays as it is. Any thread may
+ * call it.
  * Returns 1, or 0: no service manager asks for it (NOTIFY_SOCKET is not set, or empty); or -1,
  * without a line in the log: EINVAL when NOTIFY_SOCKET is neither a path nor an abstract name of
  * at most 107 bytes; EAGAIN when the manager does not read; ECONNREFUSED when it is gone; EMFILE,

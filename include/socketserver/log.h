@@ -9,9 +9,9 @@
  * text is cut at 1 KiB.
  *
  * Without a call of this header the lines go to standard error. No line waits for whoever reads
- * it: one that is not taken, as by a full pipe or a full disk, is dropped and counted, and the count
- * is logged when lines are taken again. Where standard error is a client, as inetd(8) has it, no
- * line goes there.
+ * it: one that is not taken, as by a full pipe or a full disk, is dropped and counted, and the
+ * count is logged when lines are taken again. Where standard error is a client, as inetd(8) has
+ * it, no line goes there.
  *
  * Python: logging.
  */
@@ -29,7 +29,7 @@ enum sks_log_level {
 	SKS_LOG_ERROR = 3, /* something has failed */
 	SKS_LOG_WARN = 4,  /* something was refused or cut off, or soon may be */
 	SKS_LOG_INFO = 6,  /* what a daemon tells of its life: where it listens, that it stops */
-	SKS_LOG_DEBUG = 7  /* what is in order, but tells who looks for an error */
+	SKS_LOG_DEBUG = 7  /* what is in order, and helps to find an error */
 };
 
 /* A line, as sks_set_log() has it. All of it is valid until the callback returns. */
@@ -41,7 +41,7 @@ struct sks_log_record {
 	const char *line;          /* handler, peer and text, as standard error gets them */
 	const char *text;          /* what it says, without the names in front */
 	const char *handler;       /* the name of the handler that it is about; NULL: none */
-	const char *peer;          /* whom that serves: "192.0.2.1:4711", "unix:/path"; NULL: none */
+	const char *peer;          /* the peer that it serves, as sks_peer() has it; NULL: none */
 };
 
 /*
@@ -57,8 +57,8 @@ SKS_API void sks_log(enum sks_log_level level, const char *format, ...) SKS_PRIN
 SKS_API void sks_vlog(enum sks_log_level level, const char *format, va_list args) SKS_PRINTF(2, 0);
 
 /*
- * Returns 1 when lines of this level are logged, else 0: before arguments that are dear to
- * compute. Any thread may call it.
+ * Returns 1 when lines of this level are logged, else 0. A program asks before it computes
+ * arguments of a line that cost time. Any thread may call it.
  */
 SKS_API int sks_log_is_on(enum sks_log_level level);
 
@@ -69,7 +69,10 @@ SKS_API int sks_log_is_on(enum sks_log_level level);
  */
 SKS_API int sks_set_log_level(enum sks_log_level level);
 
-/* Returns the level that is called "error", "warn", "info" or "debug", or -1: EINVAL for another name. */
+/*
+ * Returns the level that is called "error", "warn", "info" or "debug", or -1: EINVAL for another
+ * name. Any thread may call it.
+ */
 SKS_API int sks_log_level_by_name(const char *name);
 
 /*

@@ -53,8 +53,8 @@ struct sks_stats {
 	uint64_t rejected_verify; /* requests that verify has refused; likewise */
 	uint64_t rejected_memory; /* requests for which there was no memory; likewise, datagrams in
 	                             dropped */
-	uint64_t buffered;  /* bytes of buffers that the process has now; 0 where no server of it has
-	                       max_memory */
+	uint64_t buffered;  /* bytes of buffers that the process has now; 0 where no server of it
+	                       has max_memory */
 	uint64_t max_connections; /* of the options, or the default */
 	uint64_t max_running;     /* likewise; 0: no limit */
 };
