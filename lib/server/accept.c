@@ -331,12 +331,6 @@ sks_accept_detach(struct sks_listener *l)
 
 /* -- all the listeners of a worker -- */
 
-static struct sks_listener *
-listener_of(struct sks_list *link)
-{
-	return sks_list_entry(link, struct sks_listener, link);
-}
-
 static int
 start(struct sks_listener *l)
 {
@@ -356,7 +350,7 @@ sks_accept_start(struct sks_worker *worker)
 	struct sks_list *link, *after;
 
 	sks_list_each (link, after, &worker->listeners)
-		if (start(listener_of(link)) == -1)
+		if (start(sks_listener_of(link)) == -1)
 			return -1;
 	return 0;
 }
@@ -374,7 +368,7 @@ sks_accept_stop(struct sks_worker *worker)
 	struct sks_list *link, *after;
 
 	sks_list_each (link, after, &worker->listeners)
-		stop(listener_of(link));
+		stop(sks_listener_of(link));
 }
 
 static int
@@ -401,7 +395,7 @@ sks_accept_finish(struct sks_worker *worker)
 	struct sks_list *link, *after;
 
 	sks_list_each (link, after, &worker->listeners)
-		finish(listener_of(link));
+		finish(sks_listener_of(link));
 }
 
 int
@@ -411,7 +405,7 @@ sks_accept_close(struct sks_worker *worker, const char *address, int at_once)
 	int n = 0;
 
 	sks_list_each (link, after, &worker->listeners) {
-		struct sks_listener *l = listener_of(link);
+		struct sks_listener *l = sks_listener_of(link);
 
 		if (l->fd == -1 || strcmp(l->address, address) != 0)
 			continue;
@@ -431,7 +425,7 @@ sks_accept_is_finishing(const struct sks_worker *worker)
 	struct sks_list *link, *after;
 
 	sks_list_each (link, after, &worker->listeners)
-		if (is_finishing(listener_of(link)))
+		if (is_finishing(sks_listener_of(link)))
 			return 1;
 	return 0;
 }
@@ -442,7 +436,7 @@ sks_accept_cut(struct sks_worker *worker, int is_idle)
 	struct sks_list *link, *after;
 
 	sks_list_each (link, after, &worker->listeners) {
-		struct sks_listener *l = listener_of(link);
+		struct sks_listener *l = sks_listener_of(link);
 
 		if (l->end == SKS_LISTENER_STAYS)
 			continue;
@@ -465,7 +459,7 @@ sks_accept_leave(struct sks_worker *worker, int datagrams_stay)
 	struct sks_list *link, *after;
 
 	sks_list_each (link, after, &worker->listeners)
-		if (listener_of(link)->type == SOCK_STREAM || !datagrams_stay)
-			sks_listener_shut(listener_of(link));
+		if (sks_listener_of(link)->type == SOCK_STREAM || !datagrams_stay)
+			sks_listener_shut(sks_listener_of(link));
 	sks_reserve_spend(&worker->reserve);
 }

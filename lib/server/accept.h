@@ -61,8 +61,8 @@ void sks_accept_cut(struct sks_worker *worker, int is_idle);
 void sks_accept_end(struct sks_worker *worker);
 
 /*
- * In a child process: closes its copies of the listeners and of the reserve. datagrams_stay: those of
- * datagrams are kept, as the child answers through one of them.
+ * In a child process: closes its copies of the listeners and of the reserve. With datagrams_stay
+ * those of datagrams are kept, as the child answers through one of them.
  */
 void sks_accept_leave(struct sks_worker *worker, int datagrams_stay);
 

@@ -396,7 +396,7 @@ sks_listener_open(const char *address, const struct sks_options *options,
 	    open_endpoint(&ep, address, options, listeners) == -1)
 		return -1;
 	sks_list_each (link, after, listeners)
-		sks_list_entry(link, struct sks_listener, link)->entry = (struct sks_entry){
+		sks_listener_of(link)->entry = (struct sks_entry){
 			.is_proxy = ep.is_proxy, .is_tls = ep.is_tls };
 	return 0;
 }
@@ -430,5 +430,5 @@ sks_listeners_close(struct sks_list *listeners)
 	struct sks_list *link;
 
 	while ((link = sks_list_pop(listeners)) != NULL)
-		sks_listener_close(sks_list_entry(link, struct sks_listener, link));
+		sks_listener_close(sks_listener_of(link));
 }

@@ -59,6 +59,12 @@ struct sks_listener {
 	struct sks_log_limit log;
 };
 
+static inline struct sks_listener *
+sks_listener_of(struct sks_list *link)
+{
+	return sks_list_entry(link, struct sks_listener, link);
+}
+
 /*
  * Opens every socket of an address and appends it to listeners, an empty list. 0, or -1 with
  * errno and one line in the log; then none is opened.

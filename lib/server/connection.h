@@ -22,11 +22,11 @@
  *     each      to CLOSED when it is refused, when nothing can be delivered, or when
  *               the server is freed
  *
- * connection_open.c makes a connection, connection_reject.c turns one away, connection.c has its life on the loop,
- * connection_run.c its exchanges on a task, connection_handshake.c what TLS needs before
- * the first of them, connection_resident.c those in a child process, connection_output.c
- * what the loop sends, connection_close.c its end. connection_proxy.c reads the header of
- * a proxy, before all of that.
+ * connection_open.c makes a connection, connection_reject.c turns one away, connection.c has its
+ * life on the loop, connection_run.c its exchanges on a task, connection_handshake.c what TLS needs
+ * before the first of them, connection_resident.c those in a child process, connection_output.c
+ * what the loop sends, connection_close.c its end. connection_proxy.c reads the header of a proxy,
+ * before all of that.
  *
  * The functions run on the loop's thread, except where they say otherwise.
  */
@@ -80,7 +80,7 @@ struct sks_connection {
 	enum sks_connection_wire wire;
 	int error;                         /* why it is SKS_WIRE_BROKEN, for finish; 0: unknown */
 	uint64_t taken;                    /* bytes that reads have taken, as sks_tell() says */
-	size_t dropped;                    /* bytes of the peer's rest, while FLUSHING or DRAINING */
+	size_t dropped;                    /* bytes of the peer's rest: FLUSHING and DRAINING */
 	struct sks_times times;
 	struct sks_peer *peer;             /* for sks_peers_leave() */
 	struct sks_call call;

@@ -184,7 +184,8 @@ sks_linger(struct sks_transport *tr, int linger_ms)
 
 		if (n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR))
 			return;
-		if (n == -1 && errno == EAGAIN && sks_wait_readable(tr->fd, NULL, NULL, deadline) == -1)
+		if (n == -1 && errno == EAGAIN &&
+		    sks_wait_readable(tr->fd, NULL, NULL, deadline) == -1)
 			return;
 		if (n > 0)
 			dropped += n;

@@ -78,12 +78,12 @@ begin(struct sks_connection *c)
 			c->transport.ops->shutdown(&c->transport);
 		sks_call_end(&c->call, SKS_ENDED_REFUSED);
 		sks_connection_close(c);
-	} else if (!service->handler.client_first && c->next != SKS_NEXT_HANDSHAKE)
-		sks_connection_submit(c);
-	else if (c->next == SKS_NEXT_HANDSHAKE)
+	} else if (c->next == SKS_NEXT_HANDSHAKE)
 		sks_connection_expect_handshake(c);
-	else
+	else if (service->handler.client_first)
 		sks_connection_expect_first(c);
+	else
+		sks_connection_submit(c);
 }
 
 /* The limits for each peer are for the clients of a proxy, not for the proxy itself. */

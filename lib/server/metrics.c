@@ -116,7 +116,8 @@ put_stats(struct sink *sink, const struct sks_server *server)
 		if (m->help != NULL)
 			put_head(sink, m->family, m->type, m->help);
 		memcpy(&value, (const char *)&stats + m->at, sizeof(value));
-		put(sink, "socketserver_%s%s%s %" PRIu64 "\n", m->family, m->suffix, m->label, value);
+		put(sink, "socketserver_%s%s%s %" PRIu64 "\n", m->family, m->suffix, m->label,
+		    value);
 	}
 }
 

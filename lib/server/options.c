@@ -129,8 +129,9 @@ invalid(const char *member, const char *why)
 static int
 out_of_range(const struct sks_option_rule *rule)
 {
-	sks_log_about(NULL, SKS_LOG_ERROR, EINVAL, "options.%s: must be %" PRId64 " to %" PRId64 "%s",
-	    rule->member, rule->least, rule->most, rule->kind == SKS_KIND_TIME ? " milliseconds; -1 is SKS_OFF" : "");
+	sks_log_about(NULL, SKS_LOG_ERROR, EINVAL,
+	    "options.%s: must be %" PRId64 " to %" PRId64 "%s", rule->member, rule->least,
+	    rule->most, rule->kind == SKS_KIND_TIME ? " milliseconds; -1 is SKS_OFF" : "");
 	errno = EINVAL;
 	return -1;
 }
@@ -215,7 +216,8 @@ sks_options_fill(struct sks_options *o)
 			return out_of_range(&rules[i]);
 	}
 	if (o->mode == SKS_PROCESSES && o->workers > 1)
-		return invalid("workers", "not with processes: fork would copy the other threads' locks");
+		return invalid("workers",
+		    "not with processes: fork would copy the other threads' locks");
 	if (o->max_memory > 0 && o->mode == SKS_PROCESSES)
 		return invalid("max_memory", "not with processes: each has memory of its own");
 	if (o->max_memory > 0 && o->max_memory / (size_t)o->workers < MEMORY_LEAST)

@@ -9,7 +9,7 @@
 
 #define CHUNK 64 /* outcomes */
 
-/* OpenSSL's names. A number stands for each in an outcome, as a child's pointer is not to be trusted. */
+/* OpenSSL's names. A number stands for each in an outcome, as a child's pointer is not trusted. */
 static const char *const versions[] = { NULL, "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3" };
 
 struct sks_outcome_chunk {
@@ -124,7 +124,7 @@ sks_outcome_hear(const struct sks_outcome *outcome, struct sks_call *call, int i
 	atomic_store(&call->flow->first_ns, told.first_ns);
 	call->tls = told.tls < SKS_ARRAY_LEN(versions) ? versions[told.tls] : NULL;
 	if (told.has_note)
-		(void)sks_set_note(&call->req, told.note); /* which takes SKS_NOTE_MOST bytes at most */
+		(void)sks_set_note(&call->req, told.note); /* takes SKS_NOTE_MOST bytes at most */
 }
 
 void

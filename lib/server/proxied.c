@@ -65,7 +65,7 @@ sks_is_proxied(const struct sks_request *req)
 	return sks_call_of(req)->proxied != NULL;
 }
 
-/* Puts the address that the client has connected to into *addr: the proxy knows it, or the kernel. */
+/* Finds the address that the client has connected to, which the proxy or the kernel knows. */
 static int
 find_destination(const struct sks_request *req, struct sks_addr *addr)
 {

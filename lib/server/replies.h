@@ -15,7 +15,7 @@
 
 /* It is in memory that child processes share, and begins with zeroes. */
 struct sks_replies {
-	_Atomic uint64_t own_ports[65536 / 64];   /* a bit for each port that the server listens on */
+	_Atomic uint64_t own_ports[65536 / 64];  /* a bit for each port that it listens on */
 	_Atomic uint64_t slots[SKS_REPLY_SLOTS]; /* of some senders each: a second, and how many
 	                                            answers in it */
 };

@@ -30,8 +30,8 @@ new_server(const char *address, int type, const struct sks_handler *handler, siz
 		address = udp;
 	/* Of what type an inherited socket is listening will tell. */
 	if (scheme != NULL && scheme->type != 0 && scheme->type != type) {
-		sks_log_about(NULL, SKS_LOG_ERROR, EINVAL, "address %s: not an address for %s", address,
-		    type == SOCK_STREAM ? "connections" : "datagrams");
+		sks_log_about(NULL, SKS_LOG_ERROR, EINVAL, "address %s: not an address for %s",
+		    address, type == SOCK_STREAM ? "connections" : "datagrams");
 		errno = EINVAL;
 		return NULL;
 	}

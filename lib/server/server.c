@@ -29,7 +29,8 @@ sks_server_new_abi(const struct sks_handler *handler, size_t handler_size,
 	sks_list_init(&server->addresses);
 	atomic_store(&server->drain_ms, SKS_DEFAULT);
 	server->service.server = server;
-	if (sks_service_init(&server->service, handler, handler_size, options, options_size) == -1 ||
+	if (sks_service_init(&server->service, handler, handler_size, options,
+		options_size) == -1 ||
 	    sks_mode_check(server->service.name, server->service.options.mode,
 		server->service.handler.refuses, NULL) == -1)
 		goto fail;

@@ -51,12 +51,12 @@ struct sks_server {
 	atomic_int is_last;        /* with the run that goes on the listeners end, too */
 	int is_ready;              /* workers and timers are there */
 	int dispatching;           /* in a call of ours that runs the loop */
-	int is_cut_short;            /* a second signal has cut the time that is left */
+	int is_cut_short;          /* a second signal has cut the time that is left */
 	atomic_int drain_ms;       /* of sks_server_drain(); SKS_DEFAULT: that of the options */
 	int64_t drained_from;      /* when the drain began; 0: this run has none */
 	struct sks_runs runs;
 	int result;                /* errno of the run that ends; 0 */
-	atomic_uint forks;         /* sks_forks_of_host where its loops were made: see server_fork.c */
+	atomic_uint forks;         /* sks_forks_of_host where its loops were made (server_fork.c) */
 	atomic_int stop_copy;      /* a shutdown was asked for while it was a copy */
 	struct event limit;        /* drain_ms, linger_ms, or sks_handle_request's time */
 	struct event tick;

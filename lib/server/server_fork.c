@@ -23,12 +23,6 @@
 #include <errno.h>
 #include <string.h>
 
-static struct sks_listener *
-listener_of(struct sks_list *link)
-{
-	return sks_list_entry(link, struct sks_listener, link);
-}
-
 /* Closes what belongs to requests, and moves the listeners to a list. */
 static void
 leave_worker(struct sks_server *server, struct sks_worker *worker, struct sks_list *listeners)
@@ -38,7 +32,7 @@ leave_worker(struct sks_server *server, struct sks_worker *worker, struct sks_li
 	sks_loop_claim(worker->loop, server->state != SKS_IDLE);
 	sks_loop_run_inbox(worker->loop); /* a listener may be on its way in it */
 	sks_list_each (link, after, &worker->listeners)
-		sks_accept_detach(listener_of(link));
+		sks_accept_detach(sks_listener_of(link));
 	sks_list_move_all(listeners, &worker->listeners);
 	sks_connection_close_others(worker, NULL);
 	sks_executor_forget(worker->executor);
@@ -79,7 +73,7 @@ attach(struct sks_server *server, struct sks_list *listeners, const struct sks_w
 	struct sks_list *link;
 
 	while ((link = sks_list_pop(listeners)) != NULL) {
-		struct sks_listener *l = listener_of(link);
+		struct sks_listener *l = sks_listener_of(link);
 		struct sks_worker *worker = &server->workers[l->worker - old];
 
 		sks_accept_attach(l, worker, &server->admission);

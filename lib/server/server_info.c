@@ -21,8 +21,8 @@ find(const struct sks_server *server, unsigned int i)
 	struct sks_list *link, *after;
 
 	sks_list_each (link, after, &sks_server_first(server)->listeners)
-		if (sks_list_entry(link, struct sks_listener, link)->fd != -1 && i-- == 0)
-			return sks_list_entry(link, struct sks_listener, link);
+		if (sks_listener_of(link)->fd != -1 && i-- == 0)
+			return sks_listener_of(link);
 	errno = ENOENT;
 	return NULL;
 }

@@ -12,12 +12,6 @@
 #include <errno.h>
 #include <string.h>
 
-static struct sks_listener *
-listener_of(struct sks_list *link)
-{
-	return sks_list_entry(link, struct sks_listener, link);
-}
-
 /* Runs on the loop of the worker that the listener is for. */
 static void
 listener_arrives(struct sks_message *message)
@@ -36,9 +30,10 @@ open_twins(struct sks_server *server, const struct sks_list *opened, struct sks_
 	int i;
 
 	sks_list_each (link, after, opened) {
-		for (i = 1; listener_of(link)->shares_port && i < server->service.options.workers;
-		     i++) {
-			twin = sks_listener_twin(listener_of(link), &server->service.options);
+		const struct sks_listener *l = sks_listener_of(link);
+
+		for (i = 1; l->shares_port && i < server->service.options.workers; i++) {
+			twin = sks_listener_twin(l, &server->service.options);
 			if (twin == NULL)
 				return -1;
 			twin->worker = &server->workers[i];
@@ -55,7 +50,7 @@ hand_out(struct sks_server *server, struct sks_list *twins)
 	struct sks_list *link;
 
 	while ((link = sks_list_pop(twins)) != NULL) {
-		struct sks_listener *twin = listener_of(link);
+		struct sks_listener *twin = sks_listener_of(link);
 
 		sks_accept_attach(twin, twin->worker, &server->admission);
 		twin->arrival.run = listener_arrives;
@@ -126,7 +121,7 @@ set_service(struct sks_server *server, struct sks_list *listeners, struct sks_se
 	struct sks_list *link, *after;
 
 	sks_list_each (link, after, listeners) {
-		struct sks_listener *l = listener_of(link);
+		struct sks_listener *l = sks_listener_of(link);
 
 		l->service = service;
 		l->address = sks_sys_malloc(strlen(address) + 1);
@@ -164,10 +159,10 @@ listen_for(struct sks_server *server, struct sks_service *service, const char *a
 		return -1;
 	}
 	sks_list_each (link, after, &opened) {
-		sks_accept_attach(listener_of(link), first, &server->admission);
-		if (listener_of(link)->type == SOCK_DGRAM)
+		sks_accept_attach(sks_listener_of(link), first, &server->admission);
+		if (sks_listener_of(link)->type == SOCK_DGRAM)
 			sks_replies_add_listener(&server->service.shared->replies,
-			    listener_of(link)->fd);
+			    sks_listener_of(link)->fd);
 	}
 	sks_list_move_all(&first->listeners, &opened);
 	hand_out(server, &twins);

@@ -89,11 +89,11 @@ log_report(const struct sks_server *server, const struct sks_drain_report *r)
 	if (!is_worth_a_line(server, r))
 		return;
 	sks_log_about(SKS_LOG_HANDLER(server->service.handler.name),
-	    cut_off(r) > 0 ? SKS_LOG_WARN : SKS_LOG_INFO, 0, "drained in %" PRId64 " ms: %" PRIu64 " ended, %" PRIu64
-		 " closed while parked, %" PRIu64 " cancelled, %" PRIu64 " reset, %" PRIu64
-		 " killed, %" PRIu64 " go on",
-	    sks_clock_ms() - server->drained_from, r->ended,
-	    r->parked, r->cancelled, r->reset, r->killed, r->running);
+	    cut_off(r) > 0 ? SKS_LOG_WARN : SKS_LOG_INFO, 0,
+	    "drained in %" PRId64 " ms: %" PRIu64 " ended, %" PRIu64 " closed while parked, "
+	    "%" PRIu64 " cancelled, %" PRIu64 " reset, %" PRIu64 " killed, %" PRIu64 " go on",
+	    sks_clock_ms() - server->drained_from, r->ended, r->parked, r->cancelled, r->reset,
+	    r->killed, r->running);
 }
 
 void

@@ -208,7 +208,8 @@ sks_stop_signals_begin(atomic_int *stop, struct sks_loop *loop, sigset_t *mask)
 			catch_signal(&caught[i]);
 	pthread_mutex_unlock(&lock);
 	if (rc == -1) {
-		sks_log_about(NULL, SKS_LOG_ERROR, ENOBUFS, "stop_signals: more than %d servers", SLOTS);
+		sks_log_about(NULL, SKS_LOG_ERROR, ENOBUFS, "stop_signals: more than %d servers",
+		    SLOTS);
 		errno = ENOBUFS;
 		return -1;
 	}
