@@ -13,8 +13,10 @@
  * A server that stops for good closes its listeners, so that newcomers learn it at once.
  * A client in the kernel's queue is connected already, and close(2) would reset it. So the
  * queue is served first, and accept4(2), saying that it is empty, is the last call before
- * close(2). A listener is closed, and never shut down by shutdown(2): other processes may have
- * it too, and go on accepting.
+ * close(2). No call starts meanwhile: clients that are served may come again, and with enough
+ * of them the queue would not be empty before the time of the drain is over. A listener is
+ * closed, and never shut down by shutdown(2): other processes may have it too, and go on
+ * accepting.
  */
 #include "server/accept.h"
 
@@ -27,6 +29,7 @@
 #include <string.h>
 
 #define BATCH 16
+#define BATCH_AT_THE_END 4096 /* net.core.somaxconn: mostly the whole queue */
 #define SETTLE_MS 1 /* until a child has closed its copies */
 #define BACKOFF_FIRST_MS 10
 #define BACKOFF_MOST_MS 100
@@ -52,6 +55,31 @@ judge(int error)
 	}
 }
 
+static struct sks_listener *
+listener_of(struct sks_list *link)
+{
+	return sks_list_entry(link, struct sks_listener, link);
+}
+
+static int
+is_finishing(const struct sks_listener *l)
+{
+	return l->end == SKS_LISTENER_ENDS && !l->dead;
+}
+
+/* Calls are held while a listener that ends takes what is in its queue, but not while it pauses. */
+static void
+hold_calls(struct sks_worker *worker)
+{
+	struct sks_list *link, *after;
+	int is_held = 0;
+
+	sks_list_each (link, after, &worker->listeners)
+		if (is_finishing(listener_of(link)) && listener_of(link)->armed)
+			is_held = 1;
+	sks_executor_hold(worker->executor, is_held);
+}
+
 static void
 stop(struct sks_listener *l)
 {
@@ -60,9 +88,18 @@ stop(struct sks_listener *l)
 	event_del(&l->retry);
 	l->backoff_ms = 0;
 	l->armed = 0;
+	if (l->end != SKS_LISTENER_STAYS)
+		hold_calls(l->worker);
 }
 
 /* A listener that ends is looked at right away: with an empty queue there would be no event. */
+static void
+empty_queue(struct sks_listener *l)
+{
+	event_active(&l->ev, EV_READ, 0);
+	hold_calls(l->worker);
+}
+
 static int
 arm(struct sks_listener *l)
 {
@@ -70,7 +107,7 @@ arm(struct sks_listener *l)
 		return -1;
 	l->armed = 1;
 	if (l->end == SKS_LISTENER_ENDS)
-		event_active(&l->ev, EV_READ, 0);
+		empty_queue(l);
 	return 0;
 }
 
@@ -269,9 +306,9 @@ end(struct sks_listener *l)
 static void
 take_some(struct sks_listener *l)
 {
-	int n;
+	int n, most = l->end == SKS_LISTENER_ENDS ? BATCH_AT_THE_END : BATCH;
 
-	for (n = 0; n < BATCH && l->armed && take_one(l); n++)
+	for (n = 0; n < most && l->armed && take_one(l); n++)
 		;
 	if (l->end != SKS_LISTENER_SERVED)
 		return;
@@ -371,12 +408,6 @@ sks_accept_stop(struct sks_worker *worker)
 		stop(sks_listener_of(link));
 }
 
-static int
-is_finishing(const struct sks_listener *l)
-{
-	return l->end == SKS_LISTENER_ENDS && !l->dead;
-}
-
 static void
 finish(struct sks_listener *l)
 {
@@ -384,7 +415,7 @@ finish(struct sks_listener *l)
 		return;
 	l->end = SKS_LISTENER_ENDS;
 	if (l->armed)
-		event_active(&l->ev, EV_READ, 0);
+		empty_queue(l);
 	else if (start(l) == -1)
 		back_off(l, errno);
 }

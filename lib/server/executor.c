@@ -69,7 +69,8 @@ sks_executor_is_contended(const struct sks_executor *executor)
 int
 sks_executor_is_full(const struct sks_executor *executor)
 {
-	return executor->running >= executor->max_running || sks_executor_is_contended(executor);
+	return executor->running >= executor->max_running || executor->is_held ||
+	    sks_executor_is_contended(executor);
 }
 
 /* Starts a call. 0, or -1: that is not possible now, and the call is where it was. */
@@ -114,7 +115,7 @@ sks_executor_unqueue(struct sks_executor *executor)
 static void
 try_again_soon(struct sks_executor *executor)
 {
-	if (executor->running > 0 || sks_list_empty(&executor->queue) ||
+	if (executor->running > 0 || executor->is_held || sks_list_empty(&executor->queue) ||
 	    event_pending(&executor->retry, EV_TIMEOUT, NULL) ||
 	    !sks_list_empty(&executor->give_up.link))
 		return;
@@ -137,7 +138,7 @@ start_waiting(struct sks_executor *executor)
 {
 	struct sks_call *call;
 
-	while (executor->running < executor->max_running &&
+	while (executor->running < executor->max_running && !executor->is_held &&
 	    (call = sks_executor_unqueue(executor)) != NULL) {
 		if (start(executor, call) == 0)
 			continue;
@@ -147,6 +148,15 @@ start_waiting(struct sks_executor *executor)
 		try_again_soon(executor);
 		break;
 	}
+}
+
+void
+sks_executor_hold(struct sks_executor *executor, int is_held)
+{
+	if (executor->is_held == is_held)
+		return;
+	executor->is_held = is_held;
+	start_waiting(executor);
 }
 
 /* The first call that waits ends without having run. */

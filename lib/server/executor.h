@@ -4,7 +4,7 @@
  * same shape. An executor knows calls, never servers.
  *
  * At most max_running calls run at once; the others wait in a queue, first
- * come first served.
+ * come first served. While the executor is held all calls wait that do not run yet.
  */
 #ifndef SKS_SERVER_EXECUTOR_H
 #define SKS_SERVER_EXECUTOR_H
@@ -52,6 +52,7 @@ struct sks_executor {
 	atomic_int open;        /* its owner's requests of all kinds, on their way to it too */
 	atomic_int running;     /* calls; changed on the loop's thread only */
 	int max_running;
+	int is_held;            /* no call starts */
 	struct sks_list queue;
 	atomic_int waiting;     /* calls in the queue */
 	struct sks_list active; /* the calls that run */
@@ -87,6 +88,9 @@ void sks_executor_forget(struct sks_executor *executor);
  * called soon, with start_error set.
  */
 void sks_executor_submit(struct sks_executor *executor, struct sks_call *call);
+
+/* Has no call start from now on, or lets those start that have waited. On the loop's own stack. */
+void sks_executor_hold(struct sks_executor *executor, int is_held);
 
 /* Returns 1 when a further call would have to wait. */
 int sks_executor_is_full(const struct sks_executor *executor);

@@ -128,6 +128,35 @@ TEST(datagrams_in_the_queue_are_answered_first, EACH_DATAGRAM)
 	acc_free(&acc);
 }
 
+/* Each client of a server that stops is followed by another one, who comes while it is served. */
+static int
+bring_another(struct sks_request *req)
+{
+	int fd;
+
+	if (sks_draining(req) && atomic_fetch_add(&seen->note, 1) > 1000)
+		return -1; /* the server would go on for ever */
+	fd = peer_try(req->data);
+	if (fd != -1)
+		close(fd);
+	return SKS_DONE;
+}
+
+TEST(clients_that_come_meanwhile_do_not_keep_it, EACH_STREAM)
+{
+	static const struct sks_handler handler = { .name = "again", .handle = bring_another };
+	struct acc acc;
+	struct sks_options options = { .close_listeners = 1, .data = acc.address };
+
+	open_streams(&acc, _i, &handler, &options);
+	acc_start(&acc);
+	close(acc_client(&acc));
+	ck_eventually(acc_stats(&acc).accepted > 20);
+	acc_stop(&acc);
+	ck_assert_int_lt(atomic_load(&seen->note), 1000);
+	acc_free(&acc);
+}
+
 TEST(a_full_server_that_runs_out_of_drain_time_closes_them, EACH_STREAM)
 {
 	struct sks_options options = { .close_listeners = 1, .max_connections = 1, .drain_ms = 1 };
