@@ -174,8 +174,7 @@ find_worker(struct sks_listener *l)
 static int
 is_copied(const struct sks_listener *l)
 {
-	return atomic_load(&l->worker->executor->running) > 0 &&
-	    atomic_load(&l->worker->service->shared->settling) > 0;
+	return sks_executor_has_copies(l->worker->executor);
 }
 
 /*

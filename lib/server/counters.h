@@ -83,7 +83,6 @@ struct sks_shared {
 	atomic_int places; /* of max_connections that are taken: by the requests of all workers,
 	                      and by what they are just accepting */
 	atomic_uint stopped[SKS_STOPS]; /* requests that have ended since draining was set */
-	atomic_int settling;    /* children that still have copies of their parent's listeners */
 	atomic_uint ended_well; /* children that have left with 0, as they say themselves */
 	struct sks_replies replies;
 };

@@ -48,6 +48,12 @@ sks_executor_forget(struct sks_executor *executor)
 	executor->ops->forget(executor);
 }
 
+int
+sks_executor_has_copies(const struct sks_executor *executor)
+{
+	return executor->ops->has_copies != NULL && executor->ops->has_copies(executor);
+}
+
 void
 sks_executor_run(struct sks_call *call, void (*run)(struct sks_call *))
 {

@@ -35,6 +35,11 @@ struct sks_executor_ops {
 	/* After SKS_EXECUTOR_ABORT: lets calls end; may block until the next one has. */
 	void (*await)(struct sks_executor *);
 	/*
+	 * Returns 1 while a child process that was just forked still has the listeners, which
+	 * in_child() closes. May be NULL: there are none.
+	 */
+	int (*has_copies)(const struct sks_executor *);
+	/*
 	 * In a child process of the host: the executor is a copy, and what runs its calls exists
 	 * only in the parent. Forgets it, so that nothing is waited for.
 	 */
@@ -91,6 +96,9 @@ void sks_executor_submit(struct sks_executor *executor, struct sks_call *call);
 
 /* Has no call start from now on, or lets those start that have waited. On the loop's own stack. */
 void sks_executor_hold(struct sks_executor *executor, int is_held);
+
+/* Calls the operation of that name. */
+int sks_executor_has_copies(const struct sks_executor *executor);
 
 /* Returns 1 when a further call would have to wait. */
 int sks_executor_is_full(const struct sks_executor *executor);

@@ -223,7 +223,7 @@ run_child(struct process_executor *pool, struct sks_call *call, struct sks_outco
 
 	sks_fork_is_ours();
 	pool->base.in_child(pool->base.arg, call);
-	atomic_fetch_sub(&call->service->shared->settling, 1);
+	atomic_store(&outcome->has_left, 1);
 	sks_process_child_begin(&task, &pool->cancel, mask, &call->service->shared->ended_well);
 	task.bufs = &pool->base.loop->bufs; /* the child's copy */
 	task.origin = sks_call_origin(call);
@@ -279,11 +279,9 @@ start(struct sks_executor *executor, struct sks_call *call)
 
 	if (ask_soon(pool) == -1 || (process = new_process(pool, call)) == NULL)
 		return -1;
-	atomic_fetch_add(&call->service->shared->settling, 1);
 	process->pid = fork_child(pool, call, process->outcome);
 	if (process->pid == -1) {
 		error = errno;
-		atomic_fetch_sub(&call->service->shared->settling, 1);
 		free_process(pool, process);
 		errno = error;
 		return -1;
@@ -292,6 +290,17 @@ start(struct sks_executor *executor, struct sks_call *call)
 	watch(process);
 	if (call->ops->handed_over != NULL)
 		call->ops->handed_over(call);
+	return 0;
+}
+
+static int
+has_copies(const struct sks_executor *executor)
+{
+	struct sks_list *link, *after;
+
+	sks_list_each (link, after, &executor->active)
+		if (!atomic_load(&process_of(link)->outcome->has_left))
+			return 1;
 	return 0;
 }
 
@@ -393,6 +402,7 @@ static const struct sks_executor_ops process_ops = {
 	.stop = stop,
 	.reset = reset,
 	.await = await,
+	.has_copies = has_copies,
 	.forget = forget,
 	.free = free_executor,
 };

@@ -53,6 +53,7 @@ sks_outcome_take(struct sks_outcomes *outcomes)
 	i = ffsll((long long)~chunk->taken) - 1;
 	chunk->taken |= UINT64_C(1) << i;
 	outcome = &chunk->outcomes[i];
+	atomic_store(&outcome->has_left, 0);
 	outcome->is_told = 0;
 	return outcome;
 }

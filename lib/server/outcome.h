@@ -12,6 +12,7 @@
 #include "server/call.h"
 
 struct sks_outcome {
+	atomic_int has_left; /* the child has closed its copies of the listeners */
 	int is_told;
 	int ended; /* SKS_ENDED_... */
 	enum sks_stop stop;

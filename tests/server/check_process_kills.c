@@ -168,3 +168,35 @@ TEST(children_killed_at_random_cut_their_own_answers_only)
 	acc_free(&acc);
 	munmap(crowd, sizeof(*crowd));
 }
+
+static atomic_int is_stillborn; /* the next child is killed before it has done anything */
+
+static void
+be_killed(void)
+{
+	if (atomic_load(&is_stillborn))
+		kill(getpid(), SIGKILL);
+}
+
+TEST(one_that_is_killed_at_once_does_not_keep_the_listeners)
+{
+	struct sks_options options = { .close_listeners = 1, .drain_ms = SKS_OFF };
+	struct acc acc;
+	int busy, fd;
+
+	pthread_atfork(NULL, NULL, be_killed);
+	acc_serve(&acc, ACC_PROCESSES, &acc_script, &options);
+	busy = acc_client(&acc);
+	peer_puts(busy, "q\n");
+	peer_expect(busy, "draining 0\n");
+	atomic_store(&is_stillborn, 1);
+	acc_ask(&acc, "", "");
+	atomic_store(&is_stillborn, 0);
+	sks_server_shutdown(acc.server);
+	ck_eventually((fd = peer_try(acc.address)) == -1 || close(fd) == -1);
+	peer_puts(busy, "d\n");
+	peer_expect_eof(busy);
+	acc_join(&acc);
+	ck_assert_int_eq(acc.rc, 0);
+	acc_free(&acc);
+}
