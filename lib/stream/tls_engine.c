@@ -94,19 +94,28 @@ judge_read(struct sks_transport *tr, struct sks_tls_engine *e)
 	}
 }
 
-/* Has OpenSSL decrypt a record, if a whole one is there. */
+/*
+ * Has OpenSSL decrypt a record, if a whole one is there. An alert that ends the connection is an
+ * error in this call alone: the next one would say that the input has ended.
+ */
 static void
 take_in(struct sks_tls_engine *e)
 {
 	unsigned char byte;
 	size_t got;
-	int error;
 
+	e->has_more = 1;
 	if (SSL_peek_ex(e->ssl, &byte, 1, &got) == 1)
-		e->has_more = 1;
-	else { /* what it has is less than a record, unless it is the end */
-		error = SSL_get_error(e->ssl, 0);
-		e->has_more = error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE;
+		return;
+	switch (SSL_get_error(e->ssl, 0)) {
+	case SSL_ERROR_WANT_READ: /* less than a record is there */
+	case SSL_ERROR_WANT_WRITE:
+		e->has_more = 0;
+		break;
+	case SSL_ERROR_ZERO_RETURN:
+		break;
+	default:
+		(void)fail(e);
 	}
 }
 

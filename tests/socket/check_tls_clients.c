@@ -38,14 +38,13 @@ speak(struct sks_request *req)
 
 static const struct sks_handler speaking = { .name = "speaking", .handle = speak };
 
-/* A server with this certificate, on addresses of TLS and in the clear. */
+/* A server of TLS with these options, on addresses of TLS and in the clear. */
 static void
-start(int mode, const char *cert)
+start_with(int mode, struct sks_tls_options files)
 {
 	struct sks_options options = { .on_error = acc_on_error };
 
-	options.tls = tls =
-	    sks_tls_new(SKS_TLS_SERVER, &(struct sks_tls_options){ .cert = certs_path(cert) });
+	options.tls = tls = sks_tls_new(SKS_TLS_SERVER, &files);
 	ck_assert_ptr_nonnull(tls);
 	acc_on(&acc, mode, "tls:127.0.0.1:0", &speaking, &options);
 	ck_assert_int_eq(sks_server_listen(acc.server, "127.0.0.1:0"), 0);
@@ -62,6 +61,13 @@ teardown(void)
 }
 
 FIXTURE(tls_setup, teardown);
+
+/* A server with this certificate. */
+static void
+start(int mode, const char *cert)
+{
+	start_with(mode, (struct sks_tls_options){ .cert = certs_path(cert) });
+}
 
 /* A client's configuration that believes our own authority. */
 static void
@@ -258,6 +264,28 @@ TEST(a_select_wakes_for_what_can_be_read)
 	ck_assert_str_eq(sks_gets(client->rfile), "one in private");
 	ck_assert_str_eq(sks_gets(client->rfile), "two in private");
 	ck_assert_int_eq(sks_select(&set, 1, 0), 0);
+	sks_client_close(client);
+}
+
+/*
+ * With TLS 1.3 a client is through before the server has looked for its certificate. What the
+ * server then says is no end of input, also where a select has seen it before the read.
+ */
+TEST(a_select_does_not_make_an_end_of_a_refusal)
+{
+	struct sks_selectable set = { .want = SKS_READ };
+	struct sks_client *client;
+	char byte;
+
+	start_with(ACC_FIBERS, (struct sks_tls_options){ .cert = certs_path("server"),
+		.ca = certs_path("ca"), .verify = SKS_TLS_REQUIRED });
+	believe((struct sks_tls_options){ 0 });
+	client = sks_connect_tls(address_of(0), client_tls, 20000);
+	ck_assert_ptr_nonnull(client);
+	set.rfile = client->rfile;
+	ck_assert_int_eq(sks_select(&set, 1, 20000), 1);
+	ck_fails(sks_read(client->rfile, &byte, 1), EPROTO);
+	ck_assert_int_eq(sks_eof(client->rfile), 0);
 	sks_client_close(client);
 }
 
