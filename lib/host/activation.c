@@ -69,11 +69,8 @@ close_on_exec(int n)
 	for (i = 0; i < n; i++) {
 		flags = sks_sys_fcntl(FIRST + i, F_GETFD);
 		if (flags == -1 || sks_sys_fcntl(FIRST + i, F_SETFD, flags | FD_CLOEXEC) == -1) {
-			int error = errno;
-
-			sks_log_about(NULL, SKS_LOG_ERROR, error,
+			sks_log_about(NULL, SKS_LOG_ERROR, errno,
 			    "LISTEN_FDS=%d: descriptor %d: %m", n, FIRST + i);
-			errno = error;
 			return -1;
 		}
 	}

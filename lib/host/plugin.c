@@ -32,10 +32,7 @@
 static int
 complain(const char *path, const char *why)
 {
-	int error = errno;
-
-	sks_log_about(NULL, SKS_LOG_ERROR, error, "plugin %s: %s", path, why);
-	errno = error;
+	sks_log_about(NULL, SKS_LOG_ERROR, errno, "plugin %s: %s", path, why);
 	return -1;
 }
 
@@ -197,18 +194,14 @@ call_init(struct sks_module *m)
 int
 sks_module_init(struct sks_module *m)
 {
-	int error;
-
 	if (m->is_ready)
 		return 0;
 	if (sks_module_check_options(m) == -1)
 		return -1;
 	m->data = m->config;
 	if (m->plugin.init != NULL && call_init(m) == -1) {
-		error = errno;
-		sks_log_about(SKS_LOG_HANDLER(m->plugin.name), SKS_LOG_ERROR, error, "init: %s",
-		    error != 0 ? strerror(error) : "failed");
-		errno = error;
+		sks_log_about(SKS_LOG_HANDLER(m->plugin.name), SKS_LOG_ERROR, errno, "init: %s",
+		    errno != 0 ? strerror(errno) : "failed");
 		return -1;
 	}
 	m->is_ready = 1;

@@ -9,10 +9,10 @@ static struct sks_worker *
 least_loaded(const struct sks_admission *a)
 {
 	struct sks_worker *best = &a->workers[0];
-	int i, least = atomic_load(&best->executor->open);
+	int i, least = atomic_load(&best->open);
 
 	for (i = 1; i < a->service->options.workers; i++) {
-		int open = atomic_load(&a->workers[i].executor->open);
+		int open = atomic_load(&a->workers[i].open);
 
 		if (open < least) {
 			least = open;

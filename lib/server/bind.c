@@ -23,10 +23,7 @@
 static void
 complain(const char *step, const char *object, const char *why)
 {
-	int error = errno;
-
-	sks_log_about(NULL, SKS_LOG_ERROR, error, "%s %s: %s", step, object, why);
-	errno = error;
+	sks_log_about(NULL, SKS_LOG_ERROR, errno, "%s %s: %s", step, object, why);
 }
 
 /* The step that has failed, and the address that it was for. */

@@ -62,9 +62,9 @@ new_connection(struct sks_worker *worker, struct sks_service *service, int fd,
 
 /* Tasks on other threads flush without a lock only where there is an outbox from the beginning. */
 static int
-lacks_outbox(struct sks_connection *c)
+make_outbox(struct sks_connection *c)
 {
-	return c->worker->executor->beside_loop && sks_connection_need_outbox(c) == NULL;
+	return c->worker->executor->beside_loop && sks_connection_need_outbox(c) == NULL ? -1 : 0;
 }
 
 static void
@@ -124,7 +124,7 @@ open_here(struct sks_worker *worker, struct sks_service *service, int fd,
 		return;
 	}
 	c = why == 0 ? new_connection(worker, service, fd, entry, peer, len) : NULL;
-	if (c != NULL && !lacks_outbox(c)) {
+	if (c != NULL && make_outbox(c) == 0) {
 		c->peer = one;
 		if (entry->is_proxy)
 			sks_connection_expect_proxy(c, begin_proxied);

@@ -15,7 +15,7 @@
  * that is there already, and a new client has grace_ms.
  */
 static int
-input_comes(struct sks_call *call, const struct sks_rfile *r)
+wait_for_bytes(struct sks_call *call, const struct sks_rfile *r)
 {
 	int fd = call->req.fd, drain_fd = call->executor->draining->fd, grace_ms;
 
@@ -37,7 +37,7 @@ static int
 wait_for_input(struct sks_call *call, const struct sks_rfile *r, struct sks_wfile *w)
 {
 	if (!r->eof && sks_flush(w) == 0) {
-		if (input_comes(call, r))
+		if (wait_for_bytes(call, r))
 			return sks_call_get_more(call);
 		if (!sks_draining(&call->req) && !sks_call_was_cancelled(call))
 			sks_call_end(call, SKS_ENDED_IDLE);
@@ -57,9 +57,9 @@ has_to_linger(const struct sks_call *call, const struct sks_rfile *r, int last)
 	    sks_buf_length(&r->buf) > 0;
 }
 
-/* Shakes hands, if that is due. Decides whether there is an exchange to be had. */
+/* Shakes hands, if that is due. Returns 1 when there is an exchange to be had. */
 static int
-is_ready(struct sks_connection *c, const struct sks_rfile *r, struct sks_wfile *w)
+shake_hands_first(struct sks_connection *c, const struct sks_rfile *r, struct sks_wfile *w)
 {
 	if (c->next != SKS_NEXT_HANDSHAKE)
 		return 1;
@@ -107,7 +107,7 @@ sks_connection_run_resident(struct sks_call *call)
 	struct sks_wfile w;
 
 	sks_connection_attach(c, &r, &w);
-	if (is_ready(c, &r, &w))
+	if (shake_hands_first(c, &r, &w))
 		rc = exchange_all(call, &r, &w);
 	sks_task_current()->cancel = call->executor->closing;
 	if (sks_flush(&w) == -1)

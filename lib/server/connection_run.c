@@ -80,9 +80,9 @@ may_go_on(const struct sks_connection *c, const struct sks_rfile *r, const struc
 	    !sks_executor_is_contended(c->call.executor);
 }
 
-/* Shakes hands, if that is due. Decides whether there is an exchange to be had on this task. */
+/* Shakes hands, if that is due. Returns 1 when there is an exchange to be had on this task. */
 static int
-is_ready(struct sks_connection *c, struct sks_rfile *r)
+shake_hands_first(struct sks_connection *c, struct sks_rfile *r)
 {
 	if (c->next != SKS_NEXT_HANDSHAKE)
 		return 1;
@@ -157,7 +157,7 @@ sks_connection_run(struct sks_call *call)
 	_Alignas(64) struct sks_wfile w;
 
 	sks_connection_attach(c, &r, &w);
-	if (is_ready(c, &r))
+	if (shake_hands_first(c, &r))
 		run(c, &r, &w);
 	sks_connection_detach(c, &r, &w);
 }

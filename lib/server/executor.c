@@ -35,11 +35,14 @@ sks_executor_init(struct sks_executor *executor, const struct sks_executor_ops *
 void
 sks_executor_free(struct sks_executor *executor)
 {
+	int error = errno;
+
 	if (executor == NULL)
 		return;
 	sks_event_end(&executor->retry);
 	sks_list_remove(&executor->give_up.link);
 	executor->ops->free(executor);
+	errno = error;
 }
 
 void

@@ -54,7 +54,6 @@ struct sks_executor {
 	int beside_loop;        /* calls run on other threads than the loop's */
 	struct sks_cancel *draining; /* what SKS_EXECUTOR_DRAIN sets; NULL: no call is resident */
 	struct sks_cancel *closing;  /* what SKS_EXECUTOR_CLOSE sets; likewise */
-	atomic_int open;        /* its owner's requests of all kinds, on their way to it too */
 	atomic_int running;     /* calls; changed on the loop's thread only */
 	int max_running;
 	int is_held;            /* no call starts */
@@ -82,7 +81,7 @@ struct sks_executor *sks_process_executor_new(struct sks_loop *loop,
 void sks_executor_init(struct sks_executor *executor, const struct sks_executor_ops *ops,
     struct sks_loop *loop, const struct sks_service *service);
 
-/* Frees it; NULL is allowed. */
+/* Frees it; NULL is fine. Keeps errno. */
 void sks_executor_free(struct sks_executor *executor);
 
 /* Calls the operation of that name; free comes next. */

@@ -147,10 +147,8 @@ sks_fiber_executor_new(struct sks_loop *loop, const struct sks_service *service)
 		return NULL;
 	sks_executor_init(&fe->base, &fiber_ops, loop, service);
 	fe->pool = sks_fiber_pool_new(service->options.stack_size);
-	if (fe->pool == NULL) {
-		sks_executor_free(&fe->base);
-		errno = ENOMEM;
-		return NULL;
-	}
-	return &fe->base;
+	if (fe->pool != NULL)
+		return &fe->base;
+	sks_executor_free(&fe->base);
+	return NULL;
 }

@@ -411,7 +411,6 @@ struct sks_executor *
 sks_process_executor_new(struct sks_loop *loop, const struct sks_service *service)
 {
 	struct process_executor *pool = sks_sys_calloc(1, sizeof(*pool));
-	int error;
 
 	if (pool == NULL)
 		return NULL;
@@ -424,8 +423,6 @@ sks_process_executor_new(struct sks_loop *loop, const struct sks_service *servic
 	if (sks_cancel_init(&pool->draining) == 0 && sks_cancel_init(&pool->cancel) == 0 &&
 	    sks_cancel_init(&pool->closing) == 0)
 		return &pool->base;
-	error = errno;
 	sks_executor_free(&pool->base);
-	errno = error;
 	return NULL;
 }

@@ -126,12 +126,8 @@ sks_thread_executor_new(struct sks_loop *loop, const struct sks_service *service
 	sks_executor_init(&pool->base, &thread_ops, loop, service);
 	pool->base.beside_loop = 1;
 	sks_thread_pool_init(&pool->threads, (unsigned int)pool->base.max_running, 0);
-	if (sks_cancel_init(&pool->cancel) == -1) {
-		int error = errno;
-
-		sks_executor_free(&pool->base);
-		errno = error;
-		return NULL;
-	}
-	return &pool->base;
+	if (sks_cancel_init(&pool->cancel) == 0)
+		return &pool->base;
+	sks_executor_free(&pool->base);
+	return NULL;
 }

@@ -23,10 +23,10 @@ refuse(int error, const char *why)
  * now. So it is there before the transport changes.
  */
 static int
-lacks_outbox(const struct sks_request *req)
+make_outbox(const struct sks_request *req)
 {
 	return req->wfile->outbox != NULL &&
-	    sks_connection_need_outbox(sks_connection_of(sks_call_of(req))) == NULL;
+	    sks_connection_need_outbox(sks_connection_of(sks_call_of(req))) == NULL ? -1 : 0;
 }
 
 int
@@ -41,7 +41,7 @@ sks_start_tls(struct sks_request *req)
 		return refuse(ENOTSUP, "this library was built without TLS");
 	if (tls == NULL)
 		return refuse(EINVAL, "there is no certificate for it (options.tls)");
-	if (lacks_outbox(req))
+	if (make_outbox(req) == -1)
 		return -1;
 	rc = sks_streams_start_tls(req->rfile, req->wfile, tls, NULL, sks_tls_deadline(tls), why);
 	error = errno;

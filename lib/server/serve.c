@@ -23,7 +23,6 @@ new_server(const char *address, int type, const struct sks_handler *handler, siz
 	const struct sks_scheme *scheme = sks_scheme_of(address);
 	struct sks_server *server;
 	char udp[512];
-	int error;
 
 	if (scheme == NULL && type == SOCK_DGRAM &&
 	    snprintf(udp, sizeof(udp), "udp:%s", address) < (int)sizeof(udp))
@@ -38,9 +37,7 @@ new_server(const char *address, int type, const struct sks_handler *handler, siz
 	server = sks_server_new_abi(handler, handler_size, options, options_size);
 	if (server == NULL || sks_server_listen(server, address) == 0)
 		return server;
-	error = errno;
 	sks_server_free(server);
-	errno = error;
 	return NULL;
 }
 

@@ -20,7 +20,6 @@ sks_server_new_abi(const struct sks_handler *handler, size_t handler_size,
 {
 	struct sks_server *server = sks_sys_calloc(1, sizeof(*server));
 	struct sks_worker *workers;
-	int error;
 
 	if (server == NULL)
 		return NULL;
@@ -36,18 +35,14 @@ sks_server_new_abi(const struct sks_handler *handler, size_t handler_size,
 		goto fail;
 	workers = sks_server_new_workers(server);
 	if (workers == NULL) {
-		error = errno;
-		sks_log_about(NULL, SKS_LOG_ERROR, error, "event loop: %m");
-		errno = error;
+		sks_log_about(NULL, SKS_LOG_ERROR, errno, "event loop: %m");
 		goto fail;
 	}
 	sks_server_use_workers(server, workers);
 	return server;
 
 fail:
-	error = errno;
 	sks_server_free(server);
-	errno = error;
 	return NULL;
 }
 
@@ -88,10 +83,12 @@ free_ready(struct sks_server *server)
 	sks_server_free_workers(server, server->workers);
 }
 
+/* Keeps errno. */
 void
 sks_server_free(struct sks_server *server)
 {
 	struct sks_list *link;
+	int error = errno;
 
 	if (server == NULL)
 		return;
@@ -104,4 +101,5 @@ sks_server_free(struct sks_server *server)
 	sks_server_free_addresses(server);
 	sks_service_end(&server->service);
 	sks_sys_free(server);
+	errno = error;
 }

@@ -76,7 +76,7 @@ close_idle(struct sks_worker *worker)
 static void
 abort_all(struct sks_worker *worker)
 {
-	while (atomic_load(&worker->executor->open) > 0) {
+	while (atomic_load(&worker->open) > 0) {
 		end_calls(&worker->parked);
 		end_queued(worker);
 		sks_executor_stop(worker->executor, SKS_EXECUTOR_ABORT);

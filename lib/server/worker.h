@@ -29,6 +29,7 @@ struct sks_worker {
 	struct sks_loop *loop;
 	struct sks_executor *executor;
 	struct sks_service *service;
+	atomic_int open;           /* its requests of all kinds, also those on their way to it */
 	struct sks_list parked;    /* connections between exchanges */
 	struct sks_list lingering; /* connections being flushed and closed */
 	struct sks_list listeners; /* on its loop */
@@ -65,14 +66,14 @@ void sks_worker_order(struct sks_worker *worker, enum sks_order order);
 static inline void
 sks_worker_take(struct sks_worker *worker)
 {
-	atomic_fetch_add(&worker->executor->open, 1);
+	atomic_fetch_add(&worker->open, 1);
 }
 
 /* Frees the place of a request that has left the worker. */
 static inline void
 sks_worker_release(struct sks_worker *worker)
 {
-	atomic_fetch_sub(&worker->executor->open, 1);
+	atomic_fetch_sub(&worker->open, 1);
 	atomic_fetch_sub(&worker->service->shared->places, 1);
 	worker->released(worker);
 }

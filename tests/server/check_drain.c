@@ -213,7 +213,7 @@ TEST(cancels_what_is_on_its_way_to_another_loop)
 		if (i < 3)
 			ck_eventually(atomic_load(&seen->handles) == i + 1);
 	}
-	ck_eventually(atomic_load(&second->executor->open) == 2);
+	ck_eventually(atomic_load(&second->open) == 2);
 	sks_server_shutdown(acc.server);
 	ck_eventually(atomic_load(&second->order) == SKS_ORDER_CANCEL);
 	for (i = 0; i < 4; i++)

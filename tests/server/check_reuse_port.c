@@ -39,8 +39,8 @@ static const struct sks_handler telling = { .handle = tell_loop };
 static int
 is_empty(const struct sks_server *server)
 {
-	return atomic_load(&server->workers[0].executor->open) == 0 &&
-	    atomic_load(&server->workers[1].executor->open) == 0;
+	return atomic_load(&server->workers[0].open) == 0 &&
+	    atomic_load(&server->workers[1].open) == 0;
 }
 
 /* Which of two loops said so, while nobody else was there. */
@@ -273,7 +273,7 @@ TEST(who_is_refused_on_another_loop_touches_no_listener)
 		ck_eventually(atomic_load(&turned_away) > 0 || !peer_is_silent(waits));
 	}
 	ck_assert_int_gt(atomic_load(&turned_away), 0);
-	ck_eventually(atomic_load(&acc.server->workers[0].executor->open) == 1);
+	ck_eventually(atomic_load(&acc.server->workers[0].open) == 1);
 	peer_puts(served, "echo\n"); /* then the first loop has nothing more to do */
 	peer_expect(served, "echo\n");
 	atomic_store(&second_base, acc.server->workers[1].loop->base);
