@@ -37,8 +37,8 @@ echo_line(struct sks_request *req)
 }
 
 /*
- * UDP on the host of that address, unless it says which, and on the port that TCP has got, also when
- * 0 was asked.
+ * Listens for UDP as well, on the host of that address and on the port that TCP has got, also when
+ * 0 was asked for; not where the address says which of them.
  */
 static int
 listen_udp_too(struct sks_server *server, const char *address)

@@ -29,7 +29,8 @@ read_length(const char *text, size_t *n)
 	char *end;
 	unsigned long long value = strtoull(text, &end, 10);
 
-	if (end == text || *end != '\0' || value == 0 || value > BODY_MOST || strchr(text, '-') != NULL) {
+	if (end == text || *end != '\0' || value == 0 || value > BODY_MOST ||
+	    strchr(text, '-') != NULL) {
 		errno = value > BODY_MOST ? EMSGSIZE : EBADMSG;
 		return -1;
 	}
@@ -53,7 +54,8 @@ read_headers(struct sks_request *req, size_t *n)
 			return 1;
 		if (sks_is_http(line, strlen(line)) || line[0] == '\0')
 			break;
-		if (strncasecmp(line, "Content-Length:", 15) == 0 && read_length(line + 15, n) == -1)
+		if (strncasecmp(line, "Content-Length:", 15) == 0 &&
+		    read_length(line + 15, n) == -1)
 			return -1;
 	}
 	errno = EBADMSG;

@@ -186,7 +186,8 @@ main(int argc, char **argv)
 
 	parse_options(argc, argv, &options);
 	set_address(&target, options.other[0]);
-	target.timeout_ms = options.server.timeout_ms != 0 ? options.server.timeout_ms : SKS_DEFAULT;
+	target.timeout_ms = options.server.timeout_ms != 0 ? options.server.timeout_ms :
+							     SKS_DEFAULT;
 	target.idle_ms = options.server.idle_ms != 0 ? options.server.idle_ms : 60000;
 	return listen_and_serve(&handler, &options);
 }

@@ -56,7 +56,7 @@ struct kv_command {
 	int (*run)(struct kv_call *c); /* runs it, when the number of words is right. 0, or -1
 	                                  and errno: the connection ends */
 	const char *flags;    /* for COMMAND INFO */
-	int first, last;      /* which words are keys; last is -1: up to the end; first is 0: none */
+	int first, last;      /* which words are keys; last -1: up to the end; first 0: none */
 };
 
 /* Runs the command that was read. 0, or -1 and errno: the connection ends. */

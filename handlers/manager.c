@@ -56,7 +56,8 @@ manager_tell_reloading(void)
 	char lines[128];
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	snprintf(lines, sizeof(lines), "RELOADING=1\nMONOTONIC_USEC=%" PRId64 "\nSTATUS=reading files again",
+	snprintf(lines, sizeof(lines),
+	    "RELOADING=1\nMONOTONIC_USEC=%" PRId64 "\nSTATUS=reading files again",
 	    (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
 	if (tell(lines) == 0)
 		told = NOTHING;

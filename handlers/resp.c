@@ -245,7 +245,7 @@ gather_line(struct resp_reader *r)
 	char *line;
 	ssize_t n = sks_readuntil(r->rfile, '\n', LENGTH_MAX, &line);
 
-	if (n == -1 && errno == EMSGSIZE) /* too long for a length; parse_length() says what is wrong */
+	if (n == -1 && errno == EMSGSIZE) /* too long for a length: parse_length() says so */
 		return gather(r, LENGTH_MAX);
 	if (n <= 0)
 		return (int)n;

@@ -63,7 +63,7 @@ struct resp_reader {
 	/* how far the command was read */
 	size_t at;
 	int64_t left;           /* arguments that are still to come */
-	size_t need;            /* bytes of the command that the parser needs; 0: up to a line's end */
+	size_t need;            /* bytes of the command that the parser needs; 0: the line */
 	int begun;              /* the first line was read */
 	char problem[48];
 };

@@ -37,9 +37,8 @@ struct settings {
 	struct sks_options server;
 };
 
-enum { ACCESS_LOG = 1, ACCESS_LOG_FORMAT, AGENT, CERT, CHECK, CLIENT_CA, DESCRIBE, HELP, KEY, LIST, LOG, LOG_FORMAT,
-	LOG_LEVEL, METRICS,
-	PROXY_FROM, SELF_SIGNED, VERSION,
+enum { ACCESS_LOG = 1, ACCESS_LOG_FORMAT, AGENT, CERT, CHECK, CLIENT_CA, DESCRIBE, HELP, KEY, LIST,
+	LOG, LOG_FORMAT, LOG_LEVEL, METRICS, PROXY_FROM, SELF_SIGNED, VERSION,
 	SERVER = 256 /* and those after it: the options of a server, by their number */ };
 
 static const struct option own[] = {
@@ -219,7 +218,8 @@ take(struct settings *s, int option, const char *value)
 		break;
 	case KEY:
 		if (certificates_add_key(&s->certificates, value) == -1)
-			errx(USAGE, "--key %s: of which certificate? (--cert FILE before it)", value);
+			errx(USAGE, "--key %s: of which certificate? (--cert FILE before it)",
+			    value);
 		break;
 	case ACCESS_LOG:
 		s->log.access_file = value;
@@ -467,7 +467,7 @@ run(struct settings *s)
 			s->server.mode = sks_module_mode(module);
 		serving = sks_module_server_new(module, &s->server);
 	}
-	/* Up to here it says what is wrong on standard error, where whoever has started it looks. */
+	/* Errors up to here are on standard error, where whoever has started it looks. */
 	if (serving != NULL && listen_on(module, s->addresses) == 0 &&
 	    beside_listen(serving) == 0 && logging_open(&s->log) == 0) {
 		forget_passed_sockets();

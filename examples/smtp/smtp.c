@@ -163,7 +163,8 @@ on_mail(struct sks_request *req, char *arg, const char *word)
 	if (!s->has_helo || s->mail != NULL)
 		return reply(req, "503 5.5.1 %s first\r\n", s->has_helo ? "RSET" : "HELO");
 	if (rest == NULL || (*rest != '\0' && !has_size))
-		return reply(req, "%s\r\n", rest == NULL ? "501 5.5.4 a path?" : "555 5.5.4 a parameter?");
+		return reply(req, "%s\r\n",
+		    rest == NULL ? "501 5.5.4 a path?" : "555 5.5.4 a parameter?");
 	if (has_size && strtod(rest + 6, NULL) > config->size)
 		return reply(req, "552 5.3.4 the mail is too large\r\n");
 	s->mail = open_memstream(&s->text, &s->n);
@@ -210,7 +211,8 @@ serve(struct sks_request *req)
 		return sks_end(req->rfile);
 	if (sks_is_http(line, strlen(line)) && (errno = EPROTONOSUPPORT)) /* a web page speaks */
 		return -1;
-	while (c->name != NULL && (strncasecmp(line, c->name, 4) != 0 || strchr(" ", line[4]) == NULL))
+	while (c->name != NULL &&
+	    (strncasecmp(line, c->name, 4) != 0 || strchr(" ", line[4]) == NULL))
 		c++;
 	if (c->name == NULL)
 		return reply(req, "500 5.5.2 no such command\r\n");

@@ -125,7 +125,8 @@ show(struct sks_request *req)
 		return sks_end(req->rfile);
 	sscanf(line, "GET %63s HTTP/1.", target);
 	if (skip_headers(req->rfile) == -1)
-		return errno == EMSGSIZE ? send_status(req, "400 Bad Request") : sks_end(req->rfile);
+		return errno == EMSGSIZE ? send_status(req, "400 Bad Request") :
+					   sks_end(req->rfile);
 	sks_deadline(req, SKS_OFF); /* the events go on */
 	if (strcmp(target, "/") == 0)
 		return send_page(req);
