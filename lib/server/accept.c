@@ -237,8 +237,7 @@ take_connection(struct sks_listener *l, struct sks_worker *worker)
 	if (l->backoff_ms != 0)
 		end_backoff(l);
 	sks_worker_take(worker);
-	sks_connection_open(worker, l->service, client.fd, &l->entry, &client.peer.any,
-	    client.len);
+	sks_connection_open(worker, &client);
 	return 1;
 }
 

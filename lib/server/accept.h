@@ -11,8 +11,6 @@
 #include "server/admission.h"
 #include "server/bind.h"
 
-#include <sys/un.h>
-
 /*
  * Ties a listener to the loop of the worker that is to accept from it; it takes
  * nothing yet. On the thread of the first worker, also for others.
@@ -68,16 +66,7 @@ void sks_accept_leave(struct sks_worker *worker, int datagrams_stay);
 
 /* -- accept_client.c -- */
 
-/* A client that was accepted, and its address. */
-struct sks_newcomer {
-	int fd;
-	socklen_t len;
-	union {
-		struct sockaddr any;
-		struct sockaddr_un un; /* the largest of all */
-		struct sockaddr_storage room;
-	} peer;
-};
+struct sks_newcomer;
 
 /* Accepts a client. Returns the descriptor; or -1, and *error. */
 int sks_accept_newcomer(struct sks_listener *listener, struct sks_newcomer *client, int *error);

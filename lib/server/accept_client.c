@@ -17,6 +17,8 @@ sks_accept_newcomer(struct sks_listener *l, struct sks_newcomer *client, int *er
 	client->fd = sks_sys_accept4(l->fd, &client->peer.any, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	*error = errno;
 	client->len = (socklen_t)sks_min(len, sizeof(client->peer));
+	client->service = l->service;
+	client->entry = l->entry;
 	if (client->fd != -1)
 		SKS_PROBE1(accept, client->fd);
 	return client->fd;
@@ -34,8 +36,7 @@ sks_accept_reject(struct sks_listener *l, int *error)
 	if (sks_accept_newcomer(l, &client, error) != -1) {
 		sks_count_shared(worker->service, accepted, 1);
 		sks_worker_take(worker);
-		sks_connection_reject(worker, l->service, client.fd, &l->entry, &client.peer.any,
-		    client.len, SKS_REJECTED_FILES);
+		sks_connection_reject(worker, &client, SKS_REJECTED_FILES);
 	}
 	sks_reserve_refill(&worker->reserve);
 	return client.fd != -1;

@@ -39,6 +39,21 @@
 #include "stream/outbox.h"
 #include "stream/stream.h"
 
+#include <sys/un.h>
+
+/* A client that was accepted. */
+struct sks_newcomer {
+	struct sks_service *service; /* of the listener that it came by */
+	struct sks_entry entry;
+	int fd;
+	socklen_t len;               /* of its address */
+	union {
+		struct sockaddr any;
+		struct sockaddr_un un; /* the largest of all */
+		struct sockaddr_storage room;
+	} peer;
+};
+
 enum sks_connection_state {
 	SKS_CONNECTION_OPENING,
 	SKS_CONNECTION_PARKED,   /* in worker->parked: no task, no stack, no buffer */
@@ -103,12 +118,11 @@ sks_connection_lose_wire(struct sks_connection *c, enum sks_connection_wire wire
 /* -- connection_open.c -- */
 
 /*
- * Takes over an accepted descriptor, also when there is no memory for a connection:
+ * Takes over the client's descriptor, also when there is no memory for a connection:
  * then it is closed. On the accepting loop's thread; the worker, which
  * sks_worker_take() has chosen, may be another one.
  */
-void sks_connection_open(struct sks_worker *worker, struct sks_service *service, int fd,
-    const struct sks_entry *entry, const struct sockaddr *peer, socklen_t len);
+void sks_connection_open(struct sks_worker *worker, const struct sks_newcomer *client);
 
 /* -- connection_reject.c -- */
 
@@ -116,11 +130,10 @@ void sks_connection_open(struct sks_worker *worker, struct sks_service *service,
 void sks_connection_refuse(struct sks_worker *worker, int fd);
 
 /*
- * Rejects a connection for which there is none yet: it is sent the text and closed. A client of
- * TLS, who expects a handshake, is sent no text. why is as for options.on_reject.
+ * Rejects a client: it is sent the text, and its descriptor is closed. A client of TLS, who
+ * expects a handshake, is sent no text. why is as for options.on_reject.
  */
-void sks_connection_reject(struct sks_worker *worker, struct sks_service *service, int fd,
-    const struct sks_entry *entry, const struct sockaddr *peer, socklen_t len, int why);
+void sks_connection_reject(struct sks_worker *worker, const struct sks_newcomer *client, int why);
 
 /* Counts and logs, and sends the text; the caller closes. */
 void sks_connection_tell_rejected(struct sks_worker *worker, struct sks_call *call, int is_tls,

@@ -22,10 +22,10 @@ state_offset(const struct sks_service *service, size_t peer_len)
 }
 
 static struct sks_connection *
-new_connection(struct sks_worker *worker, struct sks_service *service, int fd,
-    const struct sks_entry *entry, const struct sockaddr *peer, socklen_t len)
+new_connection(struct sks_worker *worker, const struct sks_newcomer *client)
 {
-	size_t state_at = state_offset(service, len);
+	struct sks_service *service = client->service;
+	size_t state_at = state_offset(service, client->len);
 	/* Not by calloc(3), for which glibc has no cache. */
 	struct sks_connection *c = sks_sys_malloc(state_at + service->handler.state_size);
 	struct sks_request *req;
@@ -38,25 +38,25 @@ new_connection(struct sks_worker *worker, struct sks_service *service, int fd,
 	c->transport.ops = &sks_plain_transport;
 	c->transport.traffic = &service->shared->traffic;
 	c->transport.flow = &c->flow;
-	c->transport.fd = fd;
+	c->transport.fd = client->fd;
 	c->times = service->times;
-	if (entry->is_tls)
+	if (client->entry.is_tls)
 		c->next = SKS_NEXT_HANDSHAKE;
-	sks_watch_init(&c->watch, &worker->loop->watches, fd);
+	sks_watch_init(&c->watch, &worker->loop->watches, client->fd);
 	sks_list_init(&c->call.link);
 	c->call.service = service;
 	c->call.ops = &sks_connection_call_ops;
 	c->call.flow = &c->flow;
-	c->call.listener = entry->address;
+	c->call.listener = client->entry.address;
 	c->call.began_ns = sks_clock_ns();
-	memcpy(c + 1, peer, len);
+	memcpy(c + 1, &client->peer, client->len);
 	req = &c->call.req;
 	req->state = (char *)c + state_at;
 	req->data = service->options.data;
 	req->server = service->server;
 	req->peer = (struct sockaddr *)(c + 1);
-	req->peer_len = len;
-	req->fd = fd;
+	req->peer_len = client->len;
+	req->fd = client->fd;
 	return c;
 }
 
@@ -110,23 +110,24 @@ begin_proxied(struct sks_connection *c)
 }
 
 static void
-open_here(struct sks_worker *worker, struct sks_service *service, int fd,
-    const struct sks_entry *entry, const struct sockaddr *peer, socklen_t len)
+open_here(struct sks_worker *worker, const struct sks_newcomer *client)
 {
-	struct sks_peers *peers = entry->is_proxy ? NULL : worker->service->peers;
+	struct sks_peers *peers = client->entry.is_proxy ? NULL : worker->service->peers;
 	struct sks_peer *one = NULL;
 	struct sks_connection *c;
-	int why = peers != NULL ? sks_peers_enter(peers, peer, len, sks_clock_ms(), &one) : 0;
+	int why = 0;
 
 	sks_count_shared(worker->service, accepted, 1);
+	if (peers != NULL)
+		why = sks_peers_enter(peers, &client->peer.any, client->len, sks_clock_ms(), &one);
 	if (why > 0) {
-		sks_connection_reject(worker, service, fd, entry, peer, len, why);
+		sks_connection_reject(worker, client, why);
 		return;
 	}
-	c = why == 0 ? new_connection(worker, service, fd, entry, peer, len) : NULL;
+	c = why == 0 ? new_connection(worker, client) : NULL;
 	if (c != NULL && make_outbox(c) == 0) {
 		c->peer = one;
-		if (entry->is_proxy)
+		if (client->entry.is_proxy)
 			sks_connection_expect_proxy(c, begin_proxied);
 		else
 			begin(c);
@@ -135,18 +136,14 @@ open_here(struct sks_worker *worker, struct sks_service *service, int fd,
 	if (c != NULL)
 		sks_connection_free(c);
 	sks_peers_leave(peers, one);
-	sks_connection_refuse(worker, fd);
+	sks_connection_refuse(worker, client->fd);
 }
 
-/* A connection on its way to the loop of another worker. */
+/* A client on its way to the loop of another worker. */
 struct arrival {
 	struct sks_message message;
 	struct sks_worker *worker;
-	struct sks_service *service;
-	int fd;
-	struct sks_entry entry;
-	socklen_t len;
-	struct sockaddr_storage peer;
+	struct sks_newcomer client;
 };
 
 static void
@@ -154,31 +151,26 @@ arrive(struct sks_message *message)
 {
 	struct arrival *a = sks_container_of(message, struct arrival, message);
 
-	open_here(a->worker, a->service, a->fd, &a->entry, (struct sockaddr *)&a->peer, a->len);
+	open_here(a->worker, &a->client);
 	sks_sys_free(a);
 }
 
 void
-sks_connection_open(struct sks_worker *worker, struct sks_service *service, int fd,
-    const struct sks_entry *entry, const struct sockaddr *peer, socklen_t len)
+sks_connection_open(struct sks_worker *worker, const struct sks_newcomer *client)
 {
 	struct arrival *a;
 
 	if (sks_loop_is_here(worker->loop)) {
-		open_here(worker, service, fd, entry, peer, len);
+		open_here(worker, client);
 		return;
 	}
 	a = sks_sys_malloc(sizeof(*a));
 	if (a == NULL) {
-		sks_connection_refuse(worker, fd);
+		sks_connection_refuse(worker, client->fd);
 		return;
 	}
 	a->message.run = arrive;
 	a->worker = worker;
-	a->service = service;
-	a->fd = fd;
-	a->entry = *entry;
-	a->len = (socklen_t)sks_min(len, sizeof(a->peer));
-	memcpy(&a->peer, peer, a->len);
+	a->client = *client;
 	sks_loop_post(worker->loop, &a->message);
 }

@@ -82,16 +82,19 @@ sks_connection_tell_rejected(struct sks_worker *worker, struct sks_call *call, i
 }
 
 void
-sks_connection_reject(struct sks_worker *worker, struct sks_service *service, int fd,
-    const struct sks_entry *entry, const struct sockaddr *peer, socklen_t len, int why)
+sks_connection_reject(struct sks_worker *worker, const struct sks_newcomer *client, int why)
 {
-	struct sks_call call = { .service = service, .req = { .fd = fd, .peer = peer,
-		.peer_len = len, .server = service->server, .data = service->options.data },
-		.listener = entry->address, .began_ns = sks_clock_ns() };
+	struct sks_call call = {
+		.service = client->service,
+		.req = { .fd = client->fd, .peer = &client->peer.any, .peer_len = client->len,
+		    .server = client->service->server, .data = client->service->options.data },
+		.listener = client->entry.address,
+		.began_ns = sks_clock_ns(),
+	};
 
-	sks_connection_tell_rejected(worker, &call, entry->is_tls, why);
+	sks_connection_tell_rejected(worker, &call, client->entry.is_tls, why);
 	sks_call_end(&call, SKS_ENDED_REFUSED);
 	sks_hook_end(worker->loop, &call);
 	sks_call_free_parts(&call);
-	turn_away(worker, fd);
+	turn_away(worker, client->fd);
 }
