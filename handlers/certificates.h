@@ -26,7 +26,7 @@ struct certificates {
 void certificates_add(struct certificates *c, const char *cert);
 int certificates_add_key(struct certificates *c, const char *key);
 
-/* Is TLS asked for? */
+/* Returns 1 when TLS is asked for. */
 int certificates_are_given(const struct certificates *c);
 
 /* Returns the first of these addresses that is one of TLS, or NULL. They end with a NULL. */

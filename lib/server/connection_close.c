@@ -100,7 +100,7 @@ on_drain(struct sks_watch *watch, enum sks_watch_event event)
 		sks_connection_close(c);
 }
 
-/* The socket has no room for the word of our end: the loop waits for it. 0: that is impossible. */
+/* The socket has no room for our end of TLS: the loop waits for it. 0: that is impossible. */
 static int
 say_end_later(struct sks_connection *c)
 {

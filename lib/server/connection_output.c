@@ -19,7 +19,10 @@ on_outbox_done(void *arg)
 		sks_connection_flushed(c, sks_outbox_error(c->outbox));
 }
 
-/* Does its fiber send, has it sent half a message, or must nothing go out in the clear? */
+/*
+ * Returns 1 while the loop must not send: the handler's fiber sends, it has sent a part of a
+ * message, or the handshake has yet to come, before which nothing goes out in the clear.
+ */
 static int
 is_amid_output(const struct sks_connection *c)
 {

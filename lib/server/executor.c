@@ -22,7 +22,7 @@ sks_executor_init(struct sks_executor *executor, const struct sks_executor_ops *
 	int workers = service->options.workers;
 
 	*executor = (struct sks_executor){ .ops = ops, .loop = loop };
-	/* The limit is the server's; one at a time is each loop's. */
+	/* The limit is for the server, so each loop gets its share of it. */
 	executor->max_running = service->options.max_running / workers +
 	    (service->options.max_running % workers != 0);
 	sks_list_init(&executor->queue);

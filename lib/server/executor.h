@@ -28,7 +28,7 @@ struct sks_executor_ops {
 	 * loop. On the loop's own stack. 0, or -1: no means for one more task.
 	 */
 	int (*start)(struct sks_executor *, struct sks_call *);
-	/* Brings the calls that run to their end. A way that the executor has not does nothing. */
+	/* Brings the calls that run to their end. Ways that an executor lacks do nothing. */
 	void (*stop)(struct sks_executor *, enum sks_executor_stop);
 	/* Calls that start from now on are not stopped any more. May be NULL. */
 	void (*reset)(struct sks_executor *);

@@ -102,9 +102,9 @@ stop_watching(struct sks_process *process)
 }
 
 /*
- * When the host ignores SIGCHLD the kernel forgets how a child ended. Then the children's own
- * word counts: there must be one more of those that left well. Which of two children that end
- * at once it was does not matter, as only their number is reported.
+ * When the host ignores SIGCHLD the kernel forgets how a child ended. Then the parent believes the
+ * children, which count those of them that leave well: there must be one more. Which of two
+ * children that end at once it was does not matter, as only their number is reported.
  */
 static void
 guess_status(const struct sks_call *call, siginfo_t *info)

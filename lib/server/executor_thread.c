@@ -35,7 +35,7 @@ run_work(struct sks_work *work)
 	task->origin = sks_call_origin(call);
 	atomic_store(&call->task, task);
 	sks_executor_run(call, call->ops->run);
-	atomic_store(&call->task, NULL); /* the thread may end before its word comes */
+	atomic_store(&call->task, NULL); /* the thread may end before its message comes */
 }
 
 static void

@@ -38,8 +38,9 @@ const struct sks_option_rule *sks_option_rules(size_t *n);
 extern const char *const sks_mode_names[SKS_MODES]; /* by SKS_FIBERS and so on */
 
 /*
- * May a handler of that name run in a mode? refuses has a bit for each mode that it may not; why
- * may be NULL. 0, also for a number that is no mode; or -1: EINVAL, after one line in the log.
+ * Checks that a handler of that name may run in a mode. refuses has a bit for each mode that it
+ * may not run in, as SKS_REFUSES() says; why may be NULL. 0, also for a number that is no mode; or
+ * -1: EINVAL, after one line in the log.
  */
 int sks_mode_check(const char *name, int mode, int refuses, const char *why);
 

@@ -24,8 +24,8 @@ struct sks_replies {
 void sks_replies_add_listener(struct sks_replies *replies, int fd);
 
 /*
- * May a datagram of this sender be answered? 1: the answer is counted; 0: it may not.
- * From any thread, and from children; never waits.
+ * Returns 1 when a datagram of this sender may be answered, and counts the answer; else 0. Any
+ * thread and any child process may call it. It never waits.
  */
 int sks_replies_take(struct sks_replies *replies, const struct sockaddr *peer, socklen_t len);
 

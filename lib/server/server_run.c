@@ -39,7 +39,7 @@ check_idle(struct sks_server *server)
 	return server->admission.alive > 0 ? 0 : fail_without_listener(server);
 }
 
-/* Has the first worker's loop in this thread. 0, or -1. */
+/* Opens the loop of the first worker, which this thread runs. 0, or -1. */
 static int
 open_loop(struct sks_server *server, struct sks_loop *loop)
 {

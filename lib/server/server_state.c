@@ -307,8 +307,8 @@ sks_server_on_limit(evutil_socket_t fd, short what, void *arg)
 }
 
 /*
- * Does a listener wait for an end, or the server for the last one? A drain may begin
- * between two of these looks, but then it finds this end itself.
+ * Returns 1 when a listener waits for the end of a request, or the server for the last one. A
+ * drain may begin between two of these looks, but then it finds this end itself.
  */
 static int
 is_awaited(struct sks_server *server)
