@@ -76,6 +76,9 @@ void send_some(struct conn *c);
 /* One recv, compared with what was sent. 0: the end of input, which only --connect expects. */
 int receive_some(struct conn *c);
 
+/* Receives and sends what it can, after these events of epoll(7). 1: the whole block is back. */
+int ends_round(struct conn *c, uint32_t events);
+
 /*
  * Sends the block of a connection and waits until it is back: the server has then taken all
  * connections before this one. Nothing is sent of a block that may not fit into the sockets.

@@ -263,6 +263,16 @@ receive_some(struct conn *c)
 	return 1;
 }
 
+int
+ends_round(struct conn *c, uint32_t events)
+{
+	if (events & ~(uint32_t)EPOLLOUT)
+		receive_some(c);
+	if (c->wants_out)
+		send_some(c);
+	return c->got >= block_size;
+}
+
 void
 speak_once(struct conn *c)
 {

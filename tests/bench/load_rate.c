@@ -67,11 +67,7 @@ line_ready(struct schedule *s, struct conn *c, uint32_t events)
 {
 	int64_t now;
 
-	if (events & ~(uint32_t)EPOLLOUT)
-		receive_some(c);
-	if (c->wants_out)
-		send_some(c);
-	if (c->got < block_size)
+	if (!ends_round(c, events))
 		return;
 	now = now_ns();
 	count(s, c->since, now);

@@ -124,11 +124,7 @@ round_ready(struct run *run, struct conn *c, uint32_t events)
 {
 	int64_t now;
 
-	if (events & ~(uint32_t)EPOLLOUT)
-		receive_some(c);
-	if (c->wants_out)
-		send_some(c);
-	if (c->got < block_size)
+	if (!ends_round(c, events))
 		return;
 	now = now_ns();
 	histogram_add(&latencies, now - c->since);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "listener.h"
+#include "transfer.h"
 
 static char block[16384];
 
@@ -48,10 +49,9 @@ answer(SSL *ssl, int file)
 	SSL_shutdown(ssl);
 }
 
-static int
+int
 serve(const char *path)
 {
-	char program[] = "tls_sendfile", port[] = "0", *any[] = { program, port, NULL };
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
 	int file = open(path, O_RDONLY), listener, fd;
 	const char *cert = getenv("CERT");
@@ -62,7 +62,7 @@ serve(const char *path)
 	    SSL_CTX_use_PrivateKey_file(ctx, cert, SSL_FILETYPE_PEM) != 1)
 		errx(1, "CERT: no certificate and key");
 	signal(SIGPIPE, SIG_IGN);
-	listener = open_listener(2, any, 0);
+	listener = open_any_listener();
 	while ((fd = accept(listener, NULL, NULL)) != -1) {
 		SSL *ssl = SSL_new(ctx);
 
@@ -76,18 +76,14 @@ serve(const char *path)
 	return 1;
 }
 
-static int
+int
 get(const char *port, const char *name)
 {
-	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons((in_port_t)atoi(port)) };
-	int fd = socket(AF_INET, SOCK_STREAM, 0), n;
+	int fd = connect_to(port), n;
 	SSL *ssl = SSL_new(SSL_CTX_new(TLS_client_method()));
 	char request[300];
 	long long sum = 0;
 
-	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == -1)
-		err(1, "connect %s", port);
 	SSL_set_fd(ssl, fd);
 	n = snprintf(request, sizeof(request), "GET /%s HTTP/1.1\r\nConnection: close\r\n\r\n", name);
 	if (SSL_connect(ssl) != 1 || SSL_write(ssl, request, n) != n)
@@ -96,14 +92,4 @@ get(const char *port, const char *name)
 		sum += n;
 	printf("%lld\n", sum);
 	return 0;
-}
-
-int
-main(int argc, char **argv)
-{
-	if (argc == 4 && strcmp(argv[1], "get") == 0)
-		return get(argv[2], argv[3]);
-	if (argc != 2)
-		errx(2, "usage: CERT=FILE tls_sendfile FILE | get PORT NAME");
-	return serve(argv[1]);
 }
