@@ -55,12 +55,6 @@ judge(int error)
 	}
 }
 
-static struct sks_listener *
-listener_of(struct sks_list *link)
-{
-	return sks_list_entry(link, struct sks_listener, link);
-}
-
 static int
 is_finishing(const struct sks_listener *l)
 {
@@ -75,7 +69,7 @@ hold_calls(struct sks_worker *worker)
 	int is_held = 0;
 
 	sks_list_each (link, after, &worker->listeners)
-		if (is_finishing(listener_of(link)) && listener_of(link)->armed)
+		if (is_finishing(sks_listener_of(link)) && sks_listener_of(link)->armed)
 			is_held = 1;
 	sks_executor_hold(worker->executor, is_held);
 }
