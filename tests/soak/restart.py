@@ -11,13 +11,16 @@ KIND says how the old server and the new one share their address:
   haproxy      HAProxy is in front of two servers, which restart in turn; retries 0
 
 PROGRAM is echo or prefork: examples/echo_server, or examples/prefork_server, where four processes
-accept from the socket, and each of them has the mode.
+accept from the socket, and each of them has the mode. With reuse-port it may be bare, too: a server
+without libsocketserver or a mode, which shows what the kernel loses.
 
-Prints one line; exit code 1 when a request was lost or a server did not end with 0.
+Prints one line; exit code 1 when a request was lost, but for what the kernel loses with reuse-port,
+or a server did not end with 0.
 """
 import atexit, os, signal, socket, subprocess, sys, tempfile, time
 
 CLIENTS = 32
+KERNEL_LOSES = 2 # in 100 restarts with reuse-port, at most; see restart.sh
 HAPROXY = """
 global
     stats socket {dir}/admin mode 600 level admin
@@ -133,6 +136,8 @@ class Balanced:
         return max(s.stop() for s in self.servers)
 
 def command_of(build, program, mode):
+    if program == "bare":
+        return [build + "/tests/bare_server"]
     command = ["%s/examples/%s_server" % (build, program), "--mode", mode]
     return command + ["--keep"] if program == "echo" else command
 
@@ -163,7 +168,8 @@ def run(build, restarts, requests, kind, program, mode, folder):
     print("%-10s  %-7s  %-9s  %5d restarts  %8d requests  %d lost  %6.1f s%s" % (kind, program, mode,
         restarts, answered, lost, seconds,
         "" if set(codes) == {0} else "  exit codes %s" % sorted(set(codes))), flush=True)
-    return lost == 0 and set(codes) == {0}
+    fine = KERNEL_LOSES * restarts // 100 if kind == "reuse-port" else 0
+    return lost <= fine and set(codes) == {0}
 
 def main():
     if len(sys.argv) != 7:

@@ -7,6 +7,10 @@
 # With reuse-port the kernel chooses a socket for a client when its first packet comes. That socket
 # may be closed before it is accepted, and the client is reset (about 1 in 60,000), unless
 # net.ipv4.tcp_migrate_req says that it moves to another socket. So it is set, in a network of its own.
+# A client whose last packet of the handshake comes on one processor, while another one closes the
+# socket, is reset all the same: one in some hundred restarts. It is so with any server, as the line
+# "bare" shows, and two in 100 restarts are no failure. With one socket for both servers there is
+# no such moment.
 #
 # usage: restart.sh N [BUILD_DIR [REQUESTS [KIND]...]]
 set -u
@@ -30,20 +34,27 @@ else
 fi
 
 table=
+# restart KIND PROGRAM MODE [WRAPPER]...
+restart() {
+	row="$1 $2 $3"
+	shift 3
+	# shellcheck disable=SC2086
+	if told=$("$@" python3 "$here/restart.py" "$build" "$n" "$requests" $row 2>&1); then
+		ok "$told"
+	else
+		not_ok "$row" "$told"
+	fi
+	table="$table
+$told"
+}
+
 # restart_all KIND [WRAPPER]...: each program in each mode
 restart_all() {
 	kind=$1
 	shift
 	for program in echo prefork; do
 		for mode in fibers serial threads processes; do
-			if told=$("$@" python3 "$here/restart.py" "$build" "$n" "$requests" "$kind" \
-			    "$program" "$mode" 2>&1); then
-				ok "$told"
-			else
-				not_ok "$kind, $program, $mode" "$told"
-			fi
-			table="$table
-$told"
+			restart "$kind" $program $mode "$@"
 		done
 	done
 }
@@ -57,6 +68,7 @@ for kind; do
 	reuse-port)
 		unshare -rn sh "$here/migrate.sh" true 2>/dev/null ||
 		    { skip "restarts with reuse-port" "no network of its own"; continue; }
+		restart reuse-port bare - unshare -rn sh "$here/migrate.sh"
 		restart_all reuse-port unshare -rn sh "$here/migrate.sh"
 		;;
 	*)
