@@ -207,7 +207,7 @@ sks_call_exchange(struct sks_call *call)
 	if (rc != 0)
 		return rc;
 	call->exchanges++;
-	began = atomic_load_explicit(&shared->is_timed, memory_order_relaxed) ? sks_clock_ns() : 0;
+	began = atomic_load(&shared->is_timed) ? sks_clock_ns() : 0;
 	SKS_PROBE1(exchange__begin, call->req.fd);
 	errno = 0;
 	rc = h->handle(&call->req);
@@ -305,12 +305,6 @@ sks_deadline(struct sks_request *req, int ms)
 	if (sks_call_of(req)->state != SKS_CALL_FINISHING)
 		sks_task_limit(task, deadline, task->scope);
 	return 0;
-}
-
-int
-sks_draining(const struct sks_request *req)
-{
-	return atomic_load(&sks_call_of(req)->service->shared->draining) != 0;
 }
 
 int

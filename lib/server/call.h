@@ -147,7 +147,7 @@ sks_call_count_end(const struct sks_call *call)
 	struct sks_shared *shared = call->service->shared;
 
 	sks_counter_add(&shared->ended[call->ended], 1);
-	if (atomic_load_explicit(&shared->draining, memory_order_relaxed))
+	if (atomic_load(&shared->draining))
 		atomic_fetch_add(&shared->stopped[call->stop], 1);
 }
 

@@ -78,19 +78,13 @@ sks_call_end_by(struct sks_call *call, int error)
 	sks_call_end(call, reason_of(error));
 }
 
-static int
-is_draining(const struct sks_call *call)
-{
-	return atomic_load_explicit(&call->service->shared->draining, memory_order_relaxed) != 0;
-}
-
 int
 sks_call_was_cancelled(const struct sks_call *call)
 {
 	const struct sks_task *task = sks_task_current();
 
 	return sks_task_is_cancelled(task) ||
-	    (is_draining(call) && task->wait_end == SKS_WAIT_CANCELLED);
+	    (sks_draining(&call->req) && task->wait_end == SKS_WAIT_CANCELLED);
 }
 
 /* Which of the task's time limits has passed. */
@@ -194,6 +188,6 @@ sks_call_end_between(struct sks_call *call)
 		return;
 	reason = reason_of_streams(call);
 	if (reason == SKS_ENDED_NOT)
-		reason = is_draining(call) ? SKS_ENDED_DRAIN : SKS_ENDED_DONE;
+		reason = sks_draining(&call->req) ? SKS_ENDED_DRAIN : SKS_ENDED_DONE;
 	sks_call_end(call, reason);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is told of a request: sks_request_info(), and the handler's own note.
+ * What is told of a request: sks_request_info(), sks_draining(), and the handler's own note.
  */
 #include "server/call.h"
 
@@ -39,6 +39,12 @@ sks_request_info_abi(const struct sks_request *req, struct sks_info *info, size_
 	memset(info, 0, size);
 	memcpy(info, &now, sks_min(size, sizeof(now)));
 	return 0;
+}
+
+int
+sks_draining(const struct sks_request *req)
+{
+	return atomic_load(&sks_call_of(req)->service->shared->draining) != 0;
 }
 
 int

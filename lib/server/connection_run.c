@@ -134,7 +134,7 @@ finish(struct sks_connection *c, struct sks_wfile *w)
 }
 
 /* Has the exchanges of this task, and sets what comes next. */
-static SKS_ALWAYS_INLINE void
+static void
 run(struct sks_connection *c, struct sks_rfile *r, struct sks_wfile *w)
 {
 	int rc = exchange(c, r, w);

@@ -15,9 +15,9 @@ static void
 count(struct sks_worker *worker, enum sks_connection_state state, int change)
 {
 	if (state == SKS_CONNECTION_PARKED)
-		sks_count_alone(&worker->parked_count, change);
+		atomic_fetch_add(&worker->parked_count, change);
 	else if (is_lingering(state))
-		sks_count_alone(&worker->lingering_count, change);
+		atomic_fetch_add(&worker->lingering_count, change);
 }
 
 void

@@ -37,14 +37,6 @@ sks_counter_add(_Atomic uint64_t *counter, int change)
 	atomic_fetch_add_explicit(counter, (uint64_t)(int64_t)change, memory_order_relaxed);
 }
 
-/* For a number that only one thread changes, while others read it: no lock is needed. */
-static inline void
-sks_count_alone(atomic_int *number, int change)
-{
-	atomic_store_explicit(number,
-	    atomic_load_explicit(number, memory_order_relaxed) + change, memory_order_relaxed);
-}
-
 #define SKS_ENDED_REASONS (SKS_ENDED_REFUSED + 1)
 
 /* The ways in which a request has ended once its server stopped. */

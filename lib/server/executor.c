@@ -72,7 +72,7 @@ sks_executor_run(struct sks_call *call, void (*run)(struct sks_call *))
 int
 sks_executor_is_contended(const struct sks_executor *executor)
 {
-	return atomic_load_explicit(&executor->waiting, memory_order_relaxed) > 0;
+	return atomic_load(&executor->waiting) > 0;
 }
 
 int
@@ -88,12 +88,12 @@ start(struct sks_executor *executor, struct sks_call *call)
 {
 	sks_list_append(&executor->active, &call->link);
 	call->start_error = 0;
-	sks_count_alone(&executor->running, 1);
+	atomic_fetch_add(&executor->running, 1);
 	if (executor->ops->start(executor, call) == 0) {
 		executor->tries = 0;
 		return 0;
 	}
-	sks_count_alone(&executor->running, -1);
+	atomic_fetch_sub(&executor->running, 1);
 	sks_list_remove(&call->link);
 	return -1;
 }
@@ -210,12 +210,9 @@ sks_executor_done(struct sks_call *call)
 	struct sks_executor *executor = call->executor;
 	int was_full = sks_executor_is_full(executor);
 
-	if (was_full)
-		atomic_fetch_sub(&executor->running, 1); /* before on_room looks at it */
-	else
-		sks_count_alone(&executor->running, -1);
+	atomic_fetch_sub(&executor->running, 1);
 	sks_list_remove(&call->link);
-	atomic_store_explicit(&call->task, NULL, memory_order_relaxed);
+	atomic_store(&call->task, NULL);
 	call->ops->ended(call); /* may free it, or submit it again behind the others */
 	if (!was_full)
 		return;

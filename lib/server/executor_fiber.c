@@ -46,7 +46,7 @@ start(struct sks_executor *executor, struct sks_call *call)
 		return -1;
 	sks_loop_take_fiber(executor->loop, &fiber->task);
 	fiber->task.origin = sks_call_origin(call);
-	atomic_store_explicit(&call->task, &fiber->task, memory_order_relaxed);
+	atomic_store(&call->task, &fiber->task);
 	if (executor->loop->running_jobs)
 		sks_loop_ready(executor->loop, &fiber->task);
 	else
