@@ -16,6 +16,7 @@
 #include "server/bind.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,16 +39,17 @@ refuse(int error, const char *variable, const char *text, const char *why)
 	return -1;
 }
 
-/* Reads a positive number. -1: the text is something else. */
-static long
-number(const char *text)
+int64_t
+sks_activation_number(const char *text)
 {
 	char *end;
-	long n;
+	intmax_t n;
 
+	if (text == NULL || *text < '0' || *text > '9')
+		return 0;
 	errno = 0;
-	n = strtol(text, &end, 10);
-	return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0 && n > 0 ? n : -1;
+	n = strtoimax(text, &end, 10);
+	return *end == '\0' && errno == 0 ? n : 0;
 }
 
 static int
@@ -82,7 +84,7 @@ read_environment(struct passed *p)
 {
 	const char *pid = secure_getenv("LISTEN_PID"), *fds = secure_getenv("LISTEN_FDS");
 	char text[32];
-	long n;
+	int64_t n = sks_activation_number(fds);
 
 	if (pid == NULL || fds == NULL) {
 		sks_log_about(NULL, SKS_LOG_ERROR, ENOENT,
@@ -90,14 +92,13 @@ read_environment(struct passed *p)
 		errno = ENOENT;
 		return -1;
 	}
-	if (number(pid) == -1)
+	if (sks_activation_number(pid) == 0)
 		return refuse(EINVAL, "LISTEN_PID", pid, "not a process");
-	if (number(pid) != (long)getpid()) {
+	if (sks_activation_number(pid) != (int64_t)getpid()) {
 		snprintf(text, sizeof(text), "not for this one, %d", (int)getpid());
 		return refuse(ENOENT, "LISTEN_PID", pid, text);
 	}
-	n = number(fds);
-	if (n == -1 || n > INT_MAX - FIRST)
+	if (n == 0 || n > INT_MAX - FIRST)
 		return refuse(EINVAL, "LISTEN_FDS", fds, "not a number of sockets");
 	p->n = (int)n;
 	p->names = secure_getenv("LISTEN_FDNAMES");

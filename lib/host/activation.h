@@ -7,6 +7,13 @@
 #define SKS_HOST_ACTIVATION_H
 
 #include <socketserver/server.h>
+#include <stdint.h>
+
+/*
+ * Reads a positive number, as service managers pass them in variables. 0: the text is something
+ * else, or over INT64_MAX, or NULL.
+ */
+int64_t sks_activation_number(const char *text);
 
 /*
  * As sks_server_listen_inherited(), but first calls check for each socket that is meant.

@@ -9,10 +9,10 @@
 #include "base/clock.h"
 #include "base/sys.h"
 #include "base/util.h"
+#include "host/activation.h"
 #include "server/server.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,27 +73,13 @@ sks_notify(const char *lines)
 	return send_to(&un, len, lines);
 }
 
-/* Reads a positive number of at most INT64_MAX. 0: the text is something else, or NULL. */
-static int64_t
-number(const char *text)
-{
-	char *end;
-	intmax_t n;
-
-	if (text == NULL || *text < '0' || *text > '9')
-		return 0;
-	errno = 0;
-	n = strtoimax(text, &end, 10);
-	return *end == '\0' && errno == 0 ? n : 0;
-}
-
 int
 sks_notify_interval_ms(void)
 {
 	const char *pid = secure_getenv("WATCHDOG_PID");
-	int64_t usec = number(secure_getenv("WATCHDOG_USEC"));
+	int64_t usec = sks_activation_number(secure_getenv("WATCHDOG_USEC"));
 
-	if (usec == 0 || (pid != NULL && number(pid) != (int64_t)getpid()))
+	if (usec == 0 || (pid != NULL && sks_activation_number(pid) != (int64_t)getpid()))
 		return 0;
 	return (int)sks_max64(1, sks_min64(usec / 2000, INT32_MAX));
 }
