@@ -162,9 +162,8 @@ start_waiting(struct sks_executor *executor)
 void
 sks_executor_hold(struct sks_executor *executor, int is_held)
 {
-	if (executor->is_held == is_held)
+	if (atomic_exchange(&executor->is_held, is_held) == is_held)
 		return;
-	executor->is_held = is_held;
 	start_waiting(executor);
 }
 

@@ -56,7 +56,7 @@ struct sks_executor {
 	struct sks_cancel *closing;  /* what SKS_EXECUTOR_CLOSE sets; likewise */
 	atomic_int running;     /* calls; changed on the loop's thread only */
 	int max_running;
-	int is_held;            /* no call starts */
+	atomic_int is_held;     /* no call starts; changed on the loop's thread only */
 	struct sks_list queue;
 	atomic_int waiting;     /* calls in the queue */
 	struct sks_list active; /* the calls that run */
