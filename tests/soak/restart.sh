@@ -40,7 +40,7 @@ restart() {
 	shift 3
 	# shellcheck disable=SC2086
 	if told=$("$@" python3 "$here/restart.py" "$build" "$n" "$requests" $row 2>&1); then
-		ok "$told"
+		ok "$(echo "$told" | tail -n 1)"
 	else
 		not_ok "$row" "$told"
 	fi
