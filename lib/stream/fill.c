@@ -284,37 +284,48 @@ timed_out(struct sks_rfile *r, struct sks_task *task, const struct sks_patience 
 	return -1;
 }
 
-/* flatten: one frame for all of it, since it lies on the stack of each fiber that waits. */
-__attribute__((flatten)) ssize_t
+/* 1: more input may come. 0: it has ended. -1: it is broken. */
+static int
+check_open(struct sks_rfile *r)
+{
+	if (r->error != 0) {
+		errno = r->error;
+		return -1;
+	}
+	if (r->tr == NULL)
+		r->eof = 1;
+	return !r->eof;
+}
+
+/* Reads what is there, after a wait for memory if max_memory is reached. Returns as sks_fill(). */
+static ssize_t
+read_now(struct sks_rfile *r, struct sks_task *task, struct sks_patience *p, void *into, size_t n)
+{
+	ssize_t got;
+
+	if (into == NULL && !r->has_ahead && lacks_memory(r) && await_memory(r, p) == -1)
+		return errno == ETIMEDOUT ? timed_out(r, task, p) : -1;
+	got = pull_next(r, task, into, n);
+	note_input(r, task, got);
+	p->begun |= got > 0;
+	return got == 0 && r->error != 0 ? check_open(r) : got;
+}
+
+ssize_t
 sks_fill(struct sks_rfile *r, struct sks_patience *p, void *into, size_t n)
 {
 	struct sks_task *task = sks_task_current();
 	struct sks_preread *preread = into == NULL && r->preread.read != NULL ? &r->preread : NULL;
-	int expired = 0;
+	int rc, expired = 0;
 
-	for (;;) {
+	while ((rc = check_open(r)) == 1) {
 		int want = SKS_READ;
-		ssize_t got;
 
-		if (r->error != 0) {
-			errno = r->error;
-			return -1;
-		}
-		if (r->tr == NULL)
-			r->eof = 1;
-		if (r->eof)
-			return 0;
 		if (!r->drained || r->has_ahead) {
-			if (into == NULL && !r->has_ahead && lacks_memory(r) && await_memory(r, p) == -1)
-				return errno == ETIMEDOUT ? timed_out(r, task, p) : -1;
-			got = pull_next(r, task, into, n);
-			note_input(r, task, got);
-			if (got == 0 && r->error != 0)
-				continue;
-			if (got >= 0 || errno != EAGAIN) {
-				p->begun |= got > 0;
+			ssize_t got = read_now(r, task, p, into, n);
+
+			if (got >= 0 || errno != EAGAIN)
 				return got;
-			}
 			if (expired)
 				return timed_out(r, task, p);
 			want = r->tr->want != 0 ? r->tr->want : SKS_READ;
@@ -335,4 +346,5 @@ sks_fill(struct sks_rfile *r, struct sks_patience *p, void *into, size_t n)
 			return (ssize_t)r->preread_bytes;
 		}
 	}
+	return rc;
 }
