@@ -23,7 +23,7 @@ sks_clock_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* For what is measured and not waited for. */
+/* Returns the time in nanoseconds: for what is measured and not waited for. */
 static inline int64_t
 sks_clock_ns(void)
 {
@@ -33,7 +33,7 @@ sks_clock_ns(void)
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-/* This clock is as exact as the kernel's tick, and costs nearly nothing. */
+/* Returns the time by a clock that is as exact as the kernel's tick, and costs nearly nothing. */
 static inline int64_t
 sks_clock_coarse_ms(void)
 {
@@ -47,8 +47,8 @@ sks_clock_coarse_ms(void)
 #define SKS_CLOCK_LONG_MS 1000
 
 /*
- * The moment ms from now; a negative ms means never. A long time ends up to a
- * tick late, which nobody sees, and costs a third: each wait asks for one.
+ * Returns the moment ms from now; SKS_NEVER for a negative ms. Each wait asks for one. That of a
+ * long time is up to a tick late, which nobody sees: the exact clock takes three times as long.
  */
 static inline int64_t
 sks_clock_after(int64_t ms)
@@ -70,7 +70,10 @@ sks_limit_check(int ms)
 	return -1;
 }
 
-/* The moment at which a time limit has passed: SKS_OFF never, 0 now. 0, or -1 and EINVAL. */
+/*
+ * Sets *deadline to the moment at which a time limit that begins now has passed: SKS_OFF never, 0
+ * at once. 0, or -1 and EINVAL.
+ */
 static inline int
 sks_limit_begin(int ms, int64_t *deadline)
 {

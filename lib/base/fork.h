@@ -4,8 +4,8 @@
  *
  * The child has a copy of everything, but some of it stands for what is the
  * parent's: an epoll set and an eventfd are shared, and threads do not exist in
- * the child. So each owner of such things notes the number of its process, and
- * sees by it that it has become a copy.
+ * the child. So each owner of such things notes how many forks there were, and
+ * sees by that number that it has become a copy.
  */
 #ifndef SKS_BASE_FORK_H
 #define SKS_BASE_FORK_H
@@ -23,7 +23,8 @@ void sks_fork_watch(void);
 
 /*
  * From now on the lock is held during each fork, so that a child has what it protects as a whole.
- * Locks that may be held together are given in the order in which they are taken.
+ * Locks that may be held together are given in the order in which they are taken; there may be
+ * eight in all.
  */
 void sks_fork_guard(pthread_mutex_t *lock);
 

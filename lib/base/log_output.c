@@ -5,11 +5,10 @@
  * A log that waits stops the loop and all its clients with it. So a file is opened with O_NONBLOCK,
  * which lets a FIFO refuse what it has no room for, and the socket of a syslog has it as well.
  *
- * There is no lock here. A line may be logged in a child that was forked while another thread
- * logged, by a fiber whose log function waits, and by a log function itself; a mutex would deadlock
- * each of them. So a file is reopened by dup3(2), which puts the new file in the place of the old
- * one in one step: whoever writes meanwhile writes to one of both. And the syslog is sent datagrams
- * by its path: syslog(3) has a lock, may wait, and needs to notice that its socket is stale.
+ * There is no lock here, for the reasons that log.c has. So a file is reopened by dup3(2), which
+ * puts the new file in the place of the old one in one step: a thread that writes meanwhile writes
+ * to one of both. And the syslog is sent datagrams by its path: syslog(3) has a lock, may wait, and
+ * needs to notice that its socket is stale.
  */
 #include "base/log_output.h"
 
@@ -113,7 +112,8 @@ sks_log_output_reopen(struct sks_log_output *output)
 static void
 follow(struct sks_log_output *output, struct sks_log_output_counts *counts)
 {
-	unsigned int now = atomic_load(&counts->generation), ours = atomic_load(&output->generation);
+	unsigned int now = atomic_load(&counts->generation);
+	unsigned int ours = atomic_load(&output->generation);
 
 	if (ours != now && atomic_compare_exchange_strong(&output->generation, &ours, now))
 		(void)replace_file(output);

@@ -32,7 +32,7 @@ sks_memory_has_bound(void)
 	return atomic_load_explicit(&sks_memory_is_counted, memory_order_relaxed);
 }
 
-/* n bytes more, or less. */
+/* Counts n bytes more, or, with a negative n, fewer. */
 static inline void
 sks_memory_count(int64_t n)
 {

@@ -28,6 +28,7 @@ struct sks_networks {
  */
 int sks_networks_parse(struct sks_networks *networks, const char *text, const char **why);
 
+/* Frees what the list has, which is empty then. Keeps errno. */
 void sks_networks_free(struct sks_networks *networks);
 
 /* Returns 1 when the list has the address. A len of 0 is a Unix socket without a name. */

@@ -8,9 +8,9 @@
 #include "base/util.h"
 #include "fiber/fiber.h"
 
-#define FIBERS_AHEAD 4 /* a fiber is asked for when so many are to be woken up to it */
+#define FIBERS_AHEAD 4 /* a fiber is prefetched when so many others are woken before it */
 
-/* One that was reported and not woken yet. NULL: there is no such one, or it was closed. */
+/* Returns the i-th watch that was reported. NULL: there are not so many, or it was closed since. */
 static const struct sks_watch *
 ready_at(const struct sks_watch_set *set, int i)
 {
@@ -31,7 +31,7 @@ fetch_fiber(const struct sks_watch *watch)
 		sks_fiber_fetch(watch->reader);
 }
 
-/* Its address stands in the fiber, which has to be here for that. */
+/* The address of the stack stands in the fiber, so the fiber must have been fetched before. */
 static SKS_ALWAYS_INLINE void
 fetch_stack(const struct sks_watch *watch)
 {
@@ -39,7 +39,7 @@ fetch_stack(const struct sks_watch *watch)
 		sks_fiber_fetch_stack(watch->reader);
 }
 
-/* In three steps, as a pointer in what was fetched leads to what is fetched next. */
+/* Reads for all, in three steps: a pointer in what was fetched leads to what is fetched next. */
 static void
 read_all(const struct sks_watch_set *set)
 {

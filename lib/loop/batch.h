@@ -34,8 +34,8 @@ struct sks_preread {
 };
 
 /*
- * Looks once which watches have input, reads for them, and wakes whoever waits.
- * How many there were. On the loop's thread, from its own stack.
+ * Looks once which watches have input, reads for them, and wakes the tasks that wait. Returns how
+ * many watches there were. On the loop's thread, from its own stack.
  */
 int sks_batch_serve(struct sks_watch_set *set);
 

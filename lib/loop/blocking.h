@@ -6,8 +6,8 @@
 #define SKS_LOOP_BLOCKING_H
 
 /*
- * On a fiber, which has flushed. 0: the function has run. -1 and errno: it has not and never will:
- * EAGAIN (too much work waits for a helper), or as every wait.
+ * Called on a fiber that has flushed; waits. 0: the function has run. -1 and errno: it has not run
+ * and never will: EAGAIN (too much work waits for a helper), or as every wait.
  */
 int sks_blocking_run(void (*run)(void *arg), void *arg);
 

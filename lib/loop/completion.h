@@ -30,10 +30,10 @@ struct sks_completion {
 	int fd;                /* a thread: the eventfd that it polls; a fiber: -1 */
 };
 
-/* For the current task, which has flushed. 0, or -1 on a thread: EMFILE, ENFILE, ENOMEM. */
+/* Makes one for the current task, which has flushed. 0; -1 on a thread: EMFILE, ENFILE, ENOMEM. */
 int sks_completion_init(struct sks_completion *completion);
 
-/* Ends it, on the same task: afterwards no wake-up is on its way any more. Keeps errno. */
+/* Gives back what init has made, on the same task, when no wake-up is on its way. Keeps errno. */
 void sks_completion_end(struct sks_completion *completion);
 
 /* Waits until it is completed (0), or -1 as every wait: ECANCELED, ETIMEDOUT, ENOMEM. */

@@ -21,7 +21,7 @@ extern struct sks_thread_pool sks_helpers_resolve; /* 64 threads; no work waits 
 
 #define SKS_HELPERS_LOOKUPS 64
 
-/* A caller may submit work between these two. The last release joins the threads. */
+/* Any thread may submit work between its calls of these two. The last release joins the threads. */
 void sks_helpers_retain(void);
 void sks_helpers_release(void);
 

@@ -82,16 +82,16 @@ sks_loop_is_copy(const struct sks_loop *loop)
 }
 
 /*
- * Of a copy, before its events are deleted: from now on what is done to its base and under its
- * lock is this process's own. Messages of tasks that exist only in the parent are dropped.
- * A base of the host's has had its event_reinit(3) already.
+ * Makes a copy this process's own, before its events are deleted: its base, unless that is the
+ * host's, which has called event_reinit(3) already, and its lock. With drop_messages the messages
+ * of tasks that exist only in the parent are dropped.
  */
 void sks_loop_claim(struct sks_loop *loop, int drop_messages);
 
 /*
- * An event of the loop has come. 1: the loop is a copy, so the event is not for this process.
- * Then on_copy is called for the owner, and the loop may be gone. Without one a loop on a base of
- * its own stops.
+ * Called first when an event of the loop has come. 1: the loop is a copy, so the event is not for
+ * this process. Then on_copy was called for the owner, and the loop may be gone; without on_copy, a
+ * loop on a base of its own stops.
  */
 int sks_loop_refuse_copy(struct sks_loop *loop);
 

@@ -33,9 +33,10 @@ struct sks_shared_watches {
 	atomic_int some_closed;
 };
 
+/* Makes an empty set of them for the loop that has these watches. */
 void sks_shared_watches_init(struct sks_shared_watches *all, struct sks_watch_set *watches);
 
-/* Frees those that other threads have closed. On the loop's thread, while it wakes nobody. */
+/* Frees those that other threads have closed. On the loop's thread, while it wakes no watch. */
 void sks_shared_watches_reap(struct sks_shared_watches *all);
 
 /* The loop ends: detaches them, so that they may be another loop's. Before its watch set ends. */
@@ -50,7 +51,10 @@ void sks_shared_watches_end(struct sks_shared_watches *all);
 struct sks_watch *sks_shared_watch_get(struct sks_shared_watch **at, int fd,
     struct sks_shared_watches *mine);
 
-/* From any thread, always before fd is closed or given away. *at may be NULL. mine as above. */
+/*
+ * Ends the watch of a socket, from any thread, before fd is closed or given away. *at may be NULL.
+ * mine are those of the calling fiber's loop, or NULL.
+ */
 void sks_shared_watch_close(struct sks_shared_watch **at, const struct sks_shared_watches *mine);
 
 #endif

@@ -61,19 +61,25 @@ struct sks_watch {
 	struct sks_due due;          /* its place in the wheel */
 };
 
-/* Makes an empty set. 0, or -1: EMFILE, ENFILE, ENOMEM; then it can be ended as well. */
+/*
+ * Makes an empty set, in zeroed memory, whose timer is an event of base. 0, or -1: EMFILE, ENFILE,
+ * ENOMEM; then it can be ended as well.
+ */
 int sks_watch_set_init(struct sks_watch_set *set, struct event_base *base);
+
+/* Closes the epoll set. Watches that are still in it report nothing any more. */
 void sks_watch_set_end(struct sks_watch_set *set);
 
-/* Asks the kernel which watches have input, without waiting. How many; they are in set->ready. */
+/* Asks the kernel which watches have input, without waiting. Returns how many set->ready has. */
 int sks_watch_set_poll(struct sks_watch_set *set);
 
 /*
- * The next of those that were reported is taken off the list; whoever waits for its
- * input is woken. 0: none was left.
+ * Takes the next watch off the list of those that were reported, and wakes the task that
+ * waits for its input. 0: none was left.
  */
 int sks_watch_set_wake_next(struct sks_watch_set *set);
 
+/* Makes a watch for the input of fd, which is not in the epoll set before the first wait. */
 void sks_watch_init(struct sks_watch *watch, struct sks_watch_set *set, int fd);
 
 /*
@@ -84,6 +90,7 @@ void sks_watch_init(struct sks_watch *watch, struct sks_watch_set *set, int fd);
 int sks_watch_expect(struct sks_watch *watch,
     void (*wake)(struct sks_watch *, enum sks_watch_event), int64_t deadline);
 
+/* Nobody waits any more. The watch stays in the epoll set. */
 static inline void
 sks_watch_forget(struct sks_watch *watch)
 {

@@ -41,10 +41,14 @@ struct sks_wheel {
 	struct sks_list slots[SKS_WHEEL_SLOTS];
 };
 
+/* Makes an empty wheel, in zeroed memory, whose timer is an event of base. */
 void sks_wheel_init(struct sks_wheel *wheel, struct event_base *base,
     int64_t (*on_due)(struct sks_due *, int64_t now));
+
+/* Ends the timer: on_due is not called any more. */
 void sks_wheel_end(struct sks_wheel *wheel);
 
+/* Makes an entry that is in no wheel. */
 void sks_due_init(struct sks_due *due);
 
 /* The slow path of sks_wheel_set(): puts the entry into the slot of this tick. 0, or -1: ENOMEM. */

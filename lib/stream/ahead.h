@@ -67,7 +67,7 @@ void sks_ahead_read(struct sks_rfile *r);
 ssize_t sks_ahead_take(struct sks_rfile *r);
 
 /*
- * Does what sks_ahead_take() does when handle has returned, since no read need follow.
+ * On the task, when handle has returned and reads no more: does what sks_ahead_take() does.
  * 1: bytes were taken.
  */
 int sks_ahead_settle(struct sks_rfile *r);

@@ -20,8 +20,9 @@ struct sks_file_part {
 };
 
 /*
- * Of n bytes from offset on; a negative n: all that are behind offset. 0, or -1 and errno: EBADF,
- * EISDIR, ESPIPE (no regular file), EINVAL (a negative offset), ENODATA (it has fewer bytes).
+ * Makes *part n bytes of a file, from offset on; with a negative n all that are behind offset. 0,
+ * or -1 and errno: EBADF, EISDIR, ESPIPE (no regular file), EINVAL (a negative offset), ENODATA
+ * (the file has fewer bytes).
  */
 int sks_file_part_init(struct sks_file_part *part, int fd, int64_t offset, int64_t n);
 

@@ -39,8 +39,8 @@ int sks_wfile_send_file(struct sks_wfile *w, struct sks_file_part *file);
 int sks_wfile_try_flush(struct sks_wfile *w);
 
 /*
- * 0, or -1 with errno: why the direction is broken. A failure of a datagram breaks nothing: it
- * is reported once, by the first call that comes behind it.
+ * Returns 0, or -1 with errno: why the direction is broken. A failure of a datagram breaks nothing:
+ * it is reported once, by the first call that comes behind it.
  */
 int sks_wfile_check(struct sks_wfile *w);
 

@@ -92,7 +92,10 @@ int sks_tls_make_certificate(X509 **cert, EVP_PKEY **key);
 
 /* -- tls_context.c -- */
 
-/* Makes a set of all files, to be given back. NULL with errno, after one line in the log. */
+/*
+ * Makes a set of all files, with one hold, the caller's. NULL with errno, after one line in the
+ * log. Any thread may drop a hold of a set; the last one frees it. set may be NULL.
+ */
 struct sks_tls_set *sks_tls_set_new(struct sks_tls *tls);
 void sks_tls_set_drop(struct sks_tls_set *set);
 
@@ -142,6 +145,7 @@ void sks_tls_look(struct sks_tls_engine *e);
 
 /* -- tls_info.c -- */
 
+/* Frees the answers about a connection. info may be NULL. */
 void sks_tls_info_free(struct sks_tls_info *info);
 
 /* -- tls_bio.c -- */
@@ -149,6 +153,7 @@ void sks_tls_info_free(struct sks_tls_info *info);
 #define SKS_TLS_MESSAGES 32    /* a peer may send so many without payload, */
 #define SKS_TLS_PAYLOAD 16384  /* and one more for so many bytes of it */
 
+/* Makes the method of BIOs that read and write the socket of an engine. NULL: no memory. */
 BIO_METHOD *sks_tls_bio_new(void);
 
 /* A message callback of a context: counts what the peer sends beside payload. */

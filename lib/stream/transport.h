@@ -79,7 +79,7 @@ struct sks_traffic {
 struct sks_flow {
 	_Atomic uint64_t in;
 	_Atomic uint64_t out;
-	_Atomic int64_t first_ns; /* when its first bytes came in, by sks_clock_ns(); 0: none have */
+	_Atomic int64_t first_ns; /* when its first bytes came in, by sks_clock_ns(); 0: none */
 };
 
 struct sks_tls_engine;
@@ -151,6 +151,7 @@ sks_transport_end(struct sks_transport *tr)
  */
 int sks_transport_cut(int fd);
 
+/* Adds n to a counter that one thread at a time adds to. */
 static inline void
 sks_flow_add(_Atomic uint64_t *counter, uint64_t n)
 {
