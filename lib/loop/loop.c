@@ -26,13 +26,6 @@
 #include <unistd.h>
 
 /*
- * While much comes in, the watches are looked at again at once, as a look costs
- * less than a turn of libevent's; but its other events get their turn.
- */
-#define INPUT_ROUNDS 16
-#define INPUT_MANY 4
-
-/*
  * Events are looked for after so long at most, however many tasks are ready: each of many peers
  * that take much may have its fiber write 256 KiB.
  */
@@ -149,16 +142,13 @@ static void
 on_input(evutil_socket_t fd, short what, void *arg)
 {
 	struct sks_loop *loop = arg;
-	int rounds = INPUT_ROUNDS;
 
 	(void)fd;
 	(void)what;
 	if (sks_loop_refuse_copy(loop))
 		return;
 	sks_shared_watches_reap(&loop->shared_watches);
-	while (sks_batch_serve(&loop->watches) >= INPUT_MANY && --rounds > 0 && !loop->turn_set &&
-	    !event_base_got_break(loop->base))
-		;
+	(void)sks_batch_serve(&loop->watches);
 }
 
 static void
