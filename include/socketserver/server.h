@@ -261,13 +261,14 @@ static inline int sks_server_stats(const struct sks_server *server, struct sks_s
 
 /*
  * Writes what sks_server_stats() tells as OpenMetrics text, for Prometheus and its kin: each
- * number with its type and its help, "# EOF" as the last line, about 7 KiB. Behind it stand how
+ * number with its type and its help, "# EOF" as the last line, about 8 KiB. Behind it stand how
  * many requests have ended for which reason (sks_end_reason()), how long calls of handle took,
- * and how long loops took for those that had input at once, as histograms, and how many
- * requests run or wait for their turn. Times are taken from the first call on, and no counter
- * becomes smaller by a call. write_text gets the
- * text in pieces of whole lines, each of n bytes and at most 511, with arg, on the calling thread;
- * it returns 0 to go on, and may wait. Any thread may call it.
+ * and how long loops took for those that had input at once, as histograms, how many requests run
+ * or wait for their turn, and how many fibers and threads and how many bytes of buffers are kept
+ * for the next ones. The clocks of the histograms start with the first call, which shows zeros
+ * there; all other numbers begin with the server. No counter becomes smaller by a call.
+ * write_text gets the text in pieces of whole lines, each of n bytes and at most 511, with arg, on
+ * the calling thread; it returns 0 to go on, and may wait. Any thread may call it.
  * Returns 0, or else what write_text returned last, which is not called again then.
  */
 SKS_API int sks_server_metrics(const struct sks_server *server,

@@ -142,13 +142,25 @@ sks_buf_pool_stock(struct sks_buf_pool *pool, size_t size)
 	sks_buf_release(&piece, pool);
 }
 
+size_t
+sks_buf_pool_idle(const struct sks_buf_pool *pool)
+{
+	size_t class, bytes = 0;
+
+	for (class = 0; class < SKS_BUF_CLASSES; class++)
+		bytes += sks_buf_pool_count(pool, class) * sks_buf_class_size(class);
+	return bytes;
+}
+
 void
 sks_buf_pool_drain(struct sks_buf_pool *pool)
 {
-	size_t class;
+	unsigned char *piece;
+	size_t class, size;
 
-	for (class = 0; class < SKS_BUF_CLASSES; class++)
-		while (pool->idle_count[class] > 0)
-			sks_buf_free(pool->idle[class][--pool->idle_count[class]],
-			    sks_buf_class_size(class));
+	for (class = 0; class < SKS_BUF_CLASSES; class++) {
+		size = sks_buf_class_size(class);
+		while ((piece = sks_buf_pool_get(pool, size)) != NULL)
+			sks_buf_free(piece, size);
+	}
 }

@@ -22,6 +22,7 @@
 #include "base/memory.h"
 #include "base/util.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 
 struct sks_buf {
@@ -41,10 +42,10 @@ struct sks_buf {
 /* 0 where AddressSanitizer or valgrind watches, so that misuse is seen: no pool keeps anything. */
 extern int sks_buf_is_pooled;
 
-/* The idle memory of one thread (one loop). */
+/* The idle memory of one thread (one loop), which alone changes it; others may read the counts. */
 struct sks_buf_pool {
 	unsigned char *idle[SKS_BUF_CLASSES][SKS_BUF_IDLE_MAX];
-	size_t idle_count[SKS_BUF_CLASSES];
+	atomic_size_t idle_count[SKS_BUF_CLASSES];
 };
 
 /* What sks_buf_class() returns for more than SKS_BUF_LARGE bytes. */
@@ -84,27 +85,42 @@ sks_buf_idle_of(size_t class)
 	return most[class];
 }
 
+static inline size_t
+sks_buf_pool_count(const struct sks_buf_pool *pool, size_t class)
+{
+	return atomic_load_explicit(&pool->idle_count[class], memory_order_relaxed);
+}
+
+/* On the pool's own thread, so that neither a lock nor an atomic addition is needed. */
+static inline void
+sks_buf_pool_set_count(struct sks_buf_pool *pool, size_t class, size_t n)
+{
+	atomic_store_explicit(&pool->idle_count[class], n, memory_order_relaxed);
+}
+
 /* Takes an idle piece for size bytes. NULL: there is none. */
 static inline unsigned char *
 sks_buf_pool_get(struct sks_buf_pool *pool, size_t size)
 {
-	size_t class = sks_buf_class(size);
+	size_t class = sks_buf_class(size), n;
 
-	if (pool == NULL || class == SKS_BUF_CLASSES || pool->idle_count[class] == 0)
+	if (pool == NULL || class == SKS_BUF_CLASSES || (n = sks_buf_pool_count(pool, class)) == 0)
 		return NULL;
-	return pool->idle[class][--pool->idle_count[class]];
+	sks_buf_pool_set_count(pool, class, n - 1);
+	return pool->idle[class][n - 1];
 }
 
 /* Offers a piece of that class' own size that is no longer used. 0: the pool does not take it. */
 static inline int
 sks_buf_pool_put(struct sks_buf_pool *pool, unsigned char *piece, size_t size)
 {
-	size_t class = sks_buf_class(size);
+	size_t class = sks_buf_class(size), n;
 
 	if (pool == NULL || class == SKS_BUF_CLASSES ||
-	    pool->idle_count[class] >= sks_buf_idle_of(class))
+	    (n = sks_buf_pool_count(pool, class)) >= sks_buf_idle_of(class))
 		return 0;
-	pool->idle[class][pool->idle_count[class]++] = piece;
+	pool->idle[class][n] = piece;
+	sks_buf_pool_set_count(pool, class, n + 1);
 	return 1;
 }
 
@@ -186,6 +202,9 @@ sks_buf_shrink(struct sks_buf *buf, struct sks_buf_pool *pool)
 
 /* Puts a piece for size bytes into a new pool, if there is memory for that. */
 void sks_buf_pool_stock(struct sks_buf_pool *pool, size_t size);
+
+/* Returns how many bytes are idle. Any thread. */
+size_t sks_buf_pool_idle(const struct sks_buf_pool *pool);
 
 /* Frees all idle memory. The pool can be used on. */
 void sks_buf_pool_drain(struct sks_buf_pool *pool);

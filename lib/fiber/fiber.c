@@ -53,7 +53,7 @@ static atomic_int tsan_fibers;
 struct sks_fiber_pool {
 	struct sks_stacks stacks;
 	size_t stack_size; /* as asked for; stacks.size is more */
-	size_t live;
+	atomic_size_t live; /* changed by the pool's own thread, without atomic additions */
 	size_t warm_count;
 	struct sks_fiber *warm;
 	struct sks_fiber *cold;
@@ -120,7 +120,22 @@ sks_fiber_pool_new(size_t stack_size)
 size_t
 sks_fiber_pool_live(const struct sks_fiber_pool *pool)
 {
-	return pool->live;
+	return atomic_load_explicit(&pool->live, memory_order_relaxed);
+}
+
+size_t
+sks_fiber_pool_idle(const struct sks_fiber_pool *pool)
+{
+	size_t live = sks_fiber_pool_live(pool);
+	size_t made = atomic_load_explicit(&pool->stacks.made, memory_order_relaxed);
+
+	return made > live ? made - live : 0; /* another thread may see one before the other */
+}
+
+static void
+set_live(struct sks_fiber_pool *pool, size_t n)
+{
+	atomic_store_explicit(&pool->live, n, memory_order_relaxed);
 }
 
 /*
@@ -315,7 +330,7 @@ sks_fiber_pool_free(struct sks_fiber_pool *pool)
 
 	if (pool == NULL)
 		return;
-	assert(pool->live == 0);
+	assert(sks_fiber_pool_live(pool) == 0);
 	while ((fiber = pop(&pool->warm)) != NULL)
 		fiber_retire(fiber);
 	while ((fiber = pop(&pool->cold)) != NULL)
@@ -346,7 +361,7 @@ pool_put(struct sks_fiber_pool *pool, struct sks_fiber *fiber)
 {
 	push(&pool->warm, fiber);
 	pool->warm_count++;
-	while (pool->warm_count > sks_max(WARM_LEAST, pool->live / 8)) {
+	while (pool->warm_count > sks_max(WARM_LEAST, sks_fiber_pool_live(pool) / 8)) {
 		fiber = pop(&pool->warm);
 		pool->warm_count--;
 		sks_stack_trim(fiber->stack, fiber->sp);
@@ -368,7 +383,7 @@ sks_fiber_start(struct sks_fiber_pool *pool, void (*run)(void *), void *arg)
 	fiber->arg = arg;
 	fiber->error = 0;
 	memset(fiber->cxx, 0, sizeof(fiber->cxx));
-	pool->live++;
+	set_live(pool, sks_fiber_pool_live(pool) + 1);
 	return fiber;
 }
 
@@ -394,7 +409,7 @@ sks_fiber_resume(struct sks_fiber *fiber)
 
 	ended = fiber->run == NULL;
 	if (ended) {
-		pool->live--;
+		set_live(pool, sks_fiber_pool_live(pool) - 1);
 		pool_put(pool, fiber);
 	}
 	errno = error;

@@ -55,8 +55,11 @@ struct sks_fiber_pool *sks_fiber_pool_new(size_t stack_size);
 /* Frees a pool, of which no fiber may be live. NULL is fine. */
 void sks_fiber_pool_free(struct sks_fiber_pool *pool);
 
-/* Returns how many fibers were started and have not ended. */
+/* Returns how many fibers were started and have not ended. Any thread. */
 size_t sks_fiber_pool_live(const struct sks_fiber_pool *pool);
+
+/* Returns how many have ended, and are kept for the next starts. Any thread. */
+size_t sks_fiber_pool_idle(const struct sks_fiber_pool *pool);
 
 /*
  * A fiber that will call run(arg) at its first resume, with errno 0 and a

@@ -9,6 +9,7 @@
 #ifndef SKS_FIBER_STACK_H
 #define SKS_FIBER_STACK_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 
 struct sks_arena;
@@ -16,7 +17,7 @@ struct sks_arena;
 struct sks_stacks {
 	size_t size;  /* usable bytes of each stack, above its guard */
 	size_t guard; /* bytes of the guard below it, which are not counted in size */
-	size_t made;  /* stacks there are, in use or not */
+	atomic_size_t made; /* stacks there are, in use or not; other threads may read it */
 	struct sks_arena *arenas;
 };
 

@@ -215,6 +215,19 @@ sks_thread_pool_detach(struct sks_thread_pool *pool, struct sks_work *work)
 	pthread_mutex_unlock(&pool->lock);
 }
 
+size_t
+sks_thread_pool_idle(struct sks_thread_pool *pool)
+{
+	struct sks_list *link, *after;
+	size_t n = 0;
+
+	pthread_mutex_lock(&pool->lock);
+	sks_list_each (link, after, &pool->idle)
+		n++;
+	pthread_mutex_unlock(&pool->lock);
+	return n;
+}
+
 /* -- the end -- */
 
 /* Under the lock. Has all threads end, and moves to `stopped` those that are to be joined. */

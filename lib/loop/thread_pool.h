@@ -14,6 +14,7 @@
 #include "base/list.h"
 
 #include <pthread.h>
+#include <stddef.h>
 
 struct sks_work {
 	struct sks_list link;
@@ -66,6 +67,9 @@ int sks_thread_pool_cancel(struct sks_thread_pool *pool, struct sks_work *work);
  * The work's done must not have been called yet.
  */
 void sks_thread_pool_detach(struct sks_thread_pool *pool, struct sks_work *work);
+
+/* Returns how many threads wait for work. */
+size_t sks_thread_pool_idle(struct sks_thread_pool *pool);
 
 /*
  * Ends all threads and waits for them, but for those whose work is detached: these end by

@@ -57,6 +57,12 @@ sks_executor_has_copies(const struct sks_executor *executor)
 	return executor->ops->has_copies != NULL && executor->ops->has_copies(executor);
 }
 
+size_t
+sks_executor_idle(struct sks_executor *executor)
+{
+	return executor->ops->idle != NULL ? executor->ops->idle(executor) : 0;
+}
+
 void
 sks_executor_run(struct sks_call *call, void (*run)(struct sks_call *))
 {

@@ -44,6 +44,8 @@ struct sks_executor_ops {
 	 * only in the parent. Forgets it, so that nothing is waited for.
 	 */
 	void (*forget)(struct sks_executor *);
+	/* Returns how many tasks are kept for the next calls. Any thread. NULL where none are. */
+	size_t (*idle)(struct sks_executor *);
 	/* Frees the executor. No call runs. */
 	void (*free)(struct sks_executor *);
 };
@@ -86,6 +88,9 @@ void sks_executor_free(struct sks_executor *executor);
 
 /* Calls the operation of that name; free comes next. */
 void sks_executor_forget(struct sks_executor *executor);
+
+/* Returns how many tasks are kept for the next calls. Any thread. */
+size_t sks_executor_idle(struct sks_executor *executor);
 
 /*
  * Runs the call now or when its turn comes. Where that is impossible, the call's ops->ended is

@@ -121,6 +121,12 @@ forget(struct sks_executor *executor)
 		fe->pool = NULL;
 }
 
+static size_t
+idle(struct sks_executor *executor)
+{
+	return sks_fiber_pool_idle(sks_container_of(executor, struct fiber_executor, base)->pool);
+}
+
 static void
 free_executor(struct sks_executor *executor)
 {
@@ -135,6 +141,7 @@ static const struct sks_executor_ops fiber_ops = {
 	.stop = stop,
 	.await = await,
 	.forget = forget,
+	.idle = idle,
 	.free = free_executor,
 };
 

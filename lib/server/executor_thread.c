@@ -95,6 +95,12 @@ forget(struct sks_executor *executor)
 	sks_thread_pool_forget(threads);
 }
 
+static size_t
+idle(struct sks_executor *executor)
+{
+	return sks_thread_pool_idle(&pool_of(executor)->threads);
+}
+
 static void
 free_executor(struct sks_executor *executor)
 {
@@ -113,6 +119,7 @@ static const struct sks_executor_ops thread_ops = {
 	.reset = reset,
 	.await = await,
 	.forget = forget,
+	.idle = idle,
 	.free = free_executor,
 };
 

@@ -154,26 +154,45 @@ put_histogram(struct sink *sink, const char *family, const char *help,
 	    sum % 1000000000 / 1000);
 }
 
+/* What the loops of a server have in all. */
+struct loops {
+	int running, waiting;
+	size_t idle, idle_bytes;
+	struct sks_histogram turns;
+};
+
+/* Of another thread: each number is right by itself. */
 static void
-put_loops(struct sink *sink, const struct sks_server *server)
+sum_up(struct loops *all, const struct sks_server *server)
 {
-	struct sks_histogram turns = { .sum_ns = 0 };
-	int i, running = 0, waiting = 0;
+	int i;
 
 	for (i = 0; !sks_server_is_copy(server) && i < server->service.options.workers; i++) {
 		const struct sks_worker *worker = &server->workers[i];
 
-		running += atomic_load(&worker->executor->running);
-		waiting += atomic_load(&worker->executor->waiting);
-		sks_histogram_merge(&turns, &worker->loop->watches.turns);
+		all->running += atomic_load(&worker->executor->running);
+		all->waiting += atomic_load(&worker->executor->waiting);
+		all->idle += sks_executor_idle(worker->executor);
+		all->idle_bytes += sks_buf_pool_idle(&worker->loop->bufs);
+		sks_histogram_merge(&all->turns, &worker->loop->watches.turns);
 	}
+}
+
+static void
+put_loops(struct sink *sink, const struct loops *all)
+{
 	put_head(sink, "tasks", "gauge",
-	    "Requests that have a fiber, thread or process (running), or wait for one (waiting).");
-	put(sink, "socketserver_tasks{state=\"running\"} %d\n", running);
-	put(sink, "socketserver_tasks{state=\"waiting\"} %d\n", waiting);
+	    "Requests that have a fiber, thread or process (running) or wait for one (waiting), and "
+	    "fibers and threads that are kept for the next requests (idle).");
+	put(sink, "socketserver_tasks{state=\"running\"} %d\n", all->running);
+	put(sink, "socketserver_tasks{state=\"waiting\"} %d\n", all->waiting);
+	put(sink, "socketserver_tasks{state=\"idle\"} %zu\n", all->idle);
+	put_head(sink, "idle_buffer_bytes", "gauge",
+	    "Bytes of buffers that no connection has, and that loops keep for the next ones.");
+	put(sink, "socketserver_idle_buffer_bytes %zu\n", all->idle_bytes);
 	put_histogram(sink, "loop_turn_seconds",
-	    "How long loops took for the connections that had input at once, to some milliseconds.",
-	    &turns);
+	    "How long loops took for the connections that had input at once, to some milliseconds, "
+	    "since the metrics were first asked for.", &all->turns);
 }
 
 int
@@ -184,14 +203,17 @@ sks_server_metrics(const struct sks_server *server,
 	int is_copy = sks_server_is_copy(server);
 	const struct sks_shared *shared = is_copy ? &nothing : server->service.shared;
 	struct sink sink = { .write_text = write_text, .arg = arg };
+	struct loops all = { .idle = 0 };
 
 	if (!is_copy)
 		atomic_store(&server->service.shared->is_timed, 1);
 	put_stats(&sink, server);
 	put_ended(&sink, shared);
 	put_histogram(&sink, "exchange_seconds",
-	    "How long calls of handle took, with their waits.", &shared->exchanges);
-	put_loops(&sink, server);
+	    "How long calls of handle took, with their waits, since the metrics were first asked for.",
+	    &shared->exchanges);
+	sum_up(&all, server);
+	put_loops(&sink, &all);
 	put(&sink, "# EOF\n");
 	return sink.rc;
 }

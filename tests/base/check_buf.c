@@ -197,16 +197,19 @@ get_many(size_t room)
 TEST(pool_keeps_32_pieces_of_a_class_but_of_the_large_ones_half_a_mib)
 {
 	static const size_t most[SKS_BUF_CLASSES] = { 32, 32, 32, 16, 8, 4, 2, 1, 1 };
-	size_t class;
+	size_t class, bytes = 0;
 
 	for (class = 0; class < SKS_BUF_CLASSES; class++) {
 		get_many(sks_buf_class_size(class));
 		ck_assert_uint_eq(pool.idle_count[class], POOLED ? most[class] : 0);
+		bytes += pool.idle_count[class] * sks_buf_class_size(class);
+		ck_assert_uint_eq(sks_buf_pool_idle(&pool), bytes);
 	}
 	get_many(sks_buf_class_size(SKS_BUF_CLASSES));
 	sks_buf_pool_drain(&pool);
 	for (class = 0; class < SKS_BUF_CLASSES; class++)
 		ck_assert_uint_eq(pool.idle_count[class], 0);
+	ck_assert_uint_eq(sks_buf_pool_idle(&pool), 0);
 	put(&buf, 0, 16);
 	expect(&buf, 0, 16);
 }

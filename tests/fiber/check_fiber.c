@@ -33,9 +33,11 @@ TEST(runs_and_ends)
 	fiber = start(pool, increment, &runs);
 	ck_assert_int_eq(runs, 0);
 	ck_assert_uint_eq(sks_fiber_pool_live(pool), 1);
+	ck_assert_uint_eq(sks_fiber_pool_idle(pool), 0);
 	ck_assert_int_eq(sks_fiber_resume(fiber), 1);
 	ck_assert_int_eq(runs, 1);
 	ck_assert_uint_eq(sks_fiber_pool_live(pool), 0);
+	ck_assert_uint_eq(sks_fiber_pool_idle(pool), 1);
 	sks_fiber_pool_free(pool);
 	sks_fiber_pool_free(NULL);
 }

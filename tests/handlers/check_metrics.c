@@ -5,6 +5,8 @@
  */
 #include "acceptance.h"
 
+#include "base/buf.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,7 +203,7 @@ TEST(each_number_is_told_once_and_as_it_is, EACH_MODE)
 	ck_assert_msg(strncmp(all, head, strlen(head)) == 0, "%s", all);
 	text = strstr(all, "# TYPE ");
 	ck_assert_int_eq(read_text(text),
-	    (int)(sizeof(struct sks_stats) / sizeof(uint64_t)) + SKS_ENDED_REFUSED + 2);
+	    (int)(sizeof(struct sks_stats) / sizeof(uint64_t)) + SKS_ENDED_REFUSED + 4);
 	ck_assert_uint_eq(value_of(text, "socketserver_connections_accepted_total"),
 	    stats.accepted + 1);
 	ck_assert_uint_eq(value_of(text, "socketserver_requests_finished_total"), 2);
@@ -277,6 +279,82 @@ TEST(without_a_server_there_are_none)
 }
 
 /* -- the call -- */
+
+/* A number of the text; the caller has no connection for it. */
+struct wanted {
+	const char *name;
+	uint64_t value;
+};
+
+static int
+find_value(void *arg, const char *text, size_t n)
+{
+	struct wanted *w = arg;
+	size_t length = strlen(w->name);
+
+	if (n > length && strncmp(text, w->name, length) == 0 && text[length] == ' ')
+		w->value = strtoull(text + length, NULL, 10);
+	return 0;
+}
+
+static uint64_t
+ask_for(const struct acc *acc, const char *name)
+{
+	struct wanted w = { .name = name, .value = UINT64_MAX };
+
+	ck_assert_int_eq(sks_server_metrics(acc->server, find_value, &w), 0);
+	ck_assert_msg(w.value != UINT64_MAX, "no %s", name);
+	return w.value;
+}
+
+#define TOGETHER 3
+
+/* As many as run at once, which is one in serial mode; no process is kept. */
+TEST(tasks_that_have_ended_are_idle, EACH_MODE)
+{
+	struct acc acc;
+	int i, fds[TOGETHER], running = _i == ACC_SERIAL ? 1 : TOGETHER;
+
+	acc_tcp(&acc, _i, &acc_script, NULL);
+	acc_start(&acc);
+	for (i = 0; i < TOGETHER; i++) {
+		fds[i] = acc_client(&acc);
+		peer_puts(fds[i], "echo\n");
+	}
+	for (i = 0; i < running; i++)
+		peer_expect(fds[i], "echo\n");
+	ck_assert_uint_eq(ask_for(&acc, "socketserver_tasks{state=\"running\"}"), (unsigned int)running);
+	ck_assert_uint_eq(ask_for(&acc, "socketserver_tasks{state=\"idle\"}"), 0);
+	for (i = 0; i < TOGETHER; i++)
+		close(fds[i]);
+	ck_eventually(acc_stats(&acc).finished == TOGETHER);
+	if (acc.mode->mode == SKS_PROCESSES)
+		running = 0;
+	ck_eventually((int)ask_for(&acc, "socketserver_tasks{state=\"idle\"}") == running);
+	ck_assert_uint_eq(ask_for(&acc, "socketserver_tasks{state=\"running\"}"), 0);
+	acc_free(&acc);
+}
+
+/* Fibers have their buffers of the loop; threads have none of its own. */
+TEST(buffers_that_were_given_back_are_idle)
+{
+	struct acc acc;
+	uint64_t before;
+	int fd;
+
+	acc_tcp(&acc, ACC_FIBERS, &acc_script, NULL);
+	acc_start(&acc);
+	acc_ask(&acc, "echo\nd\n", "echo\n");
+	ck_eventually(acc_stats(&acc).finished == 1);
+	before = ask_for(&acc, "socketserver_idle_buffer_bytes");
+	ck_assert_int_eq(before > 0, sks_buf_is_pooled);
+	fd = acc_client(&acc);
+	peer_puts(fd, "a line without its end");
+	ck_eventually(!sks_buf_is_pooled || ask_for(&acc, "socketserver_idle_buffer_bytes") < before);
+	close(fd);
+	ck_eventually(ask_for(&acc, "socketserver_idle_buffer_bytes") == before);
+	acc_free(&acc);
+}
 
 static int
 take_three(void *arg, const char *text, size_t n)
