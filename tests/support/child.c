@@ -14,6 +14,8 @@ static void
 act(struct child *child, const int fds[2])
 {
 	VALGRIND_DISABLE_ERROR_REPORTING;
+	if (child_catch_death != NULL)
+		child_catch_death();
 	(void)setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
 	dup2(fds[1], STDERR_FILENO);
 	close(fds[0]);

@@ -19,6 +19,9 @@ void child_run(struct child *child);
 /* What it has said, without what AddressSanitizer says of swapcontext(3) in a line of its own. */
 const char *child_said(const struct child *child);
 
+/* In the coverage build alone: before a signal kills this process, its counts are written down. */
+void child_catch_death(void) __attribute__((weak));
+
 int child_died_of(const struct child *child, int signo);
 int child_exited_with(const struct child *child, int code);
 
