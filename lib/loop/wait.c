@@ -31,12 +31,13 @@ sks_wait_failed(struct sks_task *task, int64_t deadline)
 	return -1;
 }
 
+/* A write that waits may read ahead meanwhile, and so waits for both. */
 static enum sks_wait_for
 meaning_of(int events)
 {
-	return events & SKS_READ ? SKS_WAIT_FOR_INPUT :
-		events & SKS_WRITE  ? SKS_WAIT_FOR_OUTPUT :
-				      SKS_WAIT_FOR_OTHERS;
+	return events & SKS_WRITE ? SKS_WAIT_FOR_OUTPUT :
+		events & SKS_READ ? SKS_WAIT_FOR_INPUT :
+				    SKS_WAIT_FOR_OTHERS;
 }
 
 /* No wait begins once the task is cancelled: -1. */

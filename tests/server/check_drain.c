@@ -341,6 +341,86 @@ TEST(names_what_was_cancelled_and_its_wait, EACH_MODE)
 	acc_free(&acc);
 }
 
+static int
+write_without_end(struct sks_request *req)
+{
+	static const char block[65536];
+
+	atomic_fetch_add(&seen->handles, 1);
+	while (sks_write(req->wfile, block, sizeof(block)) == 0)
+		;
+	return -1;
+}
+
+static int
+sleep_and_fail(struct sks_request *req)
+{
+	(void)req;
+	atomic_fetch_add(&seen->handles, 1);
+	return sks_sleep(3600 * 1000) == 0 ? SKS_DONE : -1;
+}
+
+static const struct {
+	const char *words;
+	int (*handle)(struct sks_request *req);
+} other_waits[] = {
+	{ "Operation canceled (it waited to write)", write_without_end },
+	{ "Operation canceled (it waited for a time or another task)", sleep_and_fail },
+};
+
+TEST(names_each_kind_of_wait_that_was_cancelled, EACH_OF(other_waits))
+{
+	struct sks_handler handler = { .name = "slow", .handle = other_waits[_i].handle };
+	struct sks_options options = { .drain_ms = 1, .linger_ms = 1 };
+	struct acc acc;
+	int fd;
+
+	acc_tcp(&acc, ACC_FIBERS, &handler, &options);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	ck_eventually(atomic_load(&seen->handles) == 1);
+	ck_eventually(acc_stats(&acc).bytes_out > 0 || handler.handle == sleep_and_fail);
+	sks_server_shutdown(acc.server);
+	acc_join(&acc);
+	ck_assert_int_eq(log_count(other_waits[_i].words), 1);
+	peer_reset(fd);
+	acc_free(&acc);
+}
+
+#define NAMED 20 /* of those that do not end */
+
+static int
+offload_each(struct sks_request *req)
+{
+	(void)req;
+	block_until_told(NULL);
+	return SKS_DONE;
+}
+
+/* The log is not filled by them. */
+TEST(names_some_of_many_that_do_not_end_and_counts_the_others)
+{
+	static const struct sks_handler handler = { .name = "slow", .handle = offload_each };
+	struct sks_options options = { .drain_ms = 1, .linger_ms = 1 };
+	struct acc acc;
+	int i, fds[NAMED + 3];
+
+	acc_tcp(&acc, ACC_THREADS, &handler, &options);
+	acc_start(&acc);
+	for (i = 0; i < NAMED + 3; i++)
+		fds[i] = acc_client(&acc);
+	ck_eventually(atomic_load(&seen->handles) == NAMED + 3);
+	sks_server_shutdown(acc.server);
+	acc_join(&acc);
+	ck_assert_int_eq(acc.error, ETIMEDOUT);
+	ck_assert_int_eq(log_count("has not ended in time"), NAMED);
+	ck_assert_int_eq(log_count("and 3 more"), 1);
+	atomic_store(&seen->note, 1);
+	acc_free(&acc);
+	for (i = 0; i < NAMED + 3; i++)
+		close(fds[i]);
+}
+
 TEST(a_server_that_is_freed_while_it_runs_blames_nobody, EACH_MODE_IN_ONE_MEMORY)
 {
 	static const struct sks_handler handler = { .name = "slow", .handle = wait_and_fail };
