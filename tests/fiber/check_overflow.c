@@ -160,6 +160,12 @@ TEST(an_overflow_names_the_peer)
 	check_overflow(how, REPORT("-", "16384"));
 }
 
+TEST(an_overflow_of_a_fiber_without_a_handler_is_told)
+{
+	check_overflow((struct overflow){ .run = overflow_by_recursion },
+	    "socketserver: stack overflow in handler - serving - (stack_size 131072)\n");
+}
+
 static void
 exit_42(int sig)
 {
@@ -214,6 +220,34 @@ TEST(other_faults_go_where_they_went_before)
 	ck_assert_str_eq(child_said(&child), "");
 }
 
+/* The kernel lets nobody ignore a fault of his own. */
+TEST(a_fault_that_is_ignored_still_kills)
+{
+	struct sigaction ignored = { .sa_handler = SIG_IGN };
+	struct child child = { .act = fault_elsewhere, .arg = &ignored };
+
+	child_run(&child);
+	ck_assert(child_died_of(&child, SIGSEGV));
+	ck_assert_str_eq(child_said(&child), "");
+}
+
+static void
+ignore_and_be_sent_sigsegv(void *arg)
+{
+	(void)arg;
+	(void)signal(SIGSEGV, SIG_IGN);
+	if (sks_overflow_watch() == 0 && kill(getpid(), SIGSEGV) == 0)
+		_exit(42);
+}
+
+TEST(a_sent_signal_that_is_ignored_kills_nobody)
+{
+	struct child child = { .act = ignore_and_be_sent_sigsegv };
+
+	child_run(&child);
+	ck_assert(child_exited_with(&child, 42));
+}
+
 static void
 be_sent_sigsegv(void *arg)
 {
@@ -261,6 +295,26 @@ TEST(a_thread_has_its_alternate_stack_until_it_ends)
 	errno = 0;
 	ck_assert_int_eq(mincore(seen[0].ss_sp, 1, &in_core), -1);
 	ck_assert_int_eq(errno, ENOMEM);
+}
+
+static void *
+watch_without_memory(void *arg)
+{
+	(void)sigaltstack(&(stack_t){ .ss_flags = SS_DISABLE }, NULL);
+	fault("mmap:ENOMEM:1");
+	ck_fails(sks_overflow_watch(), ENOMEM);
+	ck_assert_int_eq(sks_overflow_watch(), 0); /* it may be tried again */
+	return arg;
+}
+
+TEST(a_thread_without_memory_for_an_alternate_stack_is_told_so)
+{
+	pthread_t thread;
+
+	ck_assert_int_eq(pthread_create(&thread, NULL, watch_without_memory, NULL), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_uint_eq(sks_fault_hits(), 1);
+	sks_fault_clear();
 }
 
 TEST(an_alternate_stack_that_is_there_is_kept)

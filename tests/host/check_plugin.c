@@ -435,6 +435,31 @@ TEST(what_cannot_serve_beside_another_handler_is_refused)
 	sks_module_free(module);
 }
 
+TEST(a_name_of_a_passed_socket_has_a_length)
+{
+	struct sks_module *module = must_load(copy("hooks"));
+	struct sks_server *server = sks_module_server_new(module, NULL);
+	char address[400] = "systemd:";
+
+	memset(address + strlen(address), 'a', 320);
+	ck_assert_int_eq(sks_module_set(module, "times=1"), 0);
+	ck_fails(sks_module_listen(module, server, address), ENAMETOOLONG);
+	ck_assert_int_eq(log_count("hooks: listen on systemd:aaa"), 1);
+	ck_assert_int_eq(log_count("...: the name is too long"), 1);
+	sks_server_free(server);
+	sks_module_free(module);
+}
+
+TEST(one_without_options_says_so)
+{
+	struct sks_module *module = must_load(copy("waits"));
+	char *text = sks_module_describe(module);
+
+	ck_assert_msg(text != NULL && strstr(text, "options: none\n") != NULL, "%s", text);
+	free(text);
+	sks_module_free(module);
+}
+
 TEST(it_is_described)
 {
 	static const char *const words[] = { "hooks: counts its hooks\n", "serves: datagrams\n",

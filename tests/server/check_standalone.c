@@ -454,6 +454,24 @@ TEST(other_lines_of_the_log_are_where_they_were)
 	close(fds[1]);
 }
 
+static int
+answer_a_broken_peer(struct sks_request *req)
+{
+	close(*(const int *)req->data);
+	return sks_puts(req->wfile, "too late\n"); /* into the buffer, which is sent afterwards */
+}
+
+TEST(serve_fd_tells_that_an_answer_could_not_be_sent)
+{
+	static const struct sks_handler late = { .name = "late", .handle = answer_a_broken_peer };
+	struct sks_options options = { 0 };
+	int fds[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	options.data = &fds[1];
+	ck_fails(sks_serve_fd(fds[0], &late, &options), EPIPE);
+}
+
 TEST(serve_fd_closes_what_is_no_socket)
 {
 	int fds[2];

@@ -261,6 +261,40 @@ TEST(second_stop_signal_ends_the_lingering, EACH_MODE)
 	acc_free(&acc);
 }
 
+static void
+finish_when_told(struct sks_request *req)
+{
+	char *line;
+
+	atomic_fetch_add(&seen->note, 1);
+	if (sks_readline(req->rfile, &line) > 0)
+		atomic_fetch_add(&seen->note, 1);
+}
+
+/* finish has linger_ms for its waits, which here have no end. */
+TEST(second_stop_signal_ends_what_finish_may_wait, EACH_MODE)
+{
+	struct sks_options options = { .stop_signals = 1, .drain_ms = 1, .linger_ms = SKS_OFF };
+	struct sks_handler handler = acc_script;
+	struct acc acc;
+	int fd;
+
+	handler.finish = finish_when_told;
+	acc_tcp(&acc, _i, &handler, &options);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "w\n");
+	peer_expect(fd, "waiting\n");
+	kill(getpid(), SIGTERM);
+	ck_eventually(atomic_load(&seen->note) == 1); /* handle was cancelled, so the drain is over */
+	kill(getpid(), SIGTERM);
+	acc_join(&acc);
+	ck_assert_int_eq(acc.rc, -1);
+	ck_assert_int_eq(acc.error, ETIMEDOUT);
+	close(fd);
+	acc_free(&acc);
+}
+
 TEST(stop_signal_stops_all_servers_that_asked, EACH_MODE)
 {
 	struct sks_options options = { .stop_signals = 1 };
@@ -438,4 +472,40 @@ TEST(a_stop_signal_behind_sks_serve_kills_nobody)
 	peer_expect_eof(fd);
 	pthread_join(thread, NULL);
 	ck_assert(child_exited_with(&child, 0));
+}
+
+static int
+stop_and_be_stubborn(struct sks_request *req)
+{
+	sks_server_shutdown(req->server);
+	while (pause() == -1)
+		;
+	return SKS_DONE;
+}
+
+static void
+serve_stubbornly(void *address)
+{
+	static const struct sks_handler handler = { .name = "stubborn", .handle = stop_and_be_stubborn };
+	struct sks_options options = { .mode = SKS_PROCESSES, .drain_ms = 1, .linger_ms = 1 };
+
+	sks_set_log(NULL, NULL);
+	_exit(sks_serve(address, &handler, &options));
+}
+
+TEST(sks_serve_says_that_requests_were_cut_off)
+{
+	const char *address = acc_listen_address(ACC_UNIX);
+	struct child child = { .act = serve_stubbornly, .arg = (void *)(uintptr_t)address };
+	pthread_t thread;
+	int fd;
+
+	ck_assert_int_eq(pthread_create(&thread, NULL, run_child, &child), 0);
+	ck_eventually((fd = peer_try(address)) != -1);
+	pthread_join(thread, NULL);
+	ck_assert(child_exited_with(&child, 1));
+	ck_assert_msg(strstr(child_said(&child),
+		"socketserver: stubborn: serve: some requests did not end in time and were cut off\n") != NULL,
+	    "%s", child_said(&child));
+	peer_expect_gone(fd);
 }

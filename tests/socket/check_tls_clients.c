@@ -108,6 +108,7 @@ connect_and_echo(void *arg)
 	ck_assert_ptr_nonnull(client);
 	expect_echo(client, "in private");
 	ck_assert_str_eq(sks_tls_version(client->rfile), "TLSv1.3");
+	ck_assert_ptr_nonnull(strstr(sks_tls_cipher(client->rfile), "_SHA"));
 	ck_assert_str_eq(sks_tls_peer_subject(client->rfile), "CN=server");
 	ck_assert_str_eq(sks_tls_peer_name(client->rfile, 0), "localhost");
 	ck_assert_str_eq(sks_tls_peer_name(client->rfile, 1), "127.0.0.1");
@@ -298,6 +299,7 @@ ask_to_start(void)
 
 	ck_assert_ptr_nonnull(client);
 	expect_echo(client, "in the clear");
+	ck_assert_ptr_null(sks_tls_cipher(client->rfile));
 	ck_assert_int_eq(sks_puts(client->wfile, "starttls\n"), 0);
 	ck_assert_str_eq(sks_gets(client->rfile), "go ahead");
 	return client;
@@ -317,6 +319,37 @@ TEST(a_connection_becomes_one_of_tls, EACH_MODE)
 	ck_eventually(acc_stats(&acc).handshakes == 1);
 	acc_free(&acc);
 	ck_assert_int_eq(seen->errors, 0);
+}
+
+/* What is wrong with the call is told before a byte is sent: the connection goes on in the clear. */
+TEST(a_wrong_call_leaves_a_connection_as_it_is)
+{
+	struct sks_client *client;
+
+	start(ACC_FIBERS, "server");
+	believe((struct sks_tls_options){ 0 });
+	client = sks_connect(address_of(1), 20000);
+	ck_assert_ptr_nonnull(client);
+	ck_fails(sks_client_start_tls(client, tls, "localhost"), EINVAL);
+	ck_assert_int_eq(log_count("TLS handshake with localhost: the configuration is not a client's"), 1);
+	ck_fails(sks_client_start_tls(client, client_tls, NULL), EINVAL);
+	ck_assert_int_eq(log_count("TLS handshake: there is no name that the certificate must have"), 1);
+	expect_echo(client, "in the clear");
+	ck_assert_int_eq(sks_client_close(client), 0);
+}
+
+/* A server does not prove itself to whoever asks for another name, and no more is said. */
+TEST(a_connection_whose_handshake_fails_says_no_more)
+{
+	struct sks_client *client;
+
+	start(ACC_FIBERS, "server");
+	believe((struct sks_tls_options){ 0 });
+	client = ask_to_start();
+	ck_assert_int_eq(sks_client_start_tls(client, client_tls, "elsewhere"), -1);
+	ck_assert_int_eq(log_count("TLS handshake with elsewhere: "), 1);
+	ck_assert_int_eq(sks_puts(client->wfile, "secret\n") == 0 && sks_flush(client->wfile) == 0, 0);
+	(void)sks_client_close(client);
 }
 
 /* A client that sends all at once: the command, and its handshake behind it. */
