@@ -109,6 +109,23 @@ TEST(a_child_frees_all_memory_of_a_server_that_is_idle, EACH_MODE)
 	acc_free(&acc);
 }
 
+TEST(a_child_has_nothing_to_drain, EACH_MODE)
+{
+	struct sks_drain_report report = { .ended = 1 };
+	struct acc acc;
+	pid_t pid;
+
+	acc_tcp(&acc, _i, &acc_script, NULL);
+	acc_start(&acc);
+	talk(&acc);
+	pid = fork();
+	if (pid == 0)
+		_exit(sks_server_drain(acc.server, SKS_DEFAULT, &report) == 0 && report.ended == 0 ? 0 : 1);
+	expect_exit(pid, 0);
+	talk(&acc);
+	acc_free(&acc);
+}
+
 TEST(a_shutdown_in_a_child_is_for_its_own_run, EACH_MODE)
 {
 	struct acc acc;

@@ -238,6 +238,37 @@ TEST(a_failed_fork_is_tried_again)
 	acc_free(&acc);
 }
 
+static void
+note_reason(struct sks_request *req, const struct sks_info *info)
+{
+	(void)req;
+	atomic_store(&seen->note, info->reason);
+}
+
+/* It waits for a process to the end of the drain. */
+TEST(a_datagram_that_gets_no_process_is_dropped_at_the_end)
+{
+	struct sks_options options = { .drain_ms = 1, .on_end = note_reason };
+	struct acc acc;
+	int fd;
+
+	acc_on(&acc, ACC_PROCESSES, "udp:127.0.0.1:0", &echo_line, &options);
+	fault("fork:EAGAIN:1+");
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "hello\n");
+	ck_eventually(sks_fault_hits() >= 1);
+	sks_server_shutdown(acc.server);
+	acc_join(&acc);
+	ck_assert_int_eq(acc.rc, 0);
+	ck_assert_int_eq(seen->note, SKS_ENDED_CANCELLED);
+	ck_assert_uint_eq(acc_stats(&acc).dropped, 1);
+	ck_assert_uint_eq(acc_stats(&acc).finished, 0);
+	sks_fault_clear();
+	close(fd);
+	acc_free(&acc);
+}
+
 TEST(a_handler_shuts_the_server_down)
 {
 	struct acc acc;

@@ -242,6 +242,26 @@ TEST(handles_a_datagram)
 }
 
 static int
+end_our_side(struct sks_request *req)
+{
+	ck_fails(sks_wfile_shutdown(req->wfile), ENOTSUP);
+	return sks_puts(req->wfile, "still here");
+}
+
+TEST(what_is_no_connection_has_no_half_to_end)
+{
+	static const struct sks_handler handler = { .handle = end_our_side };
+	char *out;
+
+	ck_assert_int_eq(sks_handle_datagram(&handler, NULL, NULL, "", 0, &out, NULL), 0);
+	ck_assert_str_eq(out, "still here");
+	free(out);
+	ck_assert_int_eq(sks_handle_bytes(&handler, "", 0, &out, NULL), 0);
+	ck_assert_str_eq(out, "still here");
+	free(out);
+}
+
+static int
 tell_kind(struct sks_request *req)
 {
 	return sks_printf(req->wfile, "%d%d", sks_is_datagram(req), sks_admit_reply(req));

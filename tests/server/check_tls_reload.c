@@ -433,6 +433,7 @@ TEST(a_reload_that_fails_changes_nothing)
 	certs_make(&(struct cert){ .name = "second", .names = "DNS:second.example" });
 	ck_assert_int_eq(sks_tls_add(tls, certs_path("second"), NULL), 0);
 	ck_fails(sks_tls_add(tls, certs_path("nowhere"), NULL), ENOENT);
+	ck_fails(sks_tls_add(tls, NULL, certs_path("second")), EINVAL);
 	certs_make(&(struct cert){ .name = "server", .names = "DNS:renewed.example" });
 	certs_write("second", "gone");
 	ck_fails(sks_tls_reload(tls), EINVAL);
