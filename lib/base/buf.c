@@ -36,7 +36,7 @@ int sks_buf_is_pooled = 1;
 __attribute__((constructor)) static void
 look_for_watchers(void)
 {
-	if (sks_has_asan() || RUNNING_ON_VALGRIND)
+	if (sks_has_memory_checker())
 		sks_buf_is_pooled = 0;
 }
 

@@ -107,4 +107,11 @@ sks_tell_acquire(void *at)
 #define VALGRIND_STACK_DEREGISTER(id) ((void)(id))
 #endif
 
+/* Says whether AddressSanitizer or valgrind looks for the use of memory that was released. */
+static inline int
+sks_has_memory_checker(void)
+{
+	return sks_has_asan() || RUNNING_ON_VALGRIND;
+}
+
 #endif
