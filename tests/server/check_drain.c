@@ -43,6 +43,39 @@ TEST(lets_running_requests_end_and_tells_them, EACH_STREAM)
 }
 
 /* No more accepting: who connects now waits for the next run. */
+TEST(a_reset_while_it_drains_ends_its_request_alone, EACH_MODE)
+{
+	struct sks_options options = { .on_error = acc_on_error };
+	struct acc acc;
+	int fd, other = -1;
+
+	acc_tcp(&acc, _i, &acc_script, &options);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "echo\n");
+	peer_expect(fd, "echo\n");
+	if (!acc.mode->one_at_a_time) {
+		other = acc_client(&acc);
+		peer_puts(other, "echo\n");
+		peer_expect(other, "echo\n");
+	}
+	sks_server_shutdown(acc.server);
+	ck_eventually(atomic_load(&acc.server->service.shared->draining));
+	peer_reset(fd);
+	ck_eventually(atomic_load(&seen->finishes) == 1);
+	ck_assert_int_eq(seen->last_error, ECONNRESET);
+	if (other != -1) {
+		peer_puts(other, "q\nd\n");
+		peer_expect(other, "draining 1\n");
+		peer_expect_eof(other);
+	}
+	acc_join(&acc);
+	ck_assert_int_eq(acc.rc, 0);
+	ck_assert_int_eq(seen->finishes, other != -1 ? 2 : 1);
+	ck_assert_int_eq(seen->errors, 1);
+	acc_free(&acc);
+}
+
 TEST(accepts_nobody_while_it_drains, EACH_STREAM)
 {
 	struct acc acc;

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -17,6 +18,76 @@
 #include <unistd.h>
 
 FIXTURE(acc_setup, acc_teardown);
+
+/* -- 12: more clients than the backlog has room for, before anybody accepts -- */
+
+#define CROWD 8
+
+/* Starts to connect, and does not wait for an answer. */
+static int
+begin_to_connect(const char *address)
+{
+	union peer_name name;
+	socklen_t len = peer_name(address, &name);
+	int fd = socket(name.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	ck_assert_int_ne(fd, -1);
+	if (connect(fd, &name.any, len) == -1)
+		ck_assert_int_eq(errno, EINPROGRESS);
+	return fd;
+}
+
+static void
+begin_to_wait(const int fd[CROWD], struct pollfd waiting[CROWD])
+{
+	int i;
+
+	for (i = 0; i < CROWD; i++)
+		waiting[i] = (struct pollfd){ .fd = fd[i], .events = POLLOUT };
+}
+
+/* Each says a line as soon as it is connected, in whatever order the kernel tries them again. */
+static void
+speak_when_connected(const int fd[CROWD])
+{
+	struct pollfd waiting[CROWD];
+	int i, spoken = 0;
+
+	begin_to_wait(fd, waiting);
+	while (spoken < CROWD) {
+		ck_assert_int_gt(poll(waiting, CROWD, 30000), 0);
+		for (i = 0; i < CROWD; i++) {
+			if (waiting[i].fd == -1 || waiting[i].revents == 0)
+				continue;
+			peer_puts(fd[i], "late\n");
+			waiting[i].fd = -1;
+			spoken++;
+		}
+	}
+}
+
+/* The kernel lets those wait for whom there is no room. */
+TEST(a_full_backlog_loses_nobody, EACH_MODE)
+{
+	static const struct sks_handler handler = { .name = "late", .handle = acc_echo_line };
+	struct sks_options options = { .backlog = 1 };
+	struct pollfd waiting[CROWD];
+	struct acc acc;
+	int fd[CROWD], i;
+
+	acc_tcp(&acc, _i, &handler, &options);
+	for (i = 0; i < CROWD; i++)
+		fd[i] = begin_to_connect(acc.address);
+	begin_to_wait(fd, waiting);
+	ck_assert_int_lt(poll(waiting, CROWD, 0), CROWD);
+	acc_start(&acc);
+	speak_when_connected(fd);
+	for (i = 0; i < CROWD; i++) {
+		peer_expect(fd[i], "late\n");
+		peer_expect_eof(fd[i]);
+	}
+	acc_free(&acc);
+}
 
 /* -- 18: a reset, wherever the handler is -- */
 

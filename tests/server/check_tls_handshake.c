@@ -85,6 +85,21 @@ TEST(both_versions_are_spoken, EACH_MODE)
 	acc_free(&acc);
 }
 
+TEST(a_reset_in_a_handshake_harms_nobody, EACH_MODE)
+{
+	struct acc acc;
+	int fd;
+
+	start(&acc, _i, (struct sks_tls_options){ 0 });
+	fd = peer_connect(acc.address);
+	peer_send(fd, "\x16\x03\x01\x02", 4); /* a part of a client's first record */
+	ck_eventually(acc_stats(&acc).bytes_in > 0 || acc_stats(&acc).active == 1);
+	peer_reset(fd);
+	ck_eventually(acc_stats(&acc).handshakes_failed == 1);
+	ck_assert_int_eq(seen->errors, 0);
+	expect_service(&acc, 1);
+}
+
 TEST(an_old_version_is_refused)
 {
 	struct tls_peer peer;
