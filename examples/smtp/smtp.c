@@ -35,7 +35,8 @@ struct session {
 	FILE *mail; /* writes n bytes to text; NULL: no MAIL yet */
 	char *text;
 	size_t n;
-	int has_helo, recipients, is_saved;
+	int has_helo, recipients;
+	int error; /* why the mail was not saved; 0: it was */
 };
 
 /* On a helper thread, as a disk may be slow. */
@@ -46,6 +47,7 @@ save_mail(void *arg)
 	const struct config *config = ((struct sks_request *)arg)->data;
 	struct session *s = ((struct sks_request *)arg)->state;
 	char tmp[512], new[512];
+	int is_saved;
 	FILE *file;
 
 	snprintf(tmp, sizeof(tmp), "%s/tmp/%lld.P%dQ%u.%s", config->maildir, (long long)time(NULL),
@@ -53,25 +55,26 @@ save_mail(void *arg)
 	memcpy(new, tmp, sizeof(new));
 	memcpy(new + strlen(config->maildir) + 1, "new", 3);
 	file = fopen(tmp, "wxe");
-	s->is_saved = file != NULL && fwrite(s->text, 1, s->n, file) == s->n && fflush(file) == 0 &&
+	is_saved = file != NULL && fwrite(s->text, 1, s->n, file) == s->n && fflush(file) == 0 &&
 	    fsync(fileno(file)) == 0 && rename(tmp, new) == 0;
-	if (file != NULL && fclose(file) == 0 && !s->is_saved)
+	s->error = is_saved ? 0 : errno;
+	if (file != NULL && fclose(file) == 0 && !is_saved)
 		unlink(tmp);
 }
 
-/* Ends the mail, and saves it first. Returns the session, which tells whether it is saved. */
+/* Ends the mail, and saves it first. Returns the session, which tells why it is not. */
 static struct session *
 end_mail(struct sks_request *req, int save)
 {
 	const struct config *config = req->data;
 	struct session *s = req->state;
 
-	s->is_saved = config->maildir == NULL;
-	if (s->mail != NULL && fclose(s->mail) == 0 && save && config->maildir != NULL &&
-	    sks_offload(save_mail, req) == -1)
-		s->is_saved = 0;
+	s->error = 0;
+	if (s->mail != NULL && (fclose(s->mail) == EOF ||
+	    (save && config->maildir != NULL && sks_offload(save_mail, req) == -1)))
+		s->error = errno;
 	free(s->text);
-	*s = (struct session){ .has_helo = s->has_helo, .is_saved = s->is_saved };
+	*s = (struct session){ .has_helo = s->has_helo, .error = s->error };
 	return s;
 }
 
@@ -119,8 +122,11 @@ on_data(struct sks_request *req, char *arg, const char *word)
 	answer = read_mail(req);
 	if (answer == NULL) /* finish drops the mail */
 		return sks_end(req->rfile);
-	if (!end_mail(req, answer[0] == '2')->is_saved && answer[0] == '2')
+	errno = end_mail(req, answer[0] == '2')->error;
+	if (errno != 0 && answer[0] == '2') {
+		sks_log(SKS_LOG_ERROR, "a mail is not kept: %m");
 		answer = "451 4.3.0 the mail cannot be kept";
+	}
 	return reply(req, "%s\r\n", answer);
 }
 
@@ -241,9 +247,16 @@ static int
 init(const void *data, void **unused)
 {
 	const struct config *config = data;
+	char part[400];
 
 	(void)unused;
-	return config->maildir == NULL ? 0 : access(config->maildir, W_OK);
+	if (config->maildir == NULL)
+		return 0;
+	snprintf(part, sizeof(part), "%s/tmp", config->maildir);
+	if (access(part, W_OK) == -1)
+		return -1;
+	snprintf(part, sizeof(part), "%s/new", config->maildir);
+	return access(part, W_OK);
 }
 
 SKS_PLUGIN(.name = "smtp", .summary = "takes mail (RFC 5321) into a Maildir",

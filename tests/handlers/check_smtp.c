@@ -213,12 +213,24 @@ TEST(recipients_are_not_without_end)
 
 TEST(without_a_maildir_mail_is_dropped)
 {
+	log_keep();
 	config.maildir = NULL;
 	ck_assert_int_eq(plugin.init(&config, NULL), 0);
 	expect_codes(HELLO ENVELOPE "DATA\r\nx\r\n.\r\n", "220 250 250 250 250 250 354 250 ");
 	config.maildir = "/nonexistent";
 	ck_fails(plugin.init(&config, NULL), ENOENT);
 	expect_codes(HELLO ENVELOPE "DATA\r\nx\r\n.\r\n", "220 250 250 250 250 250 354 451 ");
+	ck_assert_int_eq(log_count_error("a mail is not kept: ", ENOENT), 1);
+}
+
+TEST(a_folder_that_is_no_maildir_is_refused)
+{
+	char path[100];
+
+	ck_assert_int_eq(plugin.init(&config, NULL), 0);
+	snprintf(path, sizeof(path), "%s/new", folder);
+	ck_assert_int_eq(rmdir(path), 0);
+	ck_fails(plugin.init(&config, NULL), ENOENT);
 }
 
 TEST(a_browser_sends_no_mail)
