@@ -29,7 +29,8 @@ struct kv {
 /* The version of redis whose answers clients may expect. */
 #define KV_REDIS_VERSION "7.0.15"
 
-#define KV_NAME_MOST 63 /* bytes of a client's name */
+#define KV_NAME_MOST 63   /* bytes of a client's name */
+#define KV_WORD_SHOWN 128 /* bytes of a client's word that an error repeats */
 
 /* The state of one client, as it has asked for: req->state. */
 struct kv_client {

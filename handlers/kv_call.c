@@ -14,7 +14,6 @@
 #include <strings.h>
 
 #define STEPS_A_TURN 200000 /* between two yields: 0.1 to 0.4 ms */
-#define WORD_SHOWN 128      /* bytes of a client's word that an error repeats */
 
 const char kv_oom[] = "-OOM command not allowed when used memory > 'maxmemory'.";
 const char kv_not_a_number[] = "-ERR value is not an integer or out of range";
@@ -63,7 +62,7 @@ kv_reply_set(struct kv_call *c, size_t n)
 int
 kv_refuse_subcommand(struct kv_call *c, const char *command)
 {
-	char word[WORD_SHOWN + 1], line[2 * WORD_SHOWN];
+	char word[KV_WORD_SHOWN + 1], line[2 * KV_WORD_SHOWN];
 
 	snprintf(line, sizeof(line), "-ERR unknown subcommand '%s'. Try %s HELP.",
 	    kv_show(resp_arg(c->r, 1), word, sizeof(word)), command);

@@ -8,8 +8,6 @@
 #include <string.h>
 #include <strings.h>
 
-#define WORD_SHOWN 128 /* bytes of a client's words that an error repeats */
-
 static const struct kv_command commands[] = {
 	/* The most frequent ones stand first, as the table is searched from its begin. */
 	{ "get", 2, 2, kv_get, "readonly fast", 1, 1 },
@@ -52,12 +50,12 @@ find(struct resp_arg name)
 static int
 refuse(struct kv_call *c)
 {
-	char name[WORD_SHOWN + 1], word[WORD_SHOWN + 1], args[2 * WORD_SHOWN] = "",
-								  line[4 * WORD_SHOWN];
+	char name[KV_WORD_SHOWN + 1], word[KV_WORD_SHOWN + 1];
+	char args[2 * KV_WORD_SHOWN] = "", line[4 * KV_WORD_SHOWN];
 	size_t i, used = 0;
 
-	for (i = 1; i < c->r->nargs && used < WORD_SHOWN; i++) {
-		kv_show(resp_arg(c->r, i), word, WORD_SHOWN - used + 1);
+	for (i = 1; i < c->r->nargs && used < KV_WORD_SHOWN; i++) {
+		kv_show(resp_arg(c->r, i), word, KV_WORD_SHOWN - used + 1);
 		used += (size_t)snprintf(args + used, sizeof(args) - used, "'%s' ", word);
 	}
 	snprintf(line, sizeof(line), "-ERR unknown command '%s', with args beginning with: %s",

@@ -12,8 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WORD_SHOWN 128 /* bytes of a client's word that an error repeats */
-
 static const char wrong_password[] =
     "-WRONGPASS invalid username-password pair or user is disabled.";
 
@@ -121,7 +119,7 @@ struct hello {
 static int
 refuse_hello(struct kv_call *c, size_t i)
 {
-	char word[WORD_SHOWN + 1], line[2 * WORD_SHOWN];
+	char word[KV_WORD_SHOWN + 1], line[2 * KV_WORD_SHOWN];
 
 	snprintf(line, sizeof(line), "-ERR Syntax error in HELLO option '%s'",
 	    kv_show(resp_arg(c->r, i), word, sizeof(word)));
