@@ -24,34 +24,24 @@ static const struct {
 	[SKS_KIND_FLAG] = { SKS_OPTION_BOOLEAN, "YES" },
 };
 
-/* The first row from *rule on that a command line may set; NULL: there is none. */
+/* Returns the i-th of the rows that a command line may set; NULL: there are no more. */
 static const struct sks_option_rule *
-next(const struct sks_option_rule *rule)
+find(unsigned int i)
 {
 	size_t n;
-	const struct sks_option_rule *end = sks_option_rules(&n);
+	const struct sks_option_rule *rule = sks_option_rules(&n), *end = rule + n;
 
-	end += n;
-	while (rule < end && rule->name == NULL)
-		rule++;
-	return rule < end ? rule : NULL;
-}
-
-static const struct sks_option_rule *
-first(void)
-{
-	size_t n;
-
-	return next(sks_option_rules(&n));
+	for (; rule < end; rule++)
+		if (rule->name != NULL && i-- == 0)
+			return rule;
+	return NULL;
 }
 
 const char *
 sks_options_name(unsigned int i)
 {
-	const struct sks_option_rule *rule = first();
+	const struct sks_option_rule *rule = find(i);
 
-	while (rule != NULL && i-- > 0)
-		rule = next(rule + 1);
 	return rule != NULL ? rule->name : NULL;
 }
 
@@ -117,8 +107,9 @@ sks_options_set_abi(struct sks_options *options, size_t options_size, const char
     const char *text, char *why, size_t size)
 {
 	const struct sks_option_rule *rule;
+	unsigned int i;
 
-	for (rule = first(); rule != NULL; rule = next(rule + 1))
+	for (i = 0; (rule = find(i)) != NULL; i++)
 		if (strcmp(rule->name, name) == 0)
 			break;
 	if (rule == NULL || rule->offset + rule->size > options_size)
@@ -152,13 +143,14 @@ sks_options_describe(void)
 {
 	const struct sks_option_rule *rule;
 	char *text = NULL, name[64];
+	unsigned int i;
 	size_t size;
 	FILE *to;
 
 	to = sks_sys_fault_point("malloc") == -1 ? NULL : open_memstream(&text, &size);
 	if (to == NULL)
 		return NULL;
-	for (rule = first(); rule != NULL; rule = next(rule + 1)) {
+	for (i = 0; (rule = find(i)) != NULL; i++) {
 		snprintf(name, sizeof(name), "--%s %s", rule->name, kinds[rule->kind].text);
 		fprintf(to, "  %-20s %s", name, rule->help);
 		print_default(to, rule);
