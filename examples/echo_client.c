@@ -196,8 +196,9 @@ connect_to(const char *address, const char *ca)
 	return client;
 }
 
-int
-main(int argc, char **argv)
+/* Reads the command line. Returns the address, to which --udp adds its scheme in room, and *ca. */
+static const char *
+parse(int argc, char **argv, const char **ca, char *room, size_t size)
 {
 	static const struct option table[] = {
 		{ "ca", required_argument, NULL, 'c' },
@@ -205,38 +206,46 @@ main(int argc, char **argv)
 		{ "udp", no_argument, NULL, 'u' },
 		{ 0 },
 	};
-	struct sks_client *client;
-	const char *address, *ca = NULL;
-	char with_udp[300];
+	const char *address;
 	int option, udp = 0;
 
-	if (fcntl(STDIN_FILENO, F_GETFD) == -1)
-		err(1, "standard input");
 	while ((option = getopt_long(argc, argv, "", table, NULL)) != -1) {
 		switch (option) {
 		case 'h':
 			help();
-			return 0;
+			exit(0);
 		case 'u':
 			udp = 1;
 			break;
 		case 'c':
-			ca = optarg;
+			*ca = optarg;
 			break;
 		default:
-			return USAGE; /* getopt_long has said why */
+			exit(USAGE); /* getopt_long has said why */
 		}
 	}
 	if (argc - optind > 1)
 		errx(USAGE, "one address, please: '%s' is too much", argv[optind + 1]);
-	if (udp && ca != NULL)
+	if (udp && *ca != NULL)
 		errx(USAGE, "--udp and --ca do not go together");
 	address = optind < argc ? argv[optind] : "localhost:23000";
-	if (udp && strncmp(address, "udp:", 4) != 0) {
-		refuse_scheme(address);
-		snprintf(with_udp, sizeof(with_udp), "udp:%s", address);
-		address = with_udp;
-	}
+	if (!udp || strncmp(address, "udp:", 4) == 0)
+		return address;
+	refuse_scheme(address);
+	snprintf(room, size, "udp:%s", address);
+	return room;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct sks_client *client;
+	const char *address, *ca = NULL;
+	char room[300];
+
+	if (fcntl(STDIN_FILENO, F_GETFD) == -1)
+		err(1, "standard input");
+	address = parse(argc, argv, &ca, room, sizeof(room));
 	client = connect_to(address, ca);
 	if (client == NULL)
 		return 1;
