@@ -101,7 +101,19 @@ run_jobs(struct sks_loop *loop)
 	loop->running_jobs = 0;
 }
 
-static void want_turn(struct sks_loop *loop);
+static void
+want_turn(struct sks_loop *loop)
+{
+	static const struct timeval zero;
+
+	if (loop->turn_set)
+		return;
+	loop->turn_set = 1;
+	if (event_add(&loop->turn, &zero) == -1) { /* no memory for a timer */
+		loop->turn_set = 0;
+		sks_loop_wake(loop);
+	}
+}
 
 /* The tasks of this turn for which there was no time come first in the next. */
 static void
@@ -162,20 +174,6 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 		return;
 	loop->turn_set = 0;
 	sks_loop_run_ready(loop);
-}
-
-static void
-want_turn(struct sks_loop *loop)
-{
-	static const struct timeval zero;
-
-	if (loop->turn_set)
-		return;
-	loop->turn_set = 1;
-	if (event_add(&loop->turn, &zero) == -1) { /* no memory for a timer */
-		loop->turn_set = 0;
-		sks_loop_wake(loop);
-	}
 }
 
 /* libevent exits when a new base gets no descriptors: it takes up to four. */

@@ -10,7 +10,7 @@
 #define IDLE_MS 10000
 
 struct thread {
-	struct sks_list link;  /* in idle or busy; in the list of sks_thread_pool_stop() at the end */
+	struct sks_list link;  /* in idle or busy; at the end in a list of sks_thread_pool_stop() */
 	struct sks_thread_pool *pool;
 	struct sks_work *work; /* set until its run() has returned */
 	pthread_t id;

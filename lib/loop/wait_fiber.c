@@ -40,25 +40,30 @@ park(struct sks_task *task)
 	return -1;
 }
 
+/* Ends the wait of a parked fiber. 1: the caller has it go on. 0: its wait has ended before. */
+static int
+unpark(struct sks_task *task, int error)
+{
+	if (!task->parked)
+		return 0;
+	task->parked = 0;
+	task->wake_error = error;
+	return 1;
+}
+
 /* From an event callback, which runs on the loop's own stack: the fiber goes on at once. */
 static void
 wake_now(struct sks_task *task, int error)
 {
-	if (!task->parked)
-		return;
-	task->parked = 0;
-	task->wake_error = error;
-	sks_loop_resume(task);
+	if (unpark(task, error))
+		sks_loop_resume(task);
 }
 
 void
 sks_wait_wake(struct sks_task *task, int error)
 {
-	if (!task->parked)
-		return;
-	task->parked = 0;
-	task->wake_error = error;
-	sks_loop_ready(task->loop, task);
+	if (unpark(task, error))
+		sks_loop_ready(task->loop, task);
 }
 
 static void

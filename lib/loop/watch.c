@@ -94,8 +94,8 @@ sks_watch_set_poll(struct sks_watch_set *set)
 
 /*
  * The watch has input for which nobody waits. At the first report it stays in the set, since a
- * fiber that has only yielded soon reads that input. Then it is taken out, as it would wake the loop
- * without end.
+ * fiber that has only yielded soon reads that input. Then it is taken out, as it would wake the
+ * loop without end.
  */
 static __attribute__((noinline)) void
 note_idle(struct sks_watch *watch)

@@ -23,12 +23,6 @@
 #define COPY_SIZE 16384   /* of a file, where it goes through memory: a whole record of TLS */
 #define KEPT_SIZE 2048    /* as much memory stays with a wfile that has no pool */
 
-static int
-is_datagram(const struct sks_wfile *w)
-{
-	return sks_transport_is_datagram(w->tr);
-}
-
 int
 sks_wfile_check(struct sks_wfile *w)
 {
@@ -37,7 +31,7 @@ sks_wfile_check(struct sks_wfile *w)
 	if (error == 0)
 		return 0;
 	errno = error;
-	if (is_datagram(w)) /* the next one may go */
+	if (sks_transport_is_datagram(w->tr)) /* the next one may go */
 		w->error = 0;
 	return -1;
 }
@@ -298,7 +292,7 @@ send_all(struct sks_wfile *w, struct block *own, int wait)
 		rc = end_sending(w, box, rc, wait);
 	if (rc == -1 && errno != ECANCELED && errno != ENOMEM)
 		w->error = errno;
-	if (w->error != 0 && is_datagram(w)) /* it is lost: nothing is to be joined to it */
+	if (w->error != 0 && sks_transport_is_datagram(w->tr)) /* it is lost, and nothing joins it */
 		sks_buf_consume(&w->buf, sks_buf_length(&w->buf));
 	if (sks_buf_length(&w->buf) == 0)
 		empty(w);
@@ -320,7 +314,7 @@ flush_at_once(struct sks_task *task, struct sks_wfile *w)
 	struct sks_outbox *box = outbox_of(w);
 	ssize_t sent;
 
-	if (w->error != 0 || w->busy || n == 0 || is_datagram(w) ||
+	if (w->error != 0 || w->busy || n == 0 || sks_transport_is_datagram(w->tr) ||
 	    (box != NULL && !sks_outbox_try_claim(box)))
 		return 0;
 	sent = w->tr->ops->write(w->tr, &iov, 1);
