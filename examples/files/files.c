@@ -3,6 +3,7 @@
  * files: a folder over HTTP/1.1, as python3 -m http.server, but without lists of folders. A file
  * goes out by sks_sendfile(): no byte of it passes through this program, and a disk that is slow
  * keeps no other client waiting.
+ * Symbolic links are followed, also out of the folder: whoever can make one there decides that.
  *
  *     cc -shared -fPIC -o files.so files.c $(pkg-config --cflags socketserver)
  *     socketserverd ./files.so -o root=/srv/www --listen :8080
