@@ -97,7 +97,7 @@ TEST(keys_lets_others_go_first)
 	busy.in = in = slow_pattern(&busy.n);
 	run_both(&busy);
 	ck_assert_str_eq(busy.out, "*0\r\n");
-	ck_assert_int_gt(busy.turns, 10);
+	ck_assert_int_ge(busy.turns, 10); /* one for each two keys, which are a turn's work */
 	free(busy.out);
 	free(in);
 	kv_close();
