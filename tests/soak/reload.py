@@ -3,8 +3,9 @@
 
 usage: reload.py BUILD_DIR RELOADS REQUESTS MODE
 
-The file has one certificate and the other in turn. REQUESTS are answered, at least, and the reloads
-are spread over them; socketserverd looks once in a second whether it shall reload. A request has failed when its handshake fails, or its answer is not its text.
+The file has one certificate and the other in turn. REQUESTS are answered, at least, and
+between two reloads their share of them; socketserverd looks once in a second whether it shall
+reload. A request has failed when its handshake fails, or its answer is not its text.
 Prints one line; exit code 1 when one failed, a reload did, or the server did not end with 0.
 """
 import atexit, collections, multiprocessing, os, shutil, signal, socket, ssl, subprocess, sys, tempfile
@@ -48,7 +49,9 @@ def talk(context, port, shown):
 def client(folder, port, answered, requests, reloaded, results):
     context = ssl.create_default_context(cafile=folder + "/both")
     failed, shown = collections.Counter(), collections.Counter()
-    while answered.value < requests or not reloaded.is_set():
+    last = False
+    while not last: # the last connection begins after the last reload
+        last = reloaded.is_set() and answered.value >= requests
         try:
             talk(context, port, shown)
         except OSError as error:
@@ -109,7 +112,8 @@ def run(build, reloads, requests, mode, folder):
         process.start()
     bad = 0
     for i in range(reloads):
-        while answered.value < requests * i // (reloads + 1):
+        enough = answered.value + requests // (reloads + 1) # more than the connections that are open
+        while answered.value < enough:
             breathe()
         put(folder, names[(i + 1) % 2])
         bad += not server.reload("reloaded: CN=" + names[(i + 1) % 2])
