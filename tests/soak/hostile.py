@@ -12,30 +12,23 @@ PART is one of these, each bounded in time:
 Prints one line. Exit code 1 when a client was lost or served wrongly; with long also when a figure
 is beyond its bound, which the line says. The short form asserts no times.
 """
-import atexit, os, random, resource, select, signal, socket, subprocess, sys, tempfile, threading, time
+import os, random, resource, select, signal, socket, subprocess, sys, tempfile, threading, time
+from served import Process, ask
 
 HERTZ = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
-class Server:
+class Server(Process):
     def __init__(self, build, mode, files, **options):
         def limit():
             resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         self.log = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen([build + "/tests/hostile_server", "tcp:127.0.0.1:0", "mode=" + mode,
+        super().__init__([build + "/tests/hostile_server", "tcp:127.0.0.1:0", "mode=" + mode,
             *("%s=%s" % (name.replace("_", "-"), value) for name, value in options.items())],
             stdout=subprocess.PIPE, stderr=self.log, preexec_fn=limit)
-        atexit.register(self.process.kill)
         self.port = int(self.process.stdout.readline().decode().rsplit(":", 1)[1])
         self.proc = "/proc/%d/" % self.process.pid
-
-    def stop(self):
-        atexit.unregister(self.process.kill)
-        self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(60)
-        self.process.stdout.close()
-        return code
 
     def stat(self):
         with open(self.proc + "stat") as f:
@@ -77,16 +70,6 @@ class Server:
         if text:
             s.sendall(text)
         return s
-
-def ask(s, text):
-    s.sendall(text)
-    got = b""
-    while not got.endswith(b"\n"):
-        part = s.recv(4096)
-        if not part:
-            raise ConnectionResetError("an end")
-        got += part
-    return got
 
 def readable(sockets, seconds):
     """Which of them have an answer, once there is one. (Not select(2), which has a bound.)"""

@@ -8,7 +8,8 @@ between two reloads their share of them; socketserverd looks once in a second wh
 reload. A request has failed when its handshake fails, or its answer is not its text.
 Prints one line; exit code 1 when one failed, a reload did, or the server did not end with 0.
 """
-import atexit, collections, multiprocessing, os, shutil, signal, socket, ssl, subprocess, sys, tempfile
+import collections, multiprocessing, os, shutil, signal, socket, ssl, subprocess, sys, tempfile
+from served import Process, ask
 
 CLIENTS = 4
 EACH = 20 # requests of a connection
@@ -35,13 +36,7 @@ def talk(context, port, shown):
             shown[dict(item[0] for item in s.getpeercert()["subject"])["commonName"]] += 1
             for i in range(EACH):
                 text = b"request %d\n" % i
-                s.sendall(text)
-                got = b""
-                while not got.endswith(b"\n"):
-                    part = s.recv(100)
-                    if not part:
-                        raise OSError("an early end")
-                    got += part
+                got = ask(s, text)
                 if got != text:
                     raise OSError("got %r" % got)
             s.unwrap()
@@ -62,15 +57,14 @@ def client(folder, port, answered, requests, reloaded, results):
 
 # ---- the server ----
 
-class Server:
+class Server(Process):
     def __init__(self, build, mode, folder):
         handlers = folder + "/handlers" # whose folders belong to us
         os.mkdir(handlers, 0o755)
         shutil.copy(build + "/handlers/echo.so", handlers)
-        self.process = subprocess.Popen([build + "/handlers/socketserverd", "--mode", mode,
+        super().__init__([build + "/handlers/socketserverd", "--mode", mode,
             "--listen", "tls:127.0.0.1:0", "--cert", folder + "/cert.pem", "echo"],
             stderr=subprocess.PIPE, text=True, env=dict(os.environ, SOCKETSERVER_HANDLERS=handlers))
-        atexit.register(self.process.kill)
         self.before = []
         self.port = int(self.await_line("listening on tls:").rsplit(":", 1)[1])
 
@@ -84,12 +78,6 @@ class Server:
     def reload(self, name):
         self.process.send_signal(signal.SIGHUP)
         return name in self.await_line("cert.pem: ")
-
-    def stop(self):
-        atexit.unregister(self.process.kill)
-        self.process.send_signal(signal.SIGTERM)
-        self.process.stderr.read()
-        return self.process.wait(60)
 
 def breathe():
     """Lets the clients run for a moment."""

@@ -17,7 +17,8 @@ without libsocketserver or a mode, which shows what the kernel loses.
 Prints one line; exit code 1 when a request was lost, but for what the kernel loses with reuse-port,
 or a server did not end with 0.
 """
-import atexit, os, signal, socket, subprocess, sys, tempfile, time
+import os, socket, subprocess, sys, tempfile, time
+from served import Process
 
 CLIENTS = 32
 KERNEL_LOSES = 2 # in 100 restarts with reuse-port, at most; see restart.sh
@@ -55,20 +56,12 @@ class Load:
 
 # ---- servers ----
 
-class Server:
+class Server(Process):
     def __init__(self, command, address, options=(), fds=()):
-        self.process = subprocess.Popen([*command, *options, address], stdout=subprocess.PIPE,
+        super().__init__([*command, *options, address], stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, pass_fds=fds)
-        atexit.register(self.process.terminate)
         if not self.process.stdout.readline():
             sys.exit("the server did not start")
-
-    def stop(self):
-        atexit.unregister(self.process.terminate)
-        self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(60)
-        self.process.stdout.close()
-        return code
 
 def free_port():
     s = socket.create_server(("127.0.0.1", 0))
