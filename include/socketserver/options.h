@@ -192,6 +192,16 @@ struct sks_options {
 	 * during the call. In sks_serve_fd() it runs on the calling task.
 	 */
 	void (*on_end)(struct sks_request *req, const struct sks_info *info);
+	int make_room_ms;    /* SKS_OFF. While a client waits for a full server (max_connections,
+	                        max_running, or no descriptor is free), a connection that has
+	                        kept the server waiting for so long is ended, the longest first:
+	                        one that has had its answer and does not close; or else is
+	                        parked; or else the handler of which waits for its client to send
+	                        the rest of a line or block, or to take output, 64 KiB within
+	                        this time. Its waits fail with ECANCELED, and it is not lingered
+	                        for. Where only a task is missing only the last are ended. A
+	                        handler that does anything else is left alone */
+	int reserved;        /* 0 */
 };
 
 SKS_END_DECLS

@@ -129,6 +129,8 @@ struct sks_request {
                                  failed */
 #define SKS_ENDED_REFUSED 10  /* by verify, a limit, the lack of a proxy's header, or for lack of
                                  memory: no handler has run */
+#define SKS_ENDED_EVICTED 11  /* the server was full, and had waited for the peer for
+                                 make_room_ms: another one has its place */
 
 /*
  * What is known of a request. Times are of CLOCK_MONOTONIC, in nanoseconds. Bytes are those

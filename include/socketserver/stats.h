@@ -57,6 +57,8 @@ struct sks_stats {
 	                       has max_memory */
 	uint64_t max_connections; /* of the options, or the default */
 	uint64_t max_running;     /* likewise; 0: no limit */
+	uint64_t evicted;         /* connections that were ended by make_room_ms; they count in
+	                             finished, too, if a handler was called, else in refused */
 };
 
 SKS_END_DECLS

@@ -33,6 +33,7 @@
 #define SETTLE_MS 1 /* until a child has closed its copies */
 #define BACKOFF_FIRST_MS 10
 #define BACKOFF_MOST_MS 100
+#define ROOM_MS 50 /* between two looks for a connection that makes room */
 
 enum verdict { PASS_OVER, PAUSE, STOP };
 
@@ -112,6 +113,8 @@ back_off(struct sks_listener *l, int error)
 
 	sks_log_limited(&l->log, 1, NULL, SKS_LOG_ERROR, error, "%s: %m; trying again soon",
 	    l->type == SOCK_STREAM ? "accept" : "receive");
+	if ((error == EMFILE || error == ENFILE) && sks_accept_may_evict(l))
+		sks_accept_free_descriptor(l);
 	stop(l);
 	sks_admission_wait(l->admission); /* the end of a request may free what has run out */
 	l->backoff_ms = ms > BACKOFF_MOST_MS ? BACKOFF_MOST_MS : ms;
@@ -169,21 +172,6 @@ static int
 is_copied(const struct sks_listener *l)
 {
 	return sks_executor_has_copies(l->worker->executor);
-}
-
-/*
- * There is no worker for the next one. The end of a request goes on, but memory is given back at
- * other times, too: a timer looks for it. It does so even if the memory is no longer full, because
- * another thread may have given some back since the worker was looked for.
- */
-static void
-look_for_memory(struct sks_listener *l)
-{
-	if (l->service->memory == NULL)
-		return;
-	if (sks_memory_is_full(l->service->memory))
-		sks_buf_pool_drain(&l->worker->loop->bufs);
-	(void)sks_event_add(&l->retry, BACKOFF_MOST_MS);
 }
 
 /* Notes that the kernel's queue is empty. */
@@ -262,17 +250,40 @@ take_datagram(struct sks_listener *l, struct sks_worker *worker)
 	return rc;
 }
 
+/*
+ * There is no worker for the next one. 1: there may be one now. Where nobody waits, a listener
+ * that may evict stays armed, so that it learns of the next client.
+ */
+static int
+make_room(struct sks_listener *l)
+{
+	if (!sks_accept_is_wanted(l))
+		return 0;
+	if (sks_accept_evict(l))
+		return 1;
+	stop(l);
+	(void)sks_event_add(&l->retry, ROOM_MS);
+	return 0;
+}
+
+static void
+pause_until_room(struct sks_listener *l)
+{
+	if (sks_memory_is_full(l->service->memory))
+		sks_log_limited(&l->log, 1, NULL, SKS_LOG_WARN, 0, "accept: max_memory is reached");
+	stop(l);
+	sks_accept_look_for_memory(l);
+}
+
 static int
 take_one(struct sks_listener *l)
 {
 	struct sks_worker *worker = find_worker(l);
 
 	if (worker == NULL) {
-		if (sks_memory_is_full(l->service->memory))
-			sks_log_limited(&l->log, 1, NULL, SKS_LOG_WARN, 0,
-			    "accept: max_memory is reached");
-		stop(l);
-		look_for_memory(l);
+		if (sks_accept_may_evict(l) && !sks_memory_is_full(l->service->memory))
+			return make_room(l);
+		pause_until_room(l);
 		return 0;
 	}
 	return l->type == SOCK_STREAM ? take_connection(l, worker) : take_datagram(l, worker);
@@ -365,8 +376,9 @@ start(struct sks_listener *l)
 {
 	if (l->armed || l->dead)
 		return 0;
-	if (find_worker(l) == NULL) {
-		look_for_memory(l);
+	if (find_worker(l) == NULL &&
+	    (!sks_accept_may_evict(l) || event_pending(&l->retry, EV_TIMEOUT, NULL))) {
+		sks_accept_look_for_memory(l);
 		return 0;
 	}
 	stop(l); /* a retry that is due later */

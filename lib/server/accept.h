@@ -77,4 +77,21 @@ int sks_accept_newcomer(struct sks_listener *listener, struct sks_newcomer *clie
  */
 int sks_accept_reject(struct sks_listener *listener, int *error);
 
+/* -- accept_room.c -- */
+
+/* Returns 1 when a connection may be ended for a client of this listener (make_room_ms). */
+int sks_accept_may_evict(const struct sks_listener *listener);
+
+/* Says whether a client waits in the kernel's queue. */
+int sks_accept_is_wanted(const struct sks_listener *listener);
+
+/* Ends a connection, of any worker. 1: it has ended; 0: it may do so later, or nobody has to go. */
+int sks_accept_evict(struct sks_listener *listener);
+
+/* Does so where what is lacking is a descriptor. */
+void sks_accept_free_descriptor(struct sks_listener *listener);
+
+/* A listener pauses: where it may be for lack of memory it tries again soon. */
+void sks_accept_look_for_memory(struct sks_listener *listener);
+
 #endif

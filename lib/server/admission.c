@@ -22,13 +22,29 @@ least_loaded(const struct sks_admission *a)
 	return best;
 }
 
+int
+sks_admission_lacks_places(const struct sks_admission *a)
+{
+	return atomic_load(&a->service->shared->places) >= a->service->options.max_connections;
+}
+
+struct sks_worker *
+sks_admission_next_crowded(struct sks_admission *a, struct sks_worker *own)
+{
+	unsigned int turn = atomic_fetch_add(&a->turn, 1);
+
+	if (own != NULL && !sks_admission_lacks_places(a))
+		return own;
+	return &a->workers[turn % (unsigned int)a->service->options.workers];
+}
+
 static struct sks_worker *
 find_room(const struct sks_admission *a, struct sks_worker *own, int needs_task)
 {
 	struct sks_worker *worker = own != NULL ? own : least_loaded(a);
 
 	if (a->quota == 0 || sks_memory_is_full(a->service->memory) ||
-	    atomic_load(&a->service->shared->places) >= a->service->options.max_connections ||
+	    sks_admission_lacks_places(a) ||
 	    (needs_task && sks_executor_is_full(worker->executor)))
 		return NULL;
 	return worker;

@@ -22,6 +22,7 @@ struct sks_admission {
 	atomic_int is_waiting;      /* a listener has paused: the next end of a request wakes it */
 	atomic_int alive;           /* listeners of all workers that have not failed */
 	atomic_int error;           /* errno of the listener that failed last */
+	atomic_uint turn;           /* of the worker that is asked next to make room */
 };
 
 /*
@@ -32,6 +33,16 @@ struct sks_admission {
  */
 struct sks_worker *sks_admission_find_worker(struct sks_admission *admission,
     struct sks_worker *own, int needs_task);
+
+/*
+ * There is no worker for the next request. Returns one that may make room: own, where its tasks are
+ * what is lacking, else each in its turn.
+ */
+struct sks_worker *sks_admission_next_crowded(struct sks_admission *admission,
+    struct sks_worker *own);
+
+/* Returns 1 when all places are taken: what is lacking is no task. */
+int sks_admission_lacks_places(const struct sks_admission *admission);
 
 /*
  * Claims a place and one of the quota for a request that a listener on `worker`

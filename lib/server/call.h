@@ -70,6 +70,8 @@ struct sks_call {
 	struct sks_memberships memberships;
 	struct sks_proxied *proxied;      /* of the proxy that it came by; NULL: none */
 	struct sks_flow *flow;            /* its bytes; NULL: they stay in memory */
+	struct sks_peer_wait *peer_wait;  /* NULL: it has no peer to wait for */
+	struct sks_cancel *own_cancel;    /* ends its waits alone; NULL: its executor needs none */
 	const char *listener;             /* the address that it came by; NULL: without a server */
 	const char *tls;                  /* the version of TLS; NULL: it is plain */
 	char *note;                       /* the handler's; NULL: none */

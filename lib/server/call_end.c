@@ -25,6 +25,7 @@ static const char *const names[] = {
 	[SKS_ENDED_CANCELLED] = "cancelled",
 	[SKS_ENDED_ERROR] = "error",
 	[SKS_ENDED_REFUSED] = "refused",
+	[SKS_ENDED_EVICTED] = "evicted",
 };
 
 const char *
@@ -50,6 +51,8 @@ is_spoilt(int before, int reason)
 void
 sks_call_end(struct sks_call *call, int reason)
 {
+	if (reason == SKS_ENDED_CANCELLED && sks_peer_wait_is_evicted(call->peer_wait))
+		reason = SKS_ENDED_EVICTED;
 	if (call->ended == SKS_ENDED_NOT || is_spoilt(call->ended, reason))
 		call->ended = reason;
 }

@@ -66,6 +66,15 @@ sks_connection_end(struct sks_connection *c)
 		sks_connection_linger(c);
 }
 
+void
+sks_connection_evict(struct sks_connection *c)
+{
+	if (c->state == SKS_CONNECTION_DRAINING)
+		sks_connection_close(c);
+	else
+		sks_connection_end(c);
+}
+
 /* -- parked -- */
 
 static int

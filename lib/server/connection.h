@@ -86,6 +86,7 @@ struct sks_connection {
 	struct sks_watch watch;
 	struct sks_transport transport;
 	struct sks_flow flow;
+	struct sks_peer_wait peer_wait;
 	struct sks_outbox *_Atomic outbox; /* made when the loop first has bytes to send */
 	struct sks_preread preread;        /* while it is parked */
 	struct sks_worker *worker;
@@ -172,6 +173,9 @@ void sks_connection_expect_first(struct sks_connection *c);
 
 /* Parks a new connection until its client begins with TLS. It may be freed when this returns. */
 void sks_connection_expect_handshake(struct sks_connection *c);
+
+/* Ends one that is parked or drains, to make room. It may be gone afterwards. */
+void sks_connection_evict(struct sks_connection *c);
 
 /* Ends one that does not run: finish is called where it is due. It may be gone afterwards. */
 void sks_connection_end(struct sks_connection *c);

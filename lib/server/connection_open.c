@@ -38,6 +38,7 @@ new_connection(struct sks_worker *worker, const struct sks_newcomer *client)
 	c->transport.ops = &sks_plain_transport;
 	c->transport.traffic = &service->shared->traffic;
 	c->transport.flow = &c->flow;
+	c->transport.peer_wait = &c->peer_wait;
 	c->transport.fd = client->fd;
 	c->times = service->times;
 	if (client->entry.is_tls)
@@ -47,6 +48,7 @@ new_connection(struct sks_worker *worker, const struct sks_newcomer *client)
 	c->call.service = service;
 	c->call.ops = &sks_connection_call_ops;
 	c->call.flow = &c->flow;
+	c->call.peer_wait = &c->peer_wait;
 	c->call.listener = client->entry.address;
 	c->call.began_ns = sks_clock_ns();
 	memcpy(c + 1, &client->peer, client->len);

@@ -10,6 +10,19 @@
 #include "server/process_child.h"
 #include "stream/tls.h"
 
+/* Waits for input, as a connection that is parked. 1, or 0: none has come, or the server stops. */
+static int
+rest(struct sks_call *call, const struct sks_rfile *r)
+{
+	int rc;
+
+	sks_peer_wait_note(call->peer_wait, sks_clock_coarse_ms());
+	rc = sks_process_child_rest(call->req.fd, call->executor->draining->fd,
+	    sks_clock_after(r->idle_ms));
+	sks_peer_wait_note(call->peer_wait, 0);
+	return rc;
+}
+
 /*
  * Waits for input. Returns 1; or 0 when none comes, or the server stops: then only a request counts
  * that is there already, and a new client has grace_ms.
@@ -17,15 +30,14 @@
 static int
 wait_for_bytes(struct sks_call *call, const struct sks_rfile *r)
 {
-	int fd = call->req.fd, drain_fd = call->executor->draining->fd, grace_ms;
+	int fd = call->req.fd, grace_ms;
 
 	if (r->has_ahead)
 		return 1;
 	sks_transport_rest(r->tr);
 	if (sks_transport_has_input(r->tr))
 		return 1;
-	if (!sks_draining(&call->req) &&
-	    sks_process_child_rest(fd, drain_fd, sks_clock_after(r->idle_ms)))
+	if (!sks_draining(&call->req) && rest(call, r))
 		return 1;
 	grace_ms = sks_call_has_heard(call) ? 0 : call->service->options.grace_ms;
 	return sks_draining(&call->req) &&
@@ -106,13 +118,15 @@ sks_connection_run_resident(struct sks_call *call)
 	struct sks_rfile r;
 	struct sks_wfile w;
 
+	c->transport.peer_wait = call->peer_wait; /* the parent sees it, too */
 	sks_connection_attach(c, &r, &w);
 	if (shake_hands_first(c, &r, &w))
 		rc = exchange_all(call, &r, &w);
 	sks_task_current()->cancel = call->executor->closing;
 	if (sks_flush(&w) == -1)
 		sks_call_log_unsent(call, w.error);
-	if (r.error == 0 && w.error == 0 && c->wire != SKS_WIRE_BROKEN)
+	if (r.error == 0 && w.error == 0 && c->wire != SKS_WIRE_BROKEN &&
+	    !sks_peer_wait_is_evicted(call->peer_wait))
 		linger(call, &r, rc);
 	sks_connection_detach(c, &r, &w);
 }

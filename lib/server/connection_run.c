@@ -60,7 +60,7 @@ sks_connection_detach(struct sks_connection *c, struct sks_rfile *r, struct sks_
 	c->times = (struct sks_times){ r->idle_ms, r->read_ms, w->write_ms };
 	if (r->eof && sks_buf_length(&r->buf) == 0)
 		sks_connection_lose_wire(c, SKS_WIRE_INPUT_ENDED);
-	if (r->error != 0 || w->error != 0)
+	if (r->error != 0 || w->error != 0 || sks_peer_wait_is_evicted(c->call.peer_wait))
 		sks_connection_lose_wire(c, SKS_WIRE_BROKEN);
 	note_slow(c, r, w);
 	c->taken = r->taken;

@@ -3,12 +3,20 @@
  * A state as the worker sees it: which list a connection is in, and which of
  * its numbers counts it.
  */
+#include "base/clock.h"
 #include "server/connection.h"
 
 static int
 is_lingering(enum sks_connection_state state)
 {
 	return state == SKS_CONNECTION_FLUSHING || state == SKS_CONNECTION_DRAINING;
+}
+
+/* While it is parked it waits for input, and while it drains for its peer's end. */
+static int
+is_peers_turn(enum sks_connection_state state)
+{
+	return state == SKS_CONNECTION_PARKED || state == SKS_CONNECTION_DRAINING;
 }
 
 static void
@@ -37,5 +45,6 @@ sks_connection_set_state(struct sks_connection *c, enum sks_connection_state sta
 		sks_watch_forget(&c->watch);
 		c->watch.preread = NULL;
 	}
+	sks_peer_wait_note(&c->peer_wait, is_peers_turn(state) ? sks_clock_coarse_ms() : 0);
 	c->state = state;
 }

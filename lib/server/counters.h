@@ -37,7 +37,7 @@ sks_counter_add(_Atomic uint64_t *counter, int change)
 	atomic_fetch_add_explicit(counter, (uint64_t)(int64_t)change, memory_order_relaxed);
 }
 
-#define SKS_ENDED_REASONS (SKS_ENDED_REFUSED + 1)
+#define SKS_ENDED_REASONS (SKS_ENDED_EVICTED + 1)
 
 /* The ways in which a request has ended once its server stopped. */
 enum sks_stop {
@@ -68,6 +68,7 @@ struct sks_shared {
 	atomic_int is_timed;            /* once somebody has asked: clocks cost a few % */
 	struct sks_log_limit errors; /* of lines about requests that failed */
 	struct sks_log_limit refusals[SKS_REFUSALS]; /* one line a second for each */
+	struct sks_log_limit evictions;
 	struct sks_log_limit blocks; /* of lines about handlers that keep their loop */
 	atomic_int freeing; /* finish has no time */
 	atomic_int draining;

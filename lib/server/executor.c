@@ -11,8 +11,10 @@
 #define GIVEN_UP_LINES 20
 #define RETRY_MS 50
 #define RETRY_MOST 100 /* five seconds */
+#define WAIT_MS 50     /* how often the owner is told that calls wait */
 
 static void on_retry(evutil_socket_t fd, short what, void *arg);
+static void on_wait(evutil_socket_t fd, short what, void *arg);
 static void give_up(struct sks_job *job);
 
 void
@@ -27,7 +29,9 @@ sks_executor_init(struct sks_executor *executor, const struct sks_executor_ops *
 	    (service->options.max_running % workers != 0);
 	sks_list_init(&executor->queue);
 	sks_list_init(&executor->active);
+	executor->may_evict = service->options.make_room_ms != SKS_OFF;
 	sks_event_assign(&executor->retry, loop->base, -1, 0, on_retry, executor);
+	sks_event_assign(&executor->wait, loop->base, -1, 0, on_wait, executor);
 	sks_list_init(&executor->give_up.link);
 	executor->give_up.run = give_up;
 }
@@ -40,6 +44,7 @@ sks_executor_free(struct sks_executor *executor)
 	if (executor == NULL)
 		return;
 	sks_event_end(&executor->retry);
+	sks_event_end(&executor->wait);
 	sks_list_remove(&executor->give_up.link);
 	executor->ops->free(executor);
 	errno = error;
@@ -123,6 +128,25 @@ sks_executor_unqueue(struct sks_executor *executor)
 	return sks_list_entry(link, struct sks_call, link);
 }
 
+/* Tells the owner that a call waits for its turn, now and again until none does. */
+static void
+notify_wait(struct sks_executor *executor)
+{
+	if (executor->on_wait == NULL || executor->is_held || sks_list_empty(&executor->queue))
+		return;
+	executor->on_wait(executor->arg);
+	if (!event_pending(&executor->wait, EV_TIMEOUT, NULL))
+		(void)sks_event_add(&executor->wait, WAIT_MS); /* else the next to wait tells it */
+}
+
+static void
+on_wait(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	notify_wait(arg);
+}
+
 /*
  * Where no call runs, none ends and makes room for another: the executor looks again soon. When
  * there is no memory for that timer, the first call that waits is refused.
@@ -146,6 +170,7 @@ sks_executor_submit(struct sks_executor *executor, struct sks_call *call)
 		return;
 	enqueue(executor, call);
 	try_again_soon(executor);
+	notify_wait(executor);
 }
 
 static void

@@ -34,6 +34,8 @@ struct sks_executor_ops {
 	void (*reset)(struct sks_executor *);
 	/* After SKS_EXECUTOR_ABORT: lets calls end; may block until the next one has. */
 	void (*await)(struct sks_executor *);
+	/* Has the waits of one call that runs answer ECANCELED, except in finish. */
+	void (*evict)(struct sks_executor *, struct sks_call *);
 	/*
 	 * Returns 1 while a child process that was just forked still has the listeners, which
 	 * in_child() closes. May be NULL: there are none.
@@ -53,6 +55,7 @@ struct sks_executor_ops {
 struct sks_executor {
 	const struct sks_executor_ops *ops;
 	struct sks_loop *loop;
+	int may_evict;          /* calls may be ended for others */
 	int beside_loop;        /* calls run on other threads than the loop's */
 	struct sks_cancel *draining; /* what SKS_EXECUTOR_DRAIN sets; NULL: no call is resident */
 	struct sks_cancel *closing;  /* what SKS_EXECUTOR_CLOSE sets; likewise */
@@ -68,7 +71,9 @@ struct sks_executor {
 	/* The owner sets these. */
 	void (*in_child)(void *arg, struct sks_call *); /* in a child process, before it runs */
 	void (*on_room)(void *arg); /* one more call may run */
+	void (*on_wait)(void *arg); /* calls wait for their turn; NULL: nobody wants to know */
 	void *arg;
+	struct event wait;          /* the timer for on_wait, while calls wait */
 };
 
 /* Each makes an executor of its kind, or returns NULL with ENOMEM, EMFILE or ENFILE. */

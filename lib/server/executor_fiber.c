@@ -55,18 +55,22 @@ start(struct sks_executor *executor, struct sks_call *call)
 }
 
 static void
+evict(struct sks_executor *executor, struct sks_call *call)
+{
+	(void)executor;
+	if (call->state == SKS_CALL_FINISHING)
+		return;
+	sks_cancel_fiber(call->task);
+	sks_children_cancel(call->task);
+}
+
+static void
 cancel(struct sks_executor *executor)
 {
 	struct sks_list *link, *after;
 
-	sks_list_each (link, after, &executor->active) {
-		struct sks_call *call = sks_list_entry(link, struct sks_call, link);
-
-		if (call->state != SKS_CALL_FINISHING) {
-			sks_cancel_fiber(call->task);
-			sks_children_cancel(call->task);
-		}
-	}
+	sks_list_each (link, after, &executor->active)
+		evict(executor, sks_list_entry(link, struct sks_call, link));
 }
 
 /* Ends the waits of finish hooks, which cancel() leaves alone. */
@@ -139,6 +143,7 @@ free_executor(struct sks_executor *executor)
 static const struct sks_executor_ops fiber_ops = {
 	.start = start,
 	.stop = stop,
+	.evict = evict,
 	.await = await,
 	.forget = forget,
 	.idle = idle,

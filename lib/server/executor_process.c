@@ -68,6 +68,7 @@ process_of(struct sks_list *link)
 static void
 free_process(struct process_executor *pool, struct sks_process *process)
 {
+	process->call->peer_wait = NULL; /* it was the outcome's */
 	sks_outcome_give_back(&pool->outcomes, process->outcome);
 	sks_sys_free(process);
 }
@@ -262,8 +263,10 @@ new_process(struct process_executor *pool, struct sks_call *call)
 		return NULL;
 	process->call = call;
 	process->outcome = sks_outcome_take(&pool->outcomes);
-	if (process->outcome != NULL)
+	if (process->outcome != NULL) {
+		call->peer_wait = &process->outcome->peer_wait;
 		return process;
+	}
 	sks_sys_free(process);
 	errno = ENOMEM;
 	return NULL;
@@ -356,6 +359,14 @@ stop(struct sks_executor *executor, enum sks_executor_stop how)
 	}
 }
 
+/* SIGTERM cancels its task, as process_child.c says. */
+static void
+evict(struct sks_executor *executor, struct sks_call *call)
+{
+	(void)executor;
+	kill(call->process->pid, SIGTERM);
+}
+
 static void
 await(struct sks_executor *executor)
 {
@@ -400,6 +411,7 @@ free_executor(struct sks_executor *executor)
 static const struct sks_executor_ops process_ops = {
 	.start = start,
 	.stop = stop,
+	.evict = evict,
 	.reset = reset,
 	.await = await,
 	.has_copies = has_copies,

@@ -31,17 +31,45 @@ run_work(struct sks_work *work)
 	struct sks_task *task = sks_task_current();
 
 	sks_task_init(task);
-	task->cancel = &pool_of(call->executor)->cancel;
+	task->cancel = call->own_cancel != NULL ? call->own_cancel : &pool_of(call->executor)->cancel;
 	task->origin = sks_call_origin(call);
 	atomic_store(&call->task, task);
 	sks_executor_run(call, call->ops->run);
 	atomic_store(&call->task, NULL); /* the thread may end before its message comes */
 }
 
+/* Without one, as descriptors are scarce, the call is not evicted. */
+static struct sks_cancel *
+new_own_cancel(const struct sks_cancel *all)
+{
+	struct sks_cancel *own = sks_sys_malloc(sizeof(*own));
+
+	if (own != NULL && sks_cancel_init(own) == -1) {
+		sks_sys_free(own);
+		return NULL;
+	}
+	if (own != NULL)
+		own->up = all;
+	return own;
+}
+
+static void
+free_own_cancel(struct sks_call *call)
+{
+	if (call->own_cancel == NULL)
+		return;
+	sks_sys_close(call->own_cancel->fd);
+	sks_sys_free(call->own_cancel);
+	call->own_cancel = NULL;
+}
+
 static void
 end_call(struct sks_message *message)
 {
-	sks_executor_done(sks_container_of(message, struct sks_call, message));
+	struct sks_call *call = sks_container_of(message, struct sks_call, message);
+
+	free_own_cancel(call);
+	sks_executor_done(call);
 }
 
 /* The thread is idle by now, so the loop's next call finds it. */
@@ -57,9 +85,22 @@ work_done(struct sks_work *work)
 static int
 start(struct sks_executor *executor, struct sks_call *call)
 {
+	if (executor->may_evict)
+		call->own_cancel = new_own_cancel(&pool_of(executor)->cancel);
 	call->work.run = run_work;
 	call->work.done = work_done;
-	return sks_thread_pool_submit(&pool_of(executor)->threads, &call->work);
+	if (sks_thread_pool_submit(&pool_of(executor)->threads, &call->work) == 0)
+		return 0;
+	free_own_cancel(call);
+	return -1;
+}
+
+static void
+evict(struct sks_executor *executor, struct sks_call *call)
+{
+	(void)executor;
+	if (call->own_cancel != NULL)
+		sks_cancel_set(call->own_cancel, 1);
 }
 
 static void
@@ -116,6 +157,7 @@ free_executor(struct sks_executor *executor)
 static const struct sks_executor_ops thread_ops = {
 	.start = start,
 	.stop = stop,
+	.evict = evict,
 	.reset = reset,
 	.await = await,
 	.forget = forget,

@@ -62,6 +62,8 @@ static const struct metric metrics[] = {
 	    "Bytes of buffers that the process has, where a server of it has max_memory." },
 	{ COUNTER(too_slow), "connections_too_slow", "",
 	    "Connections that were cut, as their peers were slower than min_rate." },
+	{ COUNTER(evicted), "connections_evicted", "",
+	    "Connections that were ended to make room, by make_room_ms." },
 	{ GAUGE(max_connections), "requests_limit", "{option=\"max_connections\"}",
 	    "How many requests may be open (max_connections) and in their handler (max_running; "
 	    "0: no limit)." },

@@ -78,7 +78,10 @@
 	X(min_rate, SIZE, 0, 0, 1 << 30, "min-rate", \
 	    "bytes a second of a client that sends or takes a block") \
 	X(max_memory, SIZE, 0, MEMORY_LEAST, SSIZE_MAX / 4, "max-memory", \
-	    "of all buffers; beyond it clients wait")
+	    "of all buffers; beyond it clients wait") \
+	X(make_room_ms, TIME, SKS_OFF, SKS_OFF, INT_MAX, "make-room", \
+	    "a full server ends who has kept it waiting for so long") \
+	X(reserved, COUNT, 0, 0, 0, NULL, NULL)
 /* clang-format on */
 
 #define SIZE_OF(member, ...) +sizeof(((struct sks_options *)0)->member)

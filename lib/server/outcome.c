@@ -55,6 +55,8 @@ sks_outcome_take(struct sks_outcomes *outcomes)
 	outcome = &chunk->outcomes[i];
 	atomic_store(&outcome->has_left, 0);
 	outcome->is_told = 0;
+	atomic_store(&outcome->peer_wait.since, 0);
+	atomic_store(&outcome->peer_wait.is_evicted, 0);
 	return outcome;
 }
 

@@ -13,6 +13,7 @@
 
 struct sks_outcome {
 	atomic_int has_left; /* the child has closed its copies of the listeners */
+	struct sks_peer_wait peer_wait; /* which the child notes, and the parent sees, while it runs */
 	int is_told;
 	int ended; /* SKS_ENDED_... */
 	enum sks_stop stop;

@@ -9,6 +9,7 @@
 
 #include "base/probe.h"
 #include "server/accept.h"
+#include "server/eviction.h"
 #include "server/hook.h"
 
 #include <errno.h>
@@ -222,6 +223,7 @@ sks_server_on_woken(struct sks_worker *worker)
 	struct sks_server *server = worker->owner;
 	int stop = atomic_load(&server->service.shared->stop);
 
+	sks_evict_asked(worker);
 	if (stop >= 1 && server->state == SKS_SERVING)
 		begin_to_stop(server);
 	if (sks_server_is_serving(server) && server->admission.alive == 0) {
@@ -260,6 +262,7 @@ sks_server_on_other_woken(struct sks_worker *worker)
 	struct sks_server *server = worker->owner;
 	enum sks_server_state state;
 
+	sks_evict_asked(worker);
 	if (sks_list_empty(&worker->listeners) && !worker->accepts)
 		return;
 	atomic_store(&worker->accepts, 1);

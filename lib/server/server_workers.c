@@ -5,6 +5,7 @@
 #include "base/sys.h"
 #include "server/accept.h"
 #include "server/connection.h"
+#include "server/eviction.h"
 #include "server/hook.h"
 #include "server/server.h"
 
@@ -28,6 +29,12 @@ static void
 on_room(void *arg)
 {
 	sks_server_on_released(arg);
+}
+
+static void
+on_wait(void *arg)
+{
+	(void)sks_evict(arg, 1);
 }
 
 /* Closes descriptors that a child process has inherited: clients would wait for the child's end. */
@@ -90,6 +97,7 @@ sks_server_new_workers(struct sks_server *server)
 		worker->released = sks_server_on_released;
 		worker->woken = i == 0 ? sks_server_on_woken : sks_server_on_other_woken;
 		worker->executor->on_room = on_room;
+		worker->executor->on_wait = o->make_room_ms != SKS_OFF ? on_wait : NULL;
 		worker->executor->in_child = in_child;
 		worker->executor->arg = worker;
 	}

@@ -25,6 +25,9 @@ enum sks_order {
 	SKS_ORDER_ABORT,  /* everything ends now, then the loop stops */
 };
 
+/* What another thread has asked a worker to make room for (server/eviction). */
+enum sks_asked_for { SKS_ASKED_FOR_NOTHING, SKS_ASKED_FOR_PLACE, SKS_ASKED_FOR_TASK };
+
 struct sks_worker {
 	struct sks_loop *loop;
 	struct sks_executor *executor;
@@ -38,6 +41,7 @@ struct sks_worker {
 	atomic_int parked_count;   /* these two are changed by its own thread only */
 	atomic_int lingering_count;
 	atomic_int order;
+	atomic_int asked_for;      /* enum sks_asked_for */
 	int obeyed;                /* the last order acted upon */
 	int has_thread;
 	pthread_t thread;

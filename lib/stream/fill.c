@@ -146,6 +146,7 @@ begin_phase(const struct sks_rfile *r, struct sks_patience *p)
 
 	if (p->phase != phase) {
 		p->phase = phase;
+		p->began = sks_clock_coarse_ms();
 		p->deadline = sks_clock_after(phase == SKS_PATIENCE_REST ? r->read_ms : r->idle_ms);
 	}
 }
@@ -169,10 +170,16 @@ await_memory(struct sks_rfile *r, struct sks_patience *p)
 static int
 wait_for(struct sks_rfile *r, struct sks_patience *p, int want, struct sks_preread *preread)
 {
+	int rc;
+
 	begin_phase(r, p);
+	sks_peer_wait_note(r->tr->peer_wait, p->began);
 	if (r->is_bounded)
-		return wait_at_pace(r, p, want, preread);
-	return wait_until(r, want, preread, p->deadline);
+		rc = wait_at_pace(r, p, want, preread);
+	else
+		rc = wait_until(r, want, preread, p->deadline);
+	sks_peer_wait_note(r->tr->peer_wait, 0);
+	return rc;
 }
 
 /* From now on nothing is read ahead. 0: something was, so that there is nothing to wait for. */

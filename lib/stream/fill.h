@@ -11,6 +11,7 @@
  * The time that one call may still wait: idle_ms for its first byte, then read_ms. It begins as 0.
  */
 struct sks_patience {
+	int64_t began;          /* its phase */
 	int64_t deadline;
 	enum sks_patience_phase {
 		SKS_PATIENCE_UNSET,

@@ -11,6 +11,7 @@
 #define SKS_STREAM_TRANSPORT_H
 
 #include "base/clock.h"
+#include "stream/peer_wait.h"
 
 #include <stdatomic.h>
 #include <stddef.h>
@@ -91,6 +92,7 @@ struct sks_transport {
 		struct sks_tls_engine *tls;   /* of sks_tls_transport, which counts by itself */
 	};
 	struct sks_flow *flow; /* may be NULL */
+	struct sks_peer_wait *peer_wait; /* may be NULL */
 	int fd;
 	unsigned char want;   /* what the EAGAIN of a read waits for; 0: SKS_READ */
 	unsigned char begun;  /* a write has said EAGAIN, but its first bytes are on their way: the

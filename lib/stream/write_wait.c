@@ -104,8 +104,10 @@ sks_write_wait(struct sks_wfile *w)
 	began = sks_clock_ms();
 	if (w->write_ms != SKS_OFF)
 		deadline = began + w->write_ms - w->waited_ms;
+	sks_peer_wait_note(w->tr->peer_wait, began - w->waited_ms);
 	rc = await_what_it_wants(w, sks_min64(deadline, sks_pace_deadline(&w->pace, began)));
 	error = errno;
+	sks_peer_wait_note(w->tr->peer_wait, 0);
 	note_taken(w, sks_clock_ms() - began,
 	    sks_pace_taken(w->tr->fd, before, rc == 1, SKS_WRITE_STEP));
 	if (rc == -1 && error == ETIMEDOUT)

@@ -203,7 +203,7 @@ TEST(each_number_is_told_once_and_as_it_is, EACH_MODE)
 	ck_assert_msg(strncmp(all, head, strlen(head)) == 0, "%s", all);
 	text = strstr(all, "# TYPE ");
 	ck_assert_int_eq(read_text(text),
-	    (int)(sizeof(struct sks_stats) / sizeof(uint64_t)) + SKS_ENDED_REFUSED + 4);
+	    (int)(sizeof(struct sks_stats) / sizeof(uint64_t)) + SKS_ENDED_EVICTED + 4);
 	ck_assert_uint_eq(value_of(text, "socketserver_connections_accepted_total"),
 	    stats.accepted + 1);
 	ck_assert_uint_eq(value_of(text, "socketserver_requests_finished_total"), 2);

@@ -21,7 +21,7 @@ struct sight {
 	pid_t pid;
 };
 
-static atomic_int calls, reasons[SKS_ENDED_REFUSED + 1];
+static atomic_int calls, reasons[SKS_ENDED_EVICTED + 1];
 static atomic_int bad; /* calls that saw what they should not */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* two loops may call at once */
 static struct sight last;
