@@ -358,6 +358,8 @@ await_room(struct sks_outbox *box)
 		return -1;
 	}
 	until = sks_min64(box->deadline, sks_pace_deadline(&box->pace, now));
+	if (has_bytes(box))
+		until = sks_pace_look(now, until);
 	box->wait_began = now;
 	box->untaken = sks_pace_untaken(box->tr.fd);
 	return sks_event_add(&box->ev, until == SKS_NEVER ? -1 : sks_max64(until - now, 1));

@@ -7,6 +7,7 @@
 #include <linux/sockios.h>
 
 int sks_pace_window_ms = SKS_PACE_WINDOW_MS;
+int sks_pace_look_ms = 1000;
 
 int64_t
 sks_pace_deadline(const struct sks_pace *pace, int64_t now)

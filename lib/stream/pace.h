@@ -27,8 +27,11 @@ struct sks_pace {
 	int64_t credit; /* thousandths of a byte */
 };
 
-/* SKS_PACE_WINDOW_MS. Only tests change this. */
-extern int sks_pace_window_ms;
+/*
+ * SKS_PACE_WINDOW_MS, and how often a wait for room looks what its peer has taken. Only tests
+ * change these.
+ */
+extern int sks_pace_window_ms, sks_pace_look_ms;
 
 /* Gives the peer its first credit. */
 static inline void
@@ -55,6 +58,17 @@ sks_pace_note(struct sks_pace *pace, int64_t ms, size_t n)
 
 /* Returns the moment when a wait that begins now has used up the credit; SKS_NEVER: no rate. */
 int64_t sks_pace_deadline(const struct sks_pace *pace, int64_t now);
+
+/*
+ * Returns when a wait for room is to look what the peer has taken, at its deadline at the latest.
+ * The peer's kernel takes much at once, at the beginning: a look at the end alone would give the
+ * peer its time anew only then.
+ */
+static inline int64_t
+sks_pace_look(int64_t now, int64_t deadline)
+{
+	return deadline == INT64_MAX ? deadline : sks_min64(deadline, now + sks_pace_look_ms);
+}
 
 /* Returns 1 when the peer has no credit left. */
 static inline int

@@ -75,7 +75,7 @@ note_taken(struct sks_wfile *w, int64_t ms, size_t taken)
 }
 
 /*
- * A wait has come to its end without room. -1: no time is left, by the limit of the task or by
+ * A wait has come to its end without room, or was to look what the peer has taken. -1: no time is left, by the limit of the task or by
  * that of the stream. 0: there is some.
  */
 static int
@@ -105,7 +105,8 @@ sks_write_wait(struct sks_wfile *w)
 	if (w->write_ms != SKS_OFF)
 		deadline = began + w->write_ms - w->waited_ms;
 	sks_peer_wait_note(w->tr->peer_wait, began - w->waited_ms);
-	rc = await_what_it_wants(w, sks_min64(deadline, sks_pace_deadline(&w->pace, began)));
+	deadline = sks_min64(deadline, sks_pace_deadline(&w->pace, began));
+	rc = await_what_it_wants(w, sks_pace_look(began, deadline));
 	error = errno;
 	sks_peer_wait_note(w->tr->peer_wait, 0);
 	note_taken(w, sks_clock_ms() - began,

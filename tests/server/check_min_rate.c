@@ -4,6 +4,8 @@
  */
 #include "acceptance.h"
 
+#include "faults.h"
+
 #include "base/clock.h"
 #include "base/util.h"
 #include "room.h"
@@ -154,7 +156,7 @@ TEST(one_that_does_not_read_is_cut, EACH_STREAM)
 	peer_puts(fd, "big\n");
 	expect_cut(&acc);
 	ck_assert_int_eq(seen->note, ETIMEDOUT);
-	ck_assert_uint_le(acc_stats(&acc).bytes_out, 1 << 20); /* the kernel would keep more for it */
+	ck_assert_uint_le(acc_stats(&acc).bytes_out, 1 << 20); /* the kernel would keep more */
 	close(fd);
 	acc_free(&acc);
 }
@@ -182,6 +184,29 @@ TEST(one_that_was_cut_reads_a_reset, EACH_MODE)
 	acc_free(&acc);
 }
 
+/*
+ * What a peer has taken is looked at again and again while it is waited for: its time begins when
+ * it has taken something, and not when the wait has ended. (Processes count calls of their own.)
+ */
+TEST(what_a_peer_takes_is_seen_while_it_is_waited_for, EACH_STREAM_IN_ONE_MEMORY)
+{
+	struct sks_options options = { .timeout_ms = NEVER_MS, .linger_ms = NEVER_MS, .drain_ms = 1 };
+	unsigned long before;
+	struct acc acc;
+	int fd;
+
+	sks_pace_look_ms = 1;
+	acc_streams(&acc, _i, &answerer, &options);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "big\n");
+	ck_eventually(acc_stats(&acc).bytes_out > 0);
+	before = sks_fault_calls("ioctl");
+	ck_eventually(sks_fault_calls("ioctl") > before + 20);
+	close(fd);
+	acc_free(&acc);
+}
+
 /* Two exchanges with a pause between them that is longer than the window: idle_ms is for that. */
 TEST(one_that_keeps_the_rate_is_served, EACH_STREAM)
 {
@@ -205,10 +230,42 @@ TEST(one_that_keeps_the_rate_is_served, EACH_STREAM)
 	acc_free(&acc);
 }
 
+/* Has the loop of a parked connection send more than the kernel takes. */
+static void
+post_much(void)
+{
+	static char much[32 << 20];
+
+	with_lock();
+	ck_assert_int_eq(sks_post(members[0], much, sizeof(much)), 0);
+	sks_mutex_unlock(lock);
+}
+
+TEST(what_a_peer_takes_of_posts_is_seen_as_well, EACH_STREAM_IN_ONE_MEMORY)
+{
+	struct sks_options options = { .timeout_ms = NEVER_MS, .linger_ms = NEVER_MS, .drain_ms = 1,
+		.max_output = SSIZE_MAX / 4 };
+	unsigned long before;
+	struct acc acc;
+	int fd;
+
+	sks_pace_look_ms = 1;
+	acc_streams(&acc, _i, &room, &options);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "e\nk\n");
+	peer_expect(fd, "e\n");
+	ck_eventually(acc_stats(&acc).parked == 1);
+	post_much();
+	before = sks_fault_calls("ioctl");
+	ck_eventually(sks_fault_calls("ioctl") > before + 20);
+	close(fd);
+	acc_free(&acc);
+}
+
 /* Its handler does not wait for it: the loop has what was posted, and cuts it. */
 TEST(one_that_does_not_take_posts_is_cut, EACH_STREAM_IN_ONE_MEMORY)
 {
-	static char much[32 << 20];
 	struct sks_options options = rate_alone(1000);
 	struct acc acc;
 	int fd;
@@ -220,9 +277,7 @@ TEST(one_that_does_not_take_posts_is_cut, EACH_STREAM_IN_ONE_MEMORY)
 	peer_puts(fd, "e\nk\n");
 	peer_expect(fd, "e\n");
 	ck_eventually(acc_stats(&acc).parked == 1);
-	with_lock();
-	ck_assert_int_eq(sks_post(members[0], much, sizeof(much)), 0); /* the kernel has no such room */
-	sks_mutex_unlock(lock);
+	post_much();
 	ck_eventually(acc_stats(&acc).finished == 1);
 	ck_assert_uint_eq(acc_stats(&acc).too_slow, 1);
 	ck_assert_int_eq(too_slow_lines(), 1);
