@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "child.h"
 
+#include "assertions.h"
 #include "fiber/context.h"
 #include "tools.h"
 
-#include <check.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "handlers.h"
 
-#include <check.h>
+#include "assertions.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "peer.h"
 
+#include "assertions.h"
+
 #include <arpa/inet.h>
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>

@@ -25,7 +25,8 @@
 #ifndef SKS_TEST_SUITE_H
 #define SKS_TEST_SUITE_H
 
-#include <check.h>
+#include "assertions.h"
+
 #include <stddef.h>
 
 struct suite_test {
