@@ -111,8 +111,9 @@ configure_and_build() {
 
 # What gcc and its own ThreadSanitizer make in a way of their own: fibers, threads beside them, and
 # children of a process with threads. The races of all else are those that clang's has looked for.
-of_gccs_own="fiber fiber_stacks fairness watch watchdog watchdog_hooks mutex mutex_certain offload tasks shared_watch abort blast drain drain_report
-process_kills process_places process_signals processes request shutdown stop thread_wait"
+of_gccs_own="fiber fiber_stacks fairness watch watchdog watchdog_hooks mutex mutex_certain offload tasks
+shared_watch abort blast drain drain_report process_kills process_places process_signals processes request
+shutdown stop stop_signals thread_wait"
 # Those in which fibers switch in ways of their own.
 switching="fiber fiber_stacks overflow read write copy flush stream_errors stream_memory stream_model
 stream_time tasks tasks_of_handlers blast"
