@@ -3,6 +3,7 @@
  * check_wait.c - to sleep, to yield, to wait for a descriptor; deadlines and cancellation.
  */
 #include "acceptance.h"
+#include "base/clock.h"
 #include "base/sys.h"
 #include "loop/cancel.h"
 #include "rig.h"
@@ -111,33 +112,38 @@ TEST(fibers_that_yield_take_turns)
 	ck_assert_str_eq(order.text, "abcabcabcabc");
 }
 
-static void
-sleep_ms(void *arg)
-{
-	int ms = *(int *)arg;
+static int64_t all_late; /* the moment, in ms, when the last of them is late */
 
-	ck_assert_int_eq(sks_sleep(ms), 0);
-	note(&order, (char)('a' + ms / 10));
+static void
+wait_for_letter(void *arg)
+{
+	const char *who = arg;
+
+	ck_assert_int_eq(sks_wait_until(all_late - 10 * ('e' - *who)), 0);
+	note(&order, *who);
 }
 
 static void
-compute_long(void *arg)
+compute_until_all_are_late(void *arg)
 {
 	(void)arg;
-	compute(60);
+	while (sks_clock_ms() < all_late)
+		;
 	note(&order, '!');
 }
 
+/* All fibers have begun to wait long before the first timer is due, on a busy machine too. */
 TEST(timers_that_are_late_come_in_their_order)
 {
-	static int ms[] = { 30, 10, 20 };
+	char who[] = "dbc";
 	struct rig_loop rig;
 	size_t i;
 
+	all_late = sks_clock_ms() + 500;
 	rig_loop_open(&rig);
 	for (i = 0; i < 3; i++)
-		rig_go(&rig, sleep_ms, &ms[i]);
-	rig_go(&rig, compute_long, NULL);
+		rig_go(&rig, wait_for_letter, &who[i]);
+	rig_go(&rig, compute_until_all_are_late, NULL);
 	rig_run(&rig);
 	rig_loop_close(&rig);
 	ck_assert_str_eq(order.text, "!bcd");
