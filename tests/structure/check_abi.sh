@@ -5,6 +5,8 @@
 #
 # usage: check_abi.sh [--record] SOURCE_DIR SHARED_LIBRARY
 set -u
+# shellcheck source=tests/support/report.sh
+. "$(dirname "$0")/../support/report.sh"
 
 record=
 if [ "${1-}" = --record ]; then
@@ -16,8 +18,6 @@ if [ $# -ne 2 ] || [ ! -d "$1/include" ] || [ ! -f "$2" ]; then
 	exit 2
 fi
 source=$1 shared=$2
-# shellcheck source=tests/support/report.sh
-. "$source/tests/support/report.sh"
 # shellcheck source=tests/support/scratch.sh
 . "$source/tests/support/scratch.sh"
 version=$(sed -n "s/^  version: '\([0-9]*\.[0-9]*\)\..*/\1/p" "$source/meson.build")
@@ -30,6 +30,10 @@ if ! command -v abidw >/dev/null; then
 fi
 if [ "$(readelf -hW "$shared" | sed -n 's/.*Machine: *//p')" != "Advanced Micro Devices X86-64" ]; then
 	skip "$name" "the list is of x86-64"
+	report_end
+fi
+if ! readelf -SW "$shared" | grep -q '\.debug_info'; then
+	skip "$name" "the library was built without debug information"
 	report_end
 fi
 
