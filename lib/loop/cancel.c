@@ -28,6 +28,14 @@ sks_cancel_init(struct sks_cancel *cancel)
 }
 
 void
+sks_cancel_end(struct sks_cancel *cancel)
+{
+	if (cancel->fd != -1)
+		sks_sys_close(cancel->fd);
+	cancel->fd = -1;
+}
+
+void
 sks_cancel_set(struct sks_cancel *cancel, int on)
 {
 	static const uint64_t one = 1;

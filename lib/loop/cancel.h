@@ -15,9 +15,12 @@ void sks_cancel_fiber(struct sks_task *task);
 
 /*
  * Makes a cancel that is off, for all threads and children whose tasks have it as
- * task->cancel. 0, or -1: EMFILE, ENFILE, ENOMEM; fd is -1 then. Its owner closes fd.
+ * task->cancel. 0, or -1: EMFILE, ENFILE, ENOMEM; fd is -1 then.
  */
 int sks_cancel_init(struct sks_cancel *cancel);
+
+/* Gives back what init has made, when no task has it any more. Does nothing where fd is -1. */
+void sks_cancel_end(struct sks_cancel *cancel);
 
 /* Sets it on, which ends the waits, or off. From any thread and signal handler; keeps errno. */
 void sks_cancel_set(struct sks_cancel *cancel, int on);

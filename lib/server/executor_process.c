@@ -389,22 +389,15 @@ forget(struct sks_executor *executor)
 }
 
 static void
-end_cancel(struct sks_cancel *cancel)
-{
-	if (cancel->fd != -1)
-		sks_sys_close(cancel->fd);
-}
-
-static void
 free_executor(struct sks_executor *executor)
 {
 	struct process_executor *pool = pool_of(executor);
 
 	sks_event_end(&pool->ask);
 	sks_outcomes_free(&pool->outcomes);
-	end_cancel(&pool->draining);
-	end_cancel(&pool->cancel);
-	end_cancel(&pool->closing);
+	sks_cancel_end(&pool->draining);
+	sks_cancel_end(&pool->cancel);
+	sks_cancel_end(&pool->closing);
 	sks_sys_free(pool);
 }
 

@@ -58,7 +58,7 @@ free_own_cancel(struct sks_call *call)
 {
 	if (call->own_cancel == NULL)
 		return;
-	sks_sys_close(call->own_cancel->fd);
+	sks_cancel_end(call->own_cancel);
 	sks_sys_free(call->own_cancel);
 	call->own_cancel = NULL;
 }
@@ -149,8 +149,7 @@ free_executor(struct sks_executor *executor)
 
 	sks_thread_pool_stop(&pool->threads);
 	sks_thread_pool_end(&pool->threads);
-	if (pool->cancel.fd != -1)
-		sks_sys_close(pool->cancel.fd);
+	sks_cancel_end(&pool->cancel);
 	sks_sys_free(pool);
 }
 

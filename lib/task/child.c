@@ -173,7 +173,7 @@ start_thread(struct sks_child *child)
 		return 0;
 	error = errno;
 	parent->shares--;
-	sks_sys_close(child->cancel.fd);
+	sks_cancel_end(&child->cancel);
 	errno = error;
 	return -1;
 }
@@ -209,7 +209,7 @@ free_child(struct sks_child *child)
 	sks_list_remove(&child->link);
 	if (is_thread(child)) {
 		child->parent->shares--;
-		sks_sys_close(child->cancel.fd);
+		sks_cancel_end(&child->cancel);
 	}
 	pthread_mutex_destroy(&child->lock);
 	sks_sys_free(child);
