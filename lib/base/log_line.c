@@ -87,8 +87,8 @@ sks_log_line_json(struct sks_log_line *line, const char *text, size_t n)
 }
 
 /*
- * Finds the date that is so many days after 1970-01-01. Years are counted from March, so that a leap
- * day is the last.
+ * Finds the date that is so many days after 1970-01-01. Years are counted from March, so that a
+ * leap day is the last.
  */
 static void
 date(int64_t days, int *year, int *month, int *day)

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who has to go from a full server, while another client waits for a place.
+ * Chooses the connection that a full server ends while another client waits for a place.
  *
- * Only one for whose peer the server has waited for make_room_ms. First come those that have had
- * their answer and do not close, then the parked ones, each time the one that is silent the
- * longest: they lose nothing but a connection. Then comes the task that waits the longest for the
- * rest of its request, or for its peer to take the answer. A handler that computes or waits for
- * something else is left alone, as is a peer that keeps 64 KiB in that time.
+ * The server must have waited for the connection's peer for make_room_ms. Connections whose client
+ * has had its answer and does not close are chosen first, then parked ones, and of each kind the
+ * one that has been silent the longest: these clients lose nothing but a connection. The task is
+ * chosen last that has waited the longest for the rest of its request, or for its peer to take the
+ * answer. A handler that computes or waits for something else is left alone, and so is a peer that
+ * takes 64 KiB in that time.
  */
 #include "server/eviction.h"
 

@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 #define SKS_PACE_WINDOW_MS 5000
-#define SKS_WRITE_STEP 65536 /* the time limit of a write is for so many bytes that the peer takes */
+#define SKS_WRITE_STEP 65536 /* so many bytes a peer takes in the time limit of a write */
 
 struct sks_pace {
 	int rate;       /* bytes a second; 0: any */

@@ -75,8 +75,8 @@ note_taken(struct sks_wfile *w, int64_t ms, size_t taken)
 }
 
 /*
- * A wait has come to its end without room, or was to look what the peer has taken. -1: no time is left, by the limit of the task or by
- * that of the stream. 0: there is some.
+ * Judges a wait that has ended without room, or only to look what the peer has taken. -1: no time
+ * is left, by the limit of the task or by that of the stream. 0: there is some.
  */
 static int
 judge(struct sks_wfile *w)

@@ -128,7 +128,7 @@ TEST(datagrams_in_the_queue_are_answered_first, EACH_DATAGRAM)
 	acc_free(&acc);
 }
 
-/* Each client of a server that stops is followed by another one, who comes while it is served. */
+/* While this handler serves a client it connects another one: there is always a next client. */
 static int
 bring_another(struct sks_request *req)
 {
