@@ -4,13 +4,12 @@
  */
 #include "error_pipe.h"
 #include "faults.h"
+#include "log_threads.h"
 #include "suite.h"
 #include "base/log.h"
 #include "base/sys.h"
-#include "base/util.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -136,33 +135,18 @@ TEST(closed_standard_error_is_no_trouble)
 	sks_log(SKS_LOG_INFO, "lost");
 }
 
-static void *
-log_often(void *arg)
-{
-	int i;
-
-	for (i = 0; i < 2000; i++)
-		sks_log(SKS_LOG_INFO, "thread");
-	return arg;
-}
-
 TEST(threads_lose_no_count)
 {
-	pthread_t threads[3];
 	char got[300];
-	size_t i;
 
 	error_pipe_fill();
-	for (i = 0; i < SKS_ARRAY_LEN(threads); i++)
-		ck_assert_int_eq(pthread_create(&threads[i], NULL, log_often, NULL), 0);
-	for (i = 0; i < SKS_ARRAY_LEN(threads); i++)
-		pthread_join(threads[i], NULL);
+	log_threads_start();
+	log_threads_join();
 	error_pipe_empty();
 	sks_log(SKS_LOG_INFO, "after");
 	ck_assert_str_eq(error_pipe_read(got, sizeof(got)),
 	    "socketserver: 6000 lines dropped\nsocketserver: after\n");
 }
-
 
 TEST(failed_write_is_counted)
 {

@@ -4,13 +4,12 @@
  * known beside it.
  */
 #include "error_pipe.h"
+#include "log_threads.h"
 #include "suite.h"
 #include "base/log.h"
-#include "base/util.h"
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,30 +96,17 @@ second_sink(const struct sks_log_record *record, void *arg)
 		abort();
 }
 
-static void *
-log_often(void *arg)
-{
-	int i;
-
-	for (i = 0; i < 2000; i++)
-		sks_log(SKS_LOG_INFO, "thread");
-	return arg;
-}
-
 TEST(function_and_arg_change_together)
 {
-	pthread_t threads[3];
 	size_t i;
 
 	sks_set_log(first_sink, &sinks[0]);
-	for (i = 0; i < SKS_ARRAY_LEN(threads); i++)
-		ck_assert_int_eq(pthread_create(&threads[i], NULL, log_often, NULL), 0);
+	log_threads_start();
 	for (i = 0; i < 2000; i++) {
 		sks_set_log(second_sink, &sinks[1]);
 		sks_set_log(first_sink, &sinks[0]);
 	}
-	for (i = 0; i < SKS_ARRAY_LEN(threads); i++)
-		pthread_join(threads[i], NULL);
+	log_threads_join();
 }
 
 static struct sks_log_record last; /* with texts that the tests only compare with NULL */

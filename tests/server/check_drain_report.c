@@ -11,29 +11,28 @@
 
 FIXTURE(acc_setup, acc_teardown);
 
-/* A handler that heeds nothing. */
+/* Starts the server, and stops it while a client is served. Returns the client's socket. */
 static int
-be_stubborn(struct sks_request *req)
+shut_down_amid_request(struct acc *acc)
 {
-	(void)req;
-	atomic_fetch_add(&seen->handles, 1);
-	while (!atomic_load(&seen->note))
-		sks_yield();
-	return SKS_DONE;
+	int fd;
+
+	acc_start(acc);
+	fd = acc_client(acc);
+	ck_eventually(atomic_load(&seen->handles) == 1);
+	sks_server_shutdown(acc->server);
+	return fd;
 }
 
 TEST(says_so_when_requests_do_not_end, EACH_STREAM)
 {
-	static const struct sks_handler handler = { .handle = be_stubborn, .finish = acc_finish };
+	static const struct sks_handler handler = { .handle = acc_be_stubborn, .finish = acc_finish };
 	struct sks_options options = { .drain_ms = 1, .linger_ms = 1 };
 	struct acc acc;
 	int fd;
 
 	acc_streams(&acc, _i, &handler, &options);
-	acc_start(&acc);
-	fd = acc_client(&acc);
-	ck_eventually(atomic_load(&seen->handles) == 1);
-	sks_server_shutdown(acc.server);
+	fd = shut_down_amid_request(&acc);
 	acc_join(&acc);
 	ck_assert_int_eq(acc.rc, -1);
 	ck_assert_int_eq(acc.error, ETIMEDOUT);
@@ -91,10 +90,7 @@ TEST(names_what_does_not_end_and_where_it_is, EACH_MODE, .left_out = without_gli
 	int fd;
 
 	acc_tcp(&acc, _i, &handler, &options);
-	acc_start(&acc);
-	fd = acc_client(&acc);
-	ck_eventually(atomic_load(&seen->handles) == 1);
-	sks_server_shutdown(acc.server);
+	fd = shut_down_amid_request(&acc);
 	acc_join(&acc);
 	ck_assert_int_eq(acc.error, ETIMEDOUT);
 	ck_eventually(log_count("slow: 127.0.0.1:") >= 1);
@@ -113,10 +109,7 @@ TEST(names_what_was_cancelled_and_its_wait, EACH_MODE)
 	int fd;
 
 	acc_tcp(&acc, _i, &handler, &options);
-	acc_start(&acc);
-	fd = acc_client(&acc);
-	ck_eventually(atomic_load(&seen->handles) == 1);
-	sks_server_shutdown(acc.server);
+	fd = shut_down_amid_request(&acc);
 	peer_expect_eof(fd);
 	acc_join(&acc);
 	ck_assert_int_eq(acc.rc, 0);

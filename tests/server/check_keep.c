@@ -3,10 +3,10 @@
  * check_keep.c - SKS_KEEP: handle is called again for more input, and nothing of it is lost.
  */
 #include "acceptance.h"
+#include "line_handlers.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 FIXTURE(acc_setup, acc_teardown);
@@ -122,24 +122,6 @@ TEST(keep_after_the_end_of_input_is_done, EACH_STREAM)
 	ck_assert_int_eq(seen->finishes, 1);
 	ck_assert_int_eq(log_lines(), 0);
 }
-
-/* Looks at its input, and takes only a whole line of it: it does not wait for one. */
-static int
-take_whole_lines(struct sks_request *req)
-{
-	char *bytes, *line;
-	ssize_t n = sks_peek(req->rfile, 1, &bytes);
-
-	atomic_fetch_add(&seen->handles, 1);
-	if (n <= 0)
-		return (int)n;
-	if (memchr(bytes, '\n', (size_t)n) == NULL)
-		return SKS_KEEP;
-	n = sks_readline(req->rfile, &line);
-	return n > 0 && sks_write(req->wfile, line, (size_t)n) == 0 ? SKS_KEEP : -1;
-}
-
-static const struct sks_handler looking = { .handle = take_whole_lines, .finish = acc_finish_bye };
 
 TEST(keep_of_all_input_waits_for_more, EACH_STREAM)
 {

@@ -184,6 +184,15 @@ TEST(one_that_was_cut_reads_a_reset, EACH_MODE)
 	acc_free(&acc);
 }
 
+/* Each look asks the kernel what the peer has not taken yet. */
+static void
+expect_looks(void)
+{
+	unsigned long before = sks_fault_calls("ioctl");
+
+	ck_eventually(sks_fault_calls("ioctl") > before + 20);
+}
+
 /*
  * What a peer has taken is looked at again and again while it is waited for: its time begins when
  * it has taken something, and not when the wait has ended. (Processes count calls of their own.)
@@ -191,7 +200,6 @@ TEST(one_that_was_cut_reads_a_reset, EACH_MODE)
 TEST(what_a_peer_takes_is_seen_while_it_is_waited_for, EACH_STREAM_IN_ONE_MEMORY)
 {
 	struct sks_options options = { .timeout_ms = NEVER_MS, .linger_ms = NEVER_MS, .drain_ms = 1 };
-	unsigned long before;
 	struct acc acc;
 	int fd;
 
@@ -201,8 +209,7 @@ TEST(what_a_peer_takes_is_seen_while_it_is_waited_for, EACH_STREAM_IN_ONE_MEMORY
 	fd = acc_client(&acc);
 	peer_puts(fd, "big\n");
 	ck_eventually(acc_stats(&acc).bytes_out > 0);
-	before = sks_fault_calls("ioctl");
-	ck_eventually(sks_fault_calls("ioctl") > before + 20);
+	expect_looks();
 	close(fd);
 	acc_free(&acc);
 }
@@ -245,7 +252,6 @@ TEST(what_a_peer_takes_of_posts_is_seen_as_well, EACH_STREAM_IN_ONE_MEMORY)
 {
 	struct sks_options options = { .timeout_ms = NEVER_MS, .linger_ms = NEVER_MS, .drain_ms = 1,
 		.max_output = SSIZE_MAX / 4 };
-	unsigned long before;
 	struct acc acc;
 	int fd;
 
@@ -257,8 +263,7 @@ TEST(what_a_peer_takes_of_posts_is_seen_as_well, EACH_STREAM_IN_ONE_MEMORY)
 	peer_expect(fd, "e\n");
 	ck_eventually(acc_stats(&acc).parked == 1);
 	post_much();
-	before = sks_fault_calls("ioctl");
-	ck_eventually(sks_fault_calls("ioctl") > before + 20);
+	expect_looks();
 	close(fd);
 	acc_free(&acc);
 }

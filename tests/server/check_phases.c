@@ -135,19 +135,9 @@ TEST(tells_what_became_of_each_request, EACH_MODE)
 	acc_free(&d.acc);
 }
 
-static int
-be_stubborn(struct sks_request *req)
-{
-	(void)req;
-	atomic_fetch_add(&seen->handles, 1);
-	while (!atomic_load(&seen->note))
-		sks_yield();
-	return SKS_DONE;
-}
-
 TEST(tells_of_those_that_do_not_end, EACH_MODE)
 {
-	static const struct sks_handler handler = { .handle = be_stubborn };
+	static const struct sks_handler handler = { .handle = acc_be_stubborn };
 	struct sks_options options = { .linger_ms = 1 };
 	struct drain d = { .deadline_ms = 1 };
 	int fd;

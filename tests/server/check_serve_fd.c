@@ -123,6 +123,21 @@ log_and_fail(struct sks_request *req)
 	return SKS_DONE;
 }
 
+/* The child gets one end of a connection whose client has sent its lines. Returns the other. */
+static int
+run_with_client(struct child *child, const char *lines)
+{
+	int fds[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	child->arg = &fds[0];
+	peer_puts(fds[1], lines);
+	peer_half_close(fds[1]);
+	child_run(child);
+	close(fds[0]);
+	return fds[1];
+}
+
 /* As inetd starts a program: the client is its input, its output and its standard error. */
 static void
 serve_as_inetd(void *arg)
@@ -143,17 +158,11 @@ serve_as_inetd(void *arg)
 TEST(no_line_of_the_log_reaches_a_client_that_is_standard_error)
 {
 	struct child child = { .act = serve_as_inetd };
-	int fds[2];
+	int fd = run_with_client(&child, "hello\nxyz\nnever read\n");
 
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-	child.arg = &fds[0];
-	peer_puts(fds[1], "hello\nxyz\nnever read\n");
-	peer_half_close(fds[1]);
-	child_run(&child);
-	close(fds[0]);
 	ck_assert_msg(child_exited_with(&child, 0), "%s", child_said(&child));
-	peer_expect(fds[1], "250 hello\n250 xyz\n");
-	peer_expect_gone(fds[1]);
+	peer_expect(fd, "250 hello\n250 xyz\n");
+	peer_expect_gone(fd);
 }
 
 /* And lines go on to a standard error that is another one. */
@@ -171,19 +180,13 @@ TEST(other_lines_of_the_log_are_where_they_were)
 {
 	struct child child = { .act = serve_beside_a_log };
 	char line[100];
-	int fds[2];
+	int fd = run_with_client(&child, "xyz\n");
 
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-	child.arg = &fds[0];
-	peer_puts(fds[1], "xyz\n");
-	peer_half_close(fds[1]);
-	child_run(&child);
-	close(fds[0]);
 	snprintf(line, sizeof(line), "smtp-like: unix:: %s\n", strerror(EIO));
 	ck_assert_ptr_nonnull(strstr(child_said(&child), line));
 	ck_assert_ptr_nonnull(strstr(child_said(&child), "options.mode: "));
-	peer_expect(fds[1], "250 xyz\n");
-	close(fds[1]);
+	peer_expect(fd, "250 xyz\n");
+	close(fd);
 }
 
 static int

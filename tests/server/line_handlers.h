@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * line_handlers.h - what the suites of handlers without a server share: handlers that send lines
- * back, stay for the next one, and say "bye" at the end.
+ * line_handlers.h - handlers that send lines back, stay for the next one, and say "bye" at the end,
+ * with a server and without.
  */
 #ifndef SKS_TEST_LINE_HANDLERS_H
 #define SKS_TEST_LINE_HANDLERS_H

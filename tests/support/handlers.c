@@ -31,6 +31,16 @@ acc_stop_failed(const char *file, int line, const char *condition)
 }
 
 int
+acc_be_stubborn(struct sks_request *req)
+{
+	(void)req;
+	atomic_fetch_add(&seen->handles, 1);
+	while (!atomic_load(&seen->note))
+		sks_yield();
+	return SKS_DONE;
+}
+
+int
 acc_echo_lines(struct sks_request *req)
 {
 	char *line;

@@ -12,8 +12,8 @@
 #include <stdatomic.h>
 
 /*
- * ck_assert() for a handler that runs in processes mode: Check's own takes a lock, which another
- * thread may hold at the moment of the fork, and then the child would wait for it for ever.
+ * ck_assert() for a handler that runs in processes mode: where the condition does not hold Check's
+ * own takes a lock, for which the child would wait for ever if another thread held it at the fork.
  */
 #define acc_require(condition) \
 	((condition) ? (void)0 : acc_stop_failed(__FILE__, __LINE__, #condition))
@@ -40,6 +40,9 @@ void acc_record_teardown(void);
 int acc_echo_lines(struct sks_request *req);
 int acc_echo_keep(struct sks_request *req);
 int acc_hello(struct sks_request *req);
+
+/* Heeds nothing until seen->note is set. */
+int acc_be_stubborn(struct sks_request *req);
 
 /* A StreamRequestHandler of Python's test: reads a line and writes it back. */
 int acc_echo_line(struct sks_request *req);
