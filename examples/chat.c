@@ -96,16 +96,19 @@ serve(const char *address, const struct sks_options *options)
 	};
 	struct sks_server *server = sks_server_new(&handler, options);
 	char where[160];
-	int rc = -1;
+	int code;
 
-	if (server != NULL && sks_server_listen(server, address) == 0) {
+	/* Where something fails, the library says why. */
+	if (server == NULL || sks_server_listen(server, address) == -1) {
+		code = errno == EINVAL || errno == ENAMETOOLONG ? 2 : 1;
+	} else {
 		printf("chat: listening on %s\n",
 		    sks_server_listen_address(server, 0, where, sizeof(where)));
 		fflush(stdout);
-		rc = sks_serve_forever(server);
+		code = sks_serve_forever(server) == 0 ? 0 : 1;
 	}
-	sks_server_free(server); /* where it failed, the library has said why */
-	return rc == 0 ? 0 : 1;
+	sks_server_free(server);
+	return code;
 }
 
 /* chat [--OPTION VALUE]... [ADDRESS], with the options of a server. Returns the address. */

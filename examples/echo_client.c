@@ -167,28 +167,29 @@ refuse_scheme(const char *address)
 static void
 help(void)
 {
-	printf("usage: %s [--udp | --ca FILE] [ADDRESS]\n\n"
+	printf("usage: %s [--udp | --ca FILE] [--tls-lenient-end] [ADDRESS]\n\n"
 	       "Sends the lines of standard input to a server and prints what comes back.\n\n"
 	       "ADDRESS (localhost:23000): host:port, :port, [::1]:port, udp:host:port,\n"
 	       "unix:/path, unix-dgram:/path, unix:@name, unix-dgram:@name, tls:host:port.\n\n"
 	       "  --udp      UDP, a datagram for each line\n"
 	       "  --ca FILE  TLS, and the server's certificate is signed by one of these, in PEM;\n"
 	       "             without it tls: believes those that the system does\n"
+	       "  --tls-lenient-end\n"
+	       "             TLS, and an end without close_notify is one\n"
 	       "  --help     this text\n",
 	    program_invocation_short_name);
 }
 
-/* By TLS if there is a file of whom to believe. NULL: the library has said why. */
+/* By TLS if one of its options is given. NULL: the library has said why. */
 static struct sks_client *
-connect_to(const char *address, const char *ca)
+connect_to(const char *address, const struct sks_tls_options *options)
 {
-	struct sks_tls_options trust = { .ca = ca };
 	struct sks_client *client;
 	struct sks_tls *tls;
 
-	if (ca == NULL)
+	if (options->ca == NULL && !options->lenient_end)
 		return sks_connect(address, SKS_DEFAULT);
-	tls = sks_tls_new(SKS_TLS_CLIENT, &trust);
+	tls = sks_tls_new(SKS_TLS_CLIENT, options);
 	if (tls == NULL)
 		return NULL;
 	client = sks_connect_tls(address, tls, SKS_DEFAULT);
@@ -196,13 +197,14 @@ connect_to(const char *address, const char *ca)
 	return client;
 }
 
-/* Reads the command line. Returns the address, to which --udp adds its scheme in room, and *ca. */
+/* Reads the command line. Returns the address, to which --udp adds its scheme in room, and *tls. */
 static const char *
-parse(int argc, char **argv, const char **ca, char *room, size_t size)
+parse(int argc, char **argv, struct sks_tls_options *tls, char *room, size_t size)
 {
 	static const struct option table[] = {
 		{ "ca", required_argument, NULL, 'c' },
 		{ "help", no_argument, NULL, 'h' },
+		{ "tls-lenient-end", no_argument, NULL, 'l' },
 		{ "udp", no_argument, NULL, 'u' },
 		{ 0 },
 	};
@@ -218,7 +220,10 @@ parse(int argc, char **argv, const char **ca, char *room, size_t size)
 			udp = 1;
 			break;
 		case 'c':
-			*ca = optarg;
+			tls->ca = optarg;
+			break;
+		case 'l':
+			tls->lenient_end = 1;
 			break;
 		default:
 			exit(USAGE); /* getopt_long has said why */
@@ -226,8 +231,9 @@ parse(int argc, char **argv, const char **ca, char *room, size_t size)
 	}
 	if (argc - optind > 1)
 		errx(USAGE, "one address, please: '%s' is too much", argv[optind + 1]);
-	if (udp && *ca != NULL)
-		errx(USAGE, "--udp and --ca do not go together");
+	if (udp && (tls->ca != NULL || tls->lenient_end))
+		errx(USAGE, "--udp and %s do not go together",
+		    tls->ca != NULL ? "--ca" : "--tls-lenient-end");
 	address = optind < argc ? argv[optind] : "localhost:23000";
 	if (!udp || strncmp(address, "udp:", 4) == 0)
 		return address;
@@ -240,15 +246,16 @@ int
 main(int argc, char **argv)
 {
 	struct sks_client *client;
-	const char *address, *ca = NULL;
+	struct sks_tls_options tls = { 0 };
+	const char *address;
 	char room[300];
 
 	if (fcntl(STDIN_FILENO, F_GETFD) == -1)
 		err(1, "standard input");
-	address = parse(argc, argv, &ca, room, sizeof(room));
-	client = connect_to(address, ca);
+	address = parse(argc, argv, &tls, room, sizeof(room));
+	client = connect_to(address, &tls);
 	if (client == NULL)
-		return 1;
+		return errno == EINVAL || errno == ENAMETOOLONG ? USAGE : 1;
 	if (is_datagram(client->socket))
 		ask_all(client);
 	else

@@ -70,15 +70,17 @@ main(int argc, char **argv)
 		.server = { .stop_signals = 1, .max_line = 65536 }, /* the largest datagram is a line */
 	};
 	struct sks_server *server;
+	int code;
 
 	parse_options(argc, argv, &options);
 	if (keep)
 		handler.handle = echo_line;
 	server = sks_server_new(&handler, &options.server);
-	if (server == NULL || sks_server_listen(server, options.address) == -1 ||
-	    listen_udp_too(server, options.address) == -1) {
-		sks_server_free(server);
-		return 1; /* the library has said why */
-	}
-	return serve(server);
+	code = listen_on(server, options.address);
+	if (code == 0 && listen_udp_too(server, options.address) == -1)
+		code = 1;
+	if (code == 0)
+		return serve(server);
+	sks_server_free(server);
+	return code; /* the library has said why */
 }

@@ -114,10 +114,12 @@ run(struct host *host, const struct options *options)
 		.refuses = SKS_REFUSES(SKS_PROCESSES), /* the host is in another one */
 	};
 	struct sks_stats stats;
+	int code;
 
 	host->server = sks_server_new(&handler, &options->server);
-	if (host->server == NULL || sks_server_listen(host->server, options->address) == -1)
-		return 1; /* the library has said why */
+	code = listen_on(host->server, options->address);
+	if (code != 0)
+		return code; /* the library has said why */
 	if (add_events(host) == -1 || sks_server_start(host->server) == -1) {
 		warn("start");
 		return 1;

@@ -101,12 +101,13 @@ main(int argc, char **argv)
 	struct sks_server *server;
 	pid_t pids[PROCESSES];
 	sigset_t signals;
-	int i, signo;
+	int i, signo, code;
 
 	parse_options(argc, argv, &options);
 	server = sks_server_new(&handler, &options.server);
-	if (server == NULL || sks_server_listen(server, options.address) == -1)
-		return EXIT_FAILURE; /* the library has said why */
+	code = listen_on(server, options.address);
+	if (code != 0)
+		return code; /* the library has said why */
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 
 static struct sks_server *serving;
 
@@ -34,6 +35,22 @@ on_signals(void (*handler)(int))
 		sigaction(SIGINT, &action, NULL);
 	if (!is_ignored(SIGTERM))
 		sigaction(SIGTERM, &action, NULL);
+}
+
+int
+listen_code(const char *address)
+{
+	if (strncmp(address, "fd:", 3) == 0) /* a wrong socket, maybe */
+		return 1;
+	return errno == EINVAL || errno == ENAMETOOLONG ? USAGE : 1;
+}
+
+int
+listen_on(struct sks_server *server, const char *address)
+{
+	if (server == NULL)
+		return errno == EINVAL ? USAGE : 1;
+	return sks_server_listen(server, address) == 0 ? 0 : listen_code(address);
 }
 
 void
@@ -87,10 +104,10 @@ int
 listen_and_serve(const struct sks_handler *handler, const struct options *options)
 {
 	struct sks_server *server = sks_server_new(handler, &options->server);
+	int code = listen_on(server, options->address);
 
-	if (server == NULL || sks_server_listen(server, options->address) == -1) {
-		sks_server_free(server);
-		return 1;
-	}
-	return serve(server);
+	if (code == 0)
+		return serve(server);
+	sks_server_free(server);
+	return code;
 }

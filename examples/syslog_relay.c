@@ -113,15 +113,19 @@ main(int argc, char **argv)
 	int code = 1;
 
 	parse_options(argc, argv, &options);
+	if (relay.queue == NULL)
+		err(EXIT_FAILURE, "queue");
 	relay.target = options.other[0];
 	server = sks_udp_server_new(options.address, &handler, &options.server);
-	sender = relay.queue != NULL && server != NULL ? sks_go(send_all, &relay) : NULL;
-	if (sender != NULL)
+	if (server == NULL) /* the library has said why */
+		code = listen_code(options.address);
+	sender = server != NULL ? sks_go(send_all, &relay) : NULL;
+	if (sender != NULL) {
 		code = serve(server);
-	else if (server != NULL) /* else the library has said why */
+	} else if (server != NULL) {
 		warn("sender");
-	if (sender == NULL)
 		sks_server_free(server);
+	}
 	end(&relay, sender);
 	return code;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "beside.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "load.h"
@@ -35,9 +36,10 @@ beside_listen(struct sks_server *server)
 		if (all[i].address == NULL)
 			continue;
 		all[i].module = load_plugin(all[i].handler);
-		if (all[i].module == NULL ||
-		    sks_module_listen_with(all[i].module, server, all[i].address) == -1)
-			return -1;
+		if (all[i].module == NULL)
+			return EXIT_FAILURE;
+		if (sks_module_listen_with(all[i].module, server, all[i].address) == -1)
+			return listen_code(all[i].address);
 	}
 	return 0;
 }

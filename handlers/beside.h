@@ -8,7 +8,7 @@
 /* The handler of that name, "agent" or "metrics", shall be served at the address. */
 void beside_set(const char *handler, const char *address);
 
-/* Listens for all that were set. Returns 0, or -1 after one line in the log. */
+/* Listens for all that were set. Returns 0, or the exit code after one line in the log. */
 int beside_listen(struct sks_server *server);
 
 /* Frees their modules, once the server is freed. */

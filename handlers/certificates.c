@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "certificates.h"
 
+#include <err.h>
 #include <string.h>
 
 #include <socketserver.h>
+
+#include "load.h"
 
 void
 certificates_add(struct certificates *c, const char *cert)
@@ -20,12 +23,6 @@ certificates_add_key(struct certificates *c, const char *key)
 	return 0;
 }
 
-int
-certificates_are_given(const struct certificates *c)
-{
-	return c->n > 0 || c->self_signed;
-}
-
 static int
 is_tls(const char *address)
 {
@@ -34,20 +31,26 @@ is_tls(const char *address)
 	return strncmp(address, "tls:", 4) == 0;
 }
 
-const char *
-certificates_first_use(const char *const *addresses)
+/* No certificate is given: ends the program where one is needed. */
+static void
+refuse_use(const struct certificates *c, const char *const *addresses)
 {
-	while (*addresses != NULL && !is_tls(*addresses))
-		addresses++;
-	return *addresses;
+	if (c->client_ca != NULL)
+		errx(USAGE, "--client-ca: there is no --cert for it");
+	if (c->lenient_end)
+		errx(USAGE, "--tls-lenient-end: there is no --cert for it");
+	for (; *addresses != NULL; addresses++)
+		if (is_tls(*addresses))
+			errx(USAGE, "--listen %s: there is no --cert for it", *addresses);
 }
 
-struct sks_tls *
-certificates_read(const struct certificates *c)
+static struct sks_tls *
+read_all(const struct certificates *c)
 {
 	struct sks_tls_options files = {
 		.ca = c->client_ca,
 		.verify = c->client_ca != NULL ? SKS_TLS_REQUIRED : 0,
+		.lenient_end = c->lenient_end,
 	};
 	struct sks_tls *tls;
 	size_t i;
@@ -64,4 +67,17 @@ certificates_read(const struct certificates *c)
 		}
 	}
 	return tls;
+}
+
+int
+certificates_read(const struct certificates *c, const char *const *addresses,
+    struct sks_tls **tls)
+{
+	*tls = NULL;
+	if (c->n == 0 && !c->self_signed) {
+		refuse_use(c, addresses);
+		return 0;
+	}
+	*tls = read_all(c);
+	return *tls != NULL ? 0 : -1;
 }

@@ -19,6 +19,7 @@ struct certificates {
 	struct certificate *all; /* with room for one for each argument of the command line */
 	size_t n;
 	const char *client_ca;   /* NULL: clients need no certificate */
+	int lenient_end;         /* as in struct sks_tls_options */
 	int self_signed;         /* one may be made for this run */
 };
 
@@ -26,13 +27,12 @@ struct certificates {
 void certificates_add(struct certificates *c, const char *cert);
 int certificates_add_key(struct certificates *c, const char *key);
 
-/* Returns 1 when TLS is asked for. */
-int certificates_are_given(const struct certificates *c);
-
-/* Returns the first of these addresses that is one of TLS, or NULL. They end with a NULL. */
-const char *certificates_first_use(const char *const *addresses);
-
-/* Reads all files. NULL after one line in the log. sks_tls_free() is due. */
-struct sks_tls *certificates_read(const struct certificates *c);
+/*
+ * Reads all files into *tls, for which sks_tls_free() is due; NULL where TLS is not asked for. Then
+ * the program ends, as after a wrong use, when another option needs a certificate, or one of these
+ * addresses, the last of which is NULL. 0, or -1 after one line in the log.
+ */
+int certificates_read(const struct certificates *c, const char *const *addresses,
+    struct sks_tls **tls);
 
 #endif

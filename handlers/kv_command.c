@@ -6,7 +6,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 static const struct kv_command commands[] = {
 	/* The most frequent ones stand first, as the table is searched from its begin. */
@@ -38,8 +37,7 @@ find(struct resp_arg name)
 	size_t i;
 
 	for (i = 0; i < COUNT; i++)
-		if (strncasecmp(commands[i].name, name.at, name.len) == 0 &&
-		    commands[i].name[name.len] == '\0')
+		if (kv_is_word(name, commands[i].name))
 			return &commands[i];
 	return NULL;
 }

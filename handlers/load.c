@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "load.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,4 +36,26 @@ load_plugin(const char *handler)
 	for (i = 0; i < COUNT(crashes); i++)
 		sigaction(crashes[i], &before[i], NULL);
 	return module;
+}
+
+static const char *
+skip(const char *text, const char *prefix)
+{
+	return strncmp(text, prefix, strlen(prefix)) == 0 ? text + strlen(prefix) : text;
+}
+
+/* A socket of another process, which may be a wrong one. */
+static int
+is_inherited(const char *address)
+{
+	const char *rest = skip(skip(address, "proxy:"), "tls:");
+
+	return skip(rest, "fd:") != rest || skip(rest, "systemd:") != rest;
+}
+
+int
+listen_code(const char *address)
+{
+	return (errno == EINVAL || errno == ENAMETOOLONG) && !is_inherited(address) ? USAGE :
+										  EXIT_FAILURE;
 }

@@ -11,4 +11,12 @@
  */
 struct sks_module *load_plugin(const char *handler);
 
+#define USAGE 2 /* the exit code of a wrong use */
+
+/*
+ * Returns the exit code after listening on an address has failed, with errno as it left that: USAGE
+ * where the text is at fault, and not what stands behind it.
+ */
+int listen_code(const char *address);
+
 #endif

@@ -24,7 +24,6 @@
 #include "manager.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define USAGE 2 /* the exit code of a wrong use */
 
 struct settings {
 	const char *handler;
@@ -37,8 +36,8 @@ struct settings {
 	struct sks_options server;
 };
 
-enum { ACCESS_LOG = 1, ACCESS_LOG_FORMAT, AGENT, CERT, CHECK, CLIENT_CA, DESCRIBE, HELP, KEY, LIST,
-	LOG, LOG_FORMAT, LOG_LEVEL, METRICS, PROXY_FROM, SELF_SIGNED, VERSION,
+enum { ACCESS_LOG = 1, ACCESS_LOG_FORMAT, AGENT, CERT, CHECK, CLIENT_CA, DESCRIBE, HELP, KEY,
+	LENIENT_END, LIST, LOG, LOG_FORMAT, LOG_LEVEL, METRICS, PROXY_FROM, SELF_SIGNED, VERSION,
 	SERVER = 256 /* and those after it: the options of a server, by their number */ };
 
 static const struct option own[] = {
@@ -59,6 +58,7 @@ static const struct option own[] = {
 	{ "metrics", required_argument, NULL, METRICS },
 	{ "option", required_argument, NULL, 'o' },
 	{ "proxy-from", required_argument, NULL, PROXY_FROM },
+	{ "tls-lenient-end", no_argument, NULL, LENIENT_END },
 	{ "tls-self-signed", no_argument, NULL, SELF_SIGNED },
 	{ "version", no_argument, NULL, VERSION },
 };
@@ -97,6 +97,7 @@ help(void)
 	    "  --cert FILE          a certificate for TLS, with its chain; again for other names\n"
 	    "  --key FILE           the key of the certificate before it, unless it is in its file\n"
 	    "  --client-ca FILE     clients must have a certificate that one of these has signed\n"
+	    "  --tls-lenient-end    an end without close_notify is one: for clients that say none\n"
 	    "  --tls-self-signed    a certificate for this run, which nobody trusts, to try TLS\n"
 	    "  -o, --option NAME=VALUE\n"
 	    "                       an option of the handler (see --describe)\n"
@@ -220,6 +221,9 @@ take(struct settings *s, int option, const char *value)
 		if (certificates_add_key(&s->certificates, value) == -1)
 			errx(USAGE, "--key %s: of which certificate? (--cert FILE before it)",
 			    value);
+		break;
+	case LENIENT_END:
+		s->certificates.lenient_end = 1;
 		break;
 	case ACCESS_LOG:
 		s->log.access_file = value;
@@ -386,13 +390,14 @@ set_options(struct sks_module *module, const char *const *options)
 			exit(errno == EINVAL ? USAGE : EXIT_FAILURE);
 }
 
+/* Returns 0, or the exit code. */
 static int
 listen_on(struct sks_module *module, const char *const *addresses)
 {
 	for (; *addresses != NULL; addresses++)
 		if (sks_module_listen(module, serving, *addresses) == -1)
-			return -1;
-	return 0;
+			return listen_code(*addresses);
+	return beside_listen(serving);
 }
 
 /*
@@ -434,67 +439,55 @@ serve(void)
 	return rc;
 }
 
-/* 0, or -1. */
-static int
-read_certificates(struct settings *s)
-{
-	const char *address = certificates_first_use(s->addresses);
-
-	if (!certificates_are_given(&s->certificates)) {
-		if (s->certificates.client_ca != NULL)
-			errx(USAGE, "--client-ca: there is no --cert for it");
-		if (address != NULL)
-			errx(USAGE, "--listen %s: there is no --cert for it", address);
-		return 0;
-	}
-	tls = certificates_read(&s->certificates);
-	s->server.tls = tls;
-	return tls != NULL ? 0 : -1;
-}
-
+/* Returns the exit code. */
 static int
 run(struct settings *s)
 {
 	struct sks_module *module = load_plugin(s->handler);
+	int code = EXIT_FAILURE;
 	char address[32];
-	int rc = -1;
 
 	if (module != NULL)
 		set_options(module, s->options);
-	if (module != NULL && read_certificates(s) == 0) {
+	if (module != NULL && certificates_read(&s->certificates, s->addresses, &tls) == 0) {
+		s->server.tls = tls;
 		default_address(s, module, address, sizeof(address));
 		if (!s->mode_given)
 			s->server.mode = sks_module_mode(module);
 		serving = sks_module_server_new(module, &s->server);
+		if (serving == NULL && errno == EINVAL)
+			code = USAGE; /* such as a wrong --proxy-from; the library has said why */
 	}
 	/* Errors up to here are on standard error, where whoever has started it looks. */
-	if (serving != NULL && listen_on(module, s->addresses) == 0 &&
-	    beside_listen(serving) == 0 && logging_open(&s->log) == 0) {
-		forget_passed_sockets();
-		rc = s->check ? 0 : serve();
+	if (serving != NULL && (code = listen_on(module, s->addresses)) == EXIT_SUCCESS) {
+		code = EXIT_FAILURE;
+		if (logging_open(&s->log) == 0) {
+			forget_passed_sockets();
+			code = s->check || serve() == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+		}
 	}
 	sks_server_free(serving);
 	logging_close();
 	sks_tls_free(tls);
 	beside_free();
 	sks_module_free(module);
-	return rc;
+	return code;
 }
 
 int
 main(int argc, char **argv)
 {
 	struct settings settings = { .server = { .stop_signals = 1, .on_tick = on_tick } };
-	int rc;
+	int code;
 
 	sks_process_reset_signals();
 	if (sks_process_fill_standard_files() == -1)
 		err(EXIT_FAILURE, "/dev/null");
 	manager_set_tick(&settings.server);
 	parse(&settings, argc, argv);
-	rc = run(&settings);
+	code = run(&settings);
 	free(settings.addresses);
 	free(settings.options);
 	free(settings.certificates.all);
-	return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return code;
 }

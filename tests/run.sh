@@ -42,11 +42,14 @@ passed=0 failed=0 failures=
 begun=$(date +%s)
 cores=$(nproc)
 mkdir -p build-ci || exit 1
+told=build-ci/failed # which suites have failed and why, to be read once more at the end
+: >"$told" || exit 1
 
 finish() {
 	if [ -n "$failures" ]; then
 		echo
 		echo "Failed:$failures"
+		head -n 100 "$told"
 	fi
 	echo
 	echo "$(($(date +%s) - begun)) seconds in all"
@@ -160,19 +163,27 @@ await_ahead() {
 
 # suites MESON_TEST_ARGUMENT...: runs them, $jobs at once, and adds up their checks. With $terse only
 # those are shown that have failed. A suite waits for two thirds of its time (sanitizers: half),
-# so more of them run than there are cores.
+# so more of them run than there are cores. A test that hangs is ended by Check; that a suite takes
+# long on a slow machine is no failure.
 jobs=$((3 * cores))
 terse=
+# What is tested ignores no signal that this script ignores, as under nohup(1).
+defaults="env --default-signal=HUP,INT,QUIT"
+$defaults true 2>/dev/null || defaults=
 suites() {
 	rm -f "$dir"/meson-logs/testlog*.json
-	meson test -C "$dir" --no-rebuild --num-processes "$jobs" "$@" >>"$log" 2>&1 </dev/null
+	# shellcheck disable=SC2086
+	$defaults meson test -C "$dir" --no-rebuild --num-processes "$jobs" --timeout-multiplier 4 \
+	    "$@" >>"$log" 2>&1 </dev/null
 	code=$?
 	python3 tests/support/count.py "$dir"/meson-logs/testlog*.json >"$dir/count" 2>>"$log" || {
 		fail "no test ran"
 		return
 	}
 	sed '$d' "$dir/count" >>"$log"
-	sed '$d' "$dir/count" | if [ -n "$terse" ]; then grep -v ' 0 failed  (\|^ *skipped: '; else cat; fi
+	sed '$d' "$dir/count" | grep -v ' 0 failed  (\|^ *skipped: ' >"$dir/failed"
+	sed "s/^/  $step:/" "$dir/failed" >>"$told"
+	if [ -n "$terse" ]; then cat "$dir/failed"; else sed '$d' "$dir/count"; fi
 	read -r more_passed more_failed <<-SUM
 		$(tail -n 1 "$dir/count")
 	SUM
@@ -223,7 +234,7 @@ need_packages "to build all of it" g++ libssl-dev libuv1-dev || echo "What needs
 ! command -v g++ >/dev/null || of_gccs_own="$of_gccs_own exceptions"
 # The compiler is at work while the other packages come.
 [ $steps = stress ] || ahead gcc
-wanted="openssl curl swaks socat ncat iproute2 mandoc redis-tools haproxy"
+wanted="openssl curl swaks libnet-ssleay-perl socat ncat iproute2 mandoc redis-tools haproxy"
 [ $steps != all ] || wanted="$wanted clang libclang-rt-dev valgrind chromium systemtap-sdt-dev"
 # shellcheck disable=SC2086
 need_packages "for all of the tests" $wanted || echo "Tests that need those are skipped."
@@ -265,7 +276,7 @@ if [ $steps = stress ]; then
 	while [ "$round" -lt "$rounds" ]; do
 		round=$((round + 1))
 		before=$passed,$failed begun_round=$(date +%s)
-		suites --no-suite structure --timeout-multiplier 4
+		suites --no-suite structure
 		echo "  round $round: $((passed - ${before%,*})) passed, $((failed - ${before#*,})) failed" \
 		    "($(($(date +%s) - begun_round)) s)"
 	done
@@ -440,7 +451,7 @@ title fuzz "clang, libFuzzer: what reads options, headers of proxies, kv's reque
 if ! command -v clang >/dev/null; then
 	skip "there is no clang"
 else
-	timeout 300 sh tests/fuzz/run.sh build-ci/fuzz 10 >"$log" 2>&1 </dev/null
+	timeout 900 sh tests/fuzz/run.sh build-ci/fuzz 10 >"$log" 2>&1 </dev/null
 	code=$?
 	sed 's/^/  /' "$log"
 	passed=$((passed + $(grep -c '^ok - ' "$log")))
@@ -459,7 +470,7 @@ elif ! command -v taskset >/dev/null; then
 	skip "there is no taskset"
 elif [ ! -x build-ci/gcc/examples/echo_server ]; then
 	skip "the step gcc has built no echo_server"
-elif timeout 300 sh tests/bench/run.sh --quick build-ci/gcc >"$log" 2>&1 </dev/null; then
+elif timeout 900 sh tests/bench/run.sh --quick build-ci/gcc >"$log" 2>&1 </dev/null; then
 	passed=$((passed + 1))
 	sed 's/^/  /' "$log"
 else

@@ -158,13 +158,15 @@ main(int argc, char **argv)
 		.server = { .stop_signals = 1 },
 	};
 	struct sks_server *server;
+	int code;
 
 	parse_options(argc, argv, &options);
 	server = sks_server_new(&echoes, &options.server);
-	if (server == NULL || sks_server_listen(server, options.address) == -1 ||
-	    sks_server_listen_with(server, options.other[0], &shows, NULL) == -1) {
-		sks_server_free(server);
-		return 1;
-	}
-	return serve(server);
+	code = listen_on(server, options.address);
+	if (code == 0 && sks_server_listen_with(server, options.other[0], &shows, NULL) == -1)
+		code = listen_code(options.other[0]);
+	if (code == 0)
+		return serve(server);
+	sks_server_free(server);
+	return code; /* the library has said why */
 }

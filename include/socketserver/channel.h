@@ -7,7 +7,8 @@
  *
  * Items are copied into the channel and out of it, in order. A send to a full
  * channel and a receive from an empty one wait, each in the order of asking. A
- * channel is not shared between processes: each child has a copy.
+ * channel is not shared between processes: each child has a copy, for which no task
+ * waits.
  *
  * A channel is also a pool, as of connections to a database: whoever needs one receives
  * it, waiting until one is free, and sends it back afterwards, a new one in the place

@@ -16,8 +16,8 @@
 SKS_BEGIN_DECLS
 
 /*
- * Sleeps for ms milliseconds at least. 0: only lets others run; SKS_OFF: until
- * the task is cancelled. Waits.
+ * Sleeps for ms milliseconds at least. 0: only lets others run, and fails where a
+ * wait would; SKS_OFF: until the task is cancelled. Waits.
  * Returns 0, or -1: EINVAL for another negative number; ETIMEDOUT, ECANCELED and
  * ENOMEM as all calls that may wait. Python: time.sleep().
  */
@@ -68,7 +68,8 @@ SKS_API int sks_offload(void (*run)(void *arg), void *arg);
 
 /*
  * A lock that may be held across waits, in every mode, by fibers of any loop and
- * by threads. It is not shared between processes: each child has a copy.
+ * by threads. It is not shared between processes: each child has a copy, for which no
+ * task waits.
  */
 struct sks_mutex;
 
@@ -110,7 +111,7 @@ SKS_API int sks_mutex_unlock(struct sks_mutex *mutex);
  * would have done. The call installs handlers for SIGSEGV and SIGBUS, and each
  * thread that runs fibers gets an alternate signal stack, unless it has one. Call
  * it before servers run.
- * Returns 0, or -1: what sigaction(2) and sigaltstack(2) say.
+ * Returns 0, or -1: ENOMEM; EAGAIN when the process has no key for data of threads left.
  */
 SKS_API int sks_fiber_report_overflow(void);
 

@@ -42,7 +42,8 @@ struct sks_options {
 	                        in the thread that serves, each other one in a thread of its
 	                        own. SKS_PROCESSES has one */
 	int backlog;         /* SOMAXCONN. Clients that wait to be accepted, as of listen(2).
-	                        Python: request_queue_size */
+	                        A number above net.core.somaxconn, which the kernel holds it
+	                        to, is warned of. Python: request_queue_size */
 	int max_connections; /* 10,000, or half the limit of open files where that is less.
 	                        Open connections of all workers, parked ones too; more
 	                        clients wait in the backlog */
@@ -79,8 +80,8 @@ struct sks_options {
 	int block_warn_ms;   /* 100. A handler that keeps its loop for so long without waiting
 	                        is named in the log, also while it still does; SKS_OFF: it is
 	                        not. In each mode a hook that runs on the loop (verify,
-	                        on_tick, on_stop) is named, too; handlers on fibers and in
-	                        serial mode. A thread of the server looks for it, which
+	                        on_reject, on_end, on_tick, on_stop) is named, too; handlers on
+	                        fibers and in serial mode. A thread of the server looks for it, which
 	                        sleeps while nothing runs; a server of processes has none
 	                        and says so afterwards */
 	size_t max_line;     /* 8,192. The longest line, its newline included; 2 to 1 GiB */
@@ -196,11 +197,13 @@ struct sks_options {
 	                        max_running, or no descriptor is free), a connection that has
 	                        kept the server waiting for so long is ended, the longest first:
 	                        one that has had its answer and does not close; or else is
-	                        parked; or else the handler of which waits for its client to send
+	                        parked; or else does not take what its handler, which is through,
+	                        has left; or else the handler of which waits for its client to send
 	                        the rest of a line or block, or to take output, 64 KiB within
 	                        this time. Its waits fail with ECANCELED, and it is not lingered
-	                        for. Where only a task is missing only the last are ended. A
-	                        handler that does anything else is left alone */
+	                        for. Where only a task is missing only the last are ended, and
+	                        of these one at a time: the next one when there was room since, or
+	                        after a second. A handler that does anything else is left alone */
 	int reserved;        /* 0 */
 };
 

@@ -9,7 +9,7 @@
  * peer is refused. A proxy has 5 seconds and 4 KiB for its header; a checksum in it
  * (CRC32c) is checked. All that stands behind the header is the client's. A
  * connection that is the proxy's own (LOCAL, UNKNOWN), as of a health check, keeps
- * the proxy as its peer.
+ * the proxy as its peer; nothing else in its header counts.
  *
  * The functions are for a request, from verify to the end of finish, on its task.
  * Those that ask do not wait, and what they return lives as long as the request.

@@ -209,7 +209,7 @@ SKS_API int sks_end_reason(const struct sks_request *req);
 
 /*
  * Returns the name of a reason: "done", "closed", "idle", "timeout", "deadline", "reset",
- * "drain", "cancelled", "error", "refused", and "-" for any other number. Any thread.
+ * "drain", "cancelled", "error", "refused", "evicted", and "-" for any other number. Any thread.
  */
 SKS_API const char *sks_end_reason_name(int reason);
 

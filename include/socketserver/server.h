@@ -130,8 +130,8 @@ static inline int sks_server_listen_with(struct sks_server *server, const char *
 
 /*
  * Stops listening on an address, which is the text that sks_server_listen() had, and on all
- * the sockets that it has bound for it. While the server runs those who wait in the backlog
- * are served first, and requests go on. A server without an address shuts down. On the
+ * the sockets that it has bound for it. While the server takes clients those who wait in the
+ * backlog are served first. Requests go on. A server without an address shuts down. On the
  * server's thread, also from a hook or a handler on it.
  * Returns 0, or -1: ENOENT when it listens on no such address; ENOMEM: with reuse_port
  * some workers go on.

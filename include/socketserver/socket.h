@@ -304,7 +304,7 @@ SKS_API int sks_socket_set_option(struct sks_socket *socket, int level, int name
  * "unix:/path", "unix:@name". sks_getaddrinfo() looks up names. *len gets the
  * length of the address.
  * Returns 0, or -1: EINVAL when the text is no such address; ENAMETOOLONG for a
- * path over 107 bytes; ENOMEM.
+ * path over 107 bytes; ENOENT when no network interface has the name behind %; ENOMEM.
  */
 SKS_API int sks_address_parse(const char *text, struct sockaddr_storage *addr, socklen_t *len);
 

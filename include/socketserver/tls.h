@@ -138,8 +138,9 @@ SKS_API void sks_tls_free(struct sks_tls *tls);
  * written, and shakes hands. Input that was read but not taken is the beginning of the
  * handshake and never reaches the handler: lines that were sent in the clear behind the
  * command that starts TLS make it fail. May wait, for handshake_ms.
- * Returns 0, or -1 after one line in the log; but for EINVAL, EALREADY, ENOTSUP and EBUSY the
- * connection is broken then:
+ * Returns 0, or -1 after one line in the log, which EALREADY, EBUSY, ECANCELED and a request that
+ * is no connection need not have. But for EINVAL, EALREADY, ENOTSUP and EBUSY the connection is
+ * broken then:
  *   EINVAL    the server has no options.tls
  *   EALREADY  it is one of TLS
  *   ENOTSUP   the request is no connection, or the library was built without TLS

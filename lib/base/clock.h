@@ -93,7 +93,10 @@ sks_limit_set(int *limit, int ms, int fallback)
 	return 0;
 }
 
-/* Returns what poll(2) takes for a deadline: -1 for never, 0 when it has passed. */
+/*
+ * Returns the ms until a deadline, as poll(2) and sks_event_add() take it: -1 for never, 0 when it
+ * has passed. A time that is too long for an int is cut.
+ */
 static inline int
 sks_clock_left(int64_t deadline)
 {

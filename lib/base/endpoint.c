@@ -9,18 +9,12 @@
  */
 #include "base/endpoint.h"
 
+#include "base/why.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
-
-static int
-refuse(int error, const char **why, const char *what)
-{
-	*why = what;
-	errno = error;
-	return -1;
-}
 
 static int
 is_digit(char c)
@@ -51,7 +45,7 @@ parse_fd(struct sks_endpoint *ep, const char *text, const char **why)
 {
 	ep->fd = parse_number(text, INT_MAX);
 	if (ep->fd == -1)
-		return refuse(EINVAL, why, "fd: needs the number of a descriptor");
+		return sks_refuse(EINVAL, why, "fd: needs the number of a descriptor");
 	return 0;
 }
 
@@ -62,12 +56,12 @@ parse_path(struct sks_endpoint *ep, const char *text, const char **why)
 	size_t n = strlen(text);
 
 	if (text[0] != '/' && text[0] != '@')
-		return refuse(EINVAL, why, "a Unix path must begin with / or @");
+		return sks_refuse(EINVAL, why, "a Unix path must begin with / or @");
 	if (n == 1)
-		return refuse(EINVAL, why, "the Unix path has no name");
+		return sks_refuse(EINVAL, why, "the Unix path has no name");
 	/* The @ stands for a NUL that counts, a path for one that ends it. */
 	if (n > sizeof(un->sun_path) - (text[0] == '/'))
-		return refuse(ENAMETOOLONG, why, "a Unix path has 107 bytes at most");
+		return sks_refuse(ENAMETOOLONG, why, "a Unix path has 107 bytes at most");
 	un->sun_family = AF_UNIX;
 	memcpy(un->sun_path, text, n);
 	if (text[0] == '@')
@@ -85,19 +79,19 @@ parse_port(struct sks_endpoint *ep, const char *text, const char **why)
 	size_t n = strlen(text), i, letters = 0;
 
 	if (n == 0)
-		return refuse(EINVAL, why, "the port is missing");
+		return sks_refuse(EINVAL, why, "the port is missing");
 	for (i = 0; i < n; i++) {
 		int letter = (text[i] | 32) >= 'a' && (text[i] | 32) <= 'z';
 
 		if (!letter && !is_digit(text[i]) && (i == 0 || strchr("-_.+", text[i]) == NULL))
-			return refuse(EINVAL, why, "port must be 0 to 65535");
+			return sks_refuse(EINVAL, why, "port must be 0 to 65535");
 		letters += (size_t)letter;
 	}
 	ep->port_number = parse_number(text, 65535);
 	if (letters == 0 && ep->port_number == -1)
-		return refuse(EINVAL, why, "port must be 0 to 65535");
+		return sks_refuse(EINVAL, why, "port must be 0 to 65535");
 	if (n >= sizeof(ep->port))
-		return refuse(EINVAL, why, "the service name is too long");
+		return sks_refuse(EINVAL, why, "the service name is too long");
 	memcpy(ep->port, text, n + 1);
 	return 0;
 }
@@ -131,10 +125,10 @@ set_host(struct sks_endpoint *ep, const char *text, size_t n, const char **why)
 	size_t i;
 
 	if (n >= sizeof(ep->host))
-		return refuse(EINVAL, why, "the host name is too long");
+		return sks_refuse(EINVAL, why, "the host name is too long");
 	for (i = 0; i < n; i++)
 		if ((unsigned char)text[i] <= ' ' || text[i] == 0x7f || strchr("/[]@", text[i]))
-			return refuse(EINVAL, why,
+			return sks_refuse(EINVAL, why,
 			    "the host has a character that no host name has");
 	memcpy(ep->host, text, n);
 	ep->host[n] = '\0';
@@ -148,13 +142,13 @@ parse_brackets(struct sks_endpoint *ep, const char *text, const char **why)
 	const char *close = strchr(text, ']');
 
 	if (close == NULL)
-		return refuse(EINVAL, why, "the ] is missing");
+		return sks_refuse(EINVAL, why, "the ] is missing");
 	if (set_host(ep, text + 1, (size_t)(close - text - 1), why) == -1)
 		return -1;
 	if (parse_in6(&ep->addr, ep->host) == -1)
-		return refuse(EINVAL, why, "brackets must hold an IPv6 address");
+		return sks_refuse(EINVAL, why, "brackets must hold an IPv6 address");
 	if (close[1] != ':')
-		return refuse(EINVAL, why,
+		return sks_refuse(EINVAL, why,
 		    close[1] == '\0' ? "the port is missing" : "after ] there must be :port");
 	return parse_port(ep, close + 2, why);
 }
@@ -167,13 +161,13 @@ parse_host(struct sks_endpoint *ep, const char *text, const char **why)
 	struct in_addr in;
 
 	if (colon == NULL)
-		return refuse(EINVAL, why, "the port is missing");
+		return sks_refuse(EINVAL, why, "the port is missing");
 	if (set_host(ep, text, (size_t)(colon - text), why) == -1)
 		return -1;
 	if (strcmp(ep->host, "*") == 0)
-		return refuse(EINVAL, why, "* is no host: every address of this machine is :port");
+		return sks_refuse(EINVAL, why, "* is no host: every address of this machine is :port");
 	if (strchr(ep->host, ':') != NULL)
-		return refuse(EINVAL, why, "an IPv6 address must stand in brackets, [::1]:port");
+		return sks_refuse(EINVAL, why, "an IPv6 address must stand in brackets, [::1]:port");
 	if (inet_pton(AF_INET, ep->host, &in) == 1)
 		sks_addr_set_in(&ep->addr, ntohl(in.s_addr));
 	return parse_port(ep, colon + 1, why);
@@ -212,9 +206,9 @@ sks_endpoint_parse(struct sks_endpoint *ep, const char *text, const char **why)
 	else
 		ep->scheme = sks_scheme_default();
 	if (ep->is_tls && ep->scheme->type == SOCK_DGRAM)
-		return refuse(EINVAL, why, "there is no TLS for datagrams");
+		return sks_refuse(EINVAL, why, "there is no TLS for datagrams");
 	if (ep->is_proxy && ep->scheme->type == SOCK_DGRAM)
-		return refuse(EINVAL, why, "proxy: is for connections, not for datagrams");
+		return sks_refuse(EINVAL, why, "proxy: is for connections, not for datagrams");
 	switch (ep->scheme->kind) {
 	case SKS_DESCRIPTOR:
 		return parse_fd(ep, text, why);

@@ -12,6 +12,7 @@
 
 #include "base/lookup.h"
 #include "base/sys.h"
+#include "base/why.h"
 
 #include <errno.h>
 #include <net/if.h>
@@ -115,9 +116,7 @@ numeric_host(struct sks_addr *addr, const struct sks_endpoint *ep, const char **
 	addr->u.in6.sin6_scope_id = if_nametoindex(scope + 1);
 	if (addr->u.in6.sin6_scope_id != 0)
 		return 1;
-	*why = "no network interface has the name after %";
-	errno = ENOENT;
-	return -1;
+	return sks_refuse(ENOENT, why, "no network interface has the name after %");
 }
 
 /* Finds the addresses that need no look-up. Returns how many: up to two, 0 for a name, or -1. */
@@ -211,8 +210,7 @@ sks_endpoint_resolve(const struct sks_endpoint *ep, int passive, size_t *n, cons
 	int port = 0, found = 1;
 
 	if (ep->scheme->kind == SKS_DESCRIPTOR) {
-		*why = "a descriptor has no address to look up";
-		errno = EINVAL;
+		sks_refuse(EINVAL, why, "a descriptor has no address to look up");
 		return NULL;
 	}
 	if (ep->scheme->kind == SKS_UNIX_PATH)

@@ -10,6 +10,8 @@
 #ifndef SKS_BASE_FORK_H
 #define SKS_BASE_FORK_H
 
+#include "base/list.h"
+
 #include <pthread.h>
 
 /* How many forks lie between the first process and this one. */
@@ -27,6 +29,18 @@ void sks_fork_watch(void);
  * eight in all.
  */
 void sks_fork_guard(pthread_mutex_t *lock);
+
+/*
+ * A lock of an object, which is held during each fork, while it exists. Whoever has one takes no
+ * other lock of this room.
+ */
+struct sks_fork_lock {
+	pthread_mutex_t mutex;
+	struct sks_list link;
+};
+
+void sks_fork_lock_init(struct sks_fork_lock *lock);
+void sks_fork_lock_end(struct sks_fork_lock *lock);
 
 /* In a child that the library has just forked for a request. */
 void sks_fork_is_ours(void);

@@ -16,14 +16,10 @@ sks_copy_known(void *to, size_t known, const void *from, size_t given, const cha
 	memset(to, 0, known);
 	if (from == NULL)
 		return 0;
-	for (i = known; i < given; i++) {
-		if (p[i] != 0) {
-			sks_log_about(NULL, SKS_LOG_ERROR, E2BIG,
-			    "%s of a newer version than this library's", what);
-			errno = E2BIG;
-			return -1;
-		}
-	}
+	for (i = known; i < given; i++)
+		if (p[i] != 0)
+			return sks_fail(NULL, E2BIG, "%s of a newer version than this library's",
+			    what);
 	memcpy(to, from, sks_min(known, given));
 	return 0;
 }

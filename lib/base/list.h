@@ -17,10 +17,13 @@ struct sks_list {
 
 #define sks_list_entry(link, type, member) sks_container_of(link, type, member)
 
-/* The entries of a list, in order. The body may remove the entry it is at, and no other. */
-#define sks_list_each(link, after, head)                                      \
-	for ((link) = (head)->next, (after) = (link)->next; (link) != (head); \
-	     (link) = (after), (after) = (link)->next)
+/*
+ * Declares link, which is each entry of a list in turn. The body may remove the entry it is at, and
+ * no other.
+ */
+#define sks_list_each(link, head)                                                  \
+	for (struct sks_list *link = (head)->next, *link##_after = link->next;     \
+	     link != (head); link = link##_after, link##_after = link->next)
 
 static inline void
 sks_list_init(struct sks_list *l)

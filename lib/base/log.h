@@ -8,12 +8,10 @@
 #ifndef SKS_BASE_LOG_H
 #define SKS_BASE_LOG_H
 
-#include "base/log_format.h"
-#include "base/log_output.h"
+#include "base/log_limit.h"
+#include "base/log_target.h"
 
 #include <socketserver/log.h>
-#include <stdatomic.h>
-#include <stdint.h>
 
 #define SKS_LOG_LINES 10 /* a second, of what may go wrong for each request */
 
@@ -27,13 +25,9 @@
 void sks_log_about(const struct sks_log_origin *origin, enum sks_log_level level, int error,
     const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/*
- * Which second it is, and how many lines were asked for in it: one word, so that any
- * thread may use it, and processes that share its memory. Zero it before use.
- */
-struct sks_log_limit {
-	_Atomic uint64_t window;
-};
+/* Logs an error as sks_log_about() does, and sets errno to it. Returns -1. */
+int sks_fail(const struct sks_log_origin *origin, int error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /*
  * Logs a line as sks_log_about(), but not more than `most` of them in a second; the first line of a
@@ -47,24 +41,10 @@ struct sks_log_limit {
 			sks_log_with_dropped(sks_dropped, origin, level, __VA_ARGS__);     \
 	} while (0)
 
-/* For sks_log_limited(): returns 1 when a line may be logged; *missing were dropped before it. */
-int sks_log_limit_allows(struct sks_log_limit *limit, unsigned int most, unsigned int *missing);
+/* For sks_log_limited(). */
 void sks_log_with_dropped(unsigned int n, const struct sks_log_origin *origin,
     enum sks_log_level level, int error, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
-
-/* The counts that this process and its forked children share, once sks_log_share() was called. */
-struct sks_log_counts {
-	struct sks_log_output_counts output; /* of standard error */
-	struct sks_log_limit connects;       /* of lines on clients that could not connect */
-};
-extern struct sks_log_counts *_Atomic sks_log_counts;
-
-/*
- * Any thread, before a fork. The shared memory stays to the end of the process: other threads may
- * be using it. Where there is none, each child goes on counting with a copy.
- */
-void sks_log_share(void);
 
 /* Returns whom the current task serves, or NULL. */
 const struct sks_log_origin *sks_log_origin(void);

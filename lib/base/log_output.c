@@ -5,10 +5,10 @@
  * A log that waits stops the loop and all its clients with it. So a file is opened with O_NONBLOCK,
  * which lets a FIFO refuse what it has no room for, and the socket of a syslog has it as well.
  *
- * There is no lock here, for the reasons that log.c has. So a file is reopened by dup3(2), which
- * puts the new file in the place of the old one in one step: a thread that writes meanwhile writes
- * to one of both. And the syslog is sent datagrams by its path: syslog(3) has a lock, may wait, and
- * needs to notice that its socket is stale.
+ * There is no lock here, for the reasons that log_target.c has. So a file is reopened by dup3(2),
+ * which puts the new file in the place of the old one in one step: a thread that writes meanwhile
+ * writes to one of both. And the syslog is sent datagrams by its path: syslog(3) has a lock, may
+ * wait, and needs to notice that its socket is stale.
  */
 #include "base/log_output.h"
 

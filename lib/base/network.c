@@ -2,20 +2,13 @@
 #include "base/network.h"
 
 #include "base/sys.h"
+#include "base/why.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 
 #define V4_BITS 96 /* in front of an IPv4 address that is mapped */
-
-static int
-refuse(const char **why, const char *what)
-{
-	*why = what;
-	errno = EINVAL;
-	return -1;
-}
 
 static void
 map(struct in6_addr *to, const struct in_addr *in)
@@ -50,10 +43,10 @@ parse_one(struct sks_network *network, char *text, const char **why)
 		most = 32;
 		skipped = V4_BITS;
 	} else if (inet_pton(AF_INET6, text, &network->host) != 1)
-		return refuse(why, "must be addresses or networks, as 10.0.0.0/8, ::1, or unix");
+		return sks_refuse(EINVAL, why, "must be addresses or networks, as 10.0.0.0/8, ::1, or unix");
 	network->bits = slash != NULL ? read_bits(slash, most) : most;
 	if (network->bits == -1)
-		return refuse(why, "behind / there must be 0 to 32, or to 128 for IPv6");
+		return sks_refuse(EINVAL, why, "behind / there must be 0 to 32, or to 128 for IPv6");
 	network->bits += skipped;
 	return 0;
 }

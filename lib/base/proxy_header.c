@@ -259,9 +259,11 @@ read_v2(const unsigned char *bytes, struct sks_proxy_header *h, const char **why
 {
 	int family = bytes[13], addresses = addresses_length(family);
 
+	h->is_local = (bytes[12] & 0xf) == 0 || family == 0x00;
+	if ((bytes[12] & 0xf) == 0)
+		return SKS_PROXY_DONE; /* the rest is to be ignored, its family too */
 	if (addresses == -1)
 		return bad(why, "an unknown family");
-	h->is_local = (bytes[12] & 0xf) == 0 || family == 0x00;
 	if (!h->is_local && (family & 0xf) != 1)
 		return bad(why, "of a datagram");
 	if (h->length < V2_START + (size_t)addresses)
@@ -344,16 +346,19 @@ put(unsigned char *at, const void *bytes, size_t n)
 	return at + n;
 }
 
-/* A path, or an abstract name, with NULs behind it. */
+/*
+ * A path, or an abstract name, with NULs behind it. The kernel counts a NUL behind a path that
+ * fills sun_path, where there is no room for it.
+ */
 static unsigned char *
 put_unix(unsigned char *at, const struct sks_addr *addr)
 {
-	size_t start = offsetof(struct sockaddr_un, sun_path);
-	size_t n = addr->len > start ? addr->len - start : 0;
+	size_t start = offsetof(struct sockaddr_un, sun_path), most = sizeof(addr->u.un.sun_path);
+	size_t n = addr->len > start ? sks_min(addr->len - start, most) : 0;
 
-	memset(at, 0, sizeof(addr->u.un.sun_path));
+	memset(at, 0, most);
 	memcpy(at, addr->u.un.sun_path, n);
-	return at + sizeof(addr->u.un.sun_path);
+	return at + most;
 }
 
 /* Puts both addresses, and their family into *family. Returns the end of what it has put. */

@@ -5,7 +5,8 @@
  * O_NONBLOCK would do it, but it belongs to the open file, which the shell and other
  * processes share. So a line is written only when poll(2) says that there is room: a
  * pipe that is writable takes PIPE_BUF (4 KiB) at once. Another process can still fill
- * the pipe between the two calls; then this one waits.
+ * the pipe between the two calls; then this one waits. A terminal is called writable as soon as
+ * it has room for a byte, but it can be opened anew, as a file that is non-blocking and ours.
  */
 #include "base/standard_error.h"
 
@@ -51,6 +52,33 @@ sks_write_without_sigpipe(int fd, const char *line, size_t n)
 	return done;
 }
 
+/*
+ * Returns a new descriptor of the terminal that standard error is. -1: it is none, or none can be
+ * had.
+ */
+static int
+open_terminal(void)
+{
+	if (!isatty(STDERR_FILENO))
+		return -1;
+	return sks_sys_open("/proc/self/fd/2", O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+}
+
+/* 0, or -1: EAGAIN also for a line of which a terminal has taken the beginning alone. */
+static int
+write_line(const char *line, size_t n)
+{
+	int terminal = open_terminal(), error;
+	long done = sks_write_without_sigpipe(terminal != -1 ? terminal : STDERR_FILENO, line, n);
+
+	if (terminal == -1)
+		return done != -1 ? 0 : -1;
+	error = done == -1 ? errno : EAGAIN;
+	sks_sys_close(terminal);
+	errno = error;
+	return (size_t)done == n ? 0 : -1;
+}
+
 int
 sks_stderr_write(const char *line, size_t n)
 {
@@ -64,5 +92,5 @@ sks_stderr_write(const char *line, size_t n)
 		errno = to.revents & POLLNVAL ? EBADF : EPIPE;
 		return -1;
 	}
-	return sks_write_without_sigpipe(STDERR_FILENO, line, n) != -1 ? 0 : -1;
+	return write_line(line, n);
 }

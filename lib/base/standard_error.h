@@ -9,8 +9,8 @@
 
 /*
  * Writes n bytes, at most PIPE_BUF, in one call. Returns 0, or -1 when standard error did not take
- * them: EAGAIN for a pipe that is full, EBADF or EPIPE where it is closed or broken, or as
- * write(2).
+ * them: EAGAIN for a pipe or a terminal that is full, EBADF or EPIPE where it is closed or broken,
+ * or as write(2). A signal handler may call it.
  */
 int sks_stderr_write(const char *line, size_t n);
 

@@ -164,10 +164,9 @@ report(const struct sks_fiber *fiber)
 	put_number(&line, fiber->stack_size, 10);
 	put_char(&line, ')');
 	line.text[line.len++] = '\n'; /* put_char left room for it */
-	if (sks_stderr_is_spared())
-		return;
-	if (write(STDERR_FILENO, line.text, line.len) == -1)
-		return; /* standard error is closed or broken, so nobody can read the report */
+	/* A report that is not taken is lost: the process must still die, and of this signal. */
+	if (!sks_stderr_is_spared())
+		(void)sks_stderr_write(line.text, line.len);
 }
 
 static struct watched {

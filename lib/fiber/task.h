@@ -25,9 +25,10 @@ struct sks_cancel {
 	atomic_int on;
 	int fd;                      /* an eventfd: readable while on is set */
 	const struct sks_cancel *up; /* it ends the same waits, and more; NULL: there is none */
+	unsigned int forks;          /* sks_forks when it was made: elsewhere it is a copy */
 };
 
-#define SKS_CANCEL_MOST 16 /* as many may stand above each other */
+#define SKS_CANCEL_MOST 17 /* stand above each other: two of a handler, 15 of its children */
 
 /* The reasons why a wait has failed, where errno is not enough. */
 enum sks_wait_end {
@@ -41,7 +42,12 @@ enum sks_wait_end {
 };
 
 /* The kinds of waits; a report says which one was cancelled. */
-enum sks_wait_for { SKS_WAIT_FOR_INPUT, SKS_WAIT_FOR_OUTPUT, SKS_WAIT_FOR_OTHERS };
+enum sks_wait_for {
+	SKS_WAIT_FOR_INPUT,
+	SKS_WAIT_FOR_OUTPUT,
+	SKS_WAIT_FOR_ANY,   /* of many descriptors */
+	SKS_WAIT_FOR_OTHERS
+};
 
 struct sks_task {
 	struct sks_fiber *fiber;   /* NULL: this task is a thread */
@@ -51,7 +57,7 @@ struct sks_task {
 	int64_t deadline;          /* of all its waits, as of sks_clock_ms(); INT64_MAX: none */
 	struct sks_cancel *cancel; /* of a thread: ends its waits; NULL: nothing does */
 	atomic_int cancelled;      /* each wait fails with ECANCELED */
-	int parked;                /* a fiber that is in a wait, which nothing has ended yet */
+	unsigned int parked;       /* not 0: a fiber that is in a wait, which nothing has ended yet */
 	int wake_error;            /* what has ended that wait: 0, or an errno */
 	int shares;                /* other threads may use its streams: its children, its parent */
 	unsigned int calls;        /* its budget: system calls since the loop has resumed it, */

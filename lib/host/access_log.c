@@ -162,9 +162,7 @@ sks_access_log_close(void)
 static int
 complain(const char *path, const char *why, int error)
 {
-	sks_log_about(NULL, SKS_LOG_ERROR, error, "access log %s: %s", path, why);
-	errno = error;
-	return -1;
+	return sks_fail(NULL, error, "access log %s: %s", path, why);
 }
 
 int
@@ -189,13 +187,7 @@ sks_access_log_open(const char *path, const char *format)
 int
 sks_access_log_reopen(void)
 {
-	int error;
-
 	if (!access_log.is_open || sks_log_output_reopen(&access_log.output) == 0)
 		return 0;
-	error = errno;
-	sks_log_about(NULL, SKS_LOG_ERROR, error, "access log %s: not opened again: %m",
-	    access_log.output.path);
-	errno = error;
-	return -1;
+	return sks_fail(NULL, errno, "access log %s: not opened again: %m", access_log.output.path);
 }

@@ -34,9 +34,7 @@ struct passed {
 static int
 refuse(int error, const char *variable, const char *text, const char *why)
 {
-	sks_log_about(NULL, SKS_LOG_ERROR, error, "%s=%s: %s", variable, text, why);
-	errno = error;
-	return -1;
+	return sks_fail(NULL, error, "%s=%s: %s", variable, text, why);
 }
 
 int64_t
@@ -70,11 +68,9 @@ close_on_exec(int n)
 
 	for (i = 0; i < n; i++) {
 		flags = sks_sys_fcntl(FIRST + i, F_GETFD);
-		if (flags == -1 || sks_sys_fcntl(FIRST + i, F_SETFD, flags | FD_CLOEXEC) == -1) {
-			sks_log_about(NULL, SKS_LOG_ERROR, errno,
-			    "LISTEN_FDS=%d: descriptor %d: %m", n, FIRST + i);
-			return -1;
-		}
+		if (flags == -1 || sks_sys_fcntl(FIRST + i, F_SETFD, flags | FD_CLOEXEC) == -1)
+			return sks_fail(NULL, errno, "LISTEN_FDS=%d: descriptor %d: %m", n,
+			    FIRST + i);
 	}
 	return 0;
 }
@@ -86,12 +82,9 @@ read_environment(struct passed *p)
 	char text[32];
 	int64_t n = sks_activation_number(fds);
 
-	if (pid == NULL || fds == NULL) {
-		sks_log_about(NULL, SKS_LOG_ERROR, ENOENT,
+	if (pid == NULL || fds == NULL)
+		return sks_fail(NULL, ENOENT,
 		    "systemd: no sockets were passed (LISTEN_FDS, LISTEN_PID)");
-		errno = ENOENT;
-		return -1;
-	}
 	if (sks_activation_number(pid) == 0)
 		return refuse(EINVAL, "LISTEN_PID", pid, "not a process");
 	if (sks_activation_number(pid) != (int64_t)getpid()) {
@@ -168,13 +161,10 @@ sks_activation_listen(struct sks_server *server, const char *name,
 		if (check_socket(address) == -1 ||
 		    (check != NULL && check(FIRST + i, address, arg) == -1))
 			return -1;
-	if (n == 0) {
-		sks_log_about(NULL, SKS_LOG_ERROR, ENOENT,
+	if (n == 0)
+		return sks_fail(NULL, ENOENT,
 		    "systemd:%s: no socket of that name was passed (LISTEN_FDNAMES=%s)",
 		    sks_endpoint_skip_prefixes(name), p.names != NULL ? p.names : "");
-		errno = ENOENT;
-		return -1;
-	}
 	for (i = 0; (i = find_named(&p, i, name, address, sizeof(address))) != -1; i++)
 		if (sks_server_listen(server, address) == -1)
 			return -1;

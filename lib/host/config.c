@@ -17,10 +17,8 @@ static int
 refuse(const struct sks_module *m, int error, const char *name, size_t n, const char *which,
     const char *why)
 {
-	sks_log_about(SKS_LOG_HANDLER(m->plugin.name), SKS_LOG_ERROR, error, "option %.*s: %s%s",
-	    (int)n, name, which, why);
-	errno = error;
-	return -1;
+	return sks_fail(SKS_LOG_HANDLER(m->plugin.name), error, "option %.*s: %s%s", (int)n, name,
+	    which, why);
 }
 
 static int

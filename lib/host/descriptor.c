@@ -13,10 +13,10 @@
 
 #include "base/sys.h"
 #include "base/util.h"
+#include "base/why.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #define HANDLER_AT offsetof(struct sks_plugin, handler)
@@ -41,28 +41,19 @@ static_assert(sizeof(void *) < 8 ||
     "struct sks_plugin_option has no padding");
 
 static int
-refuse(int error, char *why, size_t size, const char *reason)
-{
-	snprintf(why, size, "%s", reason);
-	errno = error;
-	return -1;
-}
-
-static int
 check_version(const struct sks_plugin *p, char *why, size_t size)
 {
 	const char *age;
 
 	if (p->magic != SKS_PLUGIN_MAGIC)
-		return refuse(ENOEXEC, why, size, "its descriptor is none (wrong magic number)");
+		return sks_refuse_in(ENOEXEC, why, size,
+		    "its descriptor is none (wrong magic number)");
 	if (p->major == SKS_PLUGIN_MAJOR && p->minor <= SKS_PLUGIN_MINOR)
 		return 0;
 	age = p->major < SKS_PLUGIN_MAJOR ? "too old" : "too new";
-	snprintf(why, size,
+	return sks_refuse_in(ENOEXEC, why, size,
 	    "%s: built for version %u.%u of plugins, this library takes %d.0 to %d.%d",
 	    age, p->major, p->minor, SKS_PLUGIN_MAJOR, SKS_PLUGIN_MAJOR, SKS_PLUGIN_MINOR);
-	errno = ENOEXEC;
-	return -1;
 }
 
 static int
@@ -73,7 +64,7 @@ check_sizes(const struct sks_plugin *p, char *why, size_t size)
 	    p->option_size < OPTION_LEAST || p->option_size > sizeof(struct sks_plugin_option) ||
 	    p->size < HANDLER_AT + p->handler_size + REST_LEAST ||
 	    p->size > sizeof(struct sks_plugin))
-		return refuse(EINVAL, why, size, "its descriptor has a wrong size");
+		return sks_refuse_in(EINVAL, why, size, "its descriptor has a wrong size");
 	return 0;
 }
 
@@ -108,7 +99,7 @@ check_members(const struct sks_plugin *p, char *why, size_t size)
 		wrong = "the idle_ms or timeout_ms it suggests is no time limit";
 	else if (p->config_size > CONFIG_MOST)
 		wrong = "its config_size is over 16 MiB";
-	return wrong == NULL ? 0 : refuse(EINVAL, why, size, wrong);
+	return wrong == NULL ? 0 : sks_refuse_in(EINVAL, why, size, "%s", wrong);
 }
 
 static int
@@ -124,9 +115,7 @@ check_option(const struct sks_plugin *p, const struct sks_plugin_option *o, size
 			wrong = "it is there twice";
 	if (wrong == NULL)
 		return 0;
-	snprintf(why, size, "its option %.63s: %s", o->name, wrong);
-	errno = EINVAL;
-	return -1;
+	return sks_refuse_in(EINVAL, why, size, "its option %.63s: %s", o->name, wrong);
 }
 
 /* Counts entries of `each` bytes, up to one without a name, which is their first member. */
@@ -156,7 +145,7 @@ copy_options(struct sks_plugin *p, const char *from, size_t each, size_t *noptio
 
 	to = sks_sys_calloc(n + 1, sizeof(*to));
 	if (to == NULL)
-		return refuse(ENOMEM, why, size, strerror(ENOMEM));
+		return sks_refuse_in(ENOMEM, why, size, "%s", strerror(ENOMEM));
 	p->options = to;
 	*noptions = n;
 	for (i = 0; i < n; i++) {

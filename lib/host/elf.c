@@ -8,6 +8,7 @@
 #include "host/elf.h"
 
 #include "base/sys.h"
+#include "base/why.h"
 
 #include <errno.h>
 #include <link.h>
@@ -16,14 +17,6 @@
 
 /* The linker gives this name to the header of the file that this code is in. */
 extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
-
-static int
-refuse(const char **why, const char *reason)
-{
-	*why = reason;
-	errno = ENOEXEC;
-	return -1;
-}
 
 /* Reads n bytes at an offset. 0: all of them are there. */
 static int
@@ -34,7 +27,7 @@ read_at(int fd, void *to, size_t n, uint64_t at, const char **why)
 	*why = NULL;
 	if (got == -1)
 		return -1;
-	return (size_t)got == n ? 0 : refuse(why, "cut short");
+	return (size_t)got == n ? 0 : sks_refuse(ENOEXEC, why, "cut short");
 }
 
 static int
@@ -45,9 +38,9 @@ check_header(const ElfW(Ehdr) *header, const char **why)
 	if (header->e_ident[EI_CLASS] != own->e_ident[EI_CLASS] ||
 	    header->e_ident[EI_DATA] != own->e_ident[EI_DATA] ||
 	    header->e_machine != own->e_machine)
-		return refuse(why, "built for another architecture");
+		return sks_refuse(ENOEXEC, why, "built for another architecture");
 	if (header->e_type != ET_DYN || header->e_phentsize != sizeof(ElfW(Phdr)))
-		return refuse(why, "not a shared object");
+		return sks_refuse(ENOEXEC, why, "not a shared object");
 	return 0;
 }
 
@@ -66,9 +59,9 @@ check_segments(int fd, const ElfW(Ehdr) *header, uint64_t size, const char **why
 			continue;
 		loads++;
 		if (segment.p_offset > size || segment.p_filesz > size - segment.p_offset)
-			return refuse(why, "cut short");
+			return sks_refuse(ENOEXEC, why, "cut short");
 	}
-	return loads > 0 ? 0 : refuse(why, "not a shared object");
+	return loads > 0 ? 0 : sks_refuse(ENOEXEC, why, "not a shared object");
 }
 
 int
@@ -82,7 +75,7 @@ sks_elf_check(int fd, const char **why)
 	    sks_sys_pread(fd, header.e_ident, sizeof(header.e_ident), 0) == -1)
 		return -1;
 	if (memcmp(header.e_ident, ELFMAG, SELFMAG) != 0)
-		return refuse(why, "not an ELF file");
+		return sks_refuse(ENOEXEC, why, "not an ELF file");
 	if (read_at(fd, &header, sizeof(header), 0, why) == -1 || check_header(&header, why) == -1)
 		return -1;
 	return check_segments(fd, &header, (uint64_t)st.st_size, why);

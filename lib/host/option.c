@@ -10,6 +10,7 @@
 
 #include "base/sys.h"
 #include "base/util.h"
+#include "base/why.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -126,9 +127,8 @@ sks_option_check(const struct sks_plugin_option *option, size_t config_size)
 static int
 refuse(char *why, size_t size, const char *text, const char *reason)
 {
-	snprintf(why, size, "%.64s: %s", *text != '\0' ? text : "(nothing)", reason);
-	errno = EINVAL;
-	return -1;
+	return sks_refuse_in(EINVAL, why, size, "%.64s: %s", *text != '\0' ? text : "(nothing)",
+	    reason);
 }
 
 static int
@@ -260,10 +260,8 @@ parse_text(const struct sks_plugin_option *option, const char *text, void *confi
 	if (!is_within(option, (int64_t)strlen(text)))
 		return refuse_bounds(option, text, why, size);
 	copy = option->type == SKS_OPTION_PATH ? absolute(text) : join("", "", text);
-	if (copy == NULL) {
-		snprintf(why, size, "%.64s: %s", text, strerror(errno));
-		return -1;
-	}
+	if (copy == NULL)
+		return sks_refuse_in(errno, why, size, "%.64s: %s", text, strerror(errno));
 	memcpy((char *)config + option->offset, &copy, sizeof(copy));
 	*kept = copy;
 	sks_sys_give_away(copy);

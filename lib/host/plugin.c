@@ -32,8 +32,7 @@
 static int
 complain(const char *path, const char *why)
 {
-	sks_log_about(NULL, SKS_LOG_ERROR, errno, "plugin %s: %s", path, why);
-	return -1;
+	return sks_fail(NULL, errno, "plugin %s: %s", path, why);
 }
 
 static int
@@ -199,11 +198,9 @@ sks_module_init(struct sks_module *m)
 	if (sks_module_check_options(m) == -1)
 		return -1;
 	m->data = m->config;
-	if (m->plugin.init != NULL && call_init(m) == -1) {
-		sks_log_about(SKS_LOG_HANDLER(m->plugin.name), SKS_LOG_ERROR, errno, "init: %s",
+	if (m->plugin.init != NULL && call_init(m) == -1)
+		return sks_fail(SKS_LOG_HANDLER(m->plugin.name), errno, "init: %s",
 		    errno != 0 ? strerror(errno) : "failed");
-		return -1;
-	}
 	m->is_ready = 1;
 	return 0;
 }

@@ -25,11 +25,9 @@ check_type(const struct sks_module *m, int type, const char *address)
 
 	if (m->plugin.serves & kind)
 		return 0;
-	sks_log_about(SKS_LOG_HANDLER(m->plugin.name), SKS_LOG_ERROR, EINVAL,
+	return sks_fail(SKS_LOG_HANDLER(m->plugin.name), EINVAL,
 	    "listen on %s: it does not serve %s", address,
 	    kind == SKS_DATAGRAMS ? "datagrams" : "streams");
-	errno = EINVAL;
-	return -1;
 }
 
 /* Checks the kind of socket. If the descriptor is wrong, listening on it will tell. */
@@ -65,12 +63,9 @@ listen_passed(struct sks_module *m, struct sks_server *server, const char *addre
 	char name[300];
 
 	if (snprintf(name, sizeof(name), "%.*s%s", (int)(scheme - address), address,
-		scheme + strlen(SYSTEMD)) >= (int)sizeof(name)) {
-		sks_log_about(SKS_LOG_HANDLER(m->plugin.name), SKS_LOG_ERROR, ENAMETOOLONG,
+		scheme + strlen(SYSTEMD)) >= (int)sizeof(name))
+		return sks_fail(SKS_LOG_HANDLER(m->plugin.name), ENAMETOOLONG,
 		    "listen on %.64s...: the name is too long", address);
-		errno = ENAMETOOLONG;
-		return -1;
-	}
 	return sks_activation_listen(server, name, check_fd, m);
 }
 

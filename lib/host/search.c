@@ -96,7 +96,7 @@ by_path(const char *path)
 	if (found != NULL)
 		return found;
 	errno = is_absent(errno) ? ENOENT : errno;
-	sks_log_about(NULL, SKS_LOG_ERROR, errno, "plugin %s: %s", path,
+	sks_fail(NULL, errno, "plugin %s: %s", path,
 	    errno == ENOENT ? "not found" : strerror(errno));
 	return NULL;
 }
@@ -117,7 +117,7 @@ in_folders(const struct folders *f, const char *name)
 			return NULL;
 		found = sks_sys_realpath(path, NULL);
 		if (found == NULL && !is_absent(errno))
-			sks_log_about(NULL, SKS_LOG_ERROR, errno, "plugin %s: %m", path);
+			sks_fail(NULL, errno, "plugin %s: %m", path);
 		sks_sys_free(path);
 		if (found != NULL || !is_absent(errno))
 			return found;
@@ -226,7 +226,7 @@ complain_of_name(const char *name)
 		snprintf(hint, sizeof(hint), "; a path needs a slash: %s", here);
 	else if (sks_module_each(offer, &near) == 0 && near.name[0] != '\0')
 		snprintf(hint, sizeof(hint), "; did you mean %s?", near.name);
-	sks_log_about(NULL, SKS_LOG_ERROR, ENOENT, "plugin %s: not found in %s%s%s%s", name,
+	sks_fail(NULL, ENOENT, "plugin %s: not found in %s%s%s%s", name,
 	    variable != NULL ? variable : "", variable != NULL ? ":" : "", SKS_HANDLERS_DIR, hint);
 	sks_sys_free(here);
 }
@@ -253,8 +253,7 @@ char *
 sks_search_plugin(const char *name)
 {
 	if (name == NULL || *name == '\0') {
-		sks_log_about(NULL, SKS_LOG_ERROR, EINVAL, "plugin: no name");
-		errno = EINVAL;
+		sks_fail(NULL, EINVAL, "plugin: no name");
 		return NULL;
 	}
 	return strchr(name, '/') != NULL ? by_path(name) : by_name(name);

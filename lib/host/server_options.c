@@ -4,6 +4,7 @@
  * the table in server/options.c, and their text is read as a plugin's options are.
  */
 #include "base/sys.h"
+#include "base/why.h"
 #include "host/option.h"
 #include "server/options.h"
 
@@ -66,14 +67,6 @@ as_plugin_option(const struct sks_option_rule *rule)
 }
 
 static int
-refuse(char *why, size_t size, const char *text, const char *reason)
-{
-	snprintf(why, size, "%.64s: %s", text, reason);
-	errno = EINVAL;
-	return -1;
-}
-
-static int
 set_mode(struct sks_options *o, const char *text, char *why, size_t size)
 {
 	int i;
@@ -84,7 +77,8 @@ set_mode(struct sks_options *o, const char *text, char *why, size_t size)
 			return 0;
 		}
 	}
-	return refuse(why, size, text, "not a mode (fibers, serial, threads, processes)");
+	return sks_refuse_in(EINVAL, why, size,
+	    "%.64s: not a mode (fibers, serial, threads, processes)", text);
 }
 
 static int
@@ -113,7 +107,7 @@ sks_options_set_abi(struct sks_options *options, size_t options_size, const char
 		if (strcmp(rule->name, name) == 0)
 			break;
 	if (rule == NULL || rule->offset + rule->size > options_size)
-		return refuse(why, size, name, "there is no such option");
+		return sks_refuse_in(EINVAL, why, size, "%.64s: there is no such option", name);
 	return rule->kind == SKS_KIND_MODE ? set_mode(options, text, why, size) :
 					     set_number(rule, options, text, why, size);
 }

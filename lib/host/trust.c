@@ -17,6 +17,7 @@
 #include "host/trust.h"
 
 #include "base/sys.h"
+#include "base/why.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -179,10 +180,8 @@ judge_folders(struct findings *found, char *path, char *why, size_t size)
 	int holds_it;
 
 	for (holds_it = 1; go_up(path); holds_it = 0) {
-		if (sks_sys_lstat(path, &st) == -1) {
-			snprintf(why, size, "%s: %s", path, strerror(errno));
-			return -1;
-		}
+		if (sks_sys_lstat(path, &st) == -1)
+			return sks_refuse_in(errno, why, size, "%s: %s", path, strerror(errno));
 		judge(found, &st, path, 1,
 		    holds_it ? others_may_write(&st) : lets_others_rename(&st));
 	}
@@ -195,12 +194,10 @@ tell(const struct findings *found, char *why, size_t size)
 {
 	if (found->words.len == 0)
 		return 0;
-	if (found->paths.len > 0)
-		snprintf(why, size, "%s (chmod go-w%s)", found->words.bytes, found->paths.bytes);
-	else
-		snprintf(why, size, "%s", found->words.bytes);
-	errno = EPERM;
-	return -1;
+	if (found->paths.len == 0)
+		return sks_refuse_in(EPERM, why, size, "%s", found->words.bytes);
+	return sks_refuse_in(EPERM, why, size, "%s (chmod go-w%s)", found->words.bytes,
+	    found->paths.bytes);
 }
 
 int
@@ -213,10 +210,8 @@ sks_trust_file(int fd, const char *path, char *why, size_t size)
 
 	rc = sks_sys_fstat(fd, &st);
 	folder = rc == 0 ? sks_sys_malloc(strlen(path) + 1) : NULL;
-	if (folder == NULL) {
-		snprintf(why, size, "%s", strerror(errno));
-		return -1;
-	}
+	if (folder == NULL)
+		return sks_refuse_in(errno, why, size, "%s", strerror(errno));
 	strcpy(folder, path);
 	if (!S_ISREG(st.st_mode))
 		note(&found, path, 0, "is not a regular file");

@@ -5,6 +5,7 @@
  */
 #include "loop/cancel.h"
 
+#include "base/fork.h"
 #include "base/sys.h"
 #include "loop/wait.h"
 
@@ -23,6 +24,8 @@ sks_cancel_init(struct sks_cancel *cancel)
 {
 	atomic_init(&cancel->on, 0);
 	cancel->up = NULL;
+	sks_fork_watch();
+	cancel->forks = sks_forks;
 	cancel->fd = sks_sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return cancel->fd == -1 ? -1 : 0;
 }
@@ -43,6 +46,8 @@ sks_cancel_set(struct sks_cancel *cancel, int on)
 	int error = errno;
 
 	atomic_store(&cancel->on, on);
+	if (cancel->forks != sks_forks) /* the eventfd is that of the parent, too */
+		return;
 	if (on)
 		(void)!write(cancel->fd, &one, sizeof(one));
 	else

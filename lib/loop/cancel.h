@@ -22,7 +22,10 @@ int sks_cancel_init(struct sks_cancel *cancel);
 /* Gives back what init has made, when no task has it any more. Does nothing where fd is -1. */
 void sks_cancel_end(struct sks_cancel *cancel);
 
-/* Sets it on, which ends the waits, or off. From any thread and signal handler; keeps errno. */
+/*
+ * Sets it on, which ends the waits, or off. From any thread and signal handler; keeps errno. In a
+ * child process that has a copy the parent's waits go on.
+ */
 void sks_cancel_set(struct sks_cancel *cancel, int on);
 
 #endif

@@ -88,6 +88,37 @@ sks_completion_wait_certain(struct sks_completion *c)
 	errno = error;
 }
 
+int
+sks_completion_wait_in_list(struct sks_completion *c, pthread_mutex_t *lock)
+{
+	int claimed;
+
+	if (sks_completion_wait(c, SKS_NEVER) == 0)
+		return 0;
+	pthread_mutex_lock(lock);
+	claimed = c->claimed;
+	if (!claimed) /* else the link is for whoever has claimed it */
+		sks_list_remove(&c->link);
+	pthread_mutex_unlock(lock);
+	if (!claimed)
+		return -1;
+	sks_completion_wait_certain(c);
+	return 0;
+}
+
+struct sks_completion *
+sks_completion_claim(struct sks_list *waiters)
+{
+	struct sks_list *link = sks_list_pop(waiters);
+	struct sks_completion *c;
+
+	if (link == NULL)
+		return NULL;
+	c = sks_list_entry(link, struct sks_completion, link);
+	c->claimed = 1;
+	return c;
+}
+
 static void
 complete_fiber(struct sks_message *message)
 {

@@ -10,9 +10,9 @@
  *
  * A completion lies on the stack of the task that waits. The wake-up may be on its way
  * when the wait ends for another reason, and then the stack must not go. So the task
- * that completes it marks it as claimed before, under its own lock. The task that waits
+ * that completes it claims it before, under its own lock. The task that waits
  * looks under the same lock when its wait has failed: a claimed completion has to be
- * waited for until the wake-up has arrived (sks_completion_wait_certain()).
+ * waited for until the wake-up has arrived (sks_completion_wait_in_list()).
  */
 #ifndef SKS_LOOP_COMPLETION_H
 #define SKS_LOOP_COMPLETION_H
@@ -39,8 +39,20 @@ void sks_completion_end(struct sks_completion *completion);
 /* Waits until it is completed (0), or -1 as every wait: ECANCELED, ETIMEDOUT, ENOMEM. */
 int sks_completion_wait(struct sks_completion *completion, int64_t deadline);
 
+/*
+ * Does so for one that stands in a list of its owner, under the owner's lock. After -1 it is in no
+ * list any more, and nobody has claimed it.
+ */
+int sks_completion_wait_in_list(struct sks_completion *completion, pthread_mutex_t *lock);
+
 /* Waits until it is completed, whatever happens meanwhile. Keeps errno. */
 void sks_completion_wait_certain(struct sks_completion *completion);
+
+/*
+ * Under the owner's lock: takes the one that has waited longest off a list, for sks_complete().
+ * NULL: the list is empty.
+ */
+struct sks_completion *sks_completion_claim(struct sks_list *waiters);
 
 /* From any thread, once: wakes the task that waits. The completion may be gone after this. */
 void sks_complete(struct sks_completion *completion);

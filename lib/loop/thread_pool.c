@@ -218,11 +218,10 @@ sks_thread_pool_detach(struct sks_thread_pool *pool, struct sks_work *work)
 size_t
 sks_thread_pool_idle(struct sks_thread_pool *pool)
 {
-	struct sks_list *link, *after;
 	size_t n = 0;
 
 	pthread_mutex_lock(&pool->lock);
-	sks_list_each (link, after, &pool->idle)
+	sks_list_each (link, &pool->idle)
 		n++;
 	pthread_mutex_unlock(&pool->lock);
 	return n;
@@ -234,9 +233,7 @@ sks_thread_pool_idle(struct sks_thread_pool *pool)
 static void
 stop_threads(struct sks_list *threads, struct sks_list *stopped)
 {
-	struct sks_list *link, *after;
-
-	sks_list_each (link, after, threads) {
+	sks_list_each (link, threads) {
 		struct thread *thread = sks_list_entry(link, struct thread, link);
 
 		if (thread->work != NULL && thread->work->detached) {

@@ -7,6 +7,9 @@
  * later find that nothing is left to be done. The interest in a connection's input
  * lives in its watch. Any other event lies on the fiber's own stack, which cannot go
  * away while the fiber is parked, and is deleted before the wait returns.
+ *
+ * In a child process that the host has forked the fiber is a copy, for which nothing is done: its
+ * events may still be in a base that the child dispatches, while its loop may be gone.
  */
 #include "base/clock.h"
 #include "fiber/fiber.h"
@@ -15,23 +18,18 @@
 #include <errno.h>
 #include <socketserver/fiber.h>
 
-/* Returns the ms from now to a deadline, or -1 for SKS_NEVER, as sks_event_add() takes it. */
-static int64_t
-ms_until(int64_t deadline)
+/* Returns what a parked fiber of this process has as task->parked. */
+static unsigned int
+parked_here(void)
 {
-	int64_t left;
-
-	if (deadline == SKS_NEVER)
-		return -1;
-	left = deadline - sks_clock_ms();
-	return left < 0 ? 0 : left;
+	return sks_forks + 1;
 }
 
 /* Parks the current fiber. Returns what has ended the wait: 0, or -1 and errno. */
 static int
 park(struct sks_task *task)
 {
-	task->parked = 1;
+	task->parked = parked_here();
 	task->wake_error = 0;
 	sks_fiber_suspend();
 	if (task->wake_error == 0)
@@ -40,11 +38,14 @@ park(struct sks_task *task)
 	return -1;
 }
 
-/* Ends the wait of a parked fiber. 1: the caller has it go on. 0: its wait has ended before. */
+/*
+ * Ends the wait of a parked fiber. 1: the caller has it go on. 0: its wait has ended before, or it
+ * is a copy.
+ */
 static int
 unpark(struct sks_task *task, int error)
 {
-	if (!task->parked)
+	if (task->parked != parked_here())
 		return 0;
 	task->parked = 0;
 	task->wake_error = error;
@@ -113,7 +114,7 @@ on_one_shot(evutil_socket_t fd, short what, void *arg)
 	}
 	/* libevent counts from when its turn began, so a timer may come early after a long one. */
 	if (sks_clock_ms() < shot->deadline &&
-	    sks_event_add(&shot->ev, ms_until(shot->deadline)) == 0)
+	    sks_event_add(&shot->ev, sks_clock_left(shot->deadline)) == 0)
 		return;
 	wake_now(shot->task, ETIMEDOUT);
 }
@@ -126,7 +127,7 @@ park_for(struct one_shot *shot, int fd, short events)
 
 	sks_event_assign(&shot->ev, shot->task->loop->base, fd, events, on_one_shot, shot);
 	if ((events != 0 || shot->deadline != SKS_NEVER) &&
-	    sks_event_add(&shot->ev, ms_until(shot->deadline)) == -1)
+	    sks_event_add(&shot->ev, sks_clock_left(shot->deadline)) == -1)
 		rc = -1;
 	else
 		rc = park(shot->task);
@@ -138,9 +139,13 @@ int
 sks_wait_fiber_events(int fd, int events, int64_t deadline)
 {
 	struct one_shot shot = { .task = sks_task_current(), .deadline = deadline };
+	int has_begun_in_time = events != 0 && sks_clock_left(deadline) != 0;
 
 	if (park_for(&shot, fd, (short)((events & SKS_READ ? EV_READ : 0) |
-		(events & SKS_WRITE ? EV_WRITE : 0))) == -1)
-		return -1;
+		(events & SKS_WRITE ? EV_WRITE : 0))) == -1) {
+		/* libevent drops an event that comes in the same turn as the time limit. */
+		return errno == ETIMEDOUT && has_begun_in_time ?
+		    sks_wait_thread_events(fd, events, 0) : -1;
+	}
 	return (shot.what & EV_READ ? SKS_READ : 0) | (shot.what & EV_WRITE ? SKS_WRITE : 0);
 }

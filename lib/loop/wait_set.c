@@ -115,6 +115,14 @@ wait_on_fiber(struct pollfd *fds, size_t n, int64_t deadline)
 	return got;
 }
 
+/* After the waits that a fiber makes of it, which are for other things. */
+static int
+failed(struct sks_task *task, int64_t deadline)
+{
+	task->wait_for = SKS_WAIT_FOR_ANY;
+	return sks_wait_failed(task, deadline);
+}
+
 int
 sks_wait_set(struct pollfd *fds, size_t n, int64_t deadline)
 {
@@ -124,14 +132,14 @@ sks_wait_set(struct pollfd *fds, size_t n, int64_t deadline)
 
 	errno = ECANCELED;
 	if (sks_task_is_cancelled(task))
-		return sks_wait_failed(task, deadline);
+		return failed(task, deadline);
 	got = look(fds, n);
 	if (got != 0)
-		return got != -1 ? got : sks_wait_failed(task, deadline);
+		return got != -1 ? got : failed(task, deadline);
 	errno = ETIMEDOUT;
 	if (sks_clock_left(until) == 0)
-		return sks_wait_failed(task, deadline);
+		return failed(task, deadline);
 	got = task->fiber != NULL ? wait_on_fiber(fds, n, deadline) :
 				    sks_wait_thread_set(fds, n, until);
-	return got != -1 ? got : sks_wait_failed(task, deadline);
+	return got != -1 ? got : failed(task, deadline);
 }

@@ -107,13 +107,12 @@ static int
 look(struct sks_watchdog *dog)
 {
 	int64_t now = sks_clock_ms();
-	struct sks_list *link, *after;
 	int moves = 0;
 
 	if (now - dog->due > late_ms(dog))
 		dog->in_time = now;
 	dog->due = now + pause_ms(dog);
-	sks_list_each (link, after, &dog->loops)
+	sks_list_each (link, &dog->loops)
 		moves |= look_at(dog, sks_list_entry(link, struct sks_watched, link), now);
 	return moves;
 }
@@ -127,18 +126,14 @@ wait_until_due(struct sks_watchdog *dog)
 static void
 set_all_heed(struct sks_watchdog *dog, int on)
 {
-	struct sks_list *link, *after;
-
-	sks_list_each (link, after, &dog->loops)
+	sks_list_each (link, &dog->loops)
 		atomic_store(&sks_list_entry(link, struct sks_watched, link)->heed, on);
 }
 
 static int
 any_has_moved(struct sks_watchdog *dog)
 {
-	struct sks_list *link, *after;
-
-	sks_list_each (link, after, &dog->loops) {
+	sks_list_each (link, &dog->loops) {
 		struct sks_watched *loop = sks_list_entry(link, struct sks_watched, link);
 
 		if (atomic_load(&loop->turn) != loop->seen)

@@ -14,7 +14,7 @@ slot_of(struct sks_wheel *wheel, int64_t tick)
 	return &wheel->slots[tick % SKS_WHEEL_SLOTS];
 }
 
-/* Sets the timer to this tick. 0, or -1: ENOMEM. */
+/* Sets the timer to this tick. 0, or -1: ENOMEM, and it is as it was. */
 static int
 set_timer(struct sks_wheel *wheel, int64_t tick)
 {
@@ -71,7 +71,8 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 		return;
 	for (tick = wheel->done + 1; sks_list_empty(slot_of(wheel, tick)); tick++)
 		;
-	(void)set_timer(wheel, tick); /* cannot fail: libevent has a place for this timer */
+	if (set_timer(wheel, tick) == -1)
+		wheel->timer_tick = INT64_MAX; /* the next entry sets it */
 }
 
 void

@@ -35,7 +35,7 @@ struct sks_wheel {
 	 */
 	int64_t (*on_due)(struct sks_due *, int64_t now);
 	struct event timer;
-	int64_t timer_tick; /* when it fires */
+	int64_t timer_tick; /* when it fires; INT64_MAX: it could not be set */
 	int64_t done;       /* the last tick that was looked at */
 	unsigned int entries;
 	struct sks_list slots[SKS_WHEEL_SLOTS];

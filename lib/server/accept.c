@@ -21,19 +21,20 @@
 #include "server/accept.h"
 
 #include "base/log.h"
+#include "base/sys.h"
 #include "server/connection.h"
 #include "server/datagram.h"
+#include "server/eviction.h"
 #include "server/socket_file.h"
 
 #include <errno.h>
-#include <string.h>
+#include <poll.h>
 
 #define BATCH 16
 #define BATCH_AT_THE_END 4096 /* net.core.somaxconn: mostly the whole queue */
 #define SETTLE_MS 1 /* until a child has closed its copies */
 #define BACKOFF_FIRST_MS 10
 #define BACKOFF_MOST_MS 100
-#define ROOM_MS 50 /* between two looks for a connection that makes room */
 
 enum verdict { PASS_OVER, PAUSE, STOP };
 
@@ -56,8 +57,8 @@ judge(int error)
 	}
 }
 
-static int
-is_finishing(const struct sks_listener *l)
+int
+sks_listener_is_finishing(const struct sks_listener *l)
 {
 	return l->end == SKS_LISTENER_ENDS && !l->dead;
 }
@@ -66,17 +67,16 @@ is_finishing(const struct sks_listener *l)
 static void
 hold_calls(struct sks_worker *worker)
 {
-	struct sks_list *link, *after;
 	int is_held = 0;
 
-	sks_list_each (link, after, &worker->listeners)
-		if (is_finishing(sks_listener_of(link)) && sks_listener_of(link)->armed)
+	sks_list_each (link, &worker->listeners)
+		if (sks_listener_is_finishing(sks_listener_of(link)) && sks_listener_of(link)->armed)
 			is_held = 1;
 	sks_executor_hold(worker->executor, is_held);
 }
 
-static void
-stop(struct sks_listener *l)
+void
+sks_listener_stop(struct sks_listener *l)
 {
 	if (l->armed)
 		event_del(&l->ev);
@@ -115,7 +115,7 @@ back_off(struct sks_listener *l, int error)
 	    l->type == SOCK_STREAM ? "accept" : "receive");
 	if ((error == EMFILE || error == ENFILE) && sks_accept_may_evict(l))
 		sks_accept_free_descriptor(l);
-	stop(l);
+	sks_listener_stop(l);
 	sks_admission_wait(l->admission); /* the end of a request may free what has run out */
 	l->backoff_ms = ms > BACKOFF_MOST_MS ? BACKOFF_MOST_MS : ms;
 	if (sks_event_add(&l->retry, l->backoff_ms) == 0)
@@ -129,10 +129,62 @@ back_off(struct sks_listener *l, int error)
 static void
 give_up(struct sks_listener *l, int error)
 {
-	stop(l);
+	sks_listener_stop(l);
 	l->dead = 1;
 	sks_log_about(NULL, SKS_LOG_ERROR, error, "listener %d: %m", l->fd);
 	sks_admission_lose_listener(l->admission, error);
+}
+
+/*
+ * A child process that was just forked still has the listener. To close it here would not
+ * close it: newcomers would go on to connect, and be reset by that child's close(2).
+ */
+static int
+is_copied(const struct sks_listener *l)
+{
+	return sks_executor_has_copies(l->worker->executor);
+}
+
+/* Notes that the kernel's queue is empty. */
+static void
+note_empty(struct sks_listener *l)
+{
+	if (l->end != SKS_LISTENER_ENDS)
+		return;
+	if (!is_copied(l))
+		l->end = SKS_LISTENER_SERVED;
+	else if (sks_event_add(&l->retry, SETTLE_MS) == -1)
+		sks_loop_wake(l->worker->loop);
+}
+
+/* A server that stops has no request left, the end of which would free a descriptor. */
+static int
+is_hopeless(const struct sks_listener *l)
+{
+	const struct sks_shared *shared = l->worker->service->shared;
+
+	return atomic_load(&shared->draining) && atomic_load(&shared->places) == 0;
+}
+
+/*
+ * Without a free descriptor accept4(2) does not look whether a client waits. Returns 1 when a
+ * listener that ends need not wait for a descriptor: no client waits, or no request is left that
+ * could free one.
+ */
+static int
+ends_without(struct sks_listener *l, int error)
+{
+	if (l->end != SKS_LISTENER_ENDS || (error != EMFILE && error != ENFILE))
+		return 0;
+	if (!sks_accept_is_wanted(l)) {
+		note_empty(l);
+		return 1;
+	}
+	if (!is_hopeless(l))
+		return 0;
+	sks_accept_log_left(l, error);
+	l->end = SKS_LISTENER_SERVED;
+	return 1;
 }
 
 static void
@@ -164,28 +216,6 @@ find_worker(struct sks_listener *l)
 	return sks_admission_find_worker(l->admission, l->keeps ? l->worker : NULL, needs_task);
 }
 
-/*
- * A child process that was just forked still has the listener. To close it here would not
- * close it: newcomers would go on to connect, and be reset by that child's close(2).
- */
-static int
-is_copied(const struct sks_listener *l)
-{
-	return sks_executor_has_copies(l->worker->executor);
-}
-
-/* Notes that the kernel's queue is empty. */
-static void
-note_empty(struct sks_listener *l)
-{
-	if (l->end != SKS_LISTENER_ENDS)
-		return;
-	if (!is_copied(l))
-		l->end = SKS_LISTENER_SERVED;
-	else if (sks_event_add(&l->retry, SETTLE_MS) == -1)
-		sks_loop_wake(l->worker->loop);
-}
-
 /* All is well again. A reserve that others have used up meanwhile is made anew. */
 static void
 end_backoff(struct sks_listener *l)
@@ -212,6 +242,8 @@ take_connection(struct sks_listener *l, struct sks_worker *worker)
 			note_empty(l);
 			return 0;
 		}
+		if (ends_without(l, error))
+			return 0;
 		if (error != EINTR)
 			on_error(l, error);
 		return l->armed;
@@ -261,8 +293,8 @@ make_room(struct sks_listener *l)
 		return 0;
 	if (sks_accept_evict(l))
 		return 1;
-	stop(l);
-	(void)sks_event_add(&l->retry, ROOM_MS);
+	sks_listener_stop(l);
+	sks_evict_look_again(l->worker);
 	return 0;
 }
 
@@ -271,7 +303,7 @@ pause_until_room(struct sks_listener *l)
 {
 	if (sks_memory_is_full(l->service->memory))
 		sks_log_limited(&l->log, 1, NULL, SKS_LOG_WARN, 0, "accept: max_memory is reached");
-	stop(l);
+	sks_listener_stop(l);
 	sks_accept_look_for_memory(l);
 }
 
@@ -289,11 +321,10 @@ take_one(struct sks_listener *l)
 	return l->type == SOCK_STREAM ? take_connection(l, worker) : take_datagram(l, worker);
 }
 
-/* Ends a listener. A datagram socket stays open, as requests answer through it. */
-static void
-end(struct sks_listener *l)
+void
+sks_listener_end(struct sks_listener *l)
 {
-	stop(l);
+	sks_listener_stop(l);
 	if (!l->dead)
 		sks_admission_end_listener(l->admission);
 	l->dead = 1;
@@ -306,16 +337,32 @@ end(struct sks_listener *l)
 	}
 }
 
+/*
+ * Another process may shut the socket down by shutdown(2). A Unix or a datagram socket can be read
+ * from then on, without an error and with nothing to take.
+ */
+static int
+was_shut_down(const struct sks_listener *l)
+{
+	struct pollfd p = { .fd = l->fd, .events = POLLIN | POLLRDHUP };
+
+	return sks_sys_poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLRDHUP)) != 0;
+}
+
 static void
 take_some(struct sks_listener *l)
 {
 	int n, most = l->end == SKS_LISTENER_ENDS ? BATCH_AT_THE_END : BATCH;
 
+	l->is_taking = 1;
 	for (n = 0; n < most && l->armed && take_one(l); n++)
 		;
+	l->is_taking = 0;
+	if (n == 0 && l->armed && l->end == SKS_LISTENER_STAYS && was_shut_down(l))
+		give_up(l, EINVAL);
 	if (l->end != SKS_LISTENER_SERVED)
 		return;
-	end(l);
+	sks_listener_end(l);
 	sks_loop_wake(l->worker->loop); /* perhaps the server waits for nothing else */
 }
 
@@ -369,132 +416,28 @@ sks_accept_detach(struct sks_listener *l)
 		atomic_fetch_sub(&l->admission->alive, 1);
 }
 
-/* -- all the listeners of a worker -- */
-
-static int
-start(struct sks_listener *l)
+int
+sks_listener_start(struct sks_listener *l)
 {
 	if (l->armed || l->dead)
 		return 0;
 	if (find_worker(l) == NULL &&
-	    (!sks_accept_may_evict(l) || event_pending(&l->retry, EV_TIMEOUT, NULL))) {
+	    (!sks_accept_may_evict(l) || sks_evict_is_to_look(l->worker))) {
 		sks_accept_look_for_memory(l);
 		return 0;
 	}
-	stop(l); /* a retry that is due later */
+	sks_listener_stop(l); /* a retry that is due later */
 	return arm(l);
 }
 
-int
-sks_accept_start(struct sks_worker *worker)
-{
-	struct sks_list *link, *after;
-
-	sks_list_each (link, after, &worker->listeners)
-		if (start(sks_listener_of(link)) == -1)
-			return -1;
-	return 0;
-}
-
 void
-sks_accept_restart(struct sks_worker *worker)
-{
-	if (sks_accept_start(worker) == -1)
-		sks_loop_wake(worker->loop);
-}
-
-void
-sks_accept_stop(struct sks_worker *worker)
-{
-	struct sks_list *link, *after;
-
-	sks_list_each (link, after, &worker->listeners)
-		stop(sks_listener_of(link));
-}
-
-static void
-finish(struct sks_listener *l)
+sks_listener_finish(struct sks_listener *l)
 {
 	if (l->dead || l->end != SKS_LISTENER_STAYS)
 		return;
 	l->end = SKS_LISTENER_ENDS;
 	if (l->armed)
 		empty_queue(l);
-	else if (start(l) == -1)
+	else if (sks_listener_start(l) == -1)
 		back_off(l, errno);
-}
-
-void
-sks_accept_finish(struct sks_worker *worker)
-{
-	struct sks_list *link, *after;
-
-	sks_list_each (link, after, &worker->listeners)
-		finish(sks_listener_of(link));
-}
-
-int
-sks_accept_close(struct sks_worker *worker, const char *address, int at_once)
-{
-	struct sks_list *link, *after;
-	int n = 0;
-
-	sks_list_each (link, after, &worker->listeners) {
-		struct sks_listener *l = sks_listener_of(link);
-
-		if (l->fd == -1 || strcmp(l->address, address) != 0)
-			continue;
-		n++;
-		if (at_once) {
-			end(l);
-			sks_listener_close(l);
-		} else
-			finish(l);
-	}
-	return n;
-}
-
-int
-sks_accept_is_finishing(const struct sks_worker *worker)
-{
-	struct sks_list *link, *after;
-
-	sks_list_each (link, after, &worker->listeners)
-		if (is_finishing(sks_listener_of(link)))
-			return 1;
-	return 0;
-}
-
-void
-sks_accept_cut(struct sks_worker *worker, int is_idle)
-{
-	struct sks_list *link, *after;
-
-	sks_list_each (link, after, &worker->listeners) {
-		struct sks_listener *l = sks_listener_of(link);
-
-		if (l->end == SKS_LISTENER_STAYS)
-			continue;
-		end(l);
-		if (is_idle)
-			sks_listener_close(l);
-	}
-}
-
-void
-sks_accept_end(struct sks_worker *worker)
-{
-	sks_accept_stop(worker);
-	sks_listeners_close(&worker->listeners);
-}
-
-void
-sks_accept_leave(struct sks_worker *worker, int datagrams_stay)
-{
-	struct sks_list *link, *after;
-
-	sks_list_each (link, after, &worker->listeners)
-		if (sks_listener_of(link)->type == SOCK_STREAM || !datagrams_stay)
-			sks_listener_shut(sks_listener_of(link));
-	sks_reserve_spend(&worker->reserve);
 }

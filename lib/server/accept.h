@@ -22,6 +22,25 @@ void sks_accept_attach(struct sks_listener *listener, struct sks_worker *worker,
 void sks_accept_detach(struct sks_listener *listener);
 
 /*
+ * Arms a listener where there is room, or something to end for it. 0, or -1 as sks_accept_start().
+ */
+int sks_listener_start(struct sks_listener *listener);
+
+/* Takes nothing more, until sks_listener_start(). */
+void sks_listener_stop(struct sks_listener *listener);
+
+/* Serves those who wait in the kernel's queue, and then ends the listener. */
+void sks_listener_finish(struct sks_listener *listener);
+
+/* Returns 1 after sks_listener_finish(), until the listener has ended. */
+int sks_listener_is_finishing(const struct sks_listener *listener);
+
+/* Ends a listener: shuts it, but a datagram socket stays open, as requests answer through it. */
+void sks_listener_end(struct sks_listener *listener);
+
+/* -- accept_worker.c: all the listeners of a worker -- */
+
+/*
  * Begins, or goes on after a pause, to take what comes, where there is room. 0, or
  * -1: ENOMEM or what epoll_ctl(2) said; then some of the listeners take nothing.
  */
@@ -34,10 +53,11 @@ void sks_accept_restart(struct sks_worker *worker);
 void sks_accept_stop(struct sks_worker *worker);
 
 /*
- * Closes the listeners of an address, as sks_server_listen() had it: at once, or when those who
- * wait in their queues have been served. Returns how many there are.
+ * Ends the listeners of an address, as sks_server_listen() had it: when those who wait in their
+ * queues have been served, or at once where nobody is served any more. is_idle is as for
+ * sks_accept_cut(). Returns how many there are.
  */
-int sks_accept_close(struct sks_worker *worker, const char *address, int at_once);
+int sks_accept_close(struct sks_worker *worker, const char *address, int is_idle);
 
 /*
  * The server stops for good: serves those who wait in the kernel's queues, and then closes
@@ -70,6 +90,9 @@ struct sks_newcomer;
 
 /* Accepts a client. Returns the descriptor; or -1, and *error. */
 int sks_accept_newcomer(struct sks_listener *listener, struct sks_newcomer *client, int *error);
+
+/* Logs that the close of the listener resets those who wait for it, since accept has failed. */
+void sks_accept_log_left(const struct sks_listener *listener, int error);
 
 /*
  * No descriptor is free: the one in reserve is for a client that is told so. 1, or 0: there is

@@ -2,12 +2,14 @@
 /*
  * One client is taken from the kernel, also where there is no descriptor for it.
  */
+#include "base/log.h"
 #include "base/probe.h"
 #include "base/sys.h"
 #include "server/accept.h"
 #include "server/connection.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 
 int
 sks_accept_newcomer(struct sks_listener *l, struct sks_newcomer *client, int *error)
@@ -22,6 +24,20 @@ sks_accept_newcomer(struct sks_listener *l, struct sks_newcomer *client, int *er
 	if (client->fd != -1)
 		SKS_PROBE1(accept, client->fd);
 	return client->fd;
+}
+
+void
+sks_accept_log_left(const struct sks_listener *l, int error)
+{
+	struct tcp_info info; /* of a listener: how many wait */
+	socklen_t len = sizeof(info);
+
+	if (sks_sys_getsockopt(l->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0)
+		sks_log_about(NULL, SKS_LOG_WARN, error, "accept: %m; clients that wait on %s are reset: %u",
+		    l->entry.address, info.tcpi_unacked);
+	else
+		sks_log_about(NULL, SKS_LOG_WARN, error, "accept: %m; clients that wait on %s are reset",
+		    l->entry.address);
 }
 
 int

@@ -23,30 +23,34 @@ sks_accept_is_wanted(const struct sks_listener *l)
 	return sks_sys_poll(&p, 1, 0) == 1;
 }
 
-/* Asks one worker after the other, until one has or may have somebody who goes. */
+/*
+ * Asks all workers for a place or a descriptor. Where a task is lacking, a worker that keeps what
+ * it takes has no use for the tasks of others.
+ */
 static enum sks_room
-ask_workers(struct sks_listener *l, struct sks_worker *own, int needs_task)
+ask_workers(struct sks_listener *l, int needs_task)
 {
-	enum sks_room room = SKS_ROOM_NONE;
-	int left = l->service->options.workers;
-
-	while (room == SKS_ROOM_NONE && left-- > 0)
-		room = sks_evict_on(sks_admission_next_crowded(l->admission, own), needs_task);
-	return room;
+	if (needs_task && l->keeps)
+		return sks_evict(l->worker, 1);
+	return sks_evict_one_of(sks_admission_next_crowded(l->admission), l->service->options.workers,
+	    needs_task);
 }
 
+/* A place that another loop has claimed with reuse_port may be free again in a moment. */
 int
 sks_accept_evict(struct sks_listener *l)
 {
-	int needs_task = !sks_admission_lacks_places(l->admission);
+	int lacks_places = sks_admission_lacks_places(l->admission);
 
-	return ask_workers(l, l->keeps ? l->worker : NULL, needs_task) == SKS_ROOM_NOW;
+	if (lacks_places && sks_admission_is_amid_claim(l->admission))
+		return 0;
+	return ask_workers(l, !lacks_places) == SKS_ROOM_NOW;
 }
 
 void
 sks_accept_free_descriptor(struct sks_listener *l)
 {
-	(void)ask_workers(l, NULL, 0);
+	(void)ask_workers(l, 0);
 }
 
 /*

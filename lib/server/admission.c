@@ -28,13 +28,21 @@ sks_admission_lacks_places(const struct sks_admission *a)
 	return atomic_load(&a->service->shared->places) >= a->service->options.max_connections;
 }
 
+int
+sks_admission_is_amid_claim(const struct sks_admission *a)
+{
+	int i, open = 0;
+
+	for (i = 0; i < a->service->options.workers; i++)
+		open += atomic_load(&a->workers[i].open);
+	return open < atomic_load(&a->service->shared->places);
+}
+
 struct sks_worker *
-sks_admission_next_crowded(struct sks_admission *a, struct sks_worker *own)
+sks_admission_next_crowded(struct sks_admission *a)
 {
 	unsigned int turn = atomic_fetch_add(&a->turn, 1);
 
-	if (own != NULL && !sks_admission_lacks_places(a))
-		return own;
 	return &a->workers[turn % (unsigned int)a->service->options.workers];
 }
 

@@ -34,15 +34,17 @@ struct sks_admission {
 struct sks_worker *sks_admission_find_worker(struct sks_admission *admission,
     struct sks_worker *own, int needs_task);
 
-/*
- * There is no worker for the next request. Returns one that may make room: own, where its tasks are
- * what is lacking, else each in its turn.
- */
-struct sks_worker *sks_admission_next_crowded(struct sks_admission *admission,
-    struct sks_worker *own);
+/* There is no worker for the next request. Returns the one that makes room first: each in turn. */
+struct sks_worker *sks_admission_next_crowded(struct sks_admission *admission);
 
 /* Returns 1 when all places are taken: what is lacking is no task. */
 int sks_admission_lacks_places(const struct sks_admission *admission);
+
+/*
+ * Returns 1 when a listener has claimed a place for what it is about to take. That may be nothing,
+ * and it gives the place back then.
+ */
+int sks_admission_is_amid_claim(const struct sks_admission *admission);
 
 /*
  * Claims a place and one of the quota for a request that a listener on `worker`

@@ -15,16 +15,11 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <string.h>
 
 #define PORT_TRIES 16
 #define NOTSENT_MOST 131072 /* bytes of output that the kernel keeps before they are on their way */
-
-static void
-complain(const char *step, const char *object, const char *why)
-{
-	sks_log_about(NULL, SKS_LOG_ERROR, errno, "%s %s: %s", step, object, why);
-}
 
 /* The step that has failed, and the address that it was for. */
 struct failure {
@@ -37,9 +32,8 @@ complain_of(const struct failure *failure)
 {
 	char text[SKS_ADDR_TEXT];
 
-	complain(failure->step,
-	    sks_addr_format(&failure->at.u.any, failure->at.len, text, sizeof(text)),
-	    strerror(errno));
+	sks_fail(NULL, errno, "%s %s: %m", failure->step,
+	    sks_addr_format(&failure->at.u.any, failure->at.len, text, sizeof(text)));
 }
 
 static int
@@ -235,10 +229,8 @@ open_addresses(const struct sks_endpoint *ep, const char *address, const struct 
 	int tries, rc, error;
 
 	addr = sks_endpoint_resolve(ep, 1, &n, &why);
-	if (addr == NULL) {
-		complain("resolve", address, why);
-		return -1;
-	}
+	if (addr == NULL)
+		return sks_fail(NULL, errno, "resolve %s: %s", address, why);
 	/* The port chosen for the first address may be taken on the second. */
 	for (tries = 0;; tries++) {
 		rc = open_all(addr, n, ep->scheme->type, o, listeners, &failure);
@@ -281,20 +273,14 @@ sks_listener_check_inherited(const struct sks_endpoint *ep, const char *address)
 	socklen_t len = sizeof(type);
 	const char *why;
 
-	if (sks_sys_getsockopt(ep->fd, SOL_SOCKET, SO_TYPE, &type, &len) == -1) {
-		complain("listen on", address, strerror(errno));
-		return -1;
-	}
+	if (sks_sys_getsockopt(ep->fd, SOL_SOCKET, SO_TYPE, &type, &len) == -1)
+		return sks_fail(NULL, errno, "listen on %s: %m", address);
 	why = find_fault(ep->fd, type, ep);
-	errno = EINVAL;
-	if (why == NULL && is_listened_on(ep->fd)) {
-		why = "it is listened on already";
-		errno = EBUSY;
-	}
-	if (why == NULL)
-		return type;
-	complain("listen on", address, why);
-	return -1;
+	if (why != NULL)
+		return sks_fail(NULL, EINVAL, "listen on %s: %s", address, why);
+	if (is_listened_on(ep->fd))
+		return sks_fail(NULL, EBUSY, "listen on %s: it is listened on already", address);
+	return type;
 }
 
 /* A socket that was bound by somebody else; ours from here on, unless this fails. */
@@ -309,10 +295,8 @@ open_inherited(const struct sks_endpoint *ep, const char *address, struct sks_li
 		return -1;
 	flags = sks_sys_fcntl(fd, F_GETFL);
 	if (flags == -1 || sks_sys_fcntl(fd, F_SETFL, flags | O_NONBLOCK) == -1 ||
-	    sks_sys_fcntl(fd, F_SETFD, FD_CLOEXEC) == -1 || (l = new_listener(fd, type)) == NULL) {
-		complain("listen on", address, strerror(errno));
-		return -1;
-	}
+	    sks_sys_fcntl(fd, F_SETFD, FD_CLOEXEC) == -1 || (l = new_listener(fd, type)) == NULL)
+		return sks_fail(NULL, errno, "listen on %s: %m", address);
 	if (sks_sys_getsockname(fd, &addr.u.any, &addr.len) == 0) {
 		if (type == SOCK_DGRAM)
 			sks_datagram_prepare(fd, addr.u.any.sa_family);
@@ -327,16 +311,12 @@ open_inherited(const struct sks_endpoint *ep, const char *address, struct sks_li
 static int
 check_tls(const char *address, const struct sks_options *options)
 {
-	if (!sks_tls_is_built_in()) {
-		complain("listen on", address, "this library was built without TLS");
-		errno = ENOTSUP;
-		return -1;
-	}
-	if (options->tls == NULL) {
-		complain("listen on", address, "there is no certificate for it (options.tls)");
-		errno = EINVAL;
-		return -1;
-	}
+	if (!sks_tls_is_built_in())
+		return sks_fail(NULL, ENOTSUP,
+		    "listen on %s: this library was built without TLS", address);
+	if (options->tls == NULL)
+		return sks_fail(NULL, EINVAL,
+		    "listen on %s: there is no certificate for it (options.tls)", address);
 	return 0;
 }
 
@@ -345,10 +325,29 @@ check_proxy(const char *address, const struct sks_options *options)
 {
 	if (options->proxy_from != NULL && options->proxy_from[0] != '\0')
 		return 0;
-	complain("listen on", address,
-	    "it is not said which proxies are believed (options.proxy_from)");
-	errno = EINVAL;
-	return -1;
+	return sks_fail(NULL, EINVAL,
+	    "listen on %s: it is not said which proxies are believed (options.proxy_from)",
+	    address);
+}
+
+/* The kernel shortens a longer backlog without a word. */
+static void
+warn_of_a_short_backlog(const char *address, const struct sks_options *options)
+{
+	int most, is_known;
+	FILE *file;
+
+	if (options->backlog == SOMAXCONN) /* the default, which means: what the system allows */
+		return;
+	file = fopen("/proc/sys/net/core/somaxconn", "re");
+	if (file == NULL)
+		return;
+	is_known = fscanf(file, "%d", &most) == 1;
+	fclose(file);
+	if (is_known && options->backlog > most)
+		sks_log(SKS_LOG_WARN,
+		    "listen on %s: net.core.somaxconn shortens the backlog from %d to %d", address,
+		    options->backlog, most);
 }
 
 static int
@@ -357,7 +356,11 @@ open_endpoint(const struct sks_endpoint *ep, const char *address, const struct s
 {
 	if (ep->scheme->kind == SKS_DESCRIPTOR)
 		return open_inherited(ep, address, listeners);
-	return open_addresses(ep, address, options, listeners);
+	if (open_addresses(ep, address, options, listeners) == -1)
+		return -1;
+	if (ep->scheme->type == SOCK_STREAM)
+		warn_of_a_short_backlog(address, options);
+	return 0;
 }
 
 /* "systemd:NAME" could be a host of that name, which is written "tcp:systemd:port". */
@@ -368,31 +371,27 @@ check_not_passed(const char *address)
 
 	if (strncmp(sks_endpoint_skip_prefixes(address), passed, sizeof(passed) - 1) != 0)
 		return 0;
-	complain("listen on", address,
-	    "sockets of a service manager are for sks_server_listen_inherited()");
-	errno = EINVAL;
-	return -1;
+	return sks_fail(NULL, EINVAL,
+	    "listen on %s: sockets of a service manager are for sks_server_listen_inherited()",
+	    address);
 }
 
 int
 sks_listener_open(const char *address, const struct sks_options *options,
     struct sks_list *listeners)
 {
-	struct sks_list *link, *after;
 	struct sks_endpoint ep;
 	const char *why;
 
 	if (check_not_passed(address) == -1)
 		return -1;
-	if (sks_endpoint_parse(&ep, address, &why) == -1) {
-		complain("address", address, why);
-		return -1;
-	}
+	if (sks_endpoint_parse(&ep, address, &why) == -1)
+		return sks_fail(NULL, errno, "address %s: %s", address, why);
 	if ((ep.is_tls && check_tls(address, options) == -1) ||
 	    (ep.is_proxy && check_proxy(address, options) == -1) ||
 	    open_endpoint(&ep, address, options, listeners) == -1)
 		return -1;
-	sks_list_each (link, after, listeners)
+	sks_list_each (link, listeners)
 		sks_listener_of(link)->entry = (struct sks_entry){
 			.is_proxy = ep.is_proxy, .is_tls = ep.is_tls };
 	return 0;

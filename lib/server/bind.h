@@ -54,6 +54,7 @@ struct sks_listener {
 	int armed;
 	int backoff_ms;        /* 0: all is well */
 	unsigned int lost;     /* datagrams, as the kernel counts them */
+	int is_taking;         /* clients, just now: its memory stays */
 	int dead;              /* it takes nothing any more */
 	enum sks_listener_end end;
 	struct sks_log_limit log;

@@ -44,6 +44,8 @@ aim_of(const struct sks_task *task)
 		return " (it waited for input)";
 	case SKS_WAIT_FOR_OUTPUT:
 		return " (it waited to write)";
+	case SKS_WAIT_FOR_ANY:
+		return " (it waited for one of its descriptors)";
 	default:
 		return " (it waited for a time or another task)";
 	}

@@ -45,7 +45,8 @@ static int
 is_spoilt(int before, int reason)
 {
 	return (before == SKS_ENDED_DONE || before == SKS_ENDED_CLOSED) &&
-	    (reason == SKS_ENDED_RESET || reason == SKS_ENDED_TIMEOUT);
+	    (reason == SKS_ENDED_RESET || reason == SKS_ENDED_TIMEOUT ||
+		reason == SKS_ENDED_EVICTED);
 }
 
 void

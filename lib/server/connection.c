@@ -69,10 +69,16 @@ sks_connection_end(struct sks_connection *c)
 void
 sks_connection_evict(struct sks_connection *c)
 {
-	if (c->state == SKS_CONNECTION_DRAINING)
+	if (c->state == SKS_CONNECTION_DRAINING) {
 		sks_connection_close(c);
-	else
+	} else if (c->state == SKS_CONNECTION_FLUSHING) {
+		sks_connection_flushed(c, ECANCELED);
+	} else {
+		sks_call_end(&c->call, SKS_ENDED_EVICTED);
+		if (!sks_outbox_is_empty(c->outbox)) /* its peer does not take what was posted */
+			sks_connection_lose_wire(c, SKS_WIRE_BROKEN);
 		sks_connection_end(c);
+	}
 }
 
 /* -- parked -- */
@@ -98,7 +104,7 @@ receive(struct sks_connection *c)
 	}
 	if (n == 0)
 		sks_connection_lose_wire(c, SKS_WIRE_INPUT_ENDED);
-	else if (errno != EAGAIN || c->transport.want == SKS_WRITE) { /* a peer that never reads */
+	else if (errno != EAGAIN) {
 		sks_connection_lose_wire(c, SKS_WIRE_BROKEN);
 		c->error = errno;
 	}
@@ -140,13 +146,28 @@ look(struct sks_connection *c, int64_t deadline)
 		expect_input(c, deadline);
 }
 
+/*
+ * Its time is over. What has come by now is answered: where the process was stopped for a while
+ * all limits have passed, and the loop learns of that before it learns of the input.
+ */
+static void
+look_once_more(struct sks_connection *c)
+{
+	if (c->wire == SKS_WIRE_OPEN && !has_input(c))
+		receive(c);
+	if (c->wire == SKS_WIRE_OPEN && has_input(c))
+		sks_connection_submit(c);
+	else
+		sks_connection_end(c);
+}
+
 static void
 on_parked(struct sks_watch *watch, enum sks_watch_event event)
 {
 	struct sks_connection *c = sks_container_of(watch, struct sks_connection, watch);
 
 	if (event == SKS_WATCH_EXPIRED)
-		sks_connection_end(c);
+		look_once_more(c);
 	else
 		look(c, watch->deadline);
 }

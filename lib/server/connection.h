@@ -174,7 +174,7 @@ void sks_connection_expect_first(struct sks_connection *c);
 /* Parks a new connection until its client begins with TLS. It may be freed when this returns. */
 void sks_connection_expect_handshake(struct sks_connection *c);
 
-/* Ends one that is parked or drains, to make room. It may be gone afterwards. */
+/* Ends one that is parked or lingers, to make room. It may be gone afterwards. */
 void sks_connection_evict(struct sks_connection *c);
 
 /* Ends one that does not run: finish is called where it is due. It may be gone afterwards. */

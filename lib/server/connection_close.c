@@ -100,6 +100,13 @@ on_drain(struct sks_watch *watch, enum sks_watch_event event)
 		sks_connection_close(c);
 }
 
+static void
+begin_flushing(struct sks_connection *c)
+{
+	sks_connection_set_state(c, SKS_CONNECTION_FLUSHING);
+	sks_outbox_note_waits(c->outbox, &c->peer_wait);
+}
+
 /* The socket has no room for our end of TLS: the loop waits for it. 0: that is impossible. */
 static int
 say_end_later(struct sks_connection *c)
@@ -108,7 +115,7 @@ say_end_later(struct sks_connection *c)
 
 	if (box == NULL)
 		return 0;
-	sks_connection_set_state(c, SKS_CONNECTION_FLUSHING);
+	begin_flushing(c);
 	return sks_outbox_await_room(box) == 0;
 }
 
@@ -164,7 +171,7 @@ sks_connection_linger(struct sks_connection *c)
 		drain(c);
 		return;
 	}
-	sks_connection_set_state(c, SKS_CONNECTION_FLUSHING);
+	begin_flushing(c);
 	if (c->wire == SKS_WIRE_OPEN)
 		(void)sks_watch_expect(&c->watch, on_flushing_input, SKS_NEVER);
 	sks_outbox_release(c->outbox);

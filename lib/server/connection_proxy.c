@@ -127,6 +127,20 @@ begin_behind_header(struct sks_connection *c)
 	p->begin(c);
 }
 
+static void on_header(struct sks_watch *watch, enum sks_watch_event event);
+
+/* Waits for more of the header, unless its time was over when this came. */
+static void
+expect_more(struct sks_connection *c)
+{
+	if (sks_watch_expect(&c->watch, on_header, c->watch.deadline) == 0)
+		return;
+	if (errno == ETIMEDOUT)
+		on_header(&c->watch, SKS_WATCH_EXPIRED);
+	else
+		refuse(c, strerror(errno));
+}
+
 static void
 on_header(struct sks_watch *watch, enum sks_watch_event event)
 {
@@ -141,9 +155,10 @@ on_header(struct sks_watch *watch, enum sks_watch_event event)
 									   SKS_ENDED_TIMEOUT);
 	if (progress == SKS_PROXY_DONE)
 		begin_behind_header(c);
-	else if (progress == SKS_PROXY_BAD ||
-	    sks_watch_expect(watch, on_header, watch->deadline) == -1)
+	else if (progress == SKS_PROXY_BAD)
 		refuse(c, why);
+	else
+		expect_more(c);
 }
 
 void
@@ -152,7 +167,7 @@ sks_connection_expect_proxy(struct sks_connection *c, void (*begin)(struct sks_c
 	struct sks_request *req = &c->call.req;
 	struct sks_proxied *p;
 
-	if (!sks_networks_have(&c->call.service->proxies, req->peer, req->peer_len)) {
+	if (!sks_networks_have(c->call.service->proxies, req->peer, req->peer_len)) {
 		refuse(c, "not from a proxy of proxy_from");
 		return;
 	}

@@ -81,6 +81,19 @@ sks_connection_tell_rejected(struct sks_worker *worker, struct sks_call *call, i
 	send_rejection(worker, call->req.fd, is_tls ? NULL : text);
 }
 
+/* Hooks see the handler's state as of any other connection. 0, or -1: ENOMEM. */
+static int
+make_state(struct sks_call *call)
+{
+	const struct sks_options *o = &call->service->options;
+	size_t n = call->service->handler.state_size;
+
+	if (n == 0 || (o->on_reject == NULL && o->on_end == NULL))
+		return 0;
+	call->req.state = sks_sys_calloc(1, n);
+	return call->req.state != NULL ? 0 : -1;
+}
+
 void
 sks_connection_reject(struct sks_worker *worker, const struct sks_newcomer *client, int why)
 {
@@ -92,9 +105,13 @@ sks_connection_reject(struct sks_worker *worker, const struct sks_newcomer *clie
 		.began_ns = sks_clock_ns(),
 	};
 
-	sks_connection_tell_rejected(worker, &call, client->entry.is_tls, why);
-	sks_call_end(&call, SKS_ENDED_REFUSED);
-	sks_hook_end(worker->loop, &call);
+	if (make_state(&call) == 0) {
+		sks_connection_tell_rejected(worker, &call, client->entry.is_tls, why);
+		sks_call_end(&call, SKS_ENDED_REFUSED);
+		sks_hook_end(worker->loop, &call);
+	} else
+		count(&call, why);
 	sks_call_free_parts(&call);
+	sks_sys_free(call.req.state);
 	turn_away(worker, client->fd);
 }

@@ -10,6 +10,8 @@
 #include "server/process_child.h"
 #include "stream/tls.h"
 
+#include <errno.h>
+
 /* Waits for input, as a connection that is parked. 1, or 0: none has come, or the server stops. */
 static int
 rest(struct sks_call *call, const struct sks_rfile *r)
@@ -105,7 +107,9 @@ linger(struct sks_call *call, const struct sks_rfile *r, int last)
 	sks_transport_say_end_waiting(tr, sks_clock_after(linger_ms));
 	if (sks_eof(r) || !has_to_linger(call, r, last))
 		return;
+	sks_peer_wait_note(call->peer_wait, sks_clock_coarse_ms());
 	sks_linger(tr, linger_ms);
+	sks_peer_wait_note(call->peer_wait, 0);
 	if (sks_task_current()->wait_end == SKS_WAIT_CANCELLED)
 		sks_call_stop(call, SKS_STOP_RESET);
 }
@@ -122,9 +126,9 @@ sks_connection_run_resident(struct sks_call *call)
 	sks_connection_attach(c, &r, &w);
 	if (shake_hands_first(c, &r, &w))
 		rc = exchange_all(call, &r, &w);
-	sks_task_current()->cancel = call->executor->closing;
+	sks_process_child_end_handler(sks_task_current(), call->executor->closing, call->peer_wait);
 	if (sks_flush(&w) == -1)
-		sks_call_log_unsent(call, w.error);
+		sks_call_log_unsent(call, errno); /* w.error does not tell of a cancel */
 	if (r.error == 0 && w.error == 0 && c->wire != SKS_WIRE_BROKEN &&
 	    !sks_peer_wait_is_evicted(call->peer_wait))
 		linger(call, &r, rc);
@@ -146,9 +150,7 @@ sks_connection_hand_over(struct sks_call *call)
 static void
 close_others(struct sks_list *calls, const struct sks_call *mine)
 {
-	struct sks_list *link, *after;
-
-	sks_list_each (link, after, calls) {
+	sks_list_each (link, calls) {
 		struct sks_call *call = sks_list_entry(link, struct sks_call, link);
 
 		if (call == mine)

@@ -12,7 +12,10 @@ is_lingering(enum sks_connection_state state)
 	return state == SKS_CONNECTION_FLUSHING || state == SKS_CONNECTION_DRAINING;
 }
 
-/* While it is parked it waits for input, and while it drains for its peer's end. */
+/*
+ * While it is parked it waits for input, and while it drains for its peer's end. While it is
+ * flushed its outbox notes the waits.
+ */
 static int
 is_peers_turn(enum sks_connection_state state)
 {

@@ -69,6 +69,8 @@ struct sks_shared {
 	struct sks_log_limit errors; /* of lines about requests that failed */
 	struct sks_log_limit refusals[SKS_REFUSALS]; /* one line a second for each */
 	struct sks_log_limit evictions;
+	_Atomic int64_t evicting; /* when a task was told to end to make room, or a worker was asked
+	                             for some; 0: there was some since */
 	struct sks_log_limit blocks; /* of lines about handlers that keep their loop */
 	atomic_int freeing; /* finish has no time */
 	atomic_int draining;

@@ -11,6 +11,7 @@
  */
 #include "server/datagram.h"
 
+#include "base/addr.h"
 #include "base/clock.h"
 #include "base/sys.h"
 #include "server/hook.h"
@@ -18,19 +19,10 @@
 #include "loop/wait.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <socketserver/fiber.h>
 #include <string.h>
-#include <sys/un.h>
 
 #define CONTROL_SIZE 256
-
-union peer {
-	struct sockaddr any;
-	struct sockaddr_in in;
-	struct sockaddr_in6 in6;
-	struct sockaddr_un un;
-};
 
 /* The address that the datagram was sent to, as the reply's control message. */
 union source {
@@ -45,8 +37,7 @@ struct datagram {
 	int fd;
 	int family;            /* of source; 0: none */
 	union source source;
-	socklen_t peer_len;
-	union peer peer;
+	struct sks_addr peer;
 	struct sks_buf reply;
 	size_t n;
 	unsigned char *bytes;  /* in the same memory, behind the handler's state */
@@ -86,8 +77,8 @@ send_once(struct datagram *d)
 	} control;
 	struct iovec iov = { d->reply.base + d->reply.start, sks_buf_length(&d->reply) };
 	struct msghdr msg = {
-		.msg_name = &d->peer,
-		.msg_namelen = d->peer_len,
+		.msg_name = &d->peer.u,
+		.msg_namelen = d->peer.len,
 		.msg_iov = &iov,
 		.msg_iovlen = 1,
 	};
@@ -118,7 +109,7 @@ send_once(struct datagram *d)
 static int
 await_room(struct datagram *d, int *pause_ms, int64_t deadline)
 {
-	return d->peer.any.sa_family == AF_UNIX ? sks_wait_backoff(pause_ms, deadline) :
+	return d->peer.u.any.sa_family == AF_UNIX ? sks_wait_backoff(pause_ms, deadline) :
 						  sks_wait_events(d->fd, SKS_WRITE, deadline);
 }
 
@@ -159,7 +150,7 @@ run(struct sks_call *call)
 	call->req.wfile = NULL;
 	d->reply = w.buf;
 	w.buf = (struct sks_buf){ 0 };
-	if (sks_buf_length(&d->reply) > 0 && d->peer_len > 0)
+	if (sks_buf_length(&d->reply) > 0 && d->peer.len > 0)
 		send_reply(d);
 }
 
@@ -205,8 +196,8 @@ static const struct sks_call_ops datagram_ops = {
 };
 
 static struct datagram *
-new_datagram(struct sks_worker *worker, const struct sks_datagram_socket *from, const void *bytes,
-    size_t n, const union peer *peer, socklen_t peer_len)
+new_datagram(struct sks_worker *worker, const struct sks_datagram_socket *from,
+    const struct msghdr *msg, size_t n)
 {
 	struct sks_service *service = from->service;
 	size_t align = _Alignof(max_align_t);
@@ -221,9 +212,10 @@ new_datagram(struct sks_worker *worker, const struct sks_datagram_socket *from, 
 	d->fd = from->fd;
 	d->bytes = (unsigned char *)d + bytes_at;
 	d->n = n;
-	memcpy(d->bytes, bytes, n);
-	d->peer = *peer;
-	d->peer_len = peer_len;
+	memcpy(d->bytes, msg->msg_iov->iov_base, n);
+	memcpy(&d->peer.u, msg->msg_name, sizeof(d->peer.u));
+	/* The kernel tells one more for a path that has no NUL behind it. */
+	d->peer.len = (socklen_t)sks_min(msg->msg_namelen, sizeof(d->peer.u.un));
 	d->call.service = service;
 	d->call.ops = &datagram_ops;
 	d->call.flow = &d->flow;
@@ -236,8 +228,8 @@ new_datagram(struct sks_worker *worker, const struct sks_datagram_socket *from, 
 		.state = (char *)d + state_at,
 		.data = service->options.data,
 		.server = service->server,
-		.peer = &d->peer.any,
-		.peer_len = peer_len,
+		.peer = &d->peer.u.any,
+		.peer_len = d->peer.len,
 		.fd = -1,
 	};
 	return d;
@@ -343,8 +335,7 @@ serve(const struct sks_datagram_socket *from, struct sks_worker *worker, struct 
 			return 2;
 		}
 	}
-	d = new_datagram(worker, from, msg->msg_iov->iov_base, n, msg->msg_name,
-	    msg->msg_namelen);
+	d = new_datagram(worker, from, msg, n);
 	if (d == NULL) {
 		lose(service);
 		return 2;
@@ -373,11 +364,11 @@ sks_datagram_receive(const struct sks_datagram_socket *from, struct sks_worker *
 		struct cmsghdr align;
 		char room[CONTROL_SIZE];
 	} control;
-	union peer peer = { 0 };
+	struct sks_addr peer = { 0 };
 	struct iovec iov = { sks_loop_scratch(from->loop), worker->service->options.max_datagram };
 	struct msghdr msg = {
-		.msg_name = &peer,
-		.msg_namelen = sizeof(peer),
+		.msg_name = &peer.u,
+		.msg_namelen = sizeof(peer.u),
 		.msg_iov = &iov,
 		.msg_iovlen = 1,
 		.msg_control = &control,

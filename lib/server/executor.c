@@ -11,10 +11,8 @@
 #define GIVEN_UP_LINES 20
 #define RETRY_MS 50
 #define RETRY_MOST 100 /* five seconds */
-#define WAIT_MS 50     /* how often the owner is told that calls wait */
 
 static void on_retry(evutil_socket_t fd, short what, void *arg);
-static void on_wait(evutil_socket_t fd, short what, void *arg);
 static void give_up(struct sks_job *job);
 
 void
@@ -31,7 +29,6 @@ sks_executor_init(struct sks_executor *executor, const struct sks_executor_ops *
 	sks_list_init(&executor->active);
 	executor->may_evict = service->options.make_room_ms != SKS_OFF;
 	sks_event_assign(&executor->retry, loop->base, -1, 0, on_retry, executor);
-	sks_event_assign(&executor->wait, loop->base, -1, 0, on_wait, executor);
 	sks_list_init(&executor->give_up.link);
 	executor->give_up.run = give_up;
 }
@@ -44,7 +41,6 @@ sks_executor_free(struct sks_executor *executor)
 	if (executor == NULL)
 		return;
 	sks_event_end(&executor->retry);
-	sks_event_end(&executor->wait);
 	sks_list_remove(&executor->give_up.link);
 	executor->ops->free(executor);
 	errno = error;
@@ -128,23 +124,11 @@ sks_executor_unqueue(struct sks_executor *executor)
 	return sks_list_entry(link, struct sks_call, link);
 }
 
-/* Tells the owner that a call waits for its turn, now and again until none does. */
-static void
-notify_wait(struct sks_executor *executor)
+void
+sks_executor_notify_wait(struct sks_executor *executor)
 {
-	if (executor->on_wait == NULL || executor->is_held || sks_list_empty(&executor->queue))
-		return;
-	executor->on_wait(executor->arg);
-	if (!event_pending(&executor->wait, EV_TIMEOUT, NULL))
-		(void)sks_event_add(&executor->wait, WAIT_MS); /* else the next to wait tells it */
-}
-
-static void
-on_wait(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	notify_wait(arg);
+	if (executor->on_wait != NULL && !executor->is_held && !sks_list_empty(&executor->queue))
+		executor->on_wait(executor->arg);
 }
 
 /*
@@ -170,7 +154,7 @@ sks_executor_submit(struct sks_executor *executor, struct sks_call *call)
 		return;
 	enqueue(executor, call);
 	try_again_soon(executor);
-	notify_wait(executor);
+	sks_executor_notify_wait(executor);
 }
 
 static void
@@ -196,6 +180,7 @@ sks_executor_hold(struct sks_executor *executor, int is_held)
 	if (atomic_exchange(&executor->is_held, is_held) == is_held)
 		return;
 	start_waiting(executor);
+	sks_executor_notify_wait(executor);
 }
 
 /* The first call that waits ends without having run. */
@@ -218,6 +203,8 @@ on_retry(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (sks_loop_refuse_copy(executor->loop))
+		return;
 	start_waiting(executor);
 	if (executor->running == 0 && ++executor->tries >= RETRY_MOST)
 		refuse_first(executor);
@@ -253,10 +240,9 @@ sks_executor_done(struct sks_call *call)
 void
 sks_executor_log_given_up(const struct sks_executor *executor)
 {
-	struct sks_list *link, *after;
 	int n = 0;
 
-	sks_list_each (link, after, &executor->active)
+	sks_list_each (link, &executor->active)
 		if (n++ < GIVEN_UP_LINES)
 			sks_call_log_given_up(sks_list_entry(link, struct sks_call, link));
 	if (n > GIVEN_UP_LINES)

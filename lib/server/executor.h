@@ -71,9 +71,8 @@ struct sks_executor {
 	/* The owner sets these. */
 	void (*in_child)(void *arg, struct sks_call *); /* in a child process, before it runs */
 	void (*on_room)(void *arg); /* one more call may run */
-	void (*on_wait)(void *arg); /* calls wait for their turn; NULL: nobody wants to know */
+	void (*on_wait)(void *arg); /* a call waits for its turn; NULL: nobody wants to know */
 	void *arg;
-	struct event wait;          /* the timer for on_wait, while calls wait */
 };
 
 /* Each makes an executor of its kind, or returns NULL with ENOMEM, EMFILE or ENFILE. */
@@ -102,6 +101,9 @@ size_t sks_executor_idle(struct sks_executor *executor);
  * called soon, with start_error set.
  */
 void sks_executor_submit(struct sks_executor *executor, struct sks_call *call);
+
+/* Calls on_wait again if a call still waits for its turn, and is not held. */
+void sks_executor_notify_wait(struct sks_executor *executor);
 
 /* Has no call start from now on, or lets those start that have waited. On the loop's own stack. */
 void sks_executor_hold(struct sks_executor *executor, int is_held);

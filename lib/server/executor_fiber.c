@@ -67,9 +67,7 @@ evict(struct sks_executor *executor, struct sks_call *call)
 static void
 cancel(struct sks_executor *executor)
 {
-	struct sks_list *link, *after;
-
-	sks_list_each (link, after, &executor->active)
+	sks_list_each (link, &executor->active)
 		evict(executor, sks_list_entry(link, struct sks_call, link));
 }
 
@@ -77,9 +75,7 @@ cancel(struct sks_executor *executor)
 static void
 end_finish_hooks(struct sks_executor *executor)
 {
-	struct sks_list *link, *after;
-
-	sks_list_each (link, after, &executor->active) {
+	sks_list_each (link, &executor->active) {
 		struct sks_call *call = sks_list_entry(link, struct sks_call, link);
 
 		if (call->state == SKS_CALL_FINISHING) {

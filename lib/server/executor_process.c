@@ -24,6 +24,7 @@
 #include "server/executor.h"
 #include "server/outcome.h"
 #include "server/process_child.h"
+#include "stream/tls.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -191,19 +192,32 @@ watch(struct sks_process *process)
 		stop_watching(process);
 }
 
+/* Returns 1 while a child has no pidfd. */
+static int
+has_unwatched(struct process_executor *pool)
+{
+	sks_list_each (link, &pool->base.active)
+		if (process_of(link)->pidfd == -1)
+			return 1;
+	return 0;
+}
+
 static void
 on_ask(evutil_socket_t fd, short what, void *arg)
 {
 	struct process_executor *pool = arg;
-	struct sks_list *link, *after;
-	int without = 0;
 
 	(void)fd;
 	(void)what;
-	sks_list_each (link, after, &pool->base.active)
-		if (process_of(link)->pidfd == -1 && !reap(process_of(link), WNOHANG))
-			without++;
-	if (without == 0)
+	if (sks_loop_refuse_copy(pool->base.loop))
+		return;
+	sks_list_each (link, &pool->base.active)
+		if (process_of(link)->pidfd == -1)
+			(void)reap(process_of(link), WNOHANG);
+	/*
+	 * To reap a child may begin another call, so the children that are left are counted last.
+	 */
+	if (!has_unwatched(pool))
 		event_del(&pool->ask);
 }
 
@@ -225,6 +239,7 @@ run_child(struct process_executor *pool, struct sks_call *call, struct sks_outco
 	sks_fork_is_ours();
 	pool->base.in_child(pool->base.arg, call);
 	atomic_store(&outcome->has_left, 1);
+	sks_tls_stop_looking(call->service->options.tls);
 	sks_process_child_begin(&task, &pool->cancel, mask, &call->service->shared->ended_well);
 	task.bufs = &pool->base.loop->bufs; /* the child's copy */
 	task.origin = sks_call_origin(call);
@@ -282,6 +297,7 @@ start(struct sks_executor *executor, struct sks_call *call)
 
 	if (ask_soon(pool) == -1 || (process = new_process(pool, call)) == NULL)
 		return -1;
+	sks_tls_look_at_files(call->service->options.tls);
 	process->pid = fork_child(pool, call, process->outcome);
 	if (process->pid == -1) {
 		error = errno;
@@ -299,9 +315,7 @@ start(struct sks_executor *executor, struct sks_call *call)
 static int
 has_copies(const struct sks_executor *executor)
 {
-	struct sks_list *link, *after;
-
-	sks_list_each (link, after, &executor->active)
+	sks_list_each (link, &executor->active)
 		if (!atomic_load(&process_of(link)->outcome->has_left))
 			return 1;
 	return 0;
@@ -320,18 +334,14 @@ reset(struct sks_executor *executor)
 static void
 signal_all(struct sks_executor *executor, int signo)
 {
-	struct sks_list *link, *after;
-
-	sks_list_each (link, after, &executor->active)
+	sks_list_each (link, &executor->active)
 		kill(process_of(link)->pid, signo);
 }
 
 static void
 note_killed(struct sks_executor *executor)
 {
-	struct sks_list *link, *after;
-
-	sks_list_each (link, after, &executor->active)
+	sks_list_each (link, &executor->active)
 		sks_call_stop(sks_list_entry(link, struct sks_call, link), SKS_STOP_KILLED);
 }
 
@@ -376,9 +386,7 @@ await(struct sks_executor *executor)
 static void
 forget(struct sks_executor *executor)
 {
-	struct sks_list *link, *after;
-
-	sks_list_each (link, after, &executor->active) {
+	sks_list_each (link, &executor->active) {
 		struct sks_process *process = process_of(link);
 
 		if (process == NULL) /* the host forked on another thread while this one started */

@@ -12,9 +12,15 @@
 
 #include <errno.h>
 
+/* What ends the waits of the calls of a run. */
+struct run_cancel {
+	struct sks_cancel cancel;
+	struct run_cancel *before; /* of runs whose calls did not end; they stay cancelled */
+};
+
 struct thread_executor {
 	struct sks_executor base;
-	struct sks_cancel cancel;
+	struct run_cancel *_Atomic now;
 	struct sks_thread_pool threads;
 };
 
@@ -24,6 +30,12 @@ pool_of(struct sks_executor *executor)
 	return sks_container_of(executor, struct thread_executor, base);
 }
 
+static struct sks_cancel *
+cancel_of(struct sks_executor *executor)
+{
+	return &atomic_load(&pool_of(executor)->now)->cancel;
+}
+
 static void
 run_work(struct sks_work *work)
 {
@@ -31,7 +43,7 @@ run_work(struct sks_work *work)
 	struct sks_task *task = sks_task_current();
 
 	sks_task_init(task);
-	task->cancel = call->own_cancel != NULL ? call->own_cancel : &pool_of(call->executor)->cancel;
+	task->cancel = call->own_cancel != NULL ? call->own_cancel : cancel_of(call->executor);
 	task->origin = sks_call_origin(call);
 	atomic_store(&call->task, task);
 	sks_executor_run(call, call->ops->run);
@@ -86,7 +98,7 @@ static int
 start(struct sks_executor *executor, struct sks_call *call)
 {
 	if (executor->may_evict)
-		call->own_cancel = new_own_cancel(&pool_of(executor)->cancel);
+		call->own_cancel = new_own_cancel(cancel_of(executor));
 	call->work.run = run_work;
 	call->work.done = work_done;
 	if (sks_thread_pool_submit(&pool_of(executor)->threads, &call->work) == 0)
@@ -107,18 +119,55 @@ static void
 stop(struct sks_executor *executor, enum sks_executor_stop how)
 {
 	if (how == SKS_EXECUTOR_CANCEL || how == SKS_EXECUTOR_ABORT)
-		sks_cancel_set(&pool_of(executor)->cancel, 1);
+		sks_cancel_set(cancel_of(executor), 1);
 }
 
+/* Makes the cancel of a run. 0, or -1: EMFILE, ENFILE, ENOMEM, and the last one stays. */
+static int
+begin_run(struct thread_executor *pool)
+{
+	struct run_cancel *run = sks_sys_malloc(sizeof(*run));
+
+	if (run == NULL)
+		return -1;
+	if (sks_cancel_init(&run->cancel) == -1) {
+		sks_sys_free(run);
+		return -1;
+	}
+	run->before = atomic_load(&pool->now);
+	atomic_store(&pool->now, run);
+	return 0;
+}
+
+/* Ends the cancels behind this one, which no call has any more. */
+static void
+end_runs_before(struct run_cancel *run)
+{
+	struct run_cancel *before;
+
+	while ((before = run->before) != NULL) {
+		run->before = before->before;
+		sks_cancel_end(&before->cancel);
+		sks_sys_free(before);
+	}
+}
+
+/*
+ * Calls that still run were cancelled before, and stay cancelled: where there are some the next run
+ * has another cancel. Without means for it the calls of that run are cancelled, too.
+ */
 static void
 reset(struct sks_executor *executor)
 {
 	struct thread_executor *pool = pool_of(executor);
 
-	/* Calls that still run were cancelled before, and stay cancelled. */
-	if (executor->running > 0)
+	if (executor->running > 0) {
+		if (atomic_load(&cancel_of(executor)->on))
+			(void)begin_run(pool);
 		return;
-	sks_cancel_set(&pool->cancel, 0);
+	}
+	end_runs_before(atomic_load(&pool->now));
+	sks_cancel_set(cancel_of(executor), 0);
 }
 
 static void
@@ -146,10 +195,11 @@ static void
 free_executor(struct sks_executor *executor)
 {
 	struct thread_executor *pool = pool_of(executor);
+	struct run_cancel last = { .before = atomic_load(&pool->now) };
 
 	sks_thread_pool_stop(&pool->threads);
 	sks_thread_pool_end(&pool->threads);
-	sks_cancel_end(&pool->cancel);
+	end_runs_before(&last);
 	sks_sys_free(pool);
 }
 
@@ -174,7 +224,7 @@ sks_thread_executor_new(struct sks_loop *loop, const struct sks_service *service
 	sks_executor_init(&pool->base, &thread_ops, loop, service);
 	pool->base.beside_loop = 1;
 	sks_thread_pool_init(&pool->threads, (unsigned int)pool->base.max_running, 0);
-	if (sks_cancel_init(&pool->cancel) == 0)
+	if (begin_run(pool) == 0)
 		return &pool->base;
 	sks_executor_free(&pool->base);
 	return NULL;

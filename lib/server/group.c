@@ -19,15 +19,10 @@ struct sks_group *
 sks_group_new(void)
 {
 	struct sks_group *group = sks_sys_calloc(1, sizeof(*group));
-	pthread_mutexattr_t attr;
 
 	if (group == NULL)
 		return NULL;
-	/* So a call from within a visit fails, and does not stop its thread for ever. */
-	pthread_mutexattr_init(&attr);
-	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ERRORCHECK);
-	pthread_mutex_init(&group->lock, &attr);
-	pthread_mutexattr_destroy(&attr);
+	sks_group_begin(group);
 	atomic_init(&group->users, 1);
 	return group;
 }

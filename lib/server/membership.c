@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/membership.h"
 
+#include "base/fork.h"
 #include "base/sys.h"
 #include "base/util.h"
 
@@ -9,11 +10,56 @@
 #define ROOM_LEAST 16
 #define GAPS_LEAST 16 /* to close fewer gaps is not worth the work */
 
+static pthread_mutex_t copies = PTHREAD_MUTEX_INITIALIZER; /* while a copy is begun */
+
+/* A call from within a visit fails, and does not stop its thread for ever. */
+static void
+make_lock(struct sks_group *group)
+{
+	pthread_mutexattr_t attr;
+
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ERRORCHECK);
+	pthread_mutex_init(&group->lock, &attr);
+	pthread_mutexattr_destroy(&attr);
+	atomic_store(&group->forks, sks_forks);
+}
+
+void
+sks_group_begin(struct sks_group *group)
+{
+	sks_fork_watch();
+	sks_fork_guard(&copies);
+	make_lock(group);
+}
+
+static int
+is_copy(struct sks_group *group)
+{
+	return atomic_load(&group->forks) != sks_forks;
+}
+
+/* The memory of the entries is lost: a thread of the parent may have been about to move it. */
+static void
+begin_copy(struct sks_group *group)
+{
+	pthread_mutex_lock(&copies);
+	if (is_copy(group)) {
+		group->entries = NULL;
+		group->n = group->room = group->members = 0;
+		make_lock(group);
+	}
+	pthread_mutex_unlock(&copies);
+}
+
 int
 sks_group_lock(struct sks_group *group)
 {
-	int error = pthread_mutex_lock(&group->lock);
+	int error;
 
+	if (is_copy(group))
+		begin_copy(group);
+	error = pthread_mutex_lock(&group->lock);
 	if (error == 0)
 		return 0;
 	errno = error;
@@ -52,6 +98,7 @@ reserve(struct sks_group *group)
 static void
 enter(struct sks_group *group, struct sks_membership *m)
 {
+	m->forks = atomic_load(&group->forks);
 	m->at = group->n++;
 	group->entries[m->at] = (struct sks_group_entry){ ++group->last_number, m };
 	group->members++;
@@ -103,7 +150,7 @@ end_membership(struct sks_membership *m)
 {
 	struct sks_group *group = m->group;
 
-	if (!group->is_freed)
+	if (!group->is_freed && m->forks == atomic_load(&group->forks))
 		remove_entry(group, m);
 	pthread_mutex_unlock(&group->lock);
 	sks_sys_free(m);
@@ -153,7 +200,7 @@ sks_membership_begin(struct sks_group *group, struct sks_memberships *of,
 	m = sks_sys_malloc(sizeof(*m));
 	if (m == NULL)
 		return -1;
-	*m = (struct sks_membership){ of->first, group, req, 0 };
+	*m = (struct sks_membership){ .next = of->first, .group = group, .req = req };
 	if (sks_group_lock(group) == -1) {
 		sks_sys_free(m);
 		return -1;

@@ -12,6 +12,10 @@
  * A request and a group may end in any order, on different threads. So each membership is
  * a user of the group, whose memory goes with the last one, and belongs to its request,
  * which ends it. The lock of the group guards its entries, and is never held across a wait.
+ *
+ * In a child process all members are the parent's, and a thread of the parent may have had the lock
+ * when the process was forked. So whoever locks the copy first makes the lock anew, and the copy
+ * has no members.
  */
 #ifndef SKS_SERVER_MEMBERSHIP_H
 #define SKS_SERVER_MEMBERSHIP_H
@@ -31,6 +35,7 @@ struct sks_group_entry {
 
 struct sks_group {
 	atomic_int users;               /* memberships, and its owner until sks_group_free() */
+	atomic_uint forks;              /* sks_forks in the process that the lock was made in */
 	pthread_mutex_t lock;           /* guards all members below */
 	int is_freed;
 	struct sks_group_entry *entries; /* in the order of their numbers */
@@ -43,6 +48,7 @@ struct sks_membership {
 	struct sks_membership *next; /* the next one of the same request */
 	struct sks_group *group;
 	struct sks_request *req;
+	unsigned int forks;          /* those of the group, when it joined */
 	size_t at;                   /* the index of its entry, until the group is freed */
 };
 
@@ -53,6 +59,9 @@ struct sks_membership {
 struct sks_memberships {
 	struct sks_membership *first;
 };
+
+/* Makes the lock of a new group. */
+void sks_group_begin(struct sks_group *group);
 
 /* Locks a group. 0, or -1: EDEADLK, as this thread has it locked. */
 int sks_group_lock(struct sks_group *group);

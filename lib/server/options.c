@@ -124,19 +124,17 @@ sks_option_rules(size_t *n)
 static int
 invalid(const char *member, const char *why)
 {
-	sks_log_about(NULL, SKS_LOG_ERROR, EINVAL, "options.%s: %s", member, why);
-	errno = EINVAL;
-	return -1;
+	return sks_fail(NULL, EINVAL, "options.%s: %s", member, why);
 }
 
 static int
 out_of_range(const struct sks_option_rule *rule)
 {
-	sks_log_about(NULL, SKS_LOG_ERROR, EINVAL,
-	    "options.%s: must be %" PRId64 " to %" PRId64 "%s", rule->member, rule->least,
-	    rule->most, rule->kind == SKS_KIND_TIME ? " milliseconds; -1 is SKS_OFF" : "");
-	errno = EINVAL;
-	return -1;
+	return sks_fail(NULL, EINVAL, "options.%s: must be %" PRId64 " to %" PRId64 "%s",
+	    rule->member, rule->least, rule->most,
+	    rule->kind != SKS_KIND_TIME    ? "" :
+		rule->least == SKS_OFF ? " milliseconds; -1 is SKS_OFF" :
+					 " milliseconds");
 }
 
 /* A member as a number. */
@@ -235,8 +233,6 @@ sks_mode_check(const char *name, int mode, int refuses, const char *why)
 {
 	if (mode < 0 || mode >= SKS_MODES || !(refuses & SKS_REFUSES(mode)))
 		return 0;
-	sks_log_about(SKS_LOG_HANDLER(name), SKS_LOG_ERROR, EINVAL, "not in the mode %s%s%s",
+	return sks_fail(SKS_LOG_HANDLER(name), EINVAL, "not in the mode %s%s%s",
 	    sks_mode_names[mode], why != NULL ? ": " : "", why != NULL ? why : "");
-	errno = EINVAL;
-	return -1;
 }

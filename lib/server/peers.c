@@ -173,10 +173,10 @@ is_over(const struct sks_peers *peers, const struct sks_peer *peer, int64_t now)
 static struct sks_peer *
 find(struct sks_peers *peers, const struct network *network, int64_t now)
 {
-	struct sks_list *link, *after, *slot = &peers->slots[slot_of(network)];
+	struct sks_list *slot = &peers->slots[slot_of(network)];
 	struct sks_peer *found = NULL;
 
-	sks_list_each (link, after, slot) {
+	sks_list_each (link, slot) {
 		struct sks_peer *peer = sks_list_entry(link, struct sks_peer, link);
 
 		if (is_same(&peer->network, network))

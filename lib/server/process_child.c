@@ -12,8 +12,8 @@
  * SIGTERM and SIGHUP cancel the task instead: the signal handler makes an eventfd readable that
  * every wait of the task polls.
  *
- * The child leaves by _exit(2), also when the handler calls exit(3): the host's atexit(3)
- * functions and the text in the host's stdio buffers are the host's.
+ * The child leaves by _exit(2), also when the handler calls exit(3) or quick_exit(3): the functions
+ * that the host has registered for its end, and the text in its stdio buffers, are the host's.
  */
 #include "server/process_child.h"
 
@@ -28,13 +28,19 @@
 /* Cancels the one task of this process. */
 static struct sks_cancel stop;
 
+static const struct sks_peer_wait *_Atomic last_wait; /* NULL: the handler is not through */
+
 static atomic_uint *well; /* counts the children that leave with 0 */
 
+/* Once the handler is through, only an eviction ends the waits for the peer. */
 static void
 on_stop_signal(int signo)
 {
+	const struct sks_peer_wait *wait = last_wait;
+
 	(void)signo;
-	sks_cancel_set(&stop, 1);
+	if (wait == NULL || sks_peer_wait_is_evicted(wait))
+		sks_cancel_set(&stop, 1);
 }
 
 /* Without a descriptor to end the waits by, a signal to stop ends the process. */
@@ -79,8 +85,18 @@ sks_process_child_leave(int status)
 }
 
 /*
- * Has exit(3) end this process at once: what is registered last is run first, so it runs before
- * the functions of the host, and it does not return.
+ * A function of at_quick_exit(3) does not learn the status, and a handler that leaves so has
+ * failed.
+ */
+static void
+leave_at_quick_exit(void)
+{
+	_exit(EXIT_FAILURE);
+}
+
+/*
+ * Has exit(3) and quick_exit(3) end this process at once: what is registered last is run first, so
+ * it runs before the functions of the host, and it does not return.
  */
 #ifdef SKS_HAVE_ON_EXIT
 static void
@@ -120,11 +136,24 @@ sks_process_child_begin(struct sks_task *task, const struct sks_cancel *cancel_a
 	if (__fpending(stdout) > 0) /* or stdout and its lock would be two pages to copy */
 		__fpurge(stdout);   /* the host writes its text itself */
 	catch_exit();
+	at_quick_exit(leave_at_quick_exit);
 	stop.up = cancel_all;
 	sks_task_init(task);
 	task->cancel = &stop;
 	sks_task_now = task;
 	reset_signals(has_stop, mask);
+}
+
+void
+sks_process_child_end_handler(struct sks_task *task, const struct sks_cancel *closing,
+    const struct sks_peer_wait *wait)
+{
+	last_wait = wait;
+	sks_cancel_set(&stop, 0);
+	stop.up = closing;
+	task->cancel = &stop;
+	if (sks_peer_wait_is_evicted(wait)) /* its signal may have come before */
+		sks_cancel_set(&stop, 1);
 }
 
 int

@@ -6,6 +6,7 @@
 #define SKS_SERVER_PROCESS_CHILD_H
 
 #include "fiber/task.h"
+#include "stream/peer_wait.h"
 
 #include <signal.h>
 #include <stdatomic.h>
@@ -19,6 +20,13 @@
  */
 void sks_process_child_begin(struct sks_task *task, const struct sks_cancel *cancel_all,
     const sigset_t *mask, atomic_uint *ended_well);
+
+/*
+ * The handler is through: from now on the waits of the task are ended by `closing`, and by SIGTERM
+ * when the connection is evicted, as wait says.
+ */
+void sks_process_child_end_handler(struct sks_task *task, const struct sks_cancel *closing,
+    const struct sks_peer_wait *wait);
 
 /* Returns 1 when this process is such a child. Any thread may call it. */
 int sks_process_child_is_here(void);

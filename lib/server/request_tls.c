@@ -13,9 +13,7 @@
 static int
 refuse(int error, const char *why)
 {
-	sks_log_about(sks_log_origin(), SKS_LOG_ERROR, error, "sks_start_tls: %s", why);
-	errno = error;
-	return -1;
+	return sks_fail(sks_log_origin(), error, "sks_start_tls: %s", why);
 }
 
 /*

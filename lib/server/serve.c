@@ -29,9 +29,8 @@ new_server(const char *address, int type, const struct sks_handler *handler, siz
 		address = udp;
 	/* Of what type an inherited socket is listening will tell. */
 	if (scheme != NULL && scheme->type != 0 && scheme->type != type) {
-		sks_log_about(NULL, SKS_LOG_ERROR, EINVAL, "address %s: not an address for %s",
-		    address, type == SOCK_STREAM ? "connections" : "datagrams");
-		errno = EINVAL;
+		sks_fail(NULL, EINVAL, "address %s: not an address for %s", address,
+		    type == SOCK_STREAM ? "connections" : "datagrams");
 		return NULL;
 	}
 	server = sks_server_new_abi(handler, handler_size, options, options_size);
@@ -69,8 +68,8 @@ sks_serve_abi(const char *address, const struct sks_handler *handler, size_t han
 		rc = sks_serve_forever(server);
 		sks_stop_signals_stay();
 		if (rc == -1)
-			sks_log_about(SKS_LOG_HANDLER(server->service.handler.name), SKS_LOG_ERROR,
-			    errno, "serve: %s", errno == ETIMEDOUT ?
+			sks_fail(SKS_LOG_HANDLER(server->service.handler.name), errno, "serve: %s",
+			    errno == ETIMEDOUT ?
 				"some requests did not end in time and were cut off" :
 				strerror(errno));
 	}

@@ -35,7 +35,7 @@ sks_server_new_abi(const struct sks_handler *handler, size_t handler_size,
 		goto fail;
 	workers = sks_server_new_workers(server);
 	if (workers == NULL) {
-		sks_log_about(NULL, SKS_LOG_ERROR, errno, "event loop: %m");
+		sks_fail(NULL, errno, "event loop: %m");
 		goto fail;
 	}
 	sks_server_use_workers(server, workers);

@@ -33,7 +33,7 @@ struct sks_runs {
 	pthread_mutex_t lock;
 	pthread_cond_t over;
 	unsigned int n;
-	int waiting; /* threads */
+	int waiting; /* threads between sks_runs_enter() and sks_runs_leave() */
 	int result;  /* errno of the last run; 0 */
 	struct sks_drain_report report; /* of the last drain */
 };
@@ -76,6 +76,13 @@ sks_server_is_serving(const struct sks_server *server)
 	return server->state == SKS_SERVING || server->state == SKS_LAME_DUCK;
 }
 
+/* Returns 1 while a request is there, also one of an earlier run that was given up. */
+static inline int
+sks_server_has_requests(const struct sks_server *server)
+{
+	return atomic_load(&server->service.shared->places) > 0;
+}
+
 /* Returns 1 in a child process of the host, whose server is a copy of one of the parent. */
 static inline int
 sks_server_is_copy(const struct sks_server *server)
@@ -103,18 +110,23 @@ int sks_server_dispatch(struct sks_server *server);
 
 void sks_runs_init(struct sks_runs *runs);
 
-/* Returns how many runs are over. Any thread may call it. */
-unsigned int sks_runs_count(struct sks_runs *runs);
-
 /*
  * From any thread: the report of the last one, in the size that the caller knows; NULL is fine.
- * Returns the errno of the last one, or 0. sks_runs_wait() waits for a later one than `before`.
+ * Returns the errno of the last one, or 0.
  */
 int sks_runs_read(struct sks_runs *runs, struct sks_drain_report *report, size_t size);
-int sks_runs_wait(struct sks_runs *runs, unsigned int before, struct sks_drain_report *report,
-    size_t size);
 
-/* Waits until nobody waits any more. */
+/*
+ * From any thread: the server is not freed until sks_runs_leave(), which returns what
+ * sks_runs_read() returns. Returns how many runs are over.
+ */
+unsigned int sks_runs_enter(struct sks_runs *runs);
+int sks_runs_leave(struct sks_runs *runs, struct sks_drain_report *report, size_t size);
+
+/* In between: waits until another run is over than the `before` ones. */
+void sks_runs_wait(struct sks_runs *runs, unsigned int before);
+
+/* Waits until nobody is in between any more. */
 void sks_runs_end(struct sks_runs *runs);
 
 /* Wakes the threads and fibers that wait for the end of a run. */
@@ -163,6 +175,9 @@ void sks_server_order_all(struct sks_server *server, enum sks_order order);
 
 /* The run is over: 0, or error is why. The on_stop hook is called last. */
 void sks_server_become_idle(struct sks_server *server, int error);
+
+/* A shutdown came before the run, which has begun nothing yet, and ends. */
+void sks_server_stop_before(struct sks_server *server);
 
 /* The state ends by itself after ms; SKS_OFF: it does not. 0, or -1: no memory for a timer. */
 int sks_server_set_limit(struct sks_server *server, int ms);

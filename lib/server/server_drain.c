@@ -15,21 +15,51 @@ static int
 would_deadlock(const struct sks_server *server)
 {
 	const struct sks_loop *first = sks_server_first(server)->loop;
-	int i;
 
-	for (i = 1; i < server->service.options.workers; i++)
-		if (server->workers[i].has_thread && sks_loop_is_here(server->workers[i].loop))
-			return 1;
-	return sks_loop_is_here(first) &&
-	    (server->dispatching || sks_task_current()->fiber != NULL ||
-		event_base_loop(first->base, EVLOOP_NONBLOCK) == -1);
+	return sks_worker_is_here(&server->service) ||
+	    (sks_loop_is_here(first) &&
+		(server->dispatching || sks_task_current()->fiber != NULL ||
+		    event_base_loop(first->base, EVLOOP_NONBLOCK) == -1));
+}
+
+/*
+ * Asks for the shutdown. Returns 0 when the run has ended meanwhile: then it would be the end of
+ * the next one.
+ */
+static int
+shut_down(struct sks_server *server, int deadline_ms)
+{
+	if (server->state == SKS_IDLE)
+		return 0;
+	atomic_store(&server->drain_ms, deadline_ms);
+	sks_server_shutdown(server);
+	return 1;
+}
+
+static int
+drain_here(struct sks_server *server, int deadline_ms, struct sks_drain_report *report, size_t size)
+{
+	(void)shut_down(server, deadline_ms);
+	(void)sks_server_dispatch(server);
+	return sks_runs_read(&server->runs, report, size);
+}
+
+/* On another thread, for which sks_server_free() waits from here on. */
+static int
+drain_there(struct sks_server *server, int deadline_ms, struct sks_drain_report *report,
+    size_t size)
+{
+	unsigned int before = sks_runs_enter(&server->runs);
+
+	if (shut_down(server, deadline_ms))
+		sks_runs_wait(&server->runs, before);
+	return sks_runs_leave(&server->runs, report, size);
 }
 
 int
 sks_server_drain_abi(struct sks_server *server, int deadline_ms, struct sks_drain_report *report,
     size_t size)
 {
-	unsigned int before;
 	int error;
 
 	if (deadline_ms < 0 && deadline_ms != SKS_OFF && deadline_ms != SKS_DEFAULT) {
@@ -41,7 +71,6 @@ sks_server_drain_abi(struct sks_server *server, int deadline_ms, struct sks_drai
 			memset(report, 0, size);
 		return 0;
 	}
-	before = sks_runs_count(&server->runs);
 	if (server->state == SKS_IDLE) {
 		(void)sks_runs_read(&server->runs, report, size);
 		return 0;
@@ -50,13 +79,10 @@ sks_server_drain_abi(struct sks_server *server, int deadline_ms, struct sks_drai
 		errno = EDEADLK;
 		return -1;
 	}
-	atomic_store(&server->drain_ms, deadline_ms);
-	sks_server_shutdown(server);
-	if (sks_loop_is_here(sks_server_first(server)->loop)) {
-		(void)sks_server_dispatch(server);
-		error = sks_runs_read(&server->runs, report, size);
-	} else
-		error = sks_runs_wait(&server->runs, before, report, size);
+	if (sks_loop_is_here(sks_server_first(server)->loop))
+		error = drain_here(server, deadline_ms, report, size);
+	else
+		error = drain_there(server, deadline_ms, report, size);
 	errno = error;
 	return error == 0 ? 0 : -1;
 }

@@ -27,11 +27,9 @@
 static void
 leave_worker(struct sks_server *server, struct sks_worker *worker, struct sks_list *listeners)
 {
-	struct sks_list *link, *after;
-
 	sks_loop_claim(worker->loop, server->state != SKS_IDLE);
 	sks_loop_run_inbox(worker->loop); /* a listener may be on its way in it */
-	sks_list_each (link, after, &worker->listeners)
+	sks_list_each (link, &worker->listeners)
 		sks_accept_detach(sks_listener_of(link));
 	sks_list_move_all(listeners, &worker->listeners);
 	sks_connection_close_others(worker, NULL);
@@ -56,13 +54,12 @@ static void
 use_counts(struct sks_server *server, const struct sks_service *fresh)
 {
 	struct sks_service *service = &server->service;
-	struct sks_list *link, *after;
 
 	sks_service_end_counts(service);
 	service->shared = fresh->shared;
 	service->peers = fresh->peers;
 	memset(service->counters, 0, sizeof(*service->counters));
-	sks_list_each (link, after, &server->services)
+	sks_list_each (link, &server->services)
 		sks_service_share_counts(sks_list_entry(link, struct sks_service, link), service);
 }
 
@@ -109,9 +106,8 @@ static int
 is_in_handler(struct sks_server *server)
 {
 	const char *name = sks_task_current()->origin.handler;
-	struct sks_list *link, *after;
 
-	sks_list_each (link, after, &server->services)
+	sks_list_each (link, &server->services)
 		if (name == sks_list_entry(link, struct sks_service, link)->handler.name)
 			return 1;
 	return name == server->service.handler.name;

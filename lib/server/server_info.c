@@ -18,9 +18,7 @@
 static const struct sks_listener *
 find(const struct sks_server *server, unsigned int i)
 {
-	struct sks_list *link, *after;
-
-	sks_list_each (link, after, &sks_server_first(server)->listeners)
+	sks_list_each (link, &sks_server_first(server)->listeners)
 		if (sks_listener_of(link)->fd != -1 && i-- == 0)
 			return sks_listener_of(link);
 	errno = ENOENT;

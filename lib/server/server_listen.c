@@ -25,11 +25,10 @@ listener_arrives(struct sks_message *message)
 static int
 open_twins(struct sks_server *server, const struct sks_list *opened, struct sks_list *twins)
 {
-	struct sks_list *link, *after;
 	struct sks_listener *twin;
 	int i;
 
-	sks_list_each (link, after, opened) {
+	sks_list_each (link, opened) {
 		const struct sks_listener *l = sks_listener_of(link);
 
 		for (i = 1; l->shares_port && i < server->service.options.workers; i++) {
@@ -72,9 +71,7 @@ struct address {
 static const char *
 find_address(const struct sks_server *server, const char *text)
 {
-	struct sks_list *link, *after;
-
-	sks_list_each (link, after, &server->addresses)
+	sks_list_each (link, &server->addresses)
 		if (strcmp(sks_list_entry(link, struct address, link)->text, text) == 0)
 			return sks_list_entry(link, struct address, link)->text;
 	return NULL;
@@ -118,17 +115,13 @@ static int
 set_service(struct sks_server *server, struct sks_list *listeners, struct sks_service *service,
     const char *address)
 {
-	struct sks_list *link, *after;
-
-	sks_list_each (link, after, listeners) {
+	sks_list_each (link, listeners) {
 		struct sks_listener *l = sks_listener_of(link);
 
 		l->service = service;
 		l->address = sks_sys_malloc(strlen(address) + 1);
-		if (l->address == NULL || (l->entry.address = keep_address(server, l)) == NULL) {
-			sks_log_about(NULL, SKS_LOG_ERROR, errno, "listen on %s: %m", address);
-			return -1;
-		}
+		if (l->address == NULL || (l->entry.address = keep_address(server, l)) == NULL)
+			return sks_fail(NULL, errno, "listen on %s: %m", address);
 		strcpy(l->address, address);
 	}
 	return 0;
@@ -139,7 +132,6 @@ listen_for(struct sks_server *server, struct sks_service *service, const char *a
 {
 	struct sks_worker *first;
 	struct sks_list opened, twins;
-	struct sks_list *link, *after;
 	int error;
 
 	sks_list_init(&opened);
@@ -158,7 +150,7 @@ listen_for(struct sks_server *server, struct sks_service *service, const char *a
 		errno = error;
 		return -1;
 	}
-	sks_list_each (link, after, &opened) {
+	sks_list_each (link, &opened) {
 		sks_accept_attach(sks_listener_of(link), first, &server->admission);
 		if (sks_listener_of(link)->type == SOCK_DGRAM)
 			sks_replies_add_listener(&server->service.shared->replies,
@@ -166,7 +158,9 @@ listen_for(struct sks_server *server, struct sks_service *service, const char *a
 	}
 	sks_list_move_all(&first->listeners, &opened);
 	hand_out(server, &twins);
-	return sks_server_is_serving(server) ? sks_accept_start(first) : 0;
+	if (sks_server_is_serving(server))
+		sks_accept_restart(first);
+	return 0;
 }
 
 int
@@ -181,12 +175,18 @@ sks_server_listen_with_abi(struct sks_server *server, const char *address,
 {
 	struct sks_service *service = sks_service_beside(&server->service, handler, handler_size,
 	    data);
+	int error;
 
 	if (service == NULL)
 		return -1;
-	/* Listeners that were opened keep it, also where accepting from them has failed. */
-	sks_list_append(&server->services, &service->link);
-	return listen_for(server, service, address);
+	sks_list_append(&server->services, &service->link); /* where a copy gives it new counts */
+	if (listen_for(server, service, address) == 0)
+		return 0;
+	error = errno;
+	sks_list_remove(&service->link);
+	sks_sys_free(service);
+	errno = error;
+	return -1;
 }
 
 /* -- an end -- */
@@ -198,12 +198,13 @@ struct closing {
 	char address[];
 };
 
-/* Between two runs nobody is served. */
 static int
 close_here(struct sks_worker *worker, const char *address)
 {
+	const struct sks_server *server = worker->owner;
+
 	return sks_accept_close(worker, address,
-	    !sks_server_is_serving((const struct sks_server *)worker->owner));
+	    server->state == SKS_IDLE && !sks_server_has_requests(server));
 }
 
 static void

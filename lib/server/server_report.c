@@ -113,11 +113,12 @@ sks_server_end_report(struct sks_server *server, int error)
 }
 
 unsigned int
-sks_runs_count(struct sks_runs *runs)
+sks_runs_enter(struct sks_runs *runs)
 {
 	unsigned int n;
 
 	pthread_mutex_lock(&runs->lock);
+	runs->waiting++;
 	n = runs->n;
 	pthread_mutex_unlock(&runs->lock);
 	return n;
@@ -148,16 +149,21 @@ sks_runs_read(struct sks_runs *runs, struct sks_drain_report *report, size_t siz
 	return error;
 }
 
+void
+sks_runs_wait(struct sks_runs *runs, unsigned int before)
+{
+	pthread_mutex_lock(&runs->lock);
+	while (runs->n == before)
+		pthread_cond_wait(&runs->over, &runs->lock);
+	pthread_mutex_unlock(&runs->lock);
+}
+
 int
-sks_runs_wait(struct sks_runs *runs, unsigned int before, struct sks_drain_report *report,
-    size_t size)
+sks_runs_leave(struct sks_runs *runs, struct sks_drain_report *report, size_t size)
 {
 	int error;
 
 	pthread_mutex_lock(&runs->lock);
-	runs->waiting++;
-	while (runs->n == before)
-		pthread_cond_wait(&runs->over, &runs->lock);
 	error = read_last(runs, report, size);
 	runs->waiting--; /* from here on the server may be freed */
 	pthread_cond_broadcast(&runs->over);

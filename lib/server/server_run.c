@@ -18,12 +18,10 @@ static void on_copy(void *arg);
 static int
 fail_without_listener(struct sks_server *server)
 {
-	sks_log_about(SKS_LOG_HANDLER(server->service.handler.name), SKS_LOG_ERROR, EINVAL,
-	    "serve: %s", server->is_last ?
+	return sks_fail(SKS_LOG_HANDLER(server->service.handler.name), EINVAL, "serve: %s",
+	    server->is_last ?
 		"the last shutdown has closed the addresses (options.close_listeners)" :
 		"there is no address: call sks_server_listen() first");
-	errno = EINVAL;
-	return -1;
 }
 
 /* Returns 0 when a run may begin; or -1 and errno. */
@@ -66,12 +64,24 @@ start_all(struct sks_server *server)
 	return sks_accept_start(sks_server_first(server));
 }
 
-/* Takes back what start_all() and open_loop() have done. Keeps errno. */
+/*
+ * The run is over, or has not begun. mask is that of sks_stop_signals_begin(); NULL: the run
+ * catches no signals.
+ */
 static void
-undo(struct sks_server *server)
+leave_signals(struct sks_server *server, const sigset_t *mask)
+{
+	if (mask != NULL)
+		sks_stop_signals_end(&server->service.shared->stop, mask);
+}
+
+/* Takes back what start_all(), catch_signals() and open_loop() have done. Keeps errno. */
+static void
+undo(struct sks_server *server, const sigset_t *mask)
 {
 	int error = errno;
 
+	leave_signals(server, mask);
 	sks_accept_stop(sks_server_first(server));
 	sks_loop_shut(sks_server_first(server)->loop);
 	event_del(&server->tick);
@@ -80,13 +90,36 @@ undo(struct sks_server *server)
 	errno = error;
 }
 
-/* Begins a run. quota is the number of requests that it takes; -1: any. 0, or -1 and idle. */
+/*
+ * The run is stopped by signals. They are caught before anything listens: who was answered may send
+ * one at once. Fills mask. 0; or -1, and the loop is shut.
+ */
 static int
-begin(struct sks_server *server, int quota)
+catch_signals(struct sks_server *server, sigset_t *mask)
+{
+	struct sks_loop *loop = sks_server_first(server)->loop;
+
+	if (sks_stop_signals_begin(&server->service.shared->stop, loop, mask) == 0)
+		return 0;
+	sks_loop_shut(loop);
+	return -1;
+}
+
+/*
+ * Begins a run. quota is the number of requests that it takes; -1: any. mask is where the mask of
+ * this thread's signals is kept during a run that is stopped by signals; else NULL. 0, or -1 and
+ * idle.
+ */
+static int
+begin(struct sks_server *server, int quota, sigset_t *mask)
 {
 	const struct sks_options *o = &server->service.options;
+	int was_stopped;
 
 	if (check_idle(server) == -1 || open_loop(server, sks_server_first(server)->loop) == -1)
+		return -1;
+	was_stopped = atomic_load(&server->service.shared->stop) != 0;
+	if (mask != NULL && catch_signals(server, mask) == -1)
 		return -1;
 	server->admission.quota = quota;
 	server->result = 0;
@@ -95,13 +128,13 @@ begin(struct sks_server *server, int quota)
 	server->drained_from = 0;
 	sks_server_set_state(server, SKS_SERVING);
 	sks_server_order_all(server, SKS_ORDER_SERVE);
-	if (atomic_load(&server->service.shared->stop) != 0) { /* a shutdown came before the run */
-		sks_server_on_woken(sks_server_first(server));
+	if (was_stopped) { /* before the run; a signal that comes now has the backlog served */
+		sks_server_stop_before(server);
 		return 0;
 	}
 	server->is_last = quota == -1 && o->close_listeners != SKS_OFF;
 	if (start_all(server) == -1) {
-		undo(server);
+		undo(server, mask);
 		return -1;
 	}
 	(void)sks_watchdog_start(&server->watchdog); /* without it, loops report afterwards */
@@ -118,9 +151,8 @@ on_copy(void *arg)
 	struct sks_server *server = arg;
 	int was_running = server->state != SKS_IDLE;
 
-	if (sks_server_adopt(server) == 0 && was_running && begin(server, -1) == -1)
-		sks_log_about(SKS_LOG_HANDLER(server->service.handler.name), SKS_LOG_ERROR, errno,
-		    "serve: %m");
+	if (sks_server_adopt(server) == 0 && was_running && begin(server, -1, NULL) == -1)
+		sks_fail(SKS_LOG_HANDLER(server->service.handler.name), errno, "serve: %m");
 }
 
 /*
@@ -146,7 +178,7 @@ sks_server_dispatch(struct sks_server *server)
 	}
 	if (rc == -1) {
 		sks_server_become_idle(server, EIO);
-		sks_log_about(NULL, SKS_LOG_ERROR, EIO, "event loop: failed");
+		sks_fail(NULL, EIO, "event loop: failed");
 	}
 	errno = server->result;
 	return server->result == 0 ? 0 : -1;
@@ -167,20 +199,14 @@ give_up(struct sks_server *server)
 int
 sks_serve_forever(struct sks_server *server)
 {
-	int rc, error, stop_signals = server->service.options.stop_signals;
-	sigset_t mask;
+	sigset_t before, *mask = server->service.options.stop_signals ? &before : NULL;
+	int rc, error;
 
-	if (begin(server, -1) == -1)
+	if (begin(server, -1, mask) == -1)
 		return -1;
-	if (stop_signals && sks_stop_signals_begin(&server->service.shared->stop,
-				sks_server_first(server)->loop, &mask) == -1) {
-		server->is_last = 0;
-		return give_up(server);
-	}
 	rc = sks_server_dispatch(server);
 	error = errno;
-	if (stop_signals)
-		sks_stop_signals_end(&server->service.shared->stop, &mask);
+	leave_signals(server, mask);
 	errno = error;
 	return rc;
 }
@@ -188,7 +214,7 @@ sks_serve_forever(struct sks_server *server)
 int
 sks_handle_request(struct sks_server *server, int timeout_ms)
 {
-	if (sks_limit_check(timeout_ms) == -1 || begin(server, 1) == -1)
+	if (sks_limit_check(timeout_ms) == -1 || begin(server, 1, NULL) == -1)
 		return -1;
 	if (server->state == SKS_SERVING && sks_server_set_limit(server, timeout_ms) == -1) {
 		server->admission.quota = 0; /* before one is taken */
@@ -204,7 +230,7 @@ sks_server_start(struct sks_server *server)
 		errno = EINVAL;
 		return -1;
 	}
-	return begin(server, -1);
+	return begin(server, -1, NULL);
 }
 
 void

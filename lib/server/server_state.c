@@ -53,7 +53,7 @@ sks_server_become_idle(struct sks_server *server, int error)
 	event_del(&server->tick);
 	sks_loop_shut(sks_server_first(server)->loop);
 	sks_accept_stop(sks_server_first(server));
-	sks_accept_cut(sks_server_first(server), 1);
+	sks_accept_cut(sks_server_first(server), !sks_server_has_requests(server));
 	sks_server_end_report(server, error);
 	sks_server_set_state(server, SKS_IDLE);
 	server->result = error;
@@ -198,6 +198,14 @@ begin_to_stop(struct sks_server *server)
 		drain(server);
 }
 
+void
+sks_server_stop_before(struct sks_server *server)
+{
+	if (server->admission.quota > 0)
+		server->result = ECANCELED;
+	drain(server);
+}
+
 /*
  * Ends the wait for lame_duck_ms or drain_ms, and limits that for linger_ms: see
  * sks_service_linger_ms().
@@ -247,7 +255,7 @@ other_finishes(const struct sks_server *server, struct sks_worker *worker,
 	if (server->is_last && state != SKS_IDLE)
 		sks_accept_finish(worker);
 	if (!server->is_last || state != SKS_DRAINING)
-		sks_accept_cut(worker, state == SKS_IDLE);
+		sks_accept_cut(worker, state == SKS_IDLE && !sks_server_has_requests(server));
 	return sks_accept_is_finishing(worker);
 }
 
@@ -284,6 +292,8 @@ sks_server_on_limit(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (sks_loop_refuse_copy(sks_server_first(server)->loop))
+		return;
 	switch (atomic_load(&server->state)) {
 	case SKS_IDLE:
 		break;

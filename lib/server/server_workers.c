@@ -34,7 +34,7 @@ on_room(void *arg)
 static void
 on_wait(void *arg)
 {
-	(void)sks_evict(arg, 1);
+	sks_evict_for_call(arg);
 }
 
 /* Closes descriptors that a child process has inherited: clients would wait for the child's end. */
@@ -56,7 +56,7 @@ watch_loops(struct sks_server *server)
 {
 	const struct sks_options *o = &server->service.options;
 	int has_hooks = o->verify != NULL || o->on_reject != NULL || o->on_tick != NULL ||
-	    o->on_stop != NULL;
+	    o->on_stop != NULL || o->on_end != NULL;
 	int i;
 
 	sks_watchdog_init(&server->watchdog, o->block_warn_ms);
@@ -93,6 +93,8 @@ sks_server_new_workers(struct sks_server *server)
 			errno = error;
 			return NULL;
 		}
+		sks_evict_init(worker);
+		worker->next = &workers[(i + 1) % o->workers];
 		worker->owner = server;
 		worker->released = sks_server_on_released;
 		worker->woken = i == 0 ? sks_server_on_woken : sks_server_on_other_woken;

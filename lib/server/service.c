@@ -20,14 +20,6 @@ static_assert(sizeof(struct sks_handler) == 2 * sizeof(int) + 2 * sizeof(size_t)
 	    sizeof(char *) + 3 * sizeof(void (*)(void)),
     "struct sks_handler has no padding");
 
-static int
-refuse(const char *what, const char *why)
-{
-	sks_log_about(NULL, SKS_LOG_ERROR, EINVAL, "%s: %s", what, why);
-	errno = EINVAL;
-	return -1;
-}
-
 /* Copies the caller's handler. Returns 0, or -1 after one line in the log. */
 static int
 take_handler(struct sks_service *service, const struct sks_handler *handler, size_t size)
@@ -37,9 +29,9 @@ take_handler(struct sks_service *service, const struct sks_handler *handler, siz
 	if (sks_copy_known(h, sizeof(*h), handler, size, "handler") == -1)
 		return -1;
 	if (h->handle == NULL)
-		return refuse("handler", "handle is missing");
+		return sks_fail(NULL, EINVAL, "handler: handle is missing");
 	if (h->state_size > 16 << 20)
-		return refuse("handler", "state_size is over 16 MiB");
+		return sks_fail(NULL, EINVAL, "handler: state_size is over 16 MiB");
 	snprintf(service->name, sizeof(service->name), "%s", h->name != NULL ? h->name : "handler");
 	h->name = service->name;
 	return 0;
@@ -79,19 +71,18 @@ sks_service_init(struct sks_service *service, const struct sks_handler *handler,
 	const char *why;
 
 	service->counters = &service->own_counters;
+	service->proxies = &service->own_proxies;
 	if (take_handler(service, handler, handler_size) == -1 ||
 	    sks_copy_known(o, sizeof(*o), options, options_size, "options") == -1)
 		return -1;
 	sks_tls_hold(o->tls);
 	if (o->tls != NULL && sks_tls_role(o->tls) != SKS_TLS_SERVER)
-		return refuse("options.tls", "must be a configuration of SKS_TLS_SERVER");
+		return sks_fail(NULL, EINVAL,
+		    "options.tls: must be a configuration of SKS_TLS_SERVER");
 	if (sks_options_fill(o) == -1)
 		return -1;
-	if (sks_networks_parse(&service->proxies, o->proxy_from, &why) == -1) {
-		sks_log_about(NULL, SKS_LOG_ERROR, errno, "options.proxy_from: %s: %s",
-		    o->proxy_from, why);
-		return -1;
-	}
+	if (sks_networks_parse(&service->own_proxies, o->proxy_from, &why) == -1)
+		return sks_fail(NULL, errno, "options.proxy_from: %s: %s", o->proxy_from, why);
 	if (h->stack_size != 0)
 		o->stack_size = h->stack_size;
 	if (sks_service_begin_counts(service) == -1)
@@ -126,18 +117,19 @@ sks_service_beside(const struct sks_service *service, const struct sks_handler *
 	int error;
 
 	if (s == NULL) {
-		sks_log_about(NULL, SKS_LOG_ERROR, errno, "handler: %m");
+		sks_fail(NULL, errno, "handler: %m");
 		return NULL;
 	}
 	s->options = service->options;
 	s->options.data = data;
 	s->times = service->times;
 	s->server = service->server;
+	s->proxies = service->proxies;
 	sks_service_share_counts(s, service);
 	if (take_handler(s, handler, handler_size) == 0 &&
 	    sks_mode_check(s->name, s->options.mode, s->handler.refuses, NULL) == 0 &&
 	    (s->handler.stack_size <= s->options.stack_size ||
-		refuse("handler", "stack_size is over that of the server") == 0))
+		sks_fail(NULL, EINVAL, "handler: stack_size is over that of the server") == 0))
 		return s;
 	error = errno;
 	sks_sys_free(s);
@@ -161,7 +153,7 @@ void
 sks_service_end(struct sks_service *service)
 {
 	sks_service_end_counts(service);
-	sks_networks_free(&service->proxies);
+	sks_networks_free(&service->own_proxies);
 	sks_tls_free(service->options.tls);
 	service->options.tls = NULL;
 }

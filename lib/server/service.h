@@ -16,7 +16,8 @@ struct sks_service {
 	char name[64];              /* what handler.name points to */
 	struct sks_options options; /* no zero stands for a default any more */
 	struct sks_times times;
-	struct sks_networks proxies; /* options.proxy_from */
+	const struct sks_networks *proxies; /* options.proxy_from: own_proxies, */
+	struct sks_networks own_proxies; /* or those of the service that this one is beside */
 	struct sks_server *server;  /* NULL: served without one */
 	struct sks_counters *counters; /* those that a child process has a copy of: own_counters, */
 	struct sks_counters own_counters; /* or those of the service that this one is beside */

@@ -56,7 +56,7 @@ sks_socket_file_lock(const struct sks_addr *addr)
 			continue;
 		}
 		if (errno == EWOULDBLOCK)
-			sks_log_about(NULL, SKS_LOG_ERROR, EWOULDBLOCK,
+			sks_fail(NULL, EWOULDBLOCK,
 			    "unix:%s: another process keeps its folder locked",
 			    addr->u.un.sun_path);
 		sks_sys_close(fd);

@@ -21,6 +21,7 @@ struct alone {
 	struct sks_call call;
 	struct sks_service service;
 	struct sks_flow flow;
+	int was_cancelled; /* the outer handler, before finish, which is not */
 };
 
 static void
@@ -88,11 +89,22 @@ enter_handler(const struct sks_call *call)
 	return outer;
 }
 
+/* Finish runs as if the task were not cancelled, and the outer handler still is afterwards. */
 static void
-leave_handler(const struct outer *outer)
+finish(struct sks_call *call)
+{
+	sks_container_of(call, struct alone, call)->was_cancelled =
+	    atomic_load(&sks_task_current()->cancelled);
+	sks_call_finish(call);
+}
+
+static void
+leave_handler(const struct outer *outer, const struct sks_call *call)
 {
 	struct sks_task *task = sks_task_current();
 
+	if (sks_container_of(call, struct alone, call)->was_cancelled)
+		atomic_store(&task->cancelled, 1);
 	task->nesting--;
 	sks_task_limit(task, outer->limit, outer->scope);
 	task->cancel = outer->cancel;
@@ -152,7 +164,7 @@ exchange_all(struct sks_call *call)
 		error = errno;
 	} while (rc == SKS_KEEP && !call->datagram &&
 	    (sks_call_is_fed(call) || (call->req.fd != -1 && sks_call_get_more(call))));
-	sks_call_finish(call);
+	finish(call);
 	errno = error;
 	return rc;
 }
@@ -194,7 +206,7 @@ handle_in_memory(struct sks_call *call, const void *in, size_t n, char **out, si
 	error = errno;
 	sks_rfile_close(&r);
 	sks_wfile_close(&w);
-	leave_handler(&outer);
+	leave_handler(&outer, call);
 	free_call(call);
 	errno = error;
 	return rc == -1 ? -1 : 0;
@@ -303,7 +315,6 @@ serve(struct sks_call *call, struct sks_transport *tr)
 	struct sks_rfile r;
 	struct sks_wfile w;
 	struct outer outer = enter_handler(call);
-	char *first;
 	int rc = SKS_KEEP, error;
 
 	sks_rfile_init(&r, tr, &service->times, &service->times, service->options.max_line);
@@ -314,10 +325,10 @@ serve(struct sks_call *call, struct sks_transport *tr)
 	w.peer_rfile = &r;
 	call->req.rfile = &r;
 	call->req.wfile = &w;
-	if (!service->handler.client_first || sks_peek(&r, 1, &first) > 0)
+	if (!service->handler.client_first || sks_call_get_more(call))
 		rc = exchange_all(call);
 	else
-		sks_call_finish(call);
+		finish(call);
 	rc = end_connection(call, rc);
 	error = errno;
 	sks_rfile_restore(&r);
@@ -325,7 +336,7 @@ serve(struct sks_call *call, struct sks_transport *tr)
 	sks_wfile_close(&w);
 	call->req.rfile = NULL;
 	call->req.wfile = NULL;
-	leave_handler(&outer);
+	leave_handler(&outer, call);
 	errno = error;
 	return rc == -1 ? -1 : 0;
 }

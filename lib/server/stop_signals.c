@@ -207,12 +207,8 @@ sks_stop_signals_begin(atomic_int *stop, struct sks_loop *loop, sigset_t *mask)
 		for (i = 0; i < SKS_ARRAY_LEN(caught); i++)
 			catch_signal(&caught[i]);
 	pthread_mutex_unlock(&lock);
-	if (rc == -1) {
-		sks_log_about(NULL, SKS_LOG_ERROR, ENOBUFS, "stop_signals: more than %d servers",
-		    SLOTS);
-		errno = ENOBUFS;
-		return -1;
-	}
+	if (rc == -1)
+		return sks_fail(NULL, ENOBUFS, "stop_signals: more than %d servers", SLOTS);
 	unblock(mask);
 	return 0;
 }

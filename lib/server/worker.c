@@ -7,6 +7,9 @@
 #include <errno.h>
 #include <stdio.h>
 
+/* What the calling thread serves, where it is one that sks_worker_start() has made. */
+static _Thread_local const struct sks_service *served_here;
+
 static struct sks_call *
 pop_call(struct sks_list *calls)
 {
@@ -206,6 +209,7 @@ sks_worker_free(struct sks_worker *worker)
 {
 	if (worker->service != NULL)
 		sks_reserve_spend(&worker->reserve);
+	sks_event_end(&worker->look);
 	sks_executor_free(worker->executor);
 	sks_loop_free(worker->loop);
 }
@@ -216,6 +220,7 @@ worker_main(void *arg)
 	struct sks_worker *worker = arg;
 	struct sks_loop *loop = worker->loop;
 
+	served_here = worker->service;
 	sks_loop_enter(loop);
 	obey(worker);
 	if (worker->obeyed < SKS_ORDER_ABORT) /* a loop forgets a stop from before it ran */
@@ -244,6 +249,12 @@ sks_worker_start(struct sks_worker *worker)
 	sks_loop_shut(worker->loop);
 	errno = error;
 	return -1;
+}
+
+int
+sks_worker_is_here(const struct sks_service *service)
+{
+	return served_here == service;
 }
 
 void

@@ -25,10 +25,8 @@ enum sks_order {
 	SKS_ORDER_ABORT,  /* everything ends now, then the loop stops */
 };
 
-/* What another thread has asked a worker to make room for (server/eviction). */
-enum sks_asked_for { SKS_ASKED_FOR_NOTHING, SKS_ASKED_FOR_PLACE, SKS_ASKED_FOR_TASK };
-
 struct sks_worker {
+	struct sks_worker *next;   /* of its server's; the last one's is the first */
 	struct sks_loop *loop;
 	struct sks_executor *executor;
 	struct sks_service *service;
@@ -41,7 +39,9 @@ struct sks_worker {
 	atomic_int parked_count;   /* these two are changed by its own thread only */
 	atomic_int lingering_count;
 	atomic_int order;
-	atomic_int asked_for;      /* enum sks_asked_for */
+	struct event look;         /* of server/eviction, as are the next two */
+	atomic_int asked_for_place; /* from so many workers; written by other threads */
+	atomic_int asked_for_task;
 	int obeyed;                /* the last order acted upon */
 	int has_thread;
 	pthread_t thread;
@@ -59,6 +59,11 @@ void sks_worker_free(struct sks_worker *worker);
 
 /* Gives the worker a thread, unless it has one. 0, or -1: EAGAIN, ENOMEM. */
 int sks_worker_start(struct sks_worker *worker);
+
+/*
+ * Returns 1 on a thread that sks_worker_start() has made for a worker of this service. Any thread.
+ */
+int sks_worker_is_here(const struct sks_service *service);
 
 /* Waits for the worker's thread, which ends after SKS_ORDER_ABORT. */
 void sks_worker_join(struct sks_worker *worker);
@@ -79,6 +84,8 @@ sks_worker_release(struct sks_worker *worker)
 {
 	atomic_fetch_sub(&worker->open, 1);
 	atomic_fetch_sub(&worker->service->shared->places, 1);
+	if (atomic_load_explicit(&worker->service->shared->evicting, memory_order_relaxed) != 0)
+		atomic_store(&worker->service->shared->evicting, 0);
 	worker->released(worker);
 }
 

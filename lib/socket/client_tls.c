@@ -6,18 +6,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/why.h"
 #include "stream/start_tls.h"
 
 #include <errno.h>
-#include <stdio.h>
-
-static int
-refuse(int error, char why[SKS_TLS_WHY], const char *reason)
-{
-	snprintf(why, SKS_TLS_WHY, "%s", reason);
-	errno = error;
-	return -1;
-}
 
 int
 sks_client_shake_hands(struct sks_client *client, struct sks_tls *tls, const char *name,
@@ -26,19 +18,23 @@ sks_client_shake_hands(struct sks_client *client, struct sks_tls *tls, const cha
 	struct sks_client_inside *c = sks_client_inside(client);
 
 	if (!sks_tls_is_built_in())
-		return refuse(ENOTSUP, why, "this library was built without TLS");
+		return sks_refuse_in(ENOTSUP, why, SKS_TLS_WHY,
+		    "this library was built without TLS");
 	why[0] = '\0';
 	if (tls == NULL && (tls = sks_tls_default_client()) == NULL)
 		return -1; /* that has said why */
 	if (sks_tls_role(tls) != SKS_TLS_CLIENT)
-		return refuse(EINVAL, why, "the configuration is not a client's");
+		return sks_refuse_in(EINVAL, why, SKS_TLS_WHY,
+		    "the configuration is not a client's");
 	if (client->rfile == NULL || client->wfile == NULL)
-		return refuse(ENOTSUP, why, "TLS needs both streams of a connection");
+		return sks_refuse_in(ENOTSUP, why, SKS_TLS_WHY,
+		    "TLS needs both streams of a connection");
 	if (sks_streams_start_tls(&c->r, &c->w, tls, name,
 		sks_min64(deadline, sks_tls_deadline(tls)), why) == 0)
 		return 0;
 	if (errno == EINVAL)
-		return refuse(EINVAL, why, "there is no name that the certificate must have");
+		return sks_refuse_in(EINVAL, why, SKS_TLS_WHY,
+		    "there is no name that the certificate must have");
 	return -1;
 }
 

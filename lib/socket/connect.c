@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Clients: from the text of an address to a connection's streams.
- *
- * If a host has several addresses they are tried as RFC 8305 says ("happy eyeballs"): in a race
- * of attempts that begin one after the other. One task runs the race, and waits for all of its
- * sockets at once. A fiber for each attempt was the alternative, but a thread has none.
+ * connect.c - clients: from the text of an address to a connection's streams.
  */
 #include "base/clock.h"
 #include "base/endpoint.h"
@@ -12,11 +8,12 @@
 #include "base/lookup.h"
 #include "base/sys.h"
 #include "base/util.h"
+#include "loop/wait.h"
 #include "socket/client.h"
+#include "socket/race.h"
 #include "socket/socket.h"
 #include "stream/flush.h"
 #include "stream/tls.h"
-#include "loop/wait.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -25,27 +22,7 @@
 #include <string.h>
 
 #define DEFAULT_MS 30000
-#define STAGGER_MS 250
 #define LINE 800 /* of the log, at most */
-
-struct attempt {
-	struct sks_addr addr;
-	int fd; /* -1: it has not begun, or is over */
-	int error;
-};
-
-struct race {
-	int type;
-	struct attempt *tries;
-	struct pollfd *fds;  /* of the same index, and room for sks_wait_set() */
-	size_t n;
-	size_t begun;
-	size_t open;         /* how many have begun and are not over */
-	int64_t deadline;
-	int64_t next_at;     /* when the next attempt begins at the latest */
-};
-
-/* ---- what goes wrong ---- */
 
 /*
  * An attempt to connect to an address. The reason of a failure goes into the text at why, of that
@@ -85,206 +62,6 @@ fail(const struct trial *t, const struct sks_addr *addr, const char *why)
 	errno = error;
 	return NULL;
 }
-
-/* Returns how far an attempt has come that has ended with this error. */
-static int
-progress(int error)
-{
-	switch (error) {
-	case EAFNOSUPPORT:
-	case EADDRNOTAVAIL:
-		return 0;
-	case ENETUNREACH:
-	case ENETDOWN:
-	case EHOSTUNREACH:
-	case EHOSTDOWN:
-		return 1;
-	case ETIMEDOUT:
-		return 2;
-	case ECONNREFUSED:
-	case ECONNRESET:
-		return 3;
-	default: /* EMFILE, EACCES: no other address can do better */
-		return 4;
-	}
-}
-
-static const struct attempt *
-furthest(const struct race *race)
-{
-	const struct attempt *best = &race->tries[0];
-	size_t i;
-
-	for (i = 1; i < race->begun; i++)
-		if (progress(race->tries[i].error) > progress(best->error))
-			best = &race->tries[i];
-	return best;
-}
-
-/* ---- the race ---- */
-
-static void
-end_attempt(struct race *race, struct attempt *a, int error)
-{
-	sks_sys_close(a->fd);
-	a->fd = -1;
-	a->error = error;
-	race->open--;
-	race->next_at = 0;
-}
-
-/* Begins the next attempt. Returns 1 when it is connected at once. */
-static int
-begin_attempt(struct race *race)
-{
-	struct attempt *a = &race->tries[race->begun++];
-
-	race->next_at = 0;
-	a->fd = sks_sys_socket(a->addr.u.any.sa_family,
-	    race->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (a->fd == -1) {
-		a->error = errno;
-		return 0;
-	}
-	race->open++;
-	if (sks_sys_connect(a->fd, &a->addr.u.any, a->addr.len) == 0)
-		return 1;
-	if (errno == EINPROGRESS || errno == EINTR)
-		race->next_at = sks_clock_after(STAGGER_MS);
-	else
-		end_attempt(race, a, errno);
-	return 0;
-}
-
-/* The attempt has an event. 1: it is connected; 0: it has failed. */
-static int
-look_at(struct race *race, struct attempt *a)
-{
-	socklen_t len = sizeof(int);
-	int error = 0;
-
-	if (sks_sys_getsockopt(a->fd, SOL_SOCKET, SO_ERROR, &error, &len) == -1)
-		error = errno;
-	if (error == 0)
-		return 1;
-	end_attempt(race, a, error);
-	return 0;
-}
-
-/* Waits for events of the attempts, or until the next one begins. 0, or -1: the race is over. */
-static int
-await_attempts(struct race *race)
-{
-	int64_t until = race->deadline;
-	size_t i;
-
-	if (race->begun < race->n)
-		until = sks_min64(until, race->next_at);
-	for (i = 0; i < race->begun; i++)
-		race->fds[i] = (struct pollfd){ .fd = race->tries[i].fd, .events = POLLOUT };
-	if (sks_wait_set(race->fds, race->begun, until) != -1)
-		return 0;
-	if (sks_task_current()->wait_end != SKS_WAIT_TIMEOUT || until == race->deadline)
-		return -1;
-	for (i = 0; i < race->begun; i++)
-		race->fds[i].revents = 0;
-	return 0;
-}
-
-/* Returns the winner. NULL: errno is 0 if all have failed, else why the race is over. */
-static struct attempt *
-run(struct race *race)
-{
-	size_t i;
-
-	for (;;) {
-		if (race->begun < race->n &&
-		    (race->open == 0 || sks_clock_ms() >= race->next_at)) {
-			if (begin_attempt(race))
-				return &race->tries[race->begun - 1];
-			continue;
-		}
-		if (race->open == 0) {
-			errno = 0;
-			return NULL;
-		}
-		if (await_attempts(race) == -1)
-			return NULL;
-		for (i = 0; i < race->begun; i++)
-			if (race->fds[i].revents != 0 && look_at(race, &race->tries[i]))
-				return &race->tries[i];
-	}
-}
-
-/* Closes all attempts but the winner. Returns that one's descriptor, or -1. */
-static int
-finish(struct race *race, struct attempt *winner)
-{
-	int fd = -1, error = errno;
-	size_t i;
-
-	if (winner != NULL) {
-		fd = winner->fd;
-		winner->fd = -1;
-	}
-	for (i = 0; i < race->begun; i++)
-		if (race->tries[i].fd != -1)
-			end_attempt(race, &race->tries[i], error);
-	errno = error;
-	return fd;
-}
-
-/* Takes an address of each family in turn; within a family their order stays. */
-static void
-line_up(struct race *race, const struct sks_addr *addrs)
-{
-	size_t next[2] = { 0, 0 }, i;
-	int family = addrs[0].u.any.sa_family, turn = 0;
-
-	for (i = 0; i < race->n; i++, turn = !turn) {
-		int tries;
-
-		for (tries = 0; tries < 2; tries++, turn = !turn) {
-			size_t *at = &next[turn];
-
-			while (*at < race->n && (addrs[*at].u.any.sa_family == family) == turn)
-				++*at;
-			if (*at < race->n)
-				break;
-		}
-		race->tries[i] = (struct attempt){ .addr = addrs[next[turn]++], .fd = -1 };
-	}
-}
-
-/* Returns a connected descriptor, or -1 with errno, after fail(). */
-static int
-race_to(const struct trial *t, int type, const struct sks_addr *addrs, size_t n, int64_t deadline)
-{
-	struct race race = { .type = type, .n = n, .deadline = deadline };
-	int fd = -1;
-
-	race.tries = sks_sys_calloc(n, sizeof(*race.tries));
-	race.fds = sks_sys_calloc(n + SKS_CANCEL_MOST, sizeof(*race.fds));
-	if (race.tries == NULL || race.fds == NULL) {
-		errno = ENOMEM;
-		fail(t, NULL, NULL);
-	} else {
-		line_up(&race, addrs);
-		fd = finish(&race, run(&race));
-		if (fd == -1) {
-			const struct attempt *best = furthest(&race);
-
-			if (errno == 0 || errno == ETIMEDOUT)
-				errno = best->error;
-			fail(t, &best->addr, NULL);
-		}
-	}
-	sks_sys_free(race.tries);
-	sks_sys_free(race.fds);
-	return fd;
-}
-
-/* ---- sks_connect ---- */
 
 /* Returns in words why a name has no address. NULL: errno says it. */
 static const char *
@@ -361,13 +138,16 @@ connect_inet(const struct trial *t, const struct sks_endpoint *ep, int timeout_m
 	static const int on = 1;
 	int64_t deadline = sks_min64(sks_clock_after(timeout_ms), sks_task_current()->deadline);
 	int type = ep->scheme->type, fd = -1;
+	const struct sks_addr *at;
 	struct sks_addr *addrs;
 	size_t n;
 
 	addrs = find_addresses(t, ep, &n, deadline);
 	if (addrs == NULL)
 		return -1;
-	fd = race_to(t, type, addrs, n, deadline);
+	fd = sks_race(type, addrs, n, deadline, &at);
+	if (fd == -1)
+		fail(t, at, NULL);
 	sks_sys_free(addrs);
 	if (fd != -1 && type == SOCK_STREAM)
 		(void)sks_sys_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));

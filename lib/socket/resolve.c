@@ -1,21 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Names, without stopping the loop.
- *
- * The C library's resolver blocks, and nothing but its own time-outs ends it. So it is asked on
- * a helper thread, and only the task that waits has a deadline. The look-up is memory of its
- * own: whichever comes second, the answer or the end of the wait, frees it.
- *
- * libevent's evdns was one alternative. It needs 15 s for a silent server, fails if only the
- * first of two servers is dead, and knows nothing of nsswitch. getaddrinfo_a(3) was another. It
- * takes a thread for each look-up as well, without a bound, and refuses to cancel one that runs.
+ * resolve.c - the public calls that look up names, and what each asks the resolver.
  */
-#include "base/clock.h"
 #include "base/lookup.h"
-#include "loop/helpers.h"
-#include "stream/flush.h"
 #include "loop/wait.h"
-#include "loop/completion.h"
+#include "socket/query.h"
+#include "stream/flush.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -27,40 +17,19 @@
 #define ENTRY_SIZE 1024 /* for the names and addresses of one host; doubled if it is too small */
 #define ENTRY_MOST 65536
 
-enum { WAITED_FOR, ANSWERED, ABANDONED };
-
-struct lookup {
-	struct sks_work work;
-	struct sks_completion *completion; /* of the task that waits, unless it is ABANDONED */
-	atomic_int state;
-	void (*ask)(struct lookup *);
-	/* the question */
-	char *host, *service; /* behind this struct, or NULL */
-	struct addrinfo hints;
-	struct sockaddr_storage addr;
-	socklen_t addr_len;
-	int flags;
-	/* the answer */
-	int code;  /* 0, or EAI_ */
-	int error; /* errno, for EAI_SYSTEM */
-	struct addrinfo *list;
-	char name[NI_MAXHOST];
-	char port[NI_MAXSERV];
-};
-
 /* -- asking, on whatever thread -- */
 
 static void
-ask_addresses(struct lookup *l)
+ask_addresses(struct sks_query *q)
 {
-	l->code = sks_lookup(l->host, l->service, &l->hints, &l->list);
+	q->code = sks_lookup(q->host, q->service, &q->hints, &q->list);
 }
 
 static void
-ask_names(struct lookup *l)
+ask_names(struct sks_query *q)
 {
-	l->code = sks_sys_getnameinfo((struct sockaddr *)&l->addr, l->addr_len, l->name,
-	    sizeof(l->name), l->port, sizeof(l->port), l->flags);
+	q->code = sks_sys_getnameinfo((struct sockaddr *)&q->addr, q->addr_len, q->name,
+	    sizeof(q->name), q->port, sizeof(q->port), q->flags);
 }
 
 /* Returns the first name with a dot in it, as Python does. */
@@ -93,9 +62,9 @@ reverse(const struct addrinfo *ai, struct hostent *entry, char *buf, size_t size
 	    size, found, &why);
 }
 
-/* Asks for the names of an address, and puts the best one into l->name. */
+/* Asks for the names of an address, and puts the best one into q->name. */
 static void
-ask_names_of(struct lookup *l, const struct addrinfo *ai)
+ask_names_of(struct sks_query *q, const struct addrinfo *ai)
 {
 	struct hostent entry, *found = NULL;
 	size_t size = ENTRY_SIZE;
@@ -109,120 +78,21 @@ ask_names_of(struct lookup *l, const struct addrinfo *ai)
 		size *= 2;
 	}
 	if (error == 0 && found != NULL)
-		snprintf(l->name, sizeof(l->name), "%s", full_name(found));
+		snprintf(q->name, sizeof(q->name), "%s", full_name(found));
 	sks_sys_free(buf);
 }
 
 /* A name without an address, or that only this machine knows, is its own full name. */
 static void
-ask_full_name(struct lookup *l)
+ask_full_name(struct sks_query *q)
 {
-	snprintf(l->name, sizeof(l->name), "%s", l->host);
-	if (sks_is_localhost(l->host))
+	if (sks_is_localhost(q->host))
 		return;
-	l->code = sks_lookup(l->host, NULL, &l->hints, &l->list);
-	if (l->code == 0 && (l->list->ai_family == AF_INET || l->list->ai_family == AF_INET6))
-		ask_names_of(l, l->list);
-	if (l->code != EAI_MEMORY && l->code != EAI_SYSTEM)
-		l->code = 0;
-}
-
-/* -- waiting for the answer -- */
-
-static void
-ask(struct lookup *l)
-{
-	errno = 0;
-	l->ask(l);
-	l->error = errno;
-}
-
-static void
-free_lookup(struct lookup *l)
-{
-	if (l->list != NULL)
-		freeaddrinfo(l->list);
-	sks_sys_free(l);
-}
-
-static void
-run_work(struct sks_work *work)
-{
-	ask(sks_container_of(work, struct lookup, work));
-}
-
-static void
-work_done(struct sks_work *work)
-{
-	struct lookup *l = sks_container_of(work, struct lookup, work);
-
-	if (atomic_exchange(&l->state, ANSWERED) == ABANDONED)
-		free_lookup(l);
-	else
-		sks_complete(l->completion);
-}
-
-/*
- * Returns 0 when the look-up has its answer. At -1 the wait has failed, and l is no longer the
- * caller's.
- */
-static int
-wait_for_answer(struct lookup *l, int64_t deadline)
-{
-	if (sks_completion_wait(l->completion, deadline) == 0)
-		return 0;
-	/* In this order: as soon as it is ABANDONED, the helper thread may free it. */
-	sks_thread_pool_detach(&sks_helpers_resolve, &l->work);
-	if (atomic_exchange(&l->state, ABANDONED) == WAITED_FOR)
-		return -1;
-	sks_completion_wait_certain(l->completion);
-	return 0;
-}
-
-/* Asks on a helper thread. 0: l has the answer. -1: l is gone. */
-static int
-ask_helper(struct lookup *l, int64_t deadline)
-{
-	struct sks_completion completion;
-	int rc = -1, error;
-
-	l->work.run = run_work;
-	l->work.done = work_done;
-	l->completion = &completion;
-	atomic_init(&l->state, WAITED_FOR);
-	if (sks_completion_init(&completion) == -1 ||
-	    sks_thread_pool_submit(&sks_helpers_resolve, &l->work) == -1) {
-		error = errno;
-		free_lookup(l);
-		errno = error;
-	} else
-		rc = wait_for_answer(l, deadline);
-	sks_completion_end(&completion);
-	return rc;
-}
-
-/* Asks on a helper, or here, on a thread that may wait without end. Returns as ask_helper(). */
-static int
-look_up(struct lookup *l, int64_t deadline)
-{
-	struct sks_task *task = sks_task_current();
-	int rc;
-
-	if (sks_clock_left(deadline) == 0) {
-		free_lookup(l);
-		errno = ETIMEDOUT;
-		return -1;
-	}
-	if (task->fiber != NULL) /* its loop is a user of the helper threads */
-		return ask_helper(l, deadline);
-	if (deadline == SKS_NEVER && task->deadline == SKS_NEVER && task->cancel == NULL) {
-		ask(l);
-		return 0;
-	}
-	sks_helpers_retain();
-	rc = ask_helper(l, deadline);
-	sks_helpers_release();
-	return rc;
+	q->code = sks_lookup(q->host, NULL, &q->hints, &q->list);
+	if (q->code == 0 && (q->list->ai_family == AF_INET || q->list->ai_family == AF_INET6))
+		ask_names_of(q, q->list);
+	if (q->code != EAI_MEMORY && q->code != EAI_SYSTEM)
+		q->code = 0;
 }
 
 /* -- the public calls -- */
@@ -274,33 +144,13 @@ begin(int timeout_ms, int64_t *deadline)
 	return sks_wait_check();
 }
 
-/* Makes a look-up; host and service may be NULL. NULL: ENOMEM. */
-static struct lookup *
-new_lookup(void (*question)(struct lookup *), const char *host, const char *service)
-{
-	size_t host_size = host != NULL ? strlen(host) + 1 : 0;
-	size_t service_size = service != NULL ? strlen(service) + 1 : 0;
-	struct lookup *l = sks_sys_calloc(1, sizeof(*l) + host_size + service_size);
-	char *text = (char *)(l + 1);
-
-	if (l == NULL)
-		return NULL;
-	l->ask = question;
-	l->hints.ai_family = AF_UNSPEC;
-	if (host != NULL)
-		l->host = memcpy(text, host, host_size);
-	if (service != NULL)
-		l->service = memcpy(text + host_size, service, service_size);
-	return l;
-}
-
-/* Frees a look-up with an answer. Returns what the call returns. */
+/* Frees a query with an answer. Returns what the call returns. */
 static int
-end_lookup(struct lookup *l)
+end_query(struct sks_query *q)
 {
-	int code = l->code, error = l->error;
+	int code = q->code, error = q->error;
 
-	free_lookup(l);
+	sks_query_free(q);
 	errno = error;
 	return result(code);
 }
@@ -347,20 +197,20 @@ static int
 get_addresses(const char *host, const char *service, const struct addrinfo *hints,
     struct addrinfo **list, int64_t deadline)
 {
-	struct lookup *l;
+	struct sks_query *q;
 	int code = ask_numeric(host, service, hints, list);
 
 	if (code != EAI_NONAME || (hints->ai_flags & AI_NUMERICHOST && service == NULL))
 		return result(code);
-	l = new_lookup(ask_addresses, host, service);
-	if (l == NULL)
+	q = sks_query_new(ask_addresses, host, service);
+	if (q == NULL)
 		return -1;
-	l->hints = *hints;
-	if (look_up(l, deadline) == -1)
+	q->hints = *hints;
+	if (sks_query_ask(q, deadline) == -1)
 		return -1;
-	*list = l->list;
-	l->list = NULL;
-	return end_lookup(l);
+	*list = q->list;
+	q->list = NULL;
+	return end_query(q);
 }
 
 int
@@ -386,23 +236,23 @@ static int
 get_names(const struct sockaddr *addr, socklen_t len, char *host, size_t host_size, char *service,
     size_t service_size, int flags, int64_t deadline)
 {
-	struct lookup *l = new_lookup(ask_names, NULL, NULL);
+	struct sks_query *q = sks_query_new(ask_names, NULL, NULL);
 	int rc = 0;
 
-	if (l == NULL)
+	if (q == NULL)
 		return -1;
-	memcpy(&l->addr, addr, len);
-	l->addr_len = len;
-	l->flags = flags;
-	if (look_up(l, deadline) == -1)
+	memcpy(&q->addr, addr, len);
+	q->addr_len = len;
+	q->flags = flags;
+	if (sks_query_ask(q, deadline) == -1)
 		return -1;
-	if (l->code == 0 && host != NULL)
-		rc = copy_text(host, host_size, l->name);
-	if (l->code == 0 && rc == 0 && service != NULL)
-		rc = copy_text(service, service_size, l->port);
+	if (q->code == 0 && host != NULL)
+		rc = copy_text(host, host_size, q->name);
+	if (q->code == 0 && rc == 0 && service != NULL)
+		rc = copy_text(service, service_size, q->port);
 	if (rc == -1)
-		l->code = EAI_OVERFLOW;
-	return end_lookup(l);
+		q->code = EAI_OVERFLOW;
+	return end_query(q);
 }
 
 int
@@ -422,6 +272,9 @@ sks_getnameinfo(const struct sockaddr *addr, socklen_t len, char *host, size_t h
 	if (!numeric)
 		return get_names(addr, len, host, host_size, service, service_size, flags,
 		    deadline);
+	/* The C library takes no room for no wish. */
+	if ((host != NULL && host_size == 0) || (service != NULL && service_size == 0))
+		return result(EAI_OVERFLOW);
 	errno = 0;
 	return result(sks_sys_getnameinfo(addr, len, host,
 	    host != NULL ? (socklen_t)sks_min(host_size, NI_MAXHOST) : 0, service,
@@ -451,7 +304,7 @@ int
 sks_getfqdn(const char *name, char *buf, size_t size, int timeout_ms)
 {
 	char own[HOST_NAME_MAX + 1];
-	struct lookup *l;
+	struct sks_query *q;
 	int64_t deadline;
 	int rc, error;
 
@@ -463,17 +316,17 @@ sks_getfqdn(const char *name, char *buf, size_t size, int timeout_ms)
 			return -1;
 		name = own;
 	}
-	l = new_lookup(ask_full_name, name, NULL);
-	if (l == NULL)
+	q = sks_query_new(ask_full_name, name, NULL);
+	if (q == NULL)
 		return -1;
-	l->hints.ai_socktype = SOCK_STREAM;
-	if (look_up(l, deadline) == -1)
+	q->hints.ai_socktype = SOCK_STREAM;
+	if (sks_query_ask(q, deadline) == -1)
 		return -1;
-	rc = l->code == 0 ? copy_text(buf, size, l->name) : 0;
+	rc = q->code == 0 ? copy_text(buf, size, q->name[0] != '\0' ? q->name : q->host) : 0;
 	error = errno;
 	if (rc == 0)
-		return end_lookup(l);
-	free_lookup(l);
+		return end_query(q);
+	sks_query_free(q);
 	errno = error;
 	return -1;
 }

@@ -6,6 +6,7 @@
 #include "base/sys.h"
 #include "loop/wait.h"
 #include "socket/socket.h"
+#include "stream/ahead.h"
 #include "stream/flush.h"
 
 #include <errno.h>
@@ -18,8 +19,16 @@
 static int
 has_input(const struct sks_rfile *r)
 {
-	return sks_buf_length(&r->buf) > 0 || r->eof || r->error != 0 || r->tr == NULL ||
-	       sks_transport_has_input(r->tr);
+	return sks_buf_length(&r->buf) > 0 || r->has_ahead || r->eof || r->error != 0 ||
+	       r->tr == NULL || sks_transport_has_input(r->tr) ||
+	       sks_rfile_is_refused(r, sks_task_current());
+}
+
+/* Returns 1 when the input of an rfile is wanted. */
+static int
+is_read(const struct sks_selectable *entry)
+{
+	return entry->socket == NULL && entry->rfile != NULL && (entry->want & SKS_READ);
 }
 
 static int
@@ -57,8 +66,7 @@ prepare(struct sks_selectable *set, size_t n, struct pollfd *fds, size_t *polled
 	*polled = 0;
 	for (i = 0; i < n; i++) {
 		struct sks_selectable *entry = &set[i];
-		int buffered = entry->socket == NULL && entry->rfile != NULL &&
-			       (entry->want & SKS_READ) && has_input(entry->rfile);
+		int buffered = is_read(entry) && has_input(entry->rfile);
 		int fd;
 
 		entry->ready = buffered ? SKS_READ : 0;
@@ -186,26 +194,62 @@ none(struct sks_selectable *set, size_t n)
 	return 0;
 }
 
+/* Meanwhile no write of another task reads ahead what this one waits for. */
+static void
+begin_waits(const struct sks_selectable *set, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (is_read(&set[i]))
+			(void)sks_ahead_begin_wait(set[i].rfile, sks_task_current());
+}
+
+static void
+end_waits(const struct sks_selectable *set, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (is_read(&set[i]))
+			sks_ahead_end_wait(set[i].rfile, sks_task_current());
+}
+
 static int
-wait_for(struct sks_selectable *set, struct pollfd *fds, size_t n, int timeout_ms)
+wait_until(struct sks_selectable *set, struct pollfd *fds, size_t n, int64_t deadline)
 {
 	size_t polled;
 	int ready = prepare(set, n, fds, &polled), got;
-	int64_t deadline;
 
 	if (ready == -1)
 		return -1;
 	if (ready > 0)
-		timeout_ms = 0;
-	deadline = sks_clock_after(timeout_ms);
-	if (timeout_ms != 0)
-		sks_flush_dirty();
+		deadline = sks_clock_after(0);
 	do {
 		if (wait_for_any(fds, polled, deadline) == -1 && (ready == 0 || errno != ETIMEDOUT))
 			return none(set, n);
 		got = collect(set, n, fds);
 	} while (got == 0);
 	return got;
+}
+
+/* Flushes before it waits, which may read ahead: so what is ready is looked at behind that. */
+static int
+wait_for(struct sks_selectable *set, struct pollfd *fds, size_t n, int timeout_ms)
+{
+	int64_t deadline = sks_clock_after(timeout_ms);
+	size_t polled;
+	int rc = prepare(set, n, fds, &polled);
+
+	if (rc == -1)
+		return -1;
+	if (rc > 0 || timeout_ms == 0)
+		return wait_until(set, fds, n, deadline);
+	sks_flush_dirty();
+	begin_waits(set, n);
+	rc = wait_until(set, fds, n, deadline);
+	end_waits(set, n);
+	return rc;
 }
 
 int

@@ -23,6 +23,7 @@ sks_sock_init(struct sks_socket *s, int fd)
 	s->fd = fd;
 	s->timeout_ms = SKS_OFF;
 	atomic_init(&s->holds, 1);
+	atomic_init(&s->users, 2);
 }
 
 struct sks_socket *
@@ -97,28 +98,51 @@ sks_socket_pair(int type, struct sks_socket *pair[2])
 void
 sks_sock_hold(struct sks_socket *s)
 {
+	atomic_fetch_add(&s->users, 1);
 	atomic_fetch_add(&s->holds, 1);
+}
+
+/* The last one to leave frees the memory. Keeps errno. */
+static void
+leave(struct sks_socket *s)
+{
+	int error = errno;
+
+	sks_tell_release(s);
+	if (atomic_fetch_sub(&s->users, 1) != 1)
+		return;
+	sks_tell_acquire(s);
+	sks_sys_free(s);
+	errno = error;
+}
+
+/* Nobody holds the descriptor any more. Returns as drop(). */
+static int
+close_descriptor(struct sks_socket *s)
+{
+	int fd = s->fd, saved = errno;
+
+	s->fd = -1;
+	sks_shared_watch_close(&s->shared_watch, sks_loop_shared_watches(sks_task_current()));
+	/* The descriptor is gone whatever close(2) says, also behind EINTR. */
+	if (fd != -1 && sks_sys_close(fd) == -1 && errno != EINTR)
+		return -1;
+	errno = saved;
+	return 0;
 }
 
 /* Returns 0 and keeps errno, or returns -1 with the errno of close(2). */
 static int
 drop(struct sks_socket *s)
 {
-	int fd = s->fd, orphan = s->orphan, saved = errno, rc = 0;
+	int rc = 0;
 
 	sks_tell_release(s);
-	if (atomic_fetch_sub(&s->holds, 1) != 1)
-		return 0;
-	sks_tell_acquire(s);
-	s->fd = -1;
-	sks_shared_watch_close(&s->shared_watch, sks_loop_shared_watches(sks_task_current()));
-	if (orphan)
-		sks_sys_free(s);
-	/* The descriptor is gone whatever close(2) says, also behind EINTR. */
-	if (fd != -1 && sks_sys_close(fd) == -1 && errno != EINTR)
-		rc = -1;
-	else
-		errno = saved;
+	if (atomic_fetch_sub(&s->holds, 1) == 1) {
+		sks_tell_acquire(s);
+		rc = close_descriptor(s);
+	}
+	leave(s);
 	return rc;
 }
 
@@ -173,11 +197,8 @@ sks_socket_free(struct sks_socket *s)
 {
 	if (s == NULL)
 		return;
-	s->orphan = 1;
-	if (!s->closed)
-		(void)sks_socket_close(s);
-	else if (atomic_load(&s->holds) == 0)
-		sks_sys_free(s);
+	(void)sks_socket_close(s);
+	leave(s);
 }
 
 int
@@ -197,6 +218,7 @@ sks_socket_detach(struct sks_socket *s)
 	s->fd = -1;
 	s->closed = 1;
 	atomic_store(&s->holds, 0);
+	leave(s);
 	return fd;
 }
 
@@ -233,8 +255,10 @@ hold_open(struct sks_socket *s)
 	int holds = atomic_load(&s->holds);
 
 	while (holds > 0)
-		if (atomic_compare_exchange_weak(&s->holds, &holds, holds + 1))
+		if (atomic_compare_exchange_weak(&s->holds, &holds, holds + 1)) {
+			atomic_fetch_add(&s->users, 1);
 			return 1;
+		}
 	return 0;
 }
 
@@ -285,11 +309,11 @@ await_event(struct sks_socket *s, struct sks_sock_wait *wait, int event)
 	}
 }
 
-/* Flushes, and waits for an event, or for a moment (0). 0, or -1. */
+/* Flushes, and waits for an event, or for a moment (0), which is for room as well. 0, or -1. */
 static int
 await_socket(struct sks_socket *s, struct sks_sock_wait *wait, int event)
 {
-	struct sks_socket_waiter *waiting = &s->waiting[event == SKS_WRITE];
+	struct sks_socket_waiter *waiting = &s->waiting[event != SKS_READ];
 	int rc = -1;
 
 	sks_flush_dirty();

@@ -27,9 +27,9 @@ struct sks_socket_waiter {
 struct sks_socket {
 	int fd;                      /* -1: nobody holds it any more */
 	atomic_int closed;           /* by its owner, on any thread */
-	int orphan;                  /* freed by its owner: the last drop frees the memory */
 	int timeout_ms;
-	atomic_int holds;            /* of the owner, its streams, and calls that may wait */
+	atomic_int holds;            /* of the descriptor: by the owner, its streams, and calls */
+	atomic_int users;            /* of this memory: each hold, and the owner until it frees it */
 	struct sks_socket_waiter waiting[2]; /* for input, and for room */
 	struct sks_shared_watch *shared_watch; /* NULL: no fiber has waited for input yet */
 };

@@ -47,13 +47,23 @@ log_full(struct sks_rfile *r)
 	    r->ahead.most);
 }
 
-/* Under the lock. */
+/* Returns 1 when the input is known to end, or to be broken, behind what was read ahead. */
+static int
+is_over(const struct sks_ahead *a)
+{
+	return a->state == SKS_AHEAD_ENDED || a->state == SKS_AHEAD_FAILED;
+}
+
+/*
+ * Under the lock, so it does not look at r->eof and r->error, which a reader on another thread may
+ * change beside it. Behind an end or an error that the reader knows, one read ahead meets it again.
+ */
 static enum sks_ahead_wish
 wish(const struct sks_rfile *r)
 {
-	if (r->eof || r->error != 0 || r->ahead.state != SKS_AHEAD_OPEN || r->ahead.most == 0)
+	if (is_over(&r->ahead) || r->ahead.most == 0)
 		return SKS_AHEAD_NOTHING;
-	if (r->waits)
+	if (r->waits || r->ahead.state == SKS_AHEAD_NO_MEMORY)
 		return SKS_AHEAD_LATER;
 	if (is_full(r))
 		return SKS_AHEAD_FULL;
@@ -72,11 +82,13 @@ sks_ahead_wish(struct sks_rfile *r)
 	what = wish(r);
 	if (what == SKS_AHEAD_FULL)
 		log_full(r);
+	if (r->ahead.state == SKS_AHEAD_NO_MEMORY) /* the next look tries again */
+		r->ahead.state = SKS_AHEAD_OPEN;
 	sks_ahead_unlock(r, locked);
 	return what;
 }
 
-/* Under the lock. If there is no memory the write waits for room only, as it does at the bound. */
+/* Under the lock. If there is no memory the write waits for room only, until its next look. */
 static void
 read_once(struct sks_rfile *r)
 {
@@ -96,7 +108,7 @@ read_once(struct sks_rfile *r)
 		a->state = SKS_AHEAD_FAILED;
 		a->error = errno;
 	}
-	r->has_ahead = sks_buf_length(&a->buf) > 0 || a->state != SKS_AHEAD_OPEN;
+	r->has_ahead = sks_buf_length(&a->buf) > 0 || is_over(a);
 }
 
 void

@@ -25,8 +25,8 @@
 enum sks_ahead_wish {
 	SKS_AHEAD_NOTHING,      /* nothing more can be read */
 	SKS_AHEAD_FULL,         /* no more is to be read before a read has taken some */
-	SKS_AHEAD_LATER,        /* another task waits for input, or max_memory is reached; look
-	                           again after a while */
+	SKS_AHEAD_LATER,        /* another task waits for input, or there is no memory; look again
+	                           after a while */
 	SKS_AHEAD_INPUT
 };
 
@@ -51,6 +51,29 @@ sks_ahead_unlock(struct sks_rfile *r, int locked)
 {
 	if (locked)
 		atomic_store_explicit(&r->ahead.locked, 0, memory_order_release);
+}
+
+/*
+ * On the task that reads: from now on, until its wait has ended, nothing is read ahead. Returns 0
+ * when something was, so that there is nothing to wait for.
+ */
+static inline int
+sks_ahead_begin_wait(struct sks_rfile *r, const struct sks_task *task)
+{
+	int locked = sks_ahead_lock(r, task);
+
+	r->waits = !r->has_ahead;
+	sks_ahead_unlock(r, locked);
+	return r->waits;
+}
+
+static inline void
+sks_ahead_end_wait(struct sks_rfile *r, const struct sks_task *task)
+{
+	int locked = sks_ahead_lock(r, task);
+
+	r->waits = 0;
+	sks_ahead_unlock(r, locked);
 }
 
 /* On the task that writes, which waits for room; r may be NULL. Logs that the bound is reached. */

@@ -112,27 +112,23 @@ broken_wfile(const struct sks_rfile *r, const struct sks_patience *p, const stru
 }
 
 static int
-wait_until(struct sks_rfile *r, int want, struct sks_preread *preread, int64_t deadline)
+wait_until(struct sks_rfile *r, struct sks_preread *preread, int64_t deadline)
 {
-	if (want == SKS_WRITE)
-		return sks_wait_events(r->tr->fd, SKS_WRITE, deadline);
 	return sks_wait_readable(r->tr->fd, watch_of(r), preread, deadline);
 }
 
 /* min_rate expects so many bytes a second of a block, from its first byte on. */
 static __attribute__((noinline)) int
-wait_at_pace(struct sks_rfile *r, const struct sks_patience *p, int want,
-    struct sks_preread *preread)
+wait_at_pace(struct sks_rfile *r, const struct sks_patience *p, struct sks_preread *preread)
 {
 	int64_t began = sks_clock_ms();
 	int rc;
 
 	if (p->phase == SKS_PATIENCE_FIRST) {
 		sks_pace_begin(&r->pace);
-		return wait_until(r, want, preread, p->deadline);
+		return wait_until(r, preread, p->deadline);
 	}
-	rc = wait_until(r, want, preread,
-	    sks_min64(p->deadline, sks_pace_deadline(&r->pace, began)));
+	rc = wait_until(r, preread, sks_min64(p->deadline, sks_pace_deadline(&r->pace, began)));
 	sks_pace_note(&r->pace, sks_clock_ms() - began, 0);
 	return rc;
 }
@@ -168,43 +164,23 @@ await_memory(struct sks_rfile *r, struct sks_patience *p)
 }
 
 static int
-wait_for(struct sks_rfile *r, struct sks_patience *p, int want, struct sks_preread *preread)
+wait_for(struct sks_rfile *r, struct sks_patience *p, struct sks_preread *preread)
 {
 	int rc;
 
 	begin_phase(r, p);
 	sks_peer_wait_note(r->tr->peer_wait, p->began);
 	if (r->is_bounded)
-		rc = wait_at_pace(r, p, want, preread);
+		rc = wait_at_pace(r, p, preread);
 	else
-		rc = wait_until(r, want, preread, p->deadline);
+		rc = wait_until(r, preread, p->deadline);
 	sks_peer_wait_note(r->tr->peer_wait, 0);
 	return rc;
 }
 
-/* From now on nothing is read ahead. 0: something was, so that there is nothing to wait for. */
-static int
-begin_wait(struct sks_rfile *r, const struct sks_task *task)
-{
-	int locked = sks_ahead_lock(r, task);
-
-	r->waits = !r->has_ahead;
-	sks_ahead_unlock(r, locked);
-	return r->waits;
-}
-
-static void
-end_wait(struct sks_rfile *r, const struct sks_task *task)
-{
-	int locked = sks_ahead_lock(r, task);
-
-	r->waits = 0;
-	sks_ahead_unlock(r, locked);
-}
-
 /* Flushes, and waits for input. 0, or -1; behind ETIMEDOUT the caller tries once more. */
 static int
-await_input(struct sks_rfile *r, struct sks_task *task, struct sks_patience *p, int want,
+await_input(struct sks_rfile *r, struct sks_task *task, struct sks_patience *p,
     struct sks_preread *preread)
 {
 	struct sks_wfile *broken;
@@ -215,9 +191,9 @@ await_input(struct sks_rfile *r, struct sks_task *task, struct sks_patience *p, 
 	sks_flush_dirty();
 	if (broken_wfile(r, p, task) == NULL) {
 		rc = 0;
-		if (!sks_transport_has_input(r->tr) && begin_wait(r, task)) {
-			rc = wait_for(r, p, want, preread);
-			end_wait(r, task);
+		if (!sks_transport_has_input(r->tr) && sks_ahead_begin_wait(r, task)) {
+			rc = wait_for(r, p, preread);
+			sks_ahead_end_wait(r, task);
 		}
 	}
 	r->busy = 0;
@@ -326,8 +302,6 @@ sks_fill(struct sks_rfile *r, struct sks_patience *p, void *into, size_t n)
 	int rc, expired = 0;
 
 	while ((rc = check_open(r)) == 1) {
-		int want = SKS_READ;
-
 		if (!r->drained || r->has_ahead) {
 			ssize_t got = read_now(r, task, p, into, n);
 
@@ -335,12 +309,11 @@ sks_fill(struct sks_rfile *r, struct sks_patience *p, void *into, size_t n)
 				return got;
 			if (expired)
 				return timed_out(r, task, p);
-			want = r->tr->want != 0 ? r->tr->want : SKS_READ;
 		}
 		r->drained = 0;
 		if (into == NULL)
 			sks_buf_shrink(&r->buf, r->pool);
-		if (await_input(r, task, p, want, preread) == -1) {
+		if (await_input(r, task, p, preread) == -1) {
 			if (errno != ETIMEDOUT) {
 				r->drained = 1; /* a read now could see an end that is none */
 				return -1;

@@ -228,6 +228,13 @@ send_posted(struct sks_wfile *w, struct sks_outbox *box, int wait)
 	return send_block(w, NULL, box, wait);
 }
 
+/* Returns 1 when a record has begun that may have some of the pieces behind the buffer. */
+static int
+has_begun_direct(const struct sks_wfile *w, const struct block *own)
+{
+	return w->tr->begun && own->left > 0 && sks_buf_length(own->buf) < SKS_TRANSPORT_JOINED;
+}
+
 static int
 send_own(struct sks_wfile *w, struct block *own, int wait)
 {
@@ -241,7 +248,7 @@ send_own(struct sks_wfile *w, struct block *own, int wait)
 		w->partial = 1;
 	/* A large write that was cut short cannot be finished by a later one. */
 	if (rc == -1 && (errno == ECANCELED || errno == ENOMEM) &&
-	    (block_direct(own) < direct || (w->tr->begun && sks_buf_length(own->buf) == 0)))
+	    (block_direct(own) < direct || has_begun_direct(w, own)))
 		w->error = errno;
 	return rc;
 }

@@ -109,9 +109,13 @@ read_block(struct sks_rfile *r, int format, size_t size, size_t max, char **bloc
 	rc = gather(r, &p, size + (size_t)length);
 	if (rc != 1)
 		return rc;
-	sks_rfile_consume(r, size);
 	*n = (size_t)length;
-	sks_rfile_hand_out(r, sks_task_current(), r->buf.base + r->buf.start, *n, block);
+	/*
+	 * Its length is consumed last. So the NUL of an empty block does not stand where an emptied
+	 * buffer begins, which sks_readline() would take for the place of the next line.
+	 */
+	sks_rfile_hand_out(r, sks_task_current(), r->buf.base + r->buf.start + size, *n, block);
+	sks_rfile_consume(r, size);
 	return 1;
 }
 

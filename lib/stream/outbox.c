@@ -70,16 +70,23 @@ note_wait(struct sks_outbox *box, int has_room)
 	box->step += taken;
 	if (box->step >= SKS_WRITE_STEP) {
 		box->step = 0;
-		box->deadline = 0;
+		box->step_began = 0;
 	}
+}
+
+/* Under the lock. */
+static int64_t
+deadline_of(const struct sks_outbox *box)
+{
+	return box->step_began == 0 || box->timeout_ms < 0 ? SKS_NEVER :
+		box->step_began + box->timeout_ms;
 }
 
 /* Under the lock. */
 static int
 has_time(const struct sks_outbox *box)
 {
-	return !sks_pace_is_spent(&box->pace) &&
-	    (box->deadline == 0 || box->deadline == SKS_NEVER || sks_clock_left(box->deadline) > 0);
+	return !sks_pace_is_spent(&box->pace) && sks_clock_left(deadline_of(box)) != 0;
 }
 
 /* Under the lock. A peer that is too slow is cut: close(2) drops what the kernel still has. */
@@ -103,6 +110,8 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 	int has_room = (what & EV_WRITE) != 0, is_over;
 
 	(void)fd;
+	if (sks_loop_refuse_copy(box->loop))
+		return;
 	lock(box);
 	note_wait(box, has_room);
 	is_over = !has_room && !is_claimed(box) && (!has_bytes(box) || !has_time(box));
@@ -157,6 +166,14 @@ sks_outbox_set_transport(struct sks_outbox *box, const struct sks_transport *tr)
 {
 	lock(box);
 	copy_transport(&box->tr, tr);
+	unlock(box);
+}
+
+void
+sks_outbox_note_waits(struct sks_outbox *box, struct sks_peer_wait *wait)
+{
+	lock(box);
+	box->tr.peer_wait = wait;
 	unlock(box);
 }
 
@@ -279,7 +296,8 @@ sks_outbox_put_block(struct sks_outbox *box, struct sks_block *block, size_t max
 void
 sks_outbox_on_notice(struct sks_outbox *box, int release)
 {
-	atomic_store(&box->notified, 0);
+	/* Not a store: what a thread has done that found it set comes before what follows. */
+	atomic_exchange(&box->notified, 0);
 	if (release)
 		atomic_fetch_and(&box->state, ~CLAIMED);
 	send_soon(box);
@@ -339,7 +357,7 @@ push(struct sks_outbox *box)
 	sks_unsent_consume(&box->unsent, (size_t)sent);
 	if (!has_bytes(box)) {
 		box->step = 0;
-		box->deadline = 0;
+		box->step_began = 0;
 		sks_pace_begin(&box->pace);
 	}
 	return sent;
@@ -351,17 +369,18 @@ await_room(struct sks_outbox *box)
 {
 	int64_t now = sks_clock_ms(), until;
 
-	if (box->deadline == 0)
-		box->deadline = sks_clock_after(box->timeout_ms);
+	if (box->step_began == 0)
+		box->step_began = now;
 	if (!has_time(box)) {
 		errno = ETIMEDOUT;
 		return -1;
 	}
-	until = sks_min64(box->deadline, sks_pace_deadline(&box->pace, now));
+	until = sks_min64(deadline_of(box), sks_pace_deadline(&box->pace, now));
 	if (has_bytes(box))
 		until = sks_pace_look(now, until);
 	box->wait_began = now;
 	box->untaken = sks_pace_untaken(box->tr.fd);
+	sks_peer_wait_note(box->tr.peer_wait, box->step_began);
 	return sks_event_add(&box->ev, until == SKS_NEVER ? -1 : sks_max64(until - now, 1));
 }
 

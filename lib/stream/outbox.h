@@ -33,7 +33,7 @@ struct sks_outbox {
 	atomic_int state;          /* whether it is claimed, and whether it is empty */
 	struct sks_unsent unsent;
 	int timeout_ms;            /* how long the peer may take for 64 KiB, or the rest */
-	int64_t deadline;          /* of these; 0: nothing waits for room */
+	int64_t step_began;        /* when they began to wait for room; 0: they do not */
 	size_t step;               /* so many of them it has taken */
 	struct sks_pace pace;
 	int64_t wait_began;        /* when the loop began to wait for room; 0: it does not, */
@@ -55,6 +55,9 @@ struct sks_outbox *sks_outbox_new(struct sks_loop *loop, struct sks_buf_pool *po
 
 /* On the task that has claimed it: from now on it sends by another transport of the same socket. */
 void sks_outbox_set_transport(struct sks_outbox *box, const struct sks_transport *tr);
+
+/* On the loop: notes from now on since when the peer keeps it waiting for room. */
+void sks_outbox_note_waits(struct sks_outbox *box, struct sks_peer_wait *wait);
 
 /* On the loop: nothing is sent any more, and unsent bytes are lost. box may be NULL. */
 void sks_outbox_end(struct sks_outbox *box);

@@ -70,6 +70,7 @@ sks_rfile_begin(struct sks_rfile *r)
 	if (sks_stream_claim(task, &r->claimed) == -1)
 		return -1;
 	if (r->busy) {
+		sks_stream_release(task, &r->claimed);
 		errno = EBUSY;
 		return -1;
 	}

@@ -41,7 +41,10 @@ sks_rfile_consume(struct sks_rfile *r, size_t n)
 	r->taken += n;
 }
 
-/* Hands out the first n bytes of the buffer, which stand at first: with a NUL behind, in *block. */
+/*
+ * Hands out n bytes of the buffer, which stand at first: with a NUL behind, in *block. What stands
+ * in front of them the caller consumes afterwards.
+ */
 static inline ssize_t
 sks_rfile_hand_out(struct sks_rfile *r, struct sks_task *task, unsigned char *first, size_t n,
     char **block)

@@ -39,7 +39,7 @@ struct sks_ahead {
 		SKS_AHEAD_OPEN,
 		SKS_AHEAD_ENDED,     /* behind buf the input ends */
 		SKS_AHEAD_FAILED,    /* behind buf stands error */
-		SKS_AHEAD_NO_MEMORY  /* nothing more is read before a read has taken buf */
+		SKS_AHEAD_NO_MEMORY  /* nothing more is read for a while */
 	} state;
 	int error;
 	atomic_int locked;         /* one of two threads uses it */
@@ -131,6 +131,16 @@ sks_stream_bound(struct sks_rfile *r, struct sks_wfile *w, struct sks_memory_bou
 	r->memory = w->memory = memory;
 	if (memory != NULL)
 		r->is_bounded = w->is_bounded = 1;
+}
+
+/*
+ * Returns 1 when a read that would have to wait fails instead: a write to the same peer has failed,
+ * so there will be no answer. Where threads share the streams the reader does not look.
+ */
+static inline int
+sks_rfile_is_refused(const struct sks_rfile *r, const struct sks_task *task)
+{
+	return r->peer_wfile != NULL && !task->shares && r->peer_wfile->error != 0;
 }
 
 /* Puts the byte back that the caller's NUL has replaced, so that buf may be used elsewhere. */

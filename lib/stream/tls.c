@@ -35,9 +35,7 @@ sks_tls_is_built_in(void)
 static int
 invalid(const char *why)
 {
-	sks_log_about(NULL, SKS_LOG_ERROR, EINVAL, "tls: %s", why);
-	errno = EINVAL;
-	return -1;
+	return sks_fail(NULL, EINVAL, "tls: %s", why);
 }
 
 static int
@@ -253,13 +251,26 @@ look_again(struct sks_tls *tls)
 	pthread_mutex_unlock(&tls->changing);
 }
 
+void
+sks_tls_look_at_files(struct sks_tls *tls)
+{
+	if (tls != NULL && tls->options.watch_s > 0)
+		look_again(tls);
+}
+
+void
+sks_tls_stop_looking(struct sks_tls *tls)
+{
+	if (tls != NULL)
+		tls->options.watch_s = 0;
+}
+
 struct sks_tls_set *
 sks_tls_current_set(struct sks_tls *tls)
 {
 	struct sks_tls_set *set;
 
-	if (tls->options.watch_s > 0)
-		look_again(tls);
+	sks_tls_look_at_files(tls);
 	pthread_mutex_lock(&tls->lock);
 	set = tls->set;
 	atomic_fetch_add(&set->holds, 1);
@@ -368,15 +379,16 @@ sks_tls_new_abi(int role, const struct sks_tls_options *options, size_t options_
 struct sks_tls *
 sks_tls_default_client(void)
 {
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	static struct sks_tls *client;
-	struct sks_tls *found;
+	/* A lock would be held while files are read: a fork meanwhile would copy it to a child. */
+	static struct sks_tls *_Atomic client;
+	struct sks_tls *found = atomic_load(&client), *made;
 
-	pthread_mutex_lock(&lock);
-	if (client == NULL)
-		client = sks_tls_new(SKS_TLS_CLIENT, NULL);
-	found = client;
-	pthread_mutex_unlock(&lock);
+	if (found != NULL)
+		return found;
+	made = sks_tls_new(SKS_TLS_CLIENT, NULL);
+	if (made == NULL || atomic_compare_exchange_strong(&client, &found, made))
+		return made;
+	sks_tls_free(made); /* another thread was faster */
 	return found;
 }
 

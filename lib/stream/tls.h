@@ -40,6 +40,15 @@ struct sks_tls *sks_tls_hold(struct sks_tls *tls);
  */
 struct sks_tls *sks_tls_default_client(void);
 
+/*
+ * Has the files of a configuration looked at, if that is due (options.watch_s): before a fork, as
+ * what a child reads is lost with it. tls may be NULL.
+ */
+void sks_tls_look_at_files(struct sks_tls *tls);
+
+/* In a child that serves one request: its copy never looks at the files. tls may be NULL. */
+void sks_tls_stop_looking(struct sks_tls *tls);
+
 /* Returns SKS_TLS_SERVER or SKS_TLS_CLIENT. */
 int sks_tls_role(const struct sks_tls *tls);
 

@@ -10,6 +10,10 @@
  * fails is noted for the writer (send_error), and OpenSSL gets the answer that it has succeeded.
  * That is needed, since a server of TLS 1.3 writes a ticket after the handshake, also to a client
  * that has left already.
+ *
+ * After the handshake, what the socket does not take is held here, and OpenSSL gets the answer
+ * that it has succeeded. Otherwise OpenSSL could write nothing but the rest of that record, and a
+ * peer that asks for a new key meanwhile, whom a read has to answer, would lose the connection.
  */
 #include "stream/tls_openssl.h"
 
@@ -19,6 +23,9 @@
 #include <errno.h>
 #include <openssl/bio.h>
 #include <string.h>
+
+/* A record, and more answers to a peer that reads nothing than SKS_TLS_MESSAGES lets it ask for. */
+#define HELD_MOST 32768
 
 static int
 read_early(struct sks_tls_engine *e, char *buf, int n)
@@ -61,26 +68,71 @@ read_bytes(BIO *bio, char *buf, int n)
 	return (int)got;
 }
 
+/* Returns how many bytes the socket has taken; all of them where it is broken (send_error). */
+static size_t
+send_some(struct sks_tls_engine *e, const void *bytes, size_t n)
+{
+	ssize_t sent;
+
+	if (e->send_error != 0)
+		return n;
+	do {
+		sent = sks_sys_send(e->fd, bytes, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (sent == -1 && errno == EINTR);
+	if (sent >= 0)
+		return (size_t)sent;
+	if (errno == EAGAIN)
+		return 0;
+	e->send_error = errno;
+	return n;
+}
+
+int
+sks_tls_send_held(struct sks_tls_engine *e)
+{
+	if (e->held.base == NULL)
+		return 1;
+	sks_buf_consume(&e->held,
+	    send_some(e, e->held.base + e->held.start, sks_buf_length(&e->held)));
+	if (sks_buf_length(&e->held) == 0)
+		sks_buf_release(&e->held, NULL);
+	return e->held.base == NULL;
+}
+
+/* 0, or -1, and then the engine's error is set. */
+static int
+hold(struct sks_tls_engine *e, const char *bytes, size_t n)
+{
+	if (sks_buf_length(&e->held) + n > HELD_MOST) {
+		e->error = EPROTO;
+		return -1;
+	}
+	if (sks_buf_reserve(&e->held, NULL, n) == -1) {
+		e->error = ENOMEM;
+		return -1;
+	}
+	memcpy(e->held.base + e->held.end, bytes, n);
+	e->held.end += n;
+	return 0;
+}
+
 static int
 write_bytes(BIO *bio, const char *buf, int n)
 {
 	struct sks_tls_engine *e = BIO_get_data(bio);
-	ssize_t sent;
+	size_t sent = 0;
 
 	BIO_clear_retry_flags(bio);
-	if (e->send_error != 0)
+	if (sks_tls_send_held(e))
+		sent = send_some(e, buf, (size_t)n);
+	if (sent == (size_t)n)
 		return n;
-	do {
-		sent = sks_sys_send(e->fd, buf, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
-	} while (sent == -1 && errno == EINTR);
-	if (sent >= 0)
+	if (e->state != SKS_TLS_SHAKING)
+		return hold(e, buf + sent, (size_t)n - sent) == -1 ? -1 : n;
+	if (sent > 0)
 		return (int)sent;
-	if (errno == EAGAIN) {
-		BIO_set_retry_write(bio);
-		return -1;
-	}
-	e->send_error = errno;
-	return n;
+	BIO_set_retry_write(bio);
+	return -1;
 }
 
 static long

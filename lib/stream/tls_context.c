@@ -145,10 +145,8 @@ set_chain(SSL_CTX *ctx, const char *path, STACK_OF(X509) *list, EVP_PKEY *key)
 		held = -1;
 	else if (X509_check_private_key(cert, key) != 1) {
 		ERR_clear_error();
-		sks_log_about(NULL, SKS_LOG_ERROR, EINVAL,
+		held = sks_fail(NULL, EINVAL,
 		    "tls: %s: the private key does not belong to this certificate", path);
-		errno = EINVAL;
-		held = -1;
 	} else
 		held = SSL_CTX_use_cert_and_key(ctx, cert, key, list, 1);
 	X509_free(cert);
@@ -191,8 +189,7 @@ set_all(SSL_CTX *ctx, struct sks_tls *tls, const struct sks_tls_files *files)
 		return 1;
 	if (tls->options.configure(ctx, tls->options.data) == 0)
 		return 1;
-	sks_log_about(NULL, SKS_LOG_ERROR, errno, "tls: configure: %m");
-	return -1;
+	return sks_fail(NULL, errno, "tls: configure: %m");
 }
 
 /* Makes the context of one certificate. NULL and errno, after one line in the log. */
@@ -211,8 +208,8 @@ new_context(struct sks_tls *tls, const struct sks_tls_files *files)
 		return ctx;
 	error = held != 0 ? errno : sks_tls_is_out_of_memory() ? ENOMEM : EINVAL;
 	if (held == 0)
-		sks_log_about(NULL, SKS_LOG_ERROR, error, "tls: %s%s%s",
-		    files->cert != NULL ? files->cert : "", files->cert != NULL ? ": " : "",
+		sks_fail(NULL, error, "tls: %s%s%s", files->cert != NULL ? files->cert : "",
+		    files->cert != NULL ? ": " : "",
 		    sks_tls_error(why, sizeof(why)));
 	ERR_clear_error();
 	SSL_CTX_free(ctx);

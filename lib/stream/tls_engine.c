@@ -7,11 +7,10 @@
  * more is there. Where something is left in the engine, has_input says so to whoever is
  * about to wait for the socket.
  *
- * A write that the socket takes only in part has its record in the engine already. OpenSSL
- * must be given the same bytes again until the whole record is sent; the stream sees that by
- * `begun`. The alternative was to keep the record in a buffer of our own, and to report its
- * bytes as sent: then each place that asks whether all was sent would have had to ask the
- * transport too, or a reply would stay behind.
+ * A write that the socket takes only in part has its record in the engine already (held). Its
+ * bytes are reported as sent by the write that sends its rest, which must begin with them; the
+ * stream sees that by `begun`. The alternative was to report them at once: then each place that
+ * asks whether all was sent would have had to ask the transport too, or a reply would stay behind.
  */
 #include "stream/tls.h"
 
@@ -24,8 +23,6 @@
 #include <openssl/x509v3.h>
 #include <socketserver/fiber.h>
 #include <string.h>
-
-#define JOINED 1024 /* bytes; shorter pieces are copied into one record */
 
 /* Locks the engine; called before each call of OpenSSL for it. */
 static void
@@ -74,16 +71,11 @@ allow_messages(struct sks_tls_engine *e, size_t n)
 
 /* OpenSSL has given no bytes. Returns what a read does: 0 at the end of input, or -1 and errno. */
 static int
-judge_read(struct sks_transport *tr, struct sks_tls_engine *e)
+judge_read(struct sks_tls_engine *e)
 {
-	int error = SSL_get_error(e->ssl, 0);
-
 	e->has_more = 0;
-	switch (error) {
-	case SSL_ERROR_WANT_WRITE:
+	switch (SSL_get_error(e->ssl, 0)) {
 	case SSL_ERROR_WANT_READ:
-		if (error == SSL_ERROR_WANT_WRITE)
-			tr->want = SKS_WRITE;
 		errno = EAGAIN;
 		return -1;
 	case SSL_ERROR_ZERO_RETURN:
@@ -109,7 +101,6 @@ take_in(struct sks_tls_engine *e)
 		return;
 	switch (SSL_get_error(e->ssl, 0)) {
 	case SSL_ERROR_WANT_READ: /* less than a record is there */
-	case SSL_ERROR_WANT_WRITE:
 		e->has_more = 0;
 		break;
 	case SSL_ERROR_ZERO_RETURN:
@@ -128,7 +119,7 @@ sks_tls_look(struct sks_tls_engine *e)
 }
 
 static ssize_t
-read_records(struct sks_transport *tr, struct sks_tls_engine *e, unsigned char *buf, size_t n)
+read_records(struct sks_tls_engine *e, unsigned char *buf, size_t n)
 {
 	size_t done = 0, got;
 	int rc;
@@ -137,7 +128,7 @@ read_records(struct sks_transport *tr, struct sks_tls_engine *e, unsigned char *
 		return fail(e);
 	while (done < n) {
 		if (SSL_read_ex(e->ssl, buf + done, n - done, &got) != 1) {
-			rc = judge_read(tr, e);
+			rc = judge_read(e);
 			return done > 0 ? (ssize_t)done : rc;
 		}
 		done += got;
@@ -157,9 +148,8 @@ tls_read(struct sks_transport *tr, void *buf, size_t n)
 	struct sks_tls_engine *e = tr->tls;
 	ssize_t got;
 
-	tr->want = 0;
 	enter(e);
-	got = read_records(tr, e, buf, n);
+	got = read_records(e, buf, n);
 	leave(e);
 	sks_transport_count_in(e->traffic, tr->flow, got);
 	return got;
@@ -192,26 +182,11 @@ tls_look(struct sks_transport *tr)
 
 /* -- writing -- */
 
-/*
- * OpenSSL has taken no bytes. Returns -1 and errno. Renegotiation is refused, so no write has to
- * wait for input.
- */
-static int
-judge_write(struct sks_transport *tr, struct sks_tls_engine *e)
-{
-	if (SSL_get_error(e->ssl, 0) != SSL_ERROR_WANT_WRITE)
-		return fail(e);
-	tr->begun = 1;
-	errno = EAGAIN;
-	return -1;
-}
-
-/* Writes n bytes, record by record, until the socket takes no more. Returns as write(2) does. */
+/* Sends the rest of the last record. Returns how many bytes of it have to be reported, or -1. */
 static ssize_t
-write_records(struct sks_transport *tr, struct sks_tls_engine *e, const unsigned char *bytes,
-    size_t n)
+finish_record(struct sks_tls_engine *e)
 {
-	size_t done = 0, sent;
+	size_t n = e->unreported;
 
 	if (e->state != SKS_TLS_UP && e->error == 0) {
 		errno = EPIPE;
@@ -219,28 +194,56 @@ write_records(struct sks_transport *tr, struct sks_tls_engine *e, const unsigned
 	}
 	if (e->state != SKS_TLS_UP)
 		return fail(e);
-	while (done < n && e->send_error == 0) {
+	if (!sks_tls_send_held(e)) {
+		errno = EAGAIN;
+		return -1;
+	}
+	if (e->send_error != 0) {
+		errno = e->send_error;
+		return -1;
+	}
+	e->unreported = 0;
+	return (ssize_t)n;
+}
+
+/*
+ * Writes n bytes, record by record, until the socket takes no more. Returns as write(2) does.
+ * Renegotiation is refused, so no write has to wait for input.
+ */
+static ssize_t
+write_records(struct sks_tls_engine *e, const unsigned char *bytes, size_t n)
+{
+	size_t done = 0, sent;
+
+	while (done < n && e->unreported == 0 && e->send_error == 0) {
 		if (SSL_write_ex(e->ssl, bytes + done, n - done, &sent) != 1) {
-			judge_write(tr, e);
+			(void)fail(e);
 			return done > 0 ? (ssize_t)done : -1;
 		}
-		tr->begun = 0;
-		done += sent;
+		if (e->held.base == NULL)
+			done += sent;
+		else
+			e->unreported = sent;
 	}
-	if (e->send_error == 0)
-		return (ssize_t)done;
-	errno = e->send_error;
-	return -1;
+	if (e->send_error != 0) {
+		errno = e->send_error;
+		return -1;
+	}
+	if (done == 0) {
+		errno = EAGAIN;
+		return -1;
+	}
+	return (ssize_t)done;
 }
 
 /* Copies the beginnings of short pieces, so that they become one record. Returns how many bytes. */
 static size_t
-join(unsigned char joined[JOINED], const struct iovec *iov, int n, size_t skip)
+join(unsigned char joined[SKS_TRANSPORT_JOINED], const struct iovec *iov, int n, size_t skip)
 {
 	size_t done = 0;
 
-	for (; n > 0 && done < JOINED; n--, iov++, skip = 0) {
-		size_t part = sks_min(iov->iov_len - skip, JOINED - done);
+	for (; n > 0 && done < SKS_TRANSPORT_JOINED; n--, iov++, skip = 0) {
+		size_t part = sks_min(iov->iov_len - skip, SKS_TRANSPORT_JOINED - done);
 
 		memcpy(joined + done, (const unsigned char *)iov->iov_base + skip, part);
 		done += part;
@@ -248,36 +251,34 @@ join(unsigned char joined[JOINED], const struct iovec *iov, int n, size_t skip)
 	return done;
 }
 
-/*
- * Writes the pieces until the socket takes no more. Pieces that were joined into a record that
- * the socket took in part are joined again for the next try: OpenSSL wants the same bytes, and no
- * fewer.
- */
+/* Writes the pieces until the socket takes no more. Returns as writev(2) does. */
 static ssize_t
-write_pieces(struct sks_transport *tr, struct sks_tls_engine *e, const struct iovec *iov, int n)
+write_pieces(struct sks_tls_engine *e, const struct iovec *iov, int n)
 {
-	unsigned char joined[JOINED];
+	unsigned char joined[SKS_TRANSPORT_JOINED];
+	ssize_t sent = finish_record(e);
 	size_t done = 0, skip = 0;
 
-	while (n > 0) {
-		const unsigned char *bytes = (const unsigned char *)iov->iov_base + skip;
-		size_t length = iov->iov_len - skip;
-		ssize_t sent;
+	while (sent >= 0) {
+		const unsigned char *bytes;
+		size_t length;
 
-		if (length < JOINED && n > 1) {
+		done += (size_t)sent;
+		for (skip += (size_t)sent; n > 0 && skip >= iov->iov_len; n--)
+			skip -= iov++->iov_len;
+		if (n == 0)
+			return (ssize_t)done;
+		bytes = (const unsigned char *)iov->iov_base + skip;
+		length = iov->iov_len - skip;
+		if (length < SKS_TRANSPORT_JOINED && n > 1) {
 			length = join(joined, iov, n, skip);
 			bytes = joined;
 		}
-		sent = write_records(tr, e, bytes, length);
-		if (sent < 0)
-			return done > 0 ? (ssize_t)done : -1;
-		done += (size_t)sent;
-		if ((size_t)sent < length)
-			break;
-		for (skip += (size_t)sent; n > 0 && skip >= iov->iov_len; n--)
-			skip -= iov++->iov_len;
+		sent = write_records(e, bytes, length);
+		if (sent >= 0 && (size_t)sent < length)
+			return (ssize_t)(done + (size_t)sent);
 	}
-	return (ssize_t)done;
+	return done > 0 ? (ssize_t)done : -1;
 }
 
 static ssize_t
@@ -287,7 +288,8 @@ tls_write(struct sks_transport *tr, const struct iovec *iov, int n)
 	ssize_t sent;
 
 	enter(e);
-	sent = write_pieces(tr, e, iov, n);
+	sent = write_pieces(e, iov, n);
+	tr->begun = e->unreported > 0;
 	leave(e);
 	sks_transport_count_out(e->traffic, tr->flow, sent);
 	return sent;
@@ -298,14 +300,14 @@ tls_write(struct sks_transport *tr, const struct iovec *iov, int n)
 static int
 say_end(struct sks_tls_engine *e)
 {
-	if (e->state != SKS_TLS_UP)
-		return 0;
-	if (SSL_shutdown(e->ssl) < 0 && SSL_get_error(e->ssl, -1) == SSL_ERROR_WANT_WRITE) {
-		errno = EAGAIN;
-		return -1;
+	if (e->state == SKS_TLS_UP) {
+		(void)SSL_shutdown(e->ssl);
+		e->state = SKS_TLS_ENDED;
 	}
-	e->state = SKS_TLS_ENDED;
-	return 0;
+	if (e->state != SKS_TLS_ENDED || sks_tls_send_held(e))
+		return 0;
+	errno = EAGAIN;
+	return -1;
 }
 
 static int
@@ -342,6 +344,7 @@ free_engine(struct sks_tls_engine *e)
 	sks_tls_set_drop(e->set);
 	sks_tls_free(e->tls);
 	sks_sys_free(e->early);
+	sks_buf_release(&e->held, NULL);
 	sks_tls_info_free(e->info);
 	pthread_mutex_destroy(&e->lock);
 	sks_sys_free(e);

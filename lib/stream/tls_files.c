@@ -19,9 +19,7 @@
 static int
 refuse(const char *path, int error, const char *why)
 {
-	sks_log_about(NULL, SKS_LOG_ERROR, error, "tls: %s: %s", path, why);
-	errno = error;
-	return -1;
+	return sks_fail(NULL, error, "tls: %s: %s", path, why);
 }
 
 /*
@@ -226,14 +224,10 @@ sks_tls_check_dates(const char *path, const X509 *cert)
 	char day[40];
 
 	if (X509_cmp_current_time(until) < 0)
-		sks_log_about(NULL, SKS_LOG_ERROR, EINVAL, "tls: %s: the certificate has expired on %s",
-		    path, sks_tls_format_time(until, day, sizeof(day)));
-	else if (X509_cmp_current_time(from) > 0)
-		sks_log_about(NULL, SKS_LOG_ERROR, EINVAL,
-		    "tls: %s: the certificate is not valid before %s", path,
-		    sks_tls_format_time(from, day, sizeof(day)));
-	else
-		return 0;
-	errno = EINVAL;
-	return -1;
+		return sks_fail(NULL, EINVAL, "tls: %s: the certificate has expired on %s", path,
+		    sks_tls_format_time(until, day, sizeof(day)));
+	if (X509_cmp_current_time(from) > 0)
+		return sks_fail(NULL, EINVAL, "tls: %s: the certificate is not valid before %s",
+		    path, sks_tls_format_time(from, day, sizeof(day)));
+	return 0;
 }

@@ -13,9 +13,7 @@
 static int
 fail(void)
 {
-	sks_log_about(NULL, SKS_LOG_ERROR, ENOTSUP, "tls: this library was built without TLS");
-	errno = ENOTSUP;
-	return -1;
+	return sks_fail(NULL, ENOTSUP, "tls: this library was built without TLS");
 }
 
 const struct sks_transport_ops sks_tls_transport; /* no transport has it */
@@ -69,6 +67,18 @@ sks_tls_default_client(void)
 {
 	(void)fail();
 	return NULL;
+}
+
+void
+sks_tls_look_at_files(struct sks_tls *tls)
+{
+	(void)tls;
+}
+
+void
+sks_tls_stop_looking(struct sks_tls *tls)
+{
+	(void)tls;
 }
 
 int

@@ -9,6 +9,7 @@
 #ifndef SKS_STREAM_TLS_OPENSSL_H
 #define SKS_STREAM_TLS_OPENSSL_H
 
+#include "base/buf.h"
 #include "stream/transport.h"
 
 #include <openssl/ssl.h>
@@ -127,6 +128,8 @@ struct sks_tls_engine {
 	size_t early_size;      /* bytes in early */
 	size_t early_at;        /* bytes of early that OpenSSL has read */
 	size_t payload;         /* that the peer has sent since it was allowed one more message */
+	struct sks_buf held;    /* records that the socket has not taken yet; no memory: none */
+	size_t unreported;      /* bytes of a write that are held, and that it has not reported */
 	enum sks_tls_state state;
 	int fd;
 	int error;              /* of a read of the socket, or why the engine has failed; 0: none */
@@ -152,6 +155,12 @@ void sks_tls_info_free(struct sks_tls_info *info);
 
 #define SKS_TLS_MESSAGES 32    /* a peer may send so many without payload, */
 #define SKS_TLS_PAYLOAD 16384  /* and one more for so many bytes of it */
+
+/*
+ * Sends what is held, as far as the socket takes it, within a call that has the lock. Returns 1
+ * when nothing is held any more.
+ */
+int sks_tls_send_held(struct sks_tls_engine *e);
 
 /* Makes the method of BIOs that read and write the socket of an engine. NULL: no memory. */
 BIO_METHOD *sks_tls_bio_new(void);

@@ -98,12 +98,10 @@ sks_tls_make_certificate(X509 **cert, EVP_PKEY **key)
 	if (*key != NULL && *cert != NULL && fill_in(*cert, *key))
 		return 0;
 	error = sks_tls_is_out_of_memory() ? ENOMEM : EINVAL;
-	sks_log_about(NULL, SKS_LOG_ERROR, error, "tls: a certificate for this run: %s",
-	    sks_tls_error(why, sizeof(why)));
 	X509_free(*cert);
 	EVP_PKEY_free(*key);
 	*cert = NULL;
 	*key = NULL;
-	errno = error;
-	return -1;
+	return sks_fail(NULL, error, "tls: a certificate for this run: %s",
+	    sks_tls_error(why, sizeof(why)));
 }

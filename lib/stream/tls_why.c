@@ -58,9 +58,7 @@ int
 sks_tls_no_memory(void)
 {
 	ERR_clear_error();
-	sks_log_about(NULL, SKS_LOG_ERROR, ENOMEM, "tls: %s", strerror(ENOMEM));
-	errno = ENOMEM;
-	return -1;
+	return sks_fail(NULL, ENOMEM, "tls: %s", strerror(ENOMEM));
 }
 
 char *

@@ -3,9 +3,7 @@
  * transport.h - how bytes move: a table that sockets fill, and TLS (stream/tls.h).
  *
  * A transport does not wait, which is the stream's business. It moves what it can at once. If
- * that is nothing it fails with EAGAIN. A write needs room in the socket then. A read says in
- * `want` which event it needs first (SKS_READ or SKS_WRITE), since a read of TLS may have to
- * write.
+ * that is nothing it fails with EAGAIN: a write needs room in the socket then, and a read, input.
  */
 #ifndef SKS_STREAM_TRANSPORT_H
 #define SKS_STREAM_TRANSPORT_H
@@ -94,12 +92,14 @@ struct sks_transport {
 	struct sks_flow *flow; /* may be NULL */
 	struct sks_peer_wait *peer_wait; /* may be NULL */
 	int fd;
-	unsigned char want;   /* what the EAGAIN of a read waits for; 0: SKS_READ */
 	unsigned char begun;  /* a write has said EAGAIN, but its first bytes are on their way: the
 	                         next write has to begin with them */
 	atomic_uchar writing; /* a write is under way, while another thread may read */
 	atomic_uchar reset;   /* a write has failed by a reset; a read would see an end of input */
 };
+
+/* Pieces of a write that are shorter may become one record with what stands behind them. */
+#define SKS_TRANSPORT_JOINED 1024
 
 extern const struct sks_transport_ops sks_plain_transport;
 

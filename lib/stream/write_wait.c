@@ -14,6 +14,7 @@
 #include "stream/ahead.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <socketserver/fiber.h>
 
 #define LOOK_MS 100 /* how often a wait for room looks whether it may read meanwhile */
@@ -62,9 +63,9 @@ await_what_it_wants(struct sks_wfile *w, int64_t deadline)
 static void
 note_taken(struct sks_wfile *w, int64_t ms, size_t taken)
 {
-	int64_t waited = w->waited_ms + ms;
+	int64_t most = w->write_ms != SKS_OFF ? w->write_ms : INT_MAX;
 
-	w->waited_ms = waited < w->write_ms ? (int)waited : w->write_ms;
+	w->waited_ms = (int)sks_min64(w->waited_ms + ms, most);
 	w->step += taken;
 	if (w->step >= SKS_WRITE_STEP) { /* less gets no more time */
 		w->step = 0;

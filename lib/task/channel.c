@@ -8,6 +8,7 @@
  * pthread mutex is never held across a wait.
  */
 #include "base/clock.h"
+#include "base/fork.h"
 #include "base/sys.h"
 #include "stream/flush.h"
 #include "loop/completion.h"
@@ -18,7 +19,8 @@
 #include <string.h>
 
 struct sks_channel {
-	pthread_mutex_t lock;
+	struct sks_fork_lock lock;
+	unsigned int forks;       /* sks_forks when tasks began to wait */
 	size_t item_size;
 	size_t capacity;
 	size_t first;             /* the oldest item in the ring */
@@ -54,8 +56,9 @@ sks_channel_new(size_t item_size, size_t capacity)
 	ch = sks_sys_malloc(size);
 	if (ch == NULL)
 		return NULL;
-	*ch = (struct sks_channel){ .item_size = item_size, .capacity = capacity };
-	pthread_mutex_init(&ch->lock, NULL);
+	*ch = (struct sks_channel){ .forks = sks_forks, .item_size = item_size,
+		.capacity = capacity };
+	sks_fork_lock_init(&ch->lock);
 	sks_list_init(&ch->senders);
 	sks_list_init(&ch->receivers);
 	return ch;
@@ -66,8 +69,20 @@ sks_channel_free(struct sks_channel *ch)
 {
 	if (ch == NULL)
 		return;
-	pthread_mutex_destroy(&ch->lock);
+	sks_fork_lock_end(&ch->lock);
 	sks_sys_free(ch);
+}
+
+/* In a child process the tasks that wait are its parent's, and their stacks may be gone. */
+static void
+lock(struct sks_channel *ch)
+{
+	pthread_mutex_lock(&ch->lock.mutex);
+	if (ch->forks == sks_forks)
+		return;
+	ch->forks = sks_forks;
+	sks_list_init(&ch->senders);
+	sks_list_init(&ch->receivers);
 }
 
 /* -- under the lock -- */
@@ -97,15 +112,9 @@ take(struct sks_channel *ch, void *item)
 static struct waiter *
 claim_oldest(struct sks_list *waiters)
 {
-	struct sks_list *link = sks_list_pop(waiters);
-	struct waiter *waiter;
+	struct sks_completion *c = sks_completion_claim(waiters);
 
-	if (link == NULL)
-		return NULL;
-	waiter = sks_container_of(sks_list_entry(link, struct sks_completion, link), struct waiter,
-	    completion);
-	waiter->completion.claimed = 1;
-	return waiter;
+	return c != NULL ? sks_container_of(c, struct waiter, completion) : NULL;
 }
 
 /* Sends the item; the caller then wakes *other. 0, or -1: EPIPE; EAGAIN when the ring is full. */
@@ -168,11 +177,11 @@ send_or_queue(struct sks_channel *ch, const void *item, struct waiter *me)
 	struct waiter *other;
 	int rc;
 
-	pthread_mutex_lock(&ch->lock);
+	lock(ch);
 	rc = try_send(ch, item, &other);
 	if (rc == -1 && errno == EAGAIN && me != NULL)
 		sks_list_append(&ch->senders, &me->completion.link);
-	pthread_mutex_unlock(&ch->lock);
+	pthread_mutex_unlock(&ch->lock.mutex);
 	wake(other);
 	return rc;
 }
@@ -184,32 +193,13 @@ recv_or_queue(struct sks_channel *ch, void *item, struct waiter *me)
 	struct waiter *other;
 	int rc;
 
-	pthread_mutex_lock(&ch->lock);
+	lock(ch);
 	rc = try_recv(ch, item, &other);
 	if (rc == -1 && me != NULL)
 		sks_list_append(&ch->receivers, &me->completion.link);
-	pthread_mutex_unlock(&ch->lock);
+	pthread_mutex_unlock(&ch->lock.mutex);
 	wake(other);
 	return rc;
-}
-
-/* Waits; me is in a list already. 0: it was claimed and woken. -1: the wait has failed. */
-static int
-wait_for_claim(struct sks_channel *ch, struct waiter *me)
-{
-	int claimed;
-
-	if (sks_completion_wait(&me->completion, SKS_NEVER) == 0)
-		return 0;
-	pthread_mutex_lock(&ch->lock);
-	claimed = me->completion.claimed;
-	if (!claimed) /* else it is in no list any more */
-		sks_list_remove(&me->completion.link);
-	pthread_mutex_unlock(&ch->lock);
-	if (!claimed)
-		return -1;
-	sks_completion_wait_certain(&me->completion);
-	return 0;
 }
 
 static int
@@ -217,7 +207,7 @@ wait_to_send(struct sks_channel *ch, struct waiter *me)
 {
 	if (send_or_queue(ch, me->item, me) == 0)
 		return 0;
-	if (errno != EAGAIN || wait_for_claim(ch, me) == -1)
+	if (errno != EAGAIN || sks_completion_wait_in_list(&me->completion, &ch->lock.mutex) == -1)
 		return -1;
 	if (me->served)
 		return 0;
@@ -232,7 +222,8 @@ wait_to_recv(struct sks_channel *ch, struct waiter *me)
 
 	if (rc != -1)
 		return rc;
-	return wait_for_claim(ch, me) == -1 ? -1 : me->served;
+	rc = sks_completion_wait_in_list(&me->completion, &ch->lock.mutex);
+	return rc == -1 ? -1 : me->served;
 }
 
 /* Flushes, and prepares to wait. 0, or -1. */
@@ -290,16 +281,16 @@ sks_channel_tryrecv(struct sks_channel *ch, void *item)
 void
 sks_channel_close(struct sks_channel *ch)
 {
-	struct sks_list claimed, *link, *after;
+	struct sks_list claimed, *first;
 
 	sks_list_init(&claimed);
-	pthread_mutex_lock(&ch->lock);
+	lock(ch);
 	ch->closed = 1;
 	sks_list_move_all(&claimed, &ch->senders);
 	sks_list_move_all(&claimed, &ch->receivers);
-	sks_list_each (link, after, &claimed)
+	sks_list_each (link, &claimed)
 		sks_list_entry(link, struct sks_completion, link)->claimed = 1;
-	pthread_mutex_unlock(&ch->lock);
-	while ((link = sks_list_pop(&claimed)) != NULL)
-		sks_complete(sks_list_entry(link, struct sks_completion, link));
+	pthread_mutex_unlock(&ch->lock.mutex);
+	while ((first = sks_list_pop(&claimed)) != NULL)
+		sks_complete(sks_list_entry(first, struct sks_completion, link));
 }

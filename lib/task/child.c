@@ -34,7 +34,7 @@ struct sks_child {
 	int cancelled;              /* by its parent, so that it will end soon */
 	pthread_mutex_t lock;       /* of the next four */
 	struct sks_task *task;      /* NULL: it has ended */
-	struct sks_completion *joiner; /* of the parent, which waits for the end; or NULL */
+	struct sks_list joiners;    /* the parent, while it waits for the end */
 	int result;
 	int ended;
 	/* Only of a thread: */
@@ -77,9 +77,7 @@ run_child(struct sks_child *child, struct sks_task *task)
 	child->task = NULL;
 	child->result = result;
 	child->ended = 1;
-	joiner = child->joiner;
-	if (joiner != NULL)
-		joiner->claimed = 1;
+	joiner = sks_completion_claim(&child->joiners);
 	pthread_mutex_unlock(&child->lock);
 	if (joiner != NULL)
 		sks_complete(joiner);
@@ -191,6 +189,7 @@ sks_go(int (*run)(void *arg), void *arg)
 	child->arg = arg;
 	child->nesting = parent->nesting;
 	pthread_mutex_init(&child->lock, NULL);
+	sks_list_init(&child->joiners);
 	if ((is_thread(child) ? start_thread(child) : start_fiber(child)) == 0) {
 		sks_list_append(&parent->children, &child->link);
 		return child;
@@ -223,22 +222,10 @@ set_joiner(struct sks_child *child, struct sks_completion *w)
 
 	pthread_mutex_lock(&child->lock);
 	ended = child->ended;
-	child->joiner = ended ? NULL : w;
+	if (!ended)
+		sks_list_append(&child->joiners, &w->link);
 	pthread_mutex_unlock(&child->lock);
 	return !ended;
-}
-
-/* Takes w back from the child. 0, or 1: the child has claimed w already, and will complete it. */
-static int
-clear_joiner(struct sks_child *child, struct sks_completion *w)
-{
-	int claimed;
-
-	pthread_mutex_lock(&child->lock);
-	child->joiner = NULL;
-	claimed = w->claimed;
-	pthread_mutex_unlock(&child->lock);
-	return claimed;
 }
 
 /* Waits for the end. 0, or -1: the wait has failed. */
@@ -250,11 +237,7 @@ await_end(struct sks_child *child)
 
 	if (sks_completion_init(&w) == -1)
 		return -1;
-	rc = set_joiner(child, &w) ? sks_completion_wait(&w, SKS_NEVER) : 0;
-	if (rc == -1 && clear_joiner(child, &w)) {
-		sks_completion_wait_certain(&w);
-		rc = 0;
-	}
+	rc = set_joiner(child, &w) ? sks_completion_wait_in_list(&w, &child->lock) : 0;
 	sks_completion_end(&w);
 	return rc;
 }
@@ -318,9 +301,7 @@ sks_child_cancel(struct sks_child *child)
 void
 sks_children_cancel(struct sks_task *task)
 {
-	struct sks_list *link, *after;
-
-	sks_list_each (link, after, &task->children)
+	sks_list_each (link, &task->children)
 		sks_child_cancel(sks_list_entry(link, struct sks_child, link));
 }
 
@@ -328,9 +309,7 @@ sks_children_cancel(struct sks_task *task)
 static struct sks_child *
 next_to_end(struct sks_task *task)
 {
-	struct sks_list *link, *after;
-
-	sks_list_each (link, after, &task->children) {
+	sks_list_each (link, &task->children) {
 		struct sks_child *child = sks_list_entry(link, struct sks_child, link);
 
 		if (child->nesting >= task->nesting)
@@ -342,11 +321,10 @@ next_to_end(struct sks_task *task)
 void
 sks_children_end_all(struct sks_task *task)
 {
-	struct sks_list *link, *after;
 	struct sks_child *child;
 	int error = errno;
 
-	sks_list_each (link, after, &task->children) {
+	sks_list_each (link, &task->children) {
 		child = sks_list_entry(link, struct sks_child, link);
 		if (child->nesting >= task->nesting)
 			sks_child_cancel(child);

@@ -7,6 +7,7 @@
  * never held across a wait.
  */
 #include "base/clock.h"
+#include "base/fork.h"
 #include "base/sys.h"
 #include "stream/flush.h"
 #include "loop/completion.h"
@@ -16,7 +17,8 @@
 #include <socketserver/fiber.h>
 
 struct sks_mutex {
-	pthread_mutex_t guard;
+	struct sks_fork_lock guard;
+	unsigned int forks; /* sks_forks when tasks began to wait */
 	struct sks_task *holder;
 	struct sks_list waiters;
 };
@@ -28,7 +30,8 @@ sks_mutex_new(void)
 
 	if (mutex == NULL)
 		return NULL;
-	pthread_mutex_init(&mutex->guard, NULL);
+	mutex->forks = sks_forks;
+	sks_fork_lock_init(&mutex->guard);
 	sks_list_init(&mutex->waiters);
 	return mutex;
 }
@@ -38,8 +41,19 @@ sks_mutex_free(struct sks_mutex *mutex)
 {
 	if (mutex == NULL)
 		return;
-	pthread_mutex_destroy(&mutex->guard);
+	sks_fork_lock_end(&mutex->guard);
 	sks_sys_free(mutex);
+}
+
+/* In a child process the tasks that wait are its parent's, and their stacks may be gone. */
+static void
+take_guard(struct sks_mutex *mutex)
+{
+	pthread_mutex_lock(&mutex->guard.mutex);
+	if (mutex->forks == sks_forks)
+		return;
+	mutex->forks = sks_forks;
+	sks_list_init(&mutex->waiters);
 }
 
 /* Under the guard: takes the lock if it is free. 0, or -1: EBUSY, EDEADLK. */
@@ -59,9 +73,9 @@ sks_mutex_trylock(struct sks_mutex *mutex)
 {
 	int rc;
 
-	pthread_mutex_lock(&mutex->guard);
+	take_guard(mutex);
 	rc = try_lock(mutex, sks_task_current());
-	pthread_mutex_unlock(&mutex->guard);
+	pthread_mutex_unlock(&mutex->guard.mutex);
 	return rc;
 }
 
@@ -71,11 +85,11 @@ lock_or_queue(struct sks_mutex *mutex, struct sks_completion *w)
 {
 	int rc;
 
-	pthread_mutex_lock(&mutex->guard);
+	take_guard(mutex);
 	rc = try_lock(mutex, w->task);
 	if (rc == -1)
 		sks_list_append(&mutex->waiters, &w->link);
-	pthread_mutex_unlock(&mutex->guard);
+	pthread_mutex_unlock(&mutex->guard.mutex);
 	return rc;
 }
 
@@ -93,15 +107,8 @@ sks_mutex_lock(struct sks_mutex *mutex)
 	if (sks_completion_init(&w) == -1)
 		return -1;
 	rc = lock_or_queue(mutex, &w);
-	if (rc == -1 && (rc = sks_completion_wait(&w, SKS_NEVER)) == -1) {
-		pthread_mutex_lock(&mutex->guard);
-		sks_list_remove(&w.link);
-		pthread_mutex_unlock(&mutex->guard);
-		if (w.claimed) {
-			sks_completion_wait_certain(&w);
-			rc = 0;
-		}
-	}
+	if (rc == -1)
+		rc = sks_completion_wait_in_list(&w, &mutex->guard.mutex);
 	sks_completion_end(&w);
 	return rc;
 }
@@ -141,22 +148,17 @@ sks_mutex_lock_certain(struct sks_mutex *mutex)
 int
 sks_mutex_unlock(struct sks_mutex *mutex)
 {
-	struct sks_list *link;
-	struct sks_completion *next = NULL;
+	struct sks_completion *next;
 
-	pthread_mutex_lock(&mutex->guard);
+	take_guard(mutex);
 	if (mutex->holder != sks_task_current()) {
-		pthread_mutex_unlock(&mutex->guard);
+		pthread_mutex_unlock(&mutex->guard.mutex);
 		errno = EPERM;
 		return -1;
 	}
-	link = sks_list_pop(&mutex->waiters);
-	if (link != NULL) {
-		next = sks_list_entry(link, struct sks_completion, link);
-		next->claimed = 1;
-	}
+	next = sks_completion_claim(&mutex->waiters);
 	mutex->holder = next != NULL ? next->task : NULL;
-	pthread_mutex_unlock(&mutex->guard);
+	pthread_mutex_unlock(&mutex->guard.mutex);
 	if (next != NULL)
 		sks_complete(next);
 	return 0;

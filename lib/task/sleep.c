@@ -7,6 +7,7 @@
 #include "loop/wait.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <socketserver/fiber.h>
 
 int
@@ -20,11 +21,7 @@ sks_sleep(int ms)
 	if (ms > 0) /* one more, as the present millisecond of the clock is partly over */
 		return sks_wait_until(sks_clock_after((int64_t)ms + 1));
 	sks_wait_yield();
-	if (sks_task_is_cancelled(sks_task_current())) {
-		errno = ECANCELED;
-		return -1;
-	}
-	return 0;
+	return sks_wait_check();
 }
 
 void
@@ -43,10 +40,9 @@ sks_wait_fd(int fd, int events, int timeout_ms)
 		errno = EINVAL;
 		return -1;
 	}
-	if (fd < 0) {
-		errno = EBADF;
+	/* libevent makes room for all numbers up to this one. */
+	if (fcntl(fd, F_GETFD) == -1)
 		return -1;
-	}
 	if (sks_limit_begin(timeout_ms, &deadline) == -1)
 		return -1;
 	if (timeout_ms == 0)

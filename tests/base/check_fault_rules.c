@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_fault_rules.c - the texts by which a test makes system calls fail: which are right, and when a
- * rule strikes.
+ * check_fault_rules.c - the texts by which a test makes system calls fail: which are right, and
+ * when a rule strikes.
  */
 #include "faults.h"
 #include "suite.h"

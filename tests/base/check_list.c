@@ -88,11 +88,11 @@ TEST(removing_twice_is_harmless)
 
 TEST(walk_may_remove_the_entry_it_is_at)
 {
-	struct sks_list head, *l, *after;
+	struct sks_list head;
 	int seen = 0;
 
 	fill(&head, 0, 5);
-	sks_list_each(l, after, &head) {
+	sks_list_each (l, &head) {
 		seen++;
 		if (sks_list_entry(l, struct item, link)->value % 2 == 0)
 			sks_list_remove(l);
@@ -103,10 +103,10 @@ TEST(walk_may_remove_the_entry_it_is_at)
 
 TEST(walk_of_an_empty_list_has_no_steps)
 {
-	struct sks_list head, *l, *after;
+	struct sks_list head;
 
 	sks_list_init(&head);
-	sks_list_each(l, after, &head)
+	sks_list_each (l, &head)
 		ck_abort_msg("an entry in an empty list");
 }
 

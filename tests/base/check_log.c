@@ -100,6 +100,35 @@ TEST(full_pipe_drops_lines_and_tells_how_many)
 	ck_assert_str_eq(error_pipe_read(got, sizeof(got)), "socketserver: more\n");
 }
 
+/* It is called writable also when it has room for less than a line. */
+TEST(full_terminal_drops_lines_and_tells_how_many)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), slave, i;
+	char got[65536];
+	size_t used = 0;
+	ssize_t n;
+
+	ck_assert_int_ne(master, -1);
+	ck_assert_int_eq(grantpt(master), 0);
+	ck_assert_int_eq(unlockpt(master), 0);
+	slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	ck_assert_int_ne(slave, -1);
+	dup2(slave, STDERR_FILENO);
+	for (i = 0; i < 1000; i++)
+		sks_log(SKS_LOG_INFO, "this is line %d of all", i);
+	ck_assert_int_eq(fcntl(STDERR_FILENO, F_GETFL) & O_NONBLOCK, 0);
+	do {
+		sks_log(SKS_LOG_INFO, "after");
+		n = read(master, got + used, sizeof(got) - 1 - used);
+		ck_assert_int_gt(n, 0);
+		used += (size_t)n;
+		got[used] = '\0';
+	} while (strstr(got, " lines dropped\r\nsocketserver: after\r\n") == NULL);
+	ck_assert_ptr_eq(strstr(got, "socketserver: this is line 0 of all\r\n"), got);
+	close(slave);
+	close(master);
+}
+
 TEST(broken_pipe_raises_no_sigpipe)
 {
 	char got[300];

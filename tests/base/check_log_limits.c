@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_log_limits.c - which lines are logged: those of a level that is wanted, and of some kinds so
- * many each second, where the others are counted.
+ * check_log_limits.c - which lines are logged: those of a level that is wanted, and of some kinds
+ * so many each second, where the others are counted.
  */
 #include "suite.h"
 #include "base/clock.h"

@@ -350,6 +350,13 @@ TEST(a_syslog_that_does_not_read_never_blocks)
 		lost += put("line\n") == -1;
 	ck_assert_int_gt(lost, 0);
 	ck_assert_str_eq(error_pipe_read(got, sizeof(got)), "");
+	while (recv(fd, got, sizeof(got), 0) > 0)
+		;
+	ck_assert_int_eq(put("after\n"), 0);
+	ck_assert_int_gt(recv(fd, got, sizeof(got), 0), 0);
+	ck_assert_int_eq(strtol(strchr(got, ' '), NULL, 10), lost);
+	ck_assert_int_eq(recv(fd, got, sizeof(got), 0), 5);
+	ck_assert_mem_eq(got, "after", 5);
 	close(fd);
 }
 

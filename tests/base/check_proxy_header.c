@@ -55,6 +55,9 @@ static const struct header good[] = {
 	{ "v1, unknown with words", BYTES("PROXY UNKNOWN ff::1 any thing 1\r\n"), "", "" },
 	{ "v2, local", BYTES(V2 "\x20\x00\0\0"), "", "" },
 	{ "v2, local with addresses", BYTES(V2 "\x20\x11\0\x0c" "aaaabbbbccdd"), "", "" },
+	{ "v2, local without the addresses of its family", BYTES(V2 "\x20\x11\0\0"), "", "" },
+	{ "v2, local of another family", BYTES(V2 "\x20\x41\0\1" "a"), "", "" },
+	{ "v2, local with what is no TLV", BYTES(V2 "\x20\x00\0\2" "ab"), "", "" },
 	{ "v2, no family", BYTES(V2 "\x21\x00\0\0"), "", "" },
 	{ "v2, IPv4", BYTES(V2 "\x21\x11\0\x0c" "\xc0\0\2\1" "\xc6\x33\x64\2" "\xdc\4" "\1\xbb"),
 	    "192.0.2.1:56324", "198.51.100.2:443" },
@@ -369,4 +372,27 @@ TEST(what_we_write_is_read_again, EACH_OF(pairs))
 	n = sks_proxy_header_format(bytes, NULL, NULL);
 	ck_assert_int_eq(parse(bytes, n, &h), SKS_PROXY_DONE);
 	ck_assert_int_eq(h.is_local, 1);
+}
+
+/* The kernel says of such a path that it has 109 bytes, with a NUL for which there is no room. */
+TEST(a_path_of_108_bytes_is_written_whole)
+{
+	struct {
+		unsigned char bytes[SKS_PROXY_HEADER_OURS];
+		unsigned char behind;
+	} got = { .behind = 0xee };
+	struct sks_addr addr = { .len = sizeof(struct sockaddr_un) + 1 };
+	struct sks_proxy_header h;
+	char read[SKS_ADDR_TEXT];
+	size_t n;
+
+	addr.u.un.sun_family = AF_UNIX;
+	memset(addr.u.un.sun_path, 'x', sizeof(addr.u.un.sun_path));
+	addr.u.un.sun_path[0] = '/';
+	n = sks_proxy_header_format(got.bytes, &addr, &addr);
+	ck_assert_uint_eq(n, sizeof(got.bytes));
+	ck_assert_uint_eq(got.behind, 0xee);
+	ck_assert_int_eq(parse(got.bytes, n, &h), SKS_PROXY_DONE);
+	ck_assert_uint_eq(strlen(text_of(&h.source, read)), strlen("unix:") + 108);
+	ck_assert_uint_eq(strlen(text_of(&h.destination, read)), strlen("unix:") + 108);
 }

@@ -7,7 +7,9 @@
 
 #include <stddef.h>
 
-/* The fixture: standard error becomes a pipe, and is itself again; no system call fails on order. */
+/*
+ * The fixture: standard error becomes a pipe, and is itself again; no system call fails on order.
+ */
 void error_pipe_setup(void);
 void error_pipe_teardown(void);
 

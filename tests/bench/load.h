@@ -88,7 +88,9 @@ void speak_once(struct conn *c);
 /* Opens opt.connections into conns, and opt.idle besides. */
 void open_conns(void);
 
-/* Opens so many connections, of which each says a line (opt.speak), or half of one (opt.partial). */
+/*
+ * Opens so many connections, of which each says a line (opt.speak), or half of one (opt.partial).
+ */
 void open_held(int *fds, int first, int count);
 
 void load_rounds(void);

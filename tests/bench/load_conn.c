@@ -104,7 +104,9 @@ connect_or_die(int source)
 	return fd;
 }
 
-/* A descriptor when the server is there. A datagram socket learns of one that is not by its reply. */
+/*
+ * A descriptor when the server is there. A datagram socket learns of one that is not by its reply.
+ */
 static int
 try_server(void)
 {

@@ -23,7 +23,9 @@ echo(void *arg)
 	return NULL;
 }
 
-/* By epoll, or by poll where the library is built without it, as Debian's is: select ends at 1,024. */
+/*
+ * By epoll, or by poll where the library is built without it, as Debian's is: select ends at 1,024.
+ */
 static void
 wait_for_many(void)
 {

@@ -1,7 +1,7 @@
 /*
  * tls_sendfile: sends a file over TLS to one client after the other, by read(2) and SSL_write() of
- * a record each, and nothing else. With "get" it is the client: it trusts any server, asks for /NAME
- * and drops what comes.
+ * a record each, and nothing else. With "get" it is the client: it trusts any server, asks for
+ * /NAME and drops what comes.
  *
  * usage: CERT=FILE tls_sendfile FILE (a certificate and its key, in PEM)
  *        tls_sendfile get PORT NAME

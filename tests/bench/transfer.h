@@ -3,7 +3,10 @@
 #ifndef BENCH_TRANSFER_H
 #define BENCH_TRANSFER_H
 
-/* Of each program: sends the file to one client after the other; asks for /name and drops what comes. */
+/*
+ * Of each program: sends the file to one client after the other; asks for /name and drops what
+ * comes.
+ */
 int serve(const char *path);
 int get(const char *port, const char *name);
 

@@ -12,7 +12,11 @@
 
 #include <errno.h>
 #include <float.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #if SKS_ASAN
 #include <sanitizer/lsan_interface.h>
@@ -187,6 +191,54 @@ need_much(void *arg)
 
 	ck_assert_int_eq(descend(90), 90);
 	snprintf(text, 8192, "%Lf", LDBL_MAX);
+}
+
+static int
+compare_numbers(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/* What uses much stack in the C library. */
+static void
+use_the_library(void)
+{
+	static int numbers[20000];
+	static char text[8192];
+	struct sockaddr_in in = { .sin_family = AF_INET };
+	size_t i;
+
+	for (i = 0; i < SKS_ARRAY_LEN(numbers); i++)
+		numbers[i] = (int)(i * 7919 % 20011);
+	qsort(numbers, SKS_ARRAY_LEN(numbers), sizeof(numbers[0]), compare_numbers);
+	snprintf(text, sizeof(text), "%Lf", LDBL_MAX);
+	ck_assert_int_eq(getnameinfo((struct sockaddr *)&in, sizeof(in), text, sizeof(text), NULL, 0,
+	    NI_NUMERICHOST), 0);
+}
+
+/* The stack is painted before, so that it shows how deep the library went. */
+static void
+use_painted_stack(void *arg)
+{
+	char *lowest = sks_task_now->fiber->stack, *here = __builtin_frame_address(0);
+	size_t n = (size_t)(here - lowest) - 2048, i;
+
+	memset(lowest, 0xa5, n);
+	use_the_library();
+	for (i = 0; i < n && (unsigned char)lowest[i] == 0xa5; i++)
+		;
+	*(size_t *)arg = (size_t)(here - lowest) - i;
+}
+
+TEST(half_of_a_stack_is_enough_for_the_c_library, PLAIN_BUILD)
+{
+	struct sks_fiber_pool *pool = new_pool(0);
+	size_t used = 0;
+
+	sks_fiber_resume(start(pool, use_painted_stack, &used));
+	ck_assert_uint_gt(used, 2048);
+	ck_assert_uint_le(used, 128 * 1024 / 2);
+	sks_fiber_pool_free(pool);
 }
 
 TEST(has_room_for_printf_and_recursion)

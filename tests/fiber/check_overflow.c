@@ -160,6 +160,33 @@ TEST(an_overflow_names_the_peer)
 	check_overflow(how, REPORT("-", "16384"));
 }
 
+static void
+overflow_while_nobody_reads(void *arg)
+{
+	static const char block[4096];
+	struct overflow how = { .run = overflow_by_recursion, .name = "greedy" };
+	struct pollfd to = { .fd = STDERR_FILENO, .events = POLLOUT };
+	int fds[2];
+
+	(void)signal(SIGPIPE, SIG_DFL);
+	if (pipe2(fds, O_CLOEXEC) == -1 || dup2(fds[1], STDERR_FILENO) == -1)
+		_exit(3);
+	if (*(int *)arg)
+		close(fds[0]);
+	while (poll(&to, 1, 0) == 1 && to.revents == POLLOUT)
+		(void)!write(STDERR_FILENO, block, sizeof(block));
+	overflow(&how);
+}
+
+/* Of a pipe that is full, or broken. */
+TEST(a_report_that_nobody_reads_changes_no_death, TIMES(2))
+{
+	struct child child = { .act = overflow_while_nobody_reads, .arg = &_i };
+
+	child_run(&child);
+	ck_assert_msg(child_died_of(&child, SIGSEGV), "status %#x", (unsigned int)child.status);
+}
+
 TEST(an_overflow_of_a_fiber_without_a_handler_is_told)
 {
 	check_overflow((struct overflow){ .run = overflow_by_recursion },

@@ -108,7 +108,7 @@ run(const uint8_t *bytes, size_t n, const uint8_t steps[STEPS])
 	static const struct sks_times times = { .idle_ms = 1000, .read_ms = 1000,
 		.write_ms = 1000 };
 	static int readable = -1;
-	struct client c = { .tr = { .ops = &ops, .want = SKS_READ }, .in = bytes, .left = n };
+	struct client c = { .tr = { .ops = &ops }, .in = bytes, .left = n };
 	struct budget budget = { .max = 64 + 16 * n };
 	struct resp_limits limits = { .max_shown = SHOWN, .max_bulk = MAX_BULK,
 		.max_command = MAX_BULK + SHOWN, .budget = &budget };

@@ -66,7 +66,7 @@ if ! why=$(echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(vo
 	report_end
 fi
 
-target option lib/host/option.c
+target option lib/host/option.c lib/base/why.c
 target proxy_header lib/base/proxy_header.c lib/base/addr.c
 # As the library is without TLS; the next one has it.
 # shellcheck disable=SC2046

@@ -3,9 +3,9 @@
  * Handshakes, for libFuzzer: a server's and a client's.
  *
  * The first byte says whose handshake it is, the version, and what the rest is: the bytes that the
- * peer sends; or edits of what a good peer sends, which come to the states behind the hellos. An edit
- * is three bytes: the distance from the one before, in two of them, and what is added to the byte
- * there; 0 cuts the connection. A good peer says a line and its end. Then what is read must be
+ * peer sends; or edits of what a good peer sends, which come to the states behind the hellos. An
+ * edit is three bytes: the distance from the one before, in two of them, and what is added to the
+ * byte there; 0 cuts the connection. A good peer says a line and its end. Then what is read must be
  * a beginning of that line, and the end must not come before it.
  */
 #include "base/clock.h"

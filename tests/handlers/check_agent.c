@@ -68,7 +68,9 @@ places(const struct agent *a)
 	return (int)(stats.active + stats.parked + stats.lingering);
 }
 
-/* A connection, or a process, that has just ended may still have its place: only n others have one. */
+/*
+ * A connection, or a process, that has just ended may still have its place: only n others have one.
+ */
 static void
 expect_beside(const struct agent *a, int n, const char *line)
 {

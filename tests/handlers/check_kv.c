@@ -306,6 +306,31 @@ TEST(no_command_grows_beyond_the_bound)
 	kv_close();
 }
 
+/* A name is read to its end, whatever stands behind a NUL in it. */
+TEST(a_name_with_a_nul_is_no_command)
+{
+	static const size_t sizes[] = { 4, 5, 6, 7, 8, 9, 12, 16, 100, 1000, 1 << 20 };
+	size_t i, n, len;
+	char *in, *out;
+	int rc;
+
+	kv_open(8 << 20, 1 << 20);
+	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		in = calloc(1, sizes[i] + 64);
+		n = (size_t)sprintf(in, "*1\r\n$%zu\r\nPING", sizes[i]) + sizes[i] - 4;
+		memcpy(in + n, "\r\n", 2);
+		out = kv_say_bytes(in, n + 2, 100000, &len, &rc);
+		if (sizes[i] > 4)
+			ck_assert_str_eq(out,
+			    "-ERR unknown command 'PING', with args beginning with: \r\n");
+		else
+			ck_assert_str_eq(out, "+PONG\r\n");
+		free(in);
+		free(out);
+	}
+	kv_close();
+}
+
 /* A length is only a claim: nothing is held for it before its bytes are there. */
 TEST(announced_bytes_take_no_memory)
 {

@@ -140,8 +140,8 @@ kv_say_bytes(const char *in, size_t n, size_t step, size_t *out_len, int *rc)
 	static const struct sks_times times = { .idle_ms = 1000, .read_ms = 1000,
 		.write_ms = 1000 };
 	int fd = eventfd(1, EFD_CLOEXEC); /* there is always something to read */
-	struct steps steps = { .tr = { .ops = &steps_ops, .fd = fd, .want = SKS_READ }, .in = in,
-		.left = n, .step = step };
+	struct steps steps = { .tr = { .ops = &steps_ops, .fd = fd }, .in = in, .left = n,
+		.step = step };
 	struct sks_rfile r;
 	struct sks_wfile w;
 	struct kv_client client = { 0 };

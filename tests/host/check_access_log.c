@@ -151,7 +151,9 @@ TEST(goes_on_in_a_new_file, EACH_MODE)
 	acc_free(&acc);
 }
 
-/* Nobody reads the FIFO: the server goes on, and a later reader learns how many lines are missing. */
+/*
+ * Nobody reads the FIFO: the server goes on, and a later reader learns how many lines are missing.
+ */
 TEST(drops_what_is_not_taken, TIMES(2))
 {
 	static const char *const formats[] = { "text", "json" };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_descriptor.c - a plugin's descriptor, member by member: each that is wrong is refused with what
- * is wrong, and what its author left out has its meaning.
+ * check_descriptor.c - a plugin's descriptor, member by member: each that is wrong is refused with
+ * what is wrong, and what its author left out has its meaning.
  */
 #include "harness.h"
 

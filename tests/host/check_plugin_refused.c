@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_plugin_refused.c - files that are no plugin, or that others could have written, are refused.
+ * check_plugin_refused.c - files that are no plugin, or that others could have written, are
+ * refused.
  */
 #include "child.h"
 #include "plugin_files.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * plugin_files.h - what the suites of plugins share: plugins of tests/plugins, copied into the test's
- * own folder, so that it does not matter who owns the build.
+ * plugin_files.h - what the suites of plugins share: plugins of tests/plugins, copied into the
+ * test's own folder, so that it does not matter who owns the build.
  */
 #ifndef SKS_TEST_PLUGIN_FILES_H
 #define SKS_TEST_PLUGIN_FILES_H

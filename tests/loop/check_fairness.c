@@ -8,6 +8,7 @@
 #include "rig.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -127,8 +128,8 @@ be_busy(void *arg)
 }
 
 /*
- * The other fiber. It needs a timer, then input, then another turn, and afterwards it stops the busy
- * one.
+ * The other fiber. It needs a timer, then input, then another turn, and afterwards it stops the
+ * busy one.
  */
 static void
 be_served(void *arg)
@@ -287,4 +288,50 @@ TEST(a_second_client_is_served_beside_a_pipeline, TIMES(2))
 	pthread_join(thread, NULL);
 	close(fd);
 	acc_free(&acc);
+}
+
+/* -- a time limit that passes while another fiber keeps the loop -- */
+
+static void
+wait_for_what_is_there(void *arg)
+{
+	const int *ends = arg;
+
+	ck_assert_int_eq(sks_wait_fd(ends[0], SKS_READ, 20), SKS_READ);
+}
+
+static void
+wait_for_room(void *arg)
+{
+	const int *ends = arg;
+
+	ck_assert_int_eq(sks_wait_fd(ends[1], SKS_WRITE, 20), SKS_WRITE);
+}
+
+static void
+keep_the_loop(void *arg)
+{
+	int64_t until = rig_now() + 50 * INT64_C(1000000);
+
+	(void)arg;
+	while (rig_now() < until)
+		;
+}
+
+/* libevent tells of an event and of a limit that comes in the same turn as of the limit alone. */
+TEST(what_came_in_time_is_told_also_late)
+{
+	struct rig_loop rig;
+	int ends[2];
+
+	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+	ck_assert_int_eq(write(ends[1], "x", 1), 1);
+	rig_loop_open(&rig);
+	rig_go(&rig, wait_for_what_is_there, ends);
+	rig_go(&rig, wait_for_room, ends);
+	rig_go(&rig, keep_the_loop, NULL);
+	rig_run(&rig);
+	rig_loop_close(&rig);
+	close(ends[0]);
+	close(ends[1]);
 }

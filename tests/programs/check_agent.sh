@@ -20,8 +20,8 @@ build=$(cd "$2" && pwd) || exit 2
 . "$1/tests/support/talk.sh"
 PATH=$PATH:/usr/sbin
 
-refuses "--agent: no address" 1 "address nonsense: " "$daemon" hello --listen "unix:$tmp/s" --agent nonsense
-refuses "--agent: no datagrams" 1 "agent: listen on udp:127.0.0.1:0: it does not serve datagrams" \
+refuses "--agent: no address" 2 "address nonsense: " "$daemon" hello --listen "unix:$tmp/s" --agent nonsense
+refuses "--agent: no datagrams" 2 "agent: listen on udp:127.0.0.1:0: it does not serve datagrams" \
     "$daemon" hello --listen "unix:$tmp/s" --agent udp:127.0.0.1:0
 
 if ! command -v haproxy >/dev/null; then

@@ -93,7 +93,7 @@ for program in hello_server echo_server counter embed echo_client; do
 	refused "$program: unknown option" 2 "unrecognized option '--nonsense'" "$program" --nonsense
 	refused "$program: two addresses" 2 "too much" "$program" localhost:0 localhost:0
 	refused "$program: a port that is none" 1 "nosuchport" "$program" 127.0.0.1:nosuchport
-	refused "$program: no port" 1 "port is missing" "$program" localhost
+	refused "$program: no port" 2 "port is missing" "$program" localhost
 	refused "$program: unknown name" 1 "host.invalid:1:" "$program" host.invalid:1
 	$limit "$bin/$program" --help >"$tmp/out" 2>"$tmp/err"
 	code=$?
@@ -107,10 +107,11 @@ refused "--timeout 1" 2 "1: not a time" hello_server --timeout 1
 refused "--timeout without a value" 2 "requires an argument" hello_server --timeout
 refused "hello_server --keep" 2 "unrecognized option '--keep'" hello_server --keep
 refused "a foreign address" 1 "bind 192.0.2.1:80: Cannot assign" hello_server 192.0.2.1:80
-refused "a port above 65535" 1 "port must be 0 to 65535" hello_server localhost:65536
+refused "a port above 65535" 2 "port must be 0 to 65535" hello_server localhost:65536
 refused "a path in no folder" 1 "No such file or directory" hello_server "unix:$tmp/none/s"
-refused "a path too long" 1 "107 bytes at most" hello_server "unix:/$(printf '%0120d' 0)"
-refused "a relative path" 1 "must begin with" hello_server unix:relative
+refused "a path too long" 2 "107 bytes at most" hello_server "unix:/$(printf '%0120d' 0)"
+refused "a relative path" 2 "must begin with" hello_server unix:relative
+refused "prefork_server: no port" 2 "port is missing" prefork_server localhost
 refused "fd:99" 1 "listen on fd:99: Bad file descriptor" hello_server fd:99
 refused "fd:0, no socket" 1 "listen on fd:0" hello_server fd:0
 refused "echo_client: connection refused" 1 "Connection refused" echo_client 127.0.0.1:1

@@ -234,7 +234,7 @@ END
 	stop 3 TERM
 	same "chat $options, SIGTERM" "0 " "$code $error"
 done
-refused "chat in processes" 1 "chat: not in the mode processes" chat --mode processes 127.0.0.1:0
+refused "chat in processes" 2 "chat: not in the mode processes" chat --mode processes 127.0.0.1:0
 refused "chat: unknown option" 2 "--nonsense: nonsense: there is no such option" chat --nonsense 1
 refused "chat: two addresses" 2 "too much" chat localhost:0 localhost:0
 

@@ -155,7 +155,7 @@ fi
 for handler in kv users; do
 	$limit "$daemon" --mode processes --listen tcp:127.0.0.1:0 $handler >"$tmp/out" 2>&1
 	code=$?
-	if [ $code -eq 1 ] && grep -q "$handler: not in the mode processes: each process" "$tmp/out"; then
+	if [ $code -eq 2 ] && grep -q "$handler: not in the mode processes: each process" "$tmp/out"; then
 		ok "$handler, --mode processes is refused"
 	else
 		not_ok "$handler, --mode processes is refused" "exit code $code" "$(cat "$tmp/out")"

@@ -16,8 +16,8 @@ build=$(cd "$2" && pwd) || exit 2
 # shellcheck source=tests/support/talk.sh
 . "$1/tests/support/talk.sh"
 
-refuses "--metrics: no address" 1 "address nonsense: " "$daemon" hello --listen "unix:$tmp/s" --metrics nonsense
-refuses "--metrics: no datagrams" 1 "metrics: listen on udp:127.0.0.1:0: it does not serve datagrams" \
+refuses "--metrics: no address" 2 "address nonsense: " "$daemon" hello --listen "unix:$tmp/s" --metrics nonsense
+refuses "--metrics: no datagrams" 2 "metrics: listen on udp:127.0.0.1:0: it does not serve datagrams" \
     "$daemon" hello --listen "unix:$tmp/s" --metrics udp:127.0.0.1:0
 rm "$tmp/handlers/metrics.so"
 refuses "--metrics without the handler" 1 "plugin metrics: not found" \

@@ -42,7 +42,7 @@ connect(sys.argv[1]).send(b"<13>lost")
 END
 stop 3 TERM
 same "syslog_relay without a server, SIGTERM" 0 "$code"
-refused "syslog_relay in processes" 1 "not in the mode processes" syslog_relay --mode processes \
+refused "syslog_relay in processes" 2 "not in the mode processes" syslog_relay --mode processes \
     udp:127.0.0.1:0 "unix:$tmp/up"
 
 # ---- json_server ----
@@ -119,7 +119,7 @@ END
 	stop 3 TERM
 	same "redis_pool $options, SIGTERM" 0 "$code"
 done
-refused "redis_pool in processes" 1 "not in the mode processes" redis_pool --mode processes \
+refused "redis_pool in processes" 2 "not in the mode processes" redis_pool --mode processes \
     127.0.0.1:0 "unix:$tmp/redis"
 
 # ---- limited ----

@@ -136,8 +136,8 @@ none "nothing is left half started" "$(find "$tmp" -type s)"
 stop "the first one goes on" TERM
 refused "an address that is not here" 1 "bind 192.0.2.1:7: Cannot assign requested address" \
     hello --listen 192.0.2.1:7
-refused "a port out of range" 1 "port must be 0 to 65535" hello --listen 127.0.0.1:65536
-refused "not an address" 1 "address nonsense: " hello --listen nonsense
+refused "a port out of range" 2 "port must be 0 to 65535" hello --listen 127.0.0.1:65536
+refused "not an address" 2 "address nonsense: " hello --listen nonsense
 refused "fd:9, closed" 1 "fd:9: Bad file descriptor" hello --listen fd:9
 if [ "$(id -u)" -ne 0 ] && [ "$(cat /proc/sys/net/ipv4/ip_unprivileged_port_start)" -gt 80 ]; then
 	refused "a privileged port" 1 "bind 127.0.0.1:80: Permission denied" hello --listen 127.0.0.1:80
@@ -163,7 +163,7 @@ refused "no connections" 2 "--max-connections: 0: must be 1 to 2147483647" echo 
 refused "TLS without a certificate" 2 "--listen proxy:tls::0: there is no --cert for it" \
     echo --listen :0 --listen proxy:tls::0
 refused "a time without a unit" 2 "--timeout: 5: not a time (as 500ms, 30s, 5m, 1h)" echo --timeout 5
-refused "a mode and workers that do not go together" 1 "not with processes" \
+refused "a mode and workers that do not go together" 2 "not with processes" \
     echo --mode processes --workers 2 --listen 127.0.0.1:0
 
 # ---- handlers that can not be loaded ----

@@ -69,7 +69,7 @@ for line in lines:
 END
 stop 3 TERM 2>/dev/null # it is ending already
 same "status: stopped with a page open" "0 " "$code $error"
-refused "status: processes" 1 "mode" status/status --mode processes 127.0.0.1:0 127.0.0.1:0
+refused "status: processes" 2 "mode" status/status --mode processes 127.0.0.1:0 127.0.0.1:0
 
 # ---- in a browser ----
 

@@ -210,6 +210,59 @@ else
 fi
 ended "echo --client-ca ends"
 
+# ---- a peer that ends without close_notify ----
+
+cut_off='
+import socket, ssl, sys
+context = ssl.create_default_context(cafile=sys.argv[2])
+with socket.create_connection(("localhost", int(sys.argv[1])), 20) as plain:
+    s = context.wrap_socket(plain, server_hostname="localhost")
+    s.sendall(b"a line\n")
+    assert s.recv(100) == b"a line\n"
+    s.shutdown(socket.SHUT_WR) # of the socket: Python says nothing by TLS
+    while s.recv(100):
+        pass
+'
+cutting_server='
+import socket, ssl, sys
+context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+context.load_cert_chain(*sys.argv[1:])
+listener = socket.create_server(("localhost", 0))
+print(listener.getsockname()[1], flush=True)
+s = context.wrap_socket(listener.accept()[0], server_side=True)
+s.settimeout(20)
+s.sendall(b"a line\n")
+s.shutdown(socket.SHUT_WR)
+while s.recv(100):
+    pass
+'
+for lenient in "" --tls-lenient-end; do
+	failed=1 reason=reset
+	[ -z "$lenient" ] || failed=0 reason=closed
+	if ! has python3; then
+		skip "a peer that is cut off, $lenient" "no python3"
+		continue
+	fi
+	# shellcheck disable=SC2086
+	serve echo --listen tls:localhost:0 --cert "$tmp/server.pem" --key "$tmp/server.key" $lenient \
+	    --access-log "$tmp/access"
+	$limit python3 -c "$cut_off" "$port" "$tmp/ca.pem" 2>"$tmp/err"
+	same "a client that is cut off, $lenient" "" "$(cat "$tmp/err")"
+	ended "echo $lenient ends"
+	same "why the request has ended, $lenient" 1 "$(grep -c " $reason " "$tmp/access")"
+	rm -f "$tmp/access"
+	mkfifo "$tmp/port"
+	$limit python3 -c "$cutting_server" "$tmp/server.pem" "$tmp/server.key" >"$tmp/port" 2>/dev/null &
+	peer=$!
+	read -r port <"$tmp/port"
+	rm -f "$tmp/port"
+	# shellcheck disable=SC2086
+	lines=$($limit "$build/examples/echo_client" --ca "$tmp/ca.pem" $lenient "localhost:$port" </dev/null 2>"$tmp/err")
+	same "echo_client and a server that is cut off, $lenient" "$failed a line" "$? $lines"
+	wait "$peer"
+done
+refuses "--tls-lenient-end without --cert" 2 "there is no --cert for it" "$daemon" echo --tls-lenient-end
+
 refuses "a certificate that is not there" 1 "nowhere.pem: No such file" "$daemon" echo \
     --listen tls:localhost:0 --cert "$tmp/nowhere.pem"
 refuses "no certificate" 2 "--listen tls:localhost:0: there is no --cert for it" "$daemon" echo --listen tls:localhost:0
@@ -235,13 +288,15 @@ ended "--tls-self-signed ends"
 # ---- the examples: STARTTLS, and a proxy that ends and begins TLS ----
 
 must_start 3 starttls --cert "$tmp/server.pem" --key "$tmp/server.key" localhost:0
-if has swaks; then
+if ! has swaks; then
+	skip "swaks sends a mail behind STARTTLS" "no swaks"
+elif ! perl -MNet::SSLeay -e 1 2>/dev/null; then
+	skip "swaks sends a mail behind STARTTLS" "no Net::SSLeay, which it needs for TLS"
+else
 	$limit swaks --server "localhost:${address##*:}" --tls --tls-verify --tls-ca-path "$tmp/ca.pem" \
 	    --to a@example.org --from b@example.org --helo localhost >"$tmp/got" 2>&1
 	same "swaks sends a mail behind STARTTLS" 0 $?
 	grep -q "TLS started" "$tmp/got" || not_ok "swaks speaks TLS" "$(cat "$tmp/got")"
-else
-	skip "swaks sends a mail behind STARTTLS" "no swaks"
 fi
 same "s_client -starttls smtp" renewed "$(echo QUIT | $limit openssl s_client -starttls smtp \
     -connect "localhost:${address##*:}" 2>/dev/null | sed -n 's/^subject=CN = //p')"

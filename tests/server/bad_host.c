@@ -109,6 +109,8 @@ misbehave(struct sks_request *req)
 		return recurse(0);
 	} else if (strcmp(word, "exit") == 0) {
 		exit(EXIT_OF_HANDLER);
+	} else if (strcmp(word, "quick-exit") == 0) {
+		quick_exit(EXIT_OF_HANDLER);
 	} else if (strcmp(word, "leak") == 0) {
 		leak(req);
 		return SKS_KEEP;
@@ -126,6 +128,12 @@ static void
 say_goodbye(void)
 {
 	say("atexit\n");
+}
+
+static void
+say_quick_goodbye(void)
+{
+	say("at_quick_exit\n");
 }
 
 int
@@ -165,6 +173,7 @@ run_host(const struct acc_mode *mode)
 	if (is_impatient)
 		options.drain_ms = options.linger_ms = 1;
 	atexit(say_goodbye);
+	at_quick_exit(say_quick_goodbye);
 	(void)sks_fiber_report_overflow();
 	server_in_host = sks_tcp_server_new("127.0.0.1:0", &bad_handler, &options);
 	if (server_in_host == NULL)
@@ -225,6 +234,13 @@ times_said(const struct host *host, const char *text)
 	return n;
 }
 
+void
+hears_the_end(struct host *host)
+{
+	while (hear_more(host))
+		;
+}
+
 /* -- its life -- */
 
 void
@@ -266,8 +282,7 @@ void
 join_host(struct host *host)
 {
 	ck_assert_int_eq(waitpid(host->pid, &host->status, 0), host->pid);
-	while (hear_more(host))
-		;
+	hears_the_end(host);
 	close(host->out);
 	close(host->gate);
 	host->out = -1;

@@ -4,7 +4,8 @@
  * which may die of it. All it says, its log included, comes to the test by its standard error.
  *
  * A word of a client makes its handler misbehave: error, wait, time-out, block, spin, crash, abort,
- * overflow, exit, leak. "thread" asks for the number of its thread; any other line comes back.
+ * overflow, exit, quick-exit, leak. "thread" asks for the number of its thread; any other line
+ * comes back.
  */
 #ifndef SKS_TEST_BAD_HOST_H
 #define SKS_TEST_BAD_HOST_H
@@ -41,6 +42,10 @@ void kill_host(struct host *host);
 
 /* Waits until it says this; what it says next comes after it. */
 void hears(struct host *host, const char *text);
+
+/* Waits until it and all of its children have ended. */
+void hears_the_end(struct host *host);
+
 int times_said(const struct host *host, const char *text);
 
 int died_of(const struct host *host, int signo);

@@ -334,30 +334,43 @@ TEST(a_stack_overflow, EACH_OF_FIVE)
 	all_die_of(&host, good, bad, SIGSEGV);
 }
 
-TEST(an_exit, EACH_OF_FIVE)
+/* The handler leaves by this word, and goodbye is what the program does at such an end. */
+static void
+leave(int mode, const char *word, const char *goodbye)
 {
 	struct host host;
 	int good, bad;
 
-	start_host(&host, modes[_i], NULL);
+	start_host(&host, mode, NULL);
 	good = new_client(&host);
 	bad = new_client(&host);
-	peer_puts(bad, "exit\n");
-	if (modes[_i] == ACC_PROCESSES) {
+	peer_puts(bad, word);
+	if (mode == ACC_PROCESSES) {
 		peer_expect_gone(bad);
 		others_go_on(&host, good);
-		ck_assert_int_eq(times_said(&host, "atexit"), 0);
 		close(good);
 		stop_host(&host);
 		hears(&host, "failed 1 "); /* its code was not 0 */
 		ck_ended_with(&host, 0);
+		ck_assert_int_eq(times_said(&host, "at_quick_exit"), 0);
+		ck_assert_int_eq(times_said(&host, "atexit"), 1); /* the host's own end */
 	} else { /* in order: what the program has registered is run */
 		join_host(&host);
 		ck_ended_with(&host, EXIT_OF_HANDLER);
 		peer_expect_gone(good);
 		peer_expect_gone(bad);
+		ck_assert_int_eq(times_said(&host, goodbye), 1);
 	}
-	ck_assert_int_eq(times_said(&host, "atexit"), 1);
+}
+
+TEST(an_exit, EACH_OF_FIVE)
+{
+	leave(modes[_i], "exit\n", "atexit");
+}
+
+TEST(a_quick_exit, EACH_OF_FIVE)
+{
+	leave(modes[_i], "quick-exit\n", "at_quick_exit");
 }
 
 /* -- leaked descriptors -- */

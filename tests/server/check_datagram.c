@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 FIXTURE(acc_setup, acc_teardown);
 
@@ -53,6 +54,37 @@ TEST(empty_datagram_is_a_request, EACH_DATAGRAM)
 	close(fd);
 	acc_free(&acc);
 	ck_assert_int_eq(seen->handles, 2);
+}
+
+/* A path may fill its room, without a NUL. */
+TEST(a_client_with_the_longest_path_is_answered, EACH_MODE)
+{
+	struct { /* valgrind looks for a NUL behind the path */
+		struct sockaddr_un address;
+		char nul;
+	} own = { .address.sun_family = AF_UNIX };
+	char path[sizeof(own.address.sun_path) + 1] = "";
+	union peer_name server;
+	socklen_t len;
+	struct acc acc;
+	int fd, n;
+
+	acc_on(&acc, _i, acc_listen_address(ACC_UNIX_DGRAM), &measuring, NULL);
+	acc_start(&acc);
+	memset(path, 'x', sizeof(own.address.sun_path));
+	n = snprintf(NULL, 0, "%s/", acc_dir);
+	memcpy(path, acc_dir, (size_t)n - 1);
+	path[n - 1] = '/';
+	memcpy(own.address.sun_path, path, sizeof(own.address.sun_path));
+	fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&own.address, sizeof(own.address)), 0);
+	len = peer_name(acc.address, &server);
+	ck_assert_int_eq(connect(fd, &server.any, len), 0);
+	peer_puts(fd, "x");
+	peer_expect(fd, "1\n");
+	close(fd);
+	unlink(path);
+	acc_free(&acc);
 }
 
 /* Python sends an empty reply always; who writes nothing here answers nothing. */
@@ -146,8 +178,8 @@ TEST(cut_datagram_is_a_request_when_asked_for, EACH_DATAGRAM)
 }
 
 /*
- * Returns whether each that was sent has been handled or dropped. If not, and the server has nothing
- * to do, one more is sent, with which the kernel tells. A busy server would never catch up.
+ * Returns whether each that was sent has been handled or dropped. If not, and the server has
+ * nothing to do, one more is sent, with which the kernel tells. A busy server would never catch up.
  */
 static int
 adds_up(const struct acc *acc, int fd, int *sent)

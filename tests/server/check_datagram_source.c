@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_datagram_source.c - the address that replies leave from, also when the datagram was for many.
+ * check_datagram_source.c - the address that replies leave from, also when the datagram was for
+ * many.
  */
 #include "acceptance.h"
 

@@ -13,6 +13,46 @@
 
 FIXTURE(acc_setup, acc_teardown);
 
+static int
+do_nothing(struct sks_request *req)
+{
+	(void)req;
+	return SKS_DONE;
+}
+
+/* Runs another handler when it is cancelled, and waits once more. */
+static int
+wait_and_nest(struct sks_request *req)
+{
+	static const struct sks_handler inner = { .handle = do_nothing };
+
+	(void)req;
+	atomic_fetch_add(&seen->handles, 1);
+	acc_require(sks_sleep(60000) == -1 && errno == ECANCELED);
+	acc_require(sks_handle_bytes(&inner, "", 0, NULL, NULL) == 0);
+	if (sks_sleep(5000) == -1)
+		atomic_store(&seen->waited, errno);
+	return SKS_DONE;
+}
+
+TEST(a_handler_within_a_cancelled_one_does_not_end_that, EACH_MODE)
+{
+	static const struct sks_handler handler = { .handle = wait_and_nest };
+	struct sks_options options = { .drain_ms = 1 };
+	struct acc acc;
+	int fd;
+
+	acc_tcp(&acc, _i, &handler, &options);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	ck_eventually(atomic_load(&seen->handles) == 1);
+	shutdown(fd, SHUT_WR); /* so nobody lingers */
+	acc_stop(&acc);
+	ck_assert_int_eq(seen->waited, ECANCELED);
+	close(fd);
+	acc_free(&acc);
+}
+
 TEST(lets_running_requests_end_and_tells_them, EACH_STREAM)
 {
 	struct acc acc;

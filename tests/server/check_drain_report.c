@@ -45,6 +45,45 @@ TEST(says_so_when_requests_do_not_end, EACH_STREAM)
 	peer_expect_gone(fd);
 }
 
+/* The first call heeds nothing, the others wait, and can be cancelled. */
+static int
+be_stubborn_once(struct sks_request *req)
+{
+	if (atomic_load(&seen->handles) == 0)
+		return acc_be_stubborn(req);
+	return sks_sleep(1) == 0 ? acc_echo_lines(req) : -1;
+}
+
+/* A handler of an earlier run goes on, and is cancelled for good; those of each run are its own. */
+TEST(the_next_run_is_not_cancelled, EACH_MODE_IN_ONE_MEMORY)
+{
+	static const struct sks_handler handler = { .handle = be_stubborn_once };
+	struct sks_options options = { .drain_ms = 1, .linger_ms = 1 };
+	int fd, next, i;
+	struct acc acc;
+
+	acc_tcp(&acc, _i, &handler, &options);
+	if (acc.mode->one_at_a_time) { /* the next one would wait for it */
+		acc_free(&acc);
+		return;
+	}
+	fd = shut_down_amid_request(&acc);
+	for (i = 0; i < 3; i++) {
+		acc_join(&acc);
+		ck_assert_int_eq(acc.error, ETIMEDOUT);
+		acc_start(&acc);
+		next = acc_client(&acc);
+		peer_puts(next, "echo\n");
+		peer_expect(next, "echo\n");
+		sks_server_shutdown(acc.server);
+		peer_expect_gone(next);
+	}
+	acc_join(&acc);
+	atomic_store(&seen->note, 1);
+	acc_free(&acc);
+	peer_expect_gone(fd);
+}
+
 static void
 block_until_told(void *arg)
 {
@@ -137,12 +176,27 @@ sleep_and_fail(struct sks_request *req)
 	return sks_sleep(3600 * 1000) == 0 ? SKS_DONE : -1;
 }
 
+/* After a wait for input. */
+static int
+select_and_fail(struct sks_request *req)
+{
+	struct sks_selectable set = { .rfile = req->rfile, .want = SKS_READ };
+
+	if (sks_gets(req->rfile) == NULL)
+		return SKS_DONE;
+	atomic_fetch_add(&seen->handles, 1);
+	return sks_select(&set, 1, SKS_OFF) == -1 ? -1 : SKS_DONE;
+}
+
 static const struct {
 	const char *words;
 	int (*handle)(struct sks_request *req);
+	int mode;
 } other_waits[] = {
-	{ "Operation canceled (it waited to write)", write_without_end },
-	{ "Operation canceled (it waited for a time or another task)", sleep_and_fail },
+	{ "Operation canceled (it waited to write)", write_without_end, ACC_FIBERS },
+	{ "Operation canceled (it waited for a time or another task)", sleep_and_fail, ACC_FIBERS },
+	{ "Operation canceled (it waited for one of its descriptors)", select_and_fail, ACC_FIBERS },
+	{ "Operation canceled (it waited for one of its descriptors)", select_and_fail, ACC_THREADS },
 };
 
 TEST(names_each_kind_of_wait_that_was_cancelled, EACH_OF(other_waits))
@@ -152,11 +206,13 @@ TEST(names_each_kind_of_wait_that_was_cancelled, EACH_OF(other_waits))
 	struct acc acc;
 	int fd;
 
-	acc_tcp(&acc, ACC_FIBERS, &handler, &options);
+	acc_tcp(&acc, other_waits[_i].mode, &handler, &options);
 	acc_start(&acc);
 	fd = acc_client(&acc);
+	if (handler.handle == select_and_fail)
+		peer_puts(fd, "go\n");
 	ck_eventually(atomic_load(&seen->handles) == 1);
-	ck_eventually(acc_stats(&acc).bytes_out > 0 || handler.handle == sleep_and_fail);
+	ck_eventually(acc_stats(&acc).bytes_out > 0 || handler.handle != write_without_end);
 	sks_server_shutdown(acc.server);
 	acc_join(&acc);
 	ck_assert_int_eq(log_count(other_waits[_i].words), 1);

@@ -222,25 +222,104 @@ TEST(a_flood_of_connections_keeps_nobody_waiting, EACH_MODE)
 	acc_free(&acc);
 }
 
+#define CROWD_AT_ONCE 100
+
+/*
+ * Keeps its loop until more clients have come and its own has said more. Tells how many were
+ * accepted when the loop lets it go on.
+ */
+static int
+keep_its_loop(struct sks_request *req)
+{
+	struct sks_stats stats;
+
+	if (sks_gets(req->rfile) == NULL)
+		return sks_end(req->rfile);
+	atomic_store(&seen->note, 1);
+	while (atomic_load(&seen->note) != 2)
+		;
+	do {
+		sks_yield();
+		sks_server_stats(req->server, &stats);
+	} while (stats.accepted == 1);
+	return sks_printf(req->wfile, "%d\n", (int)stats.accepted);
+}
+
+/* On fibers, where the loop that accepts runs handlers. */
+TEST(a_flood_is_accepted_in_parts)
+{
+	static const struct sks_handler handler = { .handle = keep_its_loop };
+	struct sks_options options = { .backlog = CROWD_AT_ONCE };
+	int fd[CROWD_AT_ONCE], old, i;
+	struct acc acc;
+	char *answer;
+
+	acc_tcp(&acc, ACC_FIBERS, &handler, &options);
+	acc_start(&acc);
+	old = acc_client(&acc);
+	peer_puts(old, "go\n");
+	ck_eventually(atomic_load(&seen->note) == 1);
+	for (i = 0; i < CROWD_AT_ONCE; i++)
+		fd[i] = acc_client(&acc);
+	atomic_store(&seen->note, 2);
+	answer = peer_read_all(old, NULL);
+	ck_assert_int_gt(atoi(answer), 1);
+	ck_assert_int_le(atoi(answer), 1 + 2 * 16); /* 16 in a turn */
+	free(answer);
+	close(old);
+	for (i = 0; i < CROWD_AT_ONCE; i++)
+		close(fd[i]);
+	acc_free(&acc);
+}
+
 /* -- 35: options of the listener that its user sets -- */
 
-static const struct {
-	const char *name;
-	int option, value;
-} options_of_tcp[] = {
-	{ "TCP_DEFER_ACCEPT", TCP_DEFER_ACCEPT, 5 },
-	{ "TCP_FASTOPEN", TCP_FASTOPEN, 16 },
-};
+static void
+set_of_listener(const struct acc *acc, int option, int value)
+{
+	int fd = sks_server_fileno(acc->server, 0);
 
-TEST(a_listener_may_have_options_of_its_users, EACH_OF(options_of_tcp))
+	ck_assert_int_eq(setsockopt(fd, IPPROTO_TCP, option, &value, sizeof(value)), 0);
+}
+
+/* Who says nothing is not accepted; with a listener for each loop the option is for one of them. */
+TEST(a_listener_may_have_TCP_DEFER_ACCEPT, EACH_MODE)
 {
 	struct acc acc;
+	int silent;
 
-	acc_tcp(&acc, ACC_FIBERS, &acc_script, NULL);
-	ck_assert_int_eq(setsockopt(sks_server_fileno(acc.server, 0), IPPROTO_TCP,
-	    options_of_tcp[_i].option, &options_of_tcp[_i].value, sizeof(int)), 0);
+	acc_tcp(&acc, _i, &acc_script, NULL);
+	set_of_listener(&acc, TCP_DEFER_ACCEPT, 30);
 	acc_start(&acc);
+	silent = acc_client(&acc);
 	acc_ask(&acc, "echo\nd\n", "echo\n");
+	if (!acc.mode->reuse_port)
+		ck_assert_uint_eq(acc_stats(&acc).accepted, 1);
+	peer_puts(silent, "echo late\nd\n");
+	peer_expect(silent, "echo late\n");
+	peer_expect_eof(silent);
+	acc_free(&acc);
+}
+
+/* The bytes come with the connection, if the kernel is set to take them. */
+TEST(a_listener_may_have_TCP_FASTOPEN, EACH_MODE)
+{
+	union peer_name name;
+	struct acc acc;
+	socklen_t len;
+	int fd, i;
+
+	acc_tcp(&acc, _i, &acc_script, NULL);
+	set_of_listener(&acc, TCP_FASTOPEN, 16);
+	acc_start(&acc);
+	len = peer_name(acc.address, &name);
+	for (i = 0; i < 2; i++) { /* the first gets a cookie */
+		fd = socket(name.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		ck_assert_int_eq(sendto(fd, "echo\nd\n", 7, MSG_FASTOPEN, &name.any, len), 7);
+		peer_expect(fd, "echo\n");
+		peer_expect_eof(fd);
+		close(fd);
+	}
 	acc_free(&acc);
 }
 
@@ -273,6 +352,7 @@ TEST(a_flood_of_datagrams_keeps_no_connection_waiting, EACH_MODE)
 			acc_ask(&acc, "echo\nd\n", "echo\n");
 	}
 	close(fd);
+	ck_eventually(acc_stats(&acc).datagrams > 0);
 	acc_free(&acc);
 }
 
@@ -369,9 +449,10 @@ TEST(children_serve_on_when_their_parent_is_killed_and_the_port_is_free)
 	ck_assert_int_eq(waitpid(host.pid, &host.status, 0), host.pid);
 	is_served(fd);
 	server = sks_server_new(&acc_script, NULL);
-	ck_eventually(sks_server_listen(server, host.address) == 0);
+	ck_eventually(sks_server_listen(server, host.address) == 0); /* what was killed frees it in time */
 	is_served(fd);
-	close(fd);
+	close(fd); /* and with its connection the child ends */
+	hears_the_end(&host);
 	close(host.out);
 	close(host.gate);
 	sks_server_free(server);

@@ -288,6 +288,55 @@ TEST(a_child_has_no_members_of_its_parent, EACH_MODE_IN_ONE_MEMORY)
 	sks_group_free(options.data);
 }
 
+static int
+visit_until_told(struct sks_request *member, void *arg)
+{
+	(void)member;
+	(void)arg;
+	atomic_store(&seen->note, 1);
+	while (atomic_load(&seen->note) != 2)
+		breathe();
+	return 0;
+}
+
+static void *
+visit_all(void *group)
+{
+	ck_assert_int_eq(sks_group_each(group, NULL, visit_until_told, NULL), 0);
+	return NULL;
+}
+
+/* The child has a copy of the group's lock, but not the thread that has it. */
+TEST(a_child_does_not_wait_for_a_visit_of_its_parent, EACH_MODE_IN_ONE_MEMORY)
+{
+	const struct sks_handler handler = { .handle = join_and_count };
+	struct sks_options options = { .data = sks_group_new() };
+	pthread_t visitor;
+	struct acc acc;
+	pid_t pid;
+	int fd;
+
+	acc_tcp(&acc, _i, &handler, &options);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	expect_others(fd, "0 others\n");
+	ck_assert_int_eq(pthread_create(&visitor, NULL, visit_all, options.data), 0);
+	ck_eventually(atomic_load(&seen->note) == 1);
+	pid = fork();
+	if (pid == 0) {
+		limit_child(30);
+		sks_server_free(acc.server);
+		_exit((int)sks_group_count(options.data));
+	}
+	expect_exit(pid, 0);
+	atomic_store(&seen->note, 2);
+	pthread_join(visitor, NULL);
+	ck_assert_uint_eq(sks_group_count(options.data), 1);
+	close(fd);
+	acc_free(&acc);
+	sks_group_free(options.data);
+}
+
 /* -- forked where the server runs -- */
 
 static int

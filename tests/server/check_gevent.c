@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -39,6 +40,19 @@ TEST(backlog_is_the_option, EACH_STREAM)
 	}
 	while (n > 0)
 		close(fd[--n]);
+	acc_free(&acc);
+}
+
+TEST(a_backlog_that_the_system_shortens_is_told, EACH_STREAM)
+{
+	struct sks_options options = { .backlog = INT_MAX }, none = { 0 };
+	struct acc acc;
+
+	acc_streams(&acc, _i, &echo, &none);
+	ck_assert_int_eq(log_count("somaxconn"), 0);
+	acc_free(&acc);
+	acc_streams(&acc, _i, &echo, &options);
+	ck_assert_int_eq(log_count("net.core.somaxconn shortens the backlog from 2147483647 to "), 1);
 	acc_free(&acc);
 }
 

@@ -40,6 +40,31 @@ TEST(handles_one_request_and_leaves_the_next, EACH_TRANSPORT)
 	acc_free(&acc);
 }
 
+static int
+close_address(struct sks_request *req)
+{
+	acc_require(sks_server_close_address(req->server, "127.0.0.1:0") == 0);
+	return SKS_DONE;
+}
+
+/* The run ends within the call that accepts. _i: verify closes it, and refuses the client. */
+TEST(the_request_may_close_the_address_it_came_by, TIMES(2))
+{
+	static const struct sks_handler handler = { .handle = close_address };
+	struct sks_options options = { .verify = _i ? close_address : NULL };
+	struct acc acc;
+	int fd;
+
+	acc_on(&acc, ACC_FIBERS, "127.0.0.1:0", &handler, &options);
+	fd = acc_client(&acc);
+	peer_half_close(fd);
+	ck_assert_int_eq(sks_handle_request(acc.server, 60000), 0);
+	peer_expect_eof(fd);
+	ck_assert_int_eq(sks_server_fileno(acc.server, 0), -1);
+	ck_fails(sks_handle_request(acc.server, 0), EINVAL);
+	acc_free(&acc);
+}
+
 TEST(handle_request_waits_no_longer_than_asked, EACH_TRANSPORT)
 {
 	struct acc acc;

@@ -157,6 +157,25 @@ TEST(two_servers_share_a_base, EACH_MODE)
 	event_base_free(options.base);
 }
 
+/* The drain looks at the base first, and that is the end of the run. */
+TEST(a_drain_behind_a_shutdown_ends_this_run_alone, EACH_MODE)
+{
+	struct sks_options options = { .base = event_base_new() };
+	struct acc acc;
+
+	acc_tcp(&acc, _i, &acc_script, &options);
+	ck_assert_int_eq(sks_server_start(acc.server), 0);
+	sks_server_shutdown(acc.server);
+	ck_assert_int_eq(sks_server_drain(acc.server, SKS_DEFAULT, NULL), 0);
+	ck_assert_int_eq(sks_server_is_running(acc.server), 0);
+	ck_assert_int_eq(sks_server_start(acc.server), 0);
+	event_base_loop(options.base, EVLOOP_NONBLOCK);
+	ck_assert_int_eq(sks_server_is_ready(acc.server), 1);
+	ck_assert_int_eq(sks_server_drain(acc.server, SKS_DEFAULT, NULL), 0);
+	acc_free(&acc);
+	event_base_free(options.base);
+}
+
 /* -- a host that leaves its loop by libevent's own calls -- */
 
 static int (*const leave[])(struct event_base *) = { event_base_loopbreak, NULL };

@@ -269,6 +269,30 @@ TEST(refuses_what_is_no_address, EACH_MODE)
 	sks_server_free(server);
 }
 
+static void
+keep_error(const struct sks_log_record *record, void *arg)
+{
+	*(int *)arg = record->error;
+}
+
+TEST(the_record_of_a_refused_address_has_its_errno)
+{
+	static const char *const addresses[] = { "tls:127.0.0.1:0", "proxy:127.0.0.1:0",
+		"systemd:web" };
+	struct sks_server *server = new_server(ACC_FIBERS, NULL);
+	size_t i;
+	int error;
+
+	sks_set_log(keep_error, &error);
+	for (i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
+		errno = EIO;
+		ck_assert_int_eq(sks_server_listen(server, addresses[i]), -1);
+		ck_assert_int_eq(error, errno);
+	}
+	sks_set_log(NULL, NULL);
+	sks_server_free(server);
+}
+
 static int
 tell_tcp(struct sks_request *req)
 {
@@ -280,12 +304,12 @@ tell_tcp(struct sks_request *req)
 	return sks_printf(req->wfile, "%d %d\n", no_delay != 0, keepalive != 0);
 }
 
-TEST(connections_have_no_delay_and_keepalive)
+TEST(connections_have_no_delay_and_keepalive, EACH_MODE)
 {
 	static const struct sks_handler handler = { .handle = tell_tcp };
 	struct acc acc;
 
-	acc_tcp(&acc, ACC_FIBERS, &handler, NULL);
+	acc_tcp(&acc, _i, &handler, NULL);
 	acc_start(&acc);
 	acc_ask(&acc, "", "1 1\n");
 	acc_free(&acc);

@@ -8,8 +8,10 @@
 #include "base/util.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct sks_handler echo = { .handle = acc_echo_lines };
 
@@ -32,6 +34,42 @@ is_no_need(struct sks_server *server, const char *address, const char *call)
 	if (strcmp(call, "getsockname") == 0)
 		return sks_server_fileno(server, 1) == -1;
 	return strcmp(call, "setsockopt") == 0;
+}
+
+/* Accepting begins as soon as there is memory for it. */
+TEST(listening_while_it_runs_does_not_fail_in_part)
+{
+	struct sks_options options = { .base = event_base_new() };
+	char address[160];
+	struct acc acc;
+	int fd;
+
+	acc_tcp(&acc, ACC_FIBERS, &acc_script, &options);
+	ck_assert_int_eq(sks_server_start(acc.server), 0);
+	fault("event_add:ENOMEM:1");
+	ck_assert_int_eq(sks_server_listen(acc.server, "127.0.0.1:0"), 0);
+	ck_assert_uint_eq(sks_fault_hits(), 1);
+	ck_assert_ptr_nonnull(sks_server_address(acc.server, 1, address, sizeof(address)));
+	fd = peer_connect(address);
+	peer_puts(fd, "echo\nd\n");
+	while (peer_is_silent(fd))
+		event_base_loop(options.base, EVLOOP_ONCE);
+	peer_expect(fd, "echo\n");
+	close(fd);
+	acc_free(&acc);
+	event_base_free(options.base);
+}
+
+TEST(an_address_that_fails_keeps_no_handler)
+{
+	struct acc acc;
+	long before;
+
+	acc_tcp(&acc, ACC_FIBERS, &acc_script, NULL);
+	before = memory_kept();
+	ck_fails(sks_server_listen_with(acc.server, "nonsense", &echo, NULL), EINVAL);
+	ck_assert_int_eq(memory_kept(), before);
+	acc_free(&acc);
 }
 
 /*

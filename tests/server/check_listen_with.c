@@ -237,6 +237,74 @@ TEST(a_server_without_an_address_shuts_down, EACH_MODE)
 	acc_free(&acc);
 }
 
+/* Answers when the server drains and its address is closed. */
+static int
+answer_late(struct sks_request *req)
+{
+	while (!sks_draining(req))
+		if (sks_sleep(1) == -1)
+			return -1;
+	atomic_store(&seen->note, 1);
+	while (atomic_load(&seen->note) != 2)
+		if (sks_sleep(1) == -1)
+			return -1;
+	return sks_puts(req->wfile, "late\n");
+}
+
+TEST(a_datagram_is_answered_also_when_its_address_is_closed_in_a_drain, EACH_DATAGRAM)
+{
+	static const struct sks_handler late = { .handle = answer_late };
+	struct sks_options options = { .on_tick = close_when_told, .tick_ms = 1 };
+	struct acc acc;
+	int fd;
+
+	to_close = _i % 2 == 0 ? "udp:127.0.0.1:0" : acc_listen_address(ACC_UNIX_DGRAM);
+	acc_on(&acc, _i / 2, to_close, &late, &options);
+	acc_start(&acc);
+	fd = acc_client(&acc);
+	peer_puts(fd, "x");
+	ck_eventually(acc_stats(&acc).datagrams == 1);
+	sks_server_shutdown(acc.server);
+	peer_expect(fd, "late\n");
+	close(fd);
+	acc_join(&acc);
+	ck_assert_int_eq(acc.rc, 0);
+	ck_assert_int_eq(sks_server_fileno(acc.server, 0), -1);
+	acc_free(&acc);
+}
+
+/* A server that stops for good serves its backlog, also where an address is closed meanwhile. */
+TEST(who_waits_is_served_also_when_the_address_is_closed_in_a_drain, EACH_MODE)
+{
+	struct sks_options options = { .max_connections = 1, .close_listeners = 1,
+		.on_tick = close_when_told, .tick_ms = 1 };
+	struct acc acc;
+	char line[16] = "";
+	int one, two;
+
+	to_close = own_address(0);
+	acc_on(&acc, _i, to_close, &acc_script, &options);
+	acc_start(&acc);
+	one = acc_client(&acc);
+	ask(one, "echo\n", "echo\n");
+	two = acc_client(&acc);
+	peer_puts(two, "echo\nd\n");
+	sks_server_shutdown(acc.server);
+	while (strcmp(line, "draining 1\n") != 0) {
+		peer_puts(one, "q\n");
+		line[peer_receive(one, line, 11)] = '\0';
+	}
+	atomic_store(&seen->note, 1);
+	ck_eventually(atomic_load(&seen->note) == 2);
+	ask(one, "echo\nd\n", "echo\n");
+	peer_expect_eof(one);
+	peer_expect(two, "echo\n");
+	peer_expect_eof(two);
+	acc_join(&acc);
+	ck_assert_int_eq(acc.rc, 0);
+	acc_free(&acc);
+}
+
 TEST(between_two_runs_it_is_closed_at_once, EACH_ADDRESS)
 {
 	const char *address = acc_listen_address((enum acc_transport)_i);

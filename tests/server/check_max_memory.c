@@ -3,8 +3,8 @@
  * check_max_memory.c - what a server does when the buffers of its process reach max_memory, and
  * when there is memory again.
  *
- * Most tests count memory that nobody has, so that the bound is reached when they want it. Processes
- * are left out: there the option is refused.
+ * Most tests count memory that nobody has, so that the bound is reached when they want it.
+ * Processes are left out: there the option is refused.
  */
 #include "acceptance.h"
 #include "rig.h"
@@ -139,18 +139,31 @@ TEST(nothing_more_of_a_line_is_read, EACH_STREAM_IN_ONE_MEMORY)
 	acc_free(&acc);
 }
 
+/* Another client is answered meanwhile, whose line was not begun; so the loop has looked. */
 TEST(a_line_is_read_on_when_there_is_memory, EACH_STREAM_IN_ONE_MEMORY)
 {
 	struct acc acc;
-	int fd;
+	int fd, other = -1;
 
 	acc_streams(&acc, _i, &acc_script, &bounded);
 	acc_start(&acc);
 	fd = acc_client(&acc);
 	peer_puts(fd, "ec");
 	ck_eventually(acc_stats(&acc).bytes_in == 2);
+	if (!acc.mode->one_at_a_time) {
+		other = acc_client(&acc);
+		peer_puts(other, "e1\n");
+		peer_expect(other, "e1\n");
+	}
 	fill_memory();
 	peer_puts(fd, "ho\nd\n");
+	if (other != -1) {
+		peer_puts(other, "e2\n");
+		peer_expect(other, "e2\n");
+		ck_assert_uint_eq(acc_stats(&acc).bytes_in, 2 + 6);
+		close(other);
+	}
+	ck_assert(peer_is_silent(fd));
 	free_memory();
 	peer_expect(fd, "echo\n");
 	peer_expect_eof(fd);

@@ -161,7 +161,9 @@ TEST(one_that_does_not_read_is_cut, EACH_STREAM)
 	acc_free(&acc);
 }
 
-/* What the kernel still had for it is dropped: else a part of an answer would look like all of it. */
+/*
+ * What the kernel still had for it is dropped: else a part of an answer would look like all of it.
+ */
 TEST(one_that_was_cut_reads_a_reset, EACH_MODE)
 {
 	struct sks_options options = rate_alone(1000);

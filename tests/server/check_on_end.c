@@ -82,6 +82,65 @@ expect(int reason, int n)
 	look();
 }
 
+static void
+look_at_state(struct sks_request *req, const struct sks_info *info)
+{
+	if (req->state == NULL || *(char *)req->state != 0)
+		atomic_fetch_add(&bad, 1);
+	on_end(req, info);
+}
+
+static const char *
+reject_and_look(struct sks_request *req, int why)
+{
+	(void)why;
+	if (req->state == NULL || *(char *)req->state != 0)
+		atomic_fetch_add(&bad, 1);
+	return "no\n";
+}
+
+TEST(one_that_is_rejected_has_a_state_too, EACH_MODE)
+{
+	struct sks_handler handler = { .handle = acc_echo_keep, .state_size = 100 };
+	struct sks_options options = { .max_per_peer = 1, .on_end = look_at_state,
+		.on_reject = reject_and_look };
+	struct acc acc;
+	int one, two;
+
+	acc_serve(&acc, _i, &handler, &options);
+	one = acc_client(&acc);
+	peer_puts(one, "echo\n");
+	peer_expect(one, "echo\n");
+	two = acc_client(&acc);
+	peer_expect(two, "no\n");
+	peer_expect_eof(two);
+	expect(SKS_ENDED_REFUSED, 1);
+	close(one);
+	acc_free(&acc);
+}
+
+/* Without memory for a state there is no call, and it is rejected all the same. */
+TEST(without_memory_for_a_state_it_is_rejected_silently)
+{
+	struct sks_handler handler = { .handle = acc_echo_keep, .state_size = 100 };
+	struct sks_options options = { .max_per_peer = 1, .on_end = look_at_state,
+		.on_reject = reject_and_look };
+	struct acc acc;
+	int one, two;
+
+	acc_serve(&acc, ACC_FIBERS, &handler, &options);
+	one = acc_client(&acc);
+	peer_puts(one, "echo\n");
+	peer_expect(one, "echo\n");
+	fault("malloc:ENOMEM:1");
+	two = acc_client(&acc);
+	peer_expect_gone(two);
+	ck_eventually(acc_stats(&acc).rejected_peer == 1);
+	ck_assert_int_eq(calls, 0);
+	close(one);
+	acc_free(&acc);
+}
+
 static int
 count_and_echo(struct sks_request *req)
 {

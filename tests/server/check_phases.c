@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -50,6 +51,20 @@ TEST(a_lame_duck_stops_when_its_time_has_come, EACH_MODE)
 	acc_stop(&acc);
 	acc_start(&acc);
 	acc_ask(&acc, "echo\nd\n", "echo\n");
+	acc_free(&acc);
+}
+
+/* Nobody is served yet, whom it could be announced to. */
+TEST(a_shutdown_before_the_run_has_no_lame_duck, EACH_MODE)
+{
+	struct sks_options options = { .lame_duck_ms = 3600 * 1000 };
+	struct acc acc;
+
+	acc_tcp(&acc, _i, &acc_script, &options);
+	sks_server_shutdown(acc.server);
+	acc_start(&acc);
+	acc_join(&acc);
+	ck_assert_int_eq(acc.rc, 0);
 	acc_free(&acc);
 }
 
@@ -133,6 +148,37 @@ TEST(tells_what_became_of_each_request, EACH_MODE)
 	ck_assert_uint_eq(d.report.killed + d.report.running, 0);
 	ck_assert_int_eq(log_count("1 ended, 1 closed while parked, 1 cancelled, 1 reset, 0 killed"), 1);
 	acc_free(&d.acc);
+}
+
+/* It lets every other thread go first: so the run is over before it waits for that. */
+static void *
+drain_late(void *arg)
+{
+	static const struct sched_param none;
+	struct drain *d = arg;
+
+	ck_assert_int_eq(pthread_setschedparam(pthread_self(), SCHED_IDLE, &none), 0);
+	while (!sks_server_is_ready(d->acc.server))
+		breathe();
+	return drain(d);
+}
+
+TEST(who_frees_the_server_waits_for_a_drain, EACH_MODE)
+{
+	struct drain d = { .deadline_ms = SKS_OFF };
+	cpu_set_t all, one;
+
+	ck_assert_int_eq(sched_getaffinity(0, sizeof(all), &all), 0);
+	CPU_ZERO(&one);
+	CPU_SET((size_t)sched_getcpu(), &one);
+	ck_assert_int_eq(sched_setaffinity(0, sizeof(one), &one), 0);
+	acc_tcp(&d.acc, _i, &acc_script, NULL);
+	ck_assert_int_eq(pthread_create(&d.thread, NULL, drain_late, &d), 0);
+	ck_assert_int_eq(sks_serve_forever(d.acc.server), 0);
+	sks_server_free(d.acc.server);
+	pthread_join(d.thread, NULL);
+	ck_assert_int_eq(d.rc, 0);
+	ck_assert_int_eq(sched_setaffinity(0, sizeof(all), &all), 0);
 }
 
 TEST(tells_of_those_that_do_not_end, EACH_MODE)

@@ -17,23 +17,6 @@ FIXTURE(acc_setup, acc_teardown, .timeout_s = 120);
 #define LINES 768
 #define FEW 300    /* a client of the library reads their answers ahead */
 #define LINE 1024  /* the client sends LINES of them */
-#define SMALL 32768 /* what the kernel should keep, so that both sides soon have to wait */
-
-static void
-make_small(int fd)
-{
-	static const int small = SMALL;
-
-	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
-}
-
-static int
-set_up(struct sks_request *req)
-{
-	make_small(req->fd);
-	return 0;
-}
 
 /* Twice as much as was sent, so that no buffer in between is large enough. */
 static int
@@ -154,7 +137,7 @@ talk(const struct sks_handler *handler, int i)
 	acc_tcp(&acc, i, handler, &limited);
 	acc_start(&acc);
 	fd = acc_client(&acc);
-	make_small(fd);
+	acc_make_small(fd);
 	send_pipeline(fd, LINES);
 	peer_half_close(fd);
 	expect_answers(fd);
@@ -165,21 +148,21 @@ talk(const struct sks_handler *handler, int i)
 
 TEST(a_pipeline_is_sent_before_its_answers_are_read, EACH_MODE)
 {
-	static const struct sks_handler handler = { .setup = set_up, .handle = answer_all };
+	static const struct sks_handler handler = { .setup = acc_setup_small, .handle = answer_all };
 
 	talk(&handler, _i);
 }
 
 TEST(a_pipeline_is_answered_in_many_exchanges, EACH_MODE)
 {
-	static const struct sks_handler handler = { .setup = set_up, .handle = answer_one };
+	static const struct sks_handler handler = { .setup = acc_setup_small, .handle = answer_one };
 
 	talk(&handler, _i);
 }
 
 TEST(a_pipeline_is_read_by_one_task_and_answered_by_another, EACH_MODE)
 {
-	static const struct sks_handler handler = { .setup = set_up, .handle = answer_from_another };
+	static const struct sks_handler handler = { .setup = acc_setup_small, .handle = answer_from_another };
 
 	talk(&handler, _i);
 }
@@ -199,7 +182,7 @@ answer_and_go(struct sks_request *req)
 static void
 fill_socket(int fd)
 {
-	static const char block[SMALL];
+	static const char block[ACC_SMALL];
 
 	while (send(fd, block, sizeof(block), MSG_DONTWAIT) > 0)
 		;
@@ -208,7 +191,7 @@ fill_socket(int fd)
 static int
 set_up_full(struct sks_request *req)
 {
-	make_small(req->fd);
+	acc_make_small(req->fd);
 	fill_socket(req->fd);
 	return 0;
 }
@@ -246,7 +229,7 @@ TEST(an_answer_waits_for_a_client_that_still_sends, EACH_MODE)
  */
 TEST(more_than_max_input_waits_and_is_told, EACH_MODE_IN_ONE_MEMORY)
 {
-	static const struct sks_handler handler = { .name = "echo", .setup = set_up,
+	static const struct sks_handler handler = { .name = "echo", .setup = acc_setup_small,
 		.handle = answer_all };
 	struct sks_options options = { .max_input = 16384 };
 	char line[128], text[LINE];
@@ -258,7 +241,7 @@ TEST(more_than_max_input_waits_and_is_told, EACH_MODE_IN_ONE_MEMORY)
 	acc_tcp(&acc, _i, &handler, &options);
 	acc_start(&acc);
 	fd = acc_client(&acc);
-	make_small(fd);
+	acc_make_small(fd);
 	getsockname(fd, (struct sockaddr *)&own, &len);
 	snprintf(line, sizeof(line), "echo: 127.0.0.1:%d: sends and does not read: max_input (16384",
 	    ntohs(own.sin_port));
@@ -301,7 +284,7 @@ send_and_then_read(void *unused)
 
 TEST(a_client_may_send_all_before_it_reads)
 {
-	static const struct sks_handler handler = { .setup = set_up,
+	static const struct sks_handler handler = { .setup = acc_setup_small,
 		.handle = answer_without_reading };
 	struct sks_client *client;
 	struct acc acc;
@@ -310,7 +293,7 @@ TEST(a_client_may_send_all_before_it_reads)
 	acc_start(&acc);
 	client = sks_connect(acc.address, 30000);
 	ck_assert_ptr_nonnull(client);
-	make_small(sks_socket_fileno(client->socket));
+	acc_make_small(sks_socket_fileno(client->socket));
 	send_and_then_read(client);
 	ck_assert_int_eq(sks_client_close(client), 0);
 	acc_free(&acc);

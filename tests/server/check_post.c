@@ -207,7 +207,9 @@ TEST(a_post_amid_a_flush_is_sent, EACH_STREAM_IN_ONE_MEMORY)
 		size_t n = 0;
 
 		peer_puts(fd, "e\n");
+		with_lock();
 		ck_assert_int_eq(sks_post(members[0], "p\n", 2), 0);
+		sks_mutex_unlock(lock);
 		while (n < 4) {
 			ssize_t more = peer_recv(fd, got + n, 4 - n);
 

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -246,6 +247,191 @@ TEST(on_the_base_of_a_host, TIMES(ACC_MODES * STARTS))
 	ck_assert_int_eq(sks_server_is_running(acc.server), 0);
 	acc_free(&acc);
 	event_base_free(options.base);
+}
+
+/* -- what a parent has begun on the base of a host is not gone on with by its child -- */
+
+static int goes_on; /* in this process */
+
+static int
+sleep_and_tell(struct sks_request *req)
+{
+	atomic_fetch_add(&seen->handles, 1);
+	if (sks_sleep(50) == -1)
+		return -1;
+	goes_on = 1;
+	return sks_puts(req->wfile, "slept\n");
+}
+
+/* Dispatches the base for longer than a handler sleeps and a server drains here. */
+static _Noreturn void
+dispatch_a_while_and_leave(struct event_base *base)
+{
+	static const struct timeval longer = { .tv_usec = 100000 };
+
+	goes_on = 0; /* where all is slow the parent's handler has woken before the fork */
+	if (event_base_loopexit(base, &longer) == -1)
+		_exit(2);
+	event_base_dispatch(base);
+	_exit(goes_on);
+}
+
+static int
+turn_until(struct event_base *base, int is_true)
+{
+	return event_base_loop(base, EVLOOP_NONBLOCK) != -1 && is_true;
+}
+
+/* 0: the server has more loops, with threads, which go on whatever the parent does. */
+static int
+begin_on_base(struct acc *acc, int i, const struct sks_handler *handler,
+    const struct sks_options *options)
+{
+	acc_on(acc, i, acc_listen_address(ACC_UNIX), handler, options);
+	if (acc->mode->workers > 1) {
+		acc_free(acc);
+		event_base_free(options->base);
+		return 0;
+	}
+	ck_assert_int_eq(sks_server_start(acc->server), 0);
+	return 1;
+}
+
+static void
+end_on_base(struct acc *acc, struct event_base *base)
+{
+	sks_server_shutdown(acc->server);
+	event_base_dispatch(base);
+	acc_free(acc);
+	event_base_free(base);
+}
+
+/* The child has the parent's loop still, or loops of its own already. */
+TEST(a_handler_that_sleeps_wakes_in_the_parent_alone, TIMES(ACC_MODES * 2))
+{
+	static const struct sks_handler handler = { .handle = sleep_and_tell };
+	struct sks_options options = { .base = event_base_new() };
+	struct acc acc;
+	pid_t pid;
+	int fd;
+
+	if (!begin_on_base(&acc, _i / 2, &handler, &options))
+		return;
+	fd = acc_client(&acc);
+	ck_eventually(turn_until(options.base, seen->handles == 1));
+	pid = fork();
+	if (pid == 0) {
+		if (event_reinit(options.base) == -1 ||
+		    (_i % 2 == 1 && sks_server_listen(acc.server, "127.0.0.1:0") == -1))
+			_exit(3);
+		dispatch_a_while_and_leave(options.base);
+	}
+	expect_exit(pid, 0);
+	ck_eventually(turn_until(options.base, !peer_is_silent(fd)));
+	peer_expect(fd, "slept\n");
+	peer_expect_eof(fd);
+	end_on_base(&acc, options.base);
+}
+
+TEST(the_end_of_a_drain_is_for_the_parent_to_see, EACH_MODE)
+{
+	struct sks_options options = { .base = event_base_new(), .drain_ms = 20, .linger_ms = 1 };
+	struct acc acc;
+	pid_t pid;
+	int fd;
+
+	if (!begin_on_base(&acc, _i, &acc_script, &options))
+		return;
+	fd = acc_client(&acc);
+	peer_puts(fd, "w\n");
+	ck_eventually(turn_until(options.base, !peer_is_silent(fd)));
+	peer_expect(fd, "waiting\n");
+	sks_server_shutdown(acc.server);
+	event_base_loop(options.base, EVLOOP_NONBLOCK);
+	ck_assert_int_eq(seen->waited, 0);
+	pid = fork();
+	if (pid == 0) {
+		if (event_reinit(options.base) == -1)
+			_exit(3);
+		dispatch_a_while_and_leave(options.base);
+	}
+	expect_exit(pid, 0);
+	ck_assert(peer_is_silent(fd));
+	ck_assert_int_eq(seen->waited, 0);
+	event_base_dispatch(options.base);
+	ck_assert_int_eq(seen->waited, ECANCELED);
+	close(fd);
+	acc_free(&acc);
+	event_base_free(options.base);
+}
+
+static struct sks_request *member;
+
+static int
+keep_member(struct sks_request *req)
+{
+	char *line;
+
+	if (sks_readline(req->rfile, &line) <= 0)
+		return SKS_DONE;
+	member = req;
+	atomic_fetch_add(&seen->handles, 1);
+	return SKS_KEEP;
+}
+
+/* More than the kernel takes, so that the loop has some of it. */
+static void
+post_much(struct event_base *base)
+{
+	static const char block[10000];
+	int i;
+
+	for (i = 0; i < 100; i++)
+		if (sks_post(member, block, sizeof(block)) == -1)
+			event_base_loop(base, EVLOOP_NONBLOCK);
+}
+
+/* Takes all that is there. Returns how much it was. */
+static size_t
+take_all(int fd)
+{
+	char block[65536];
+	size_t all = 0;
+	ssize_t n;
+
+	while ((n = recv(fd, block, sizeof(block), MSG_DONTWAIT)) > 0)
+		all += (size_t)n;
+	return all;
+}
+
+/* Nobody can post to a connection of a process. */
+TEST(what_is_posted_is_sent_by_the_parent_alone, EACH_MODE_IN_ONE_MEMORY)
+{
+	static const struct sks_handler handler = { .handle = keep_member };
+	struct sks_options options = { .base = event_base_new() };
+	struct acc acc;
+	pid_t pid;
+	int fd, same, i;
+
+	if (!begin_on_base(&acc, _i, &handler, &options))
+		return;
+	fd = acc_client(&acc);
+	peer_puts(fd, "a line\n");
+	ck_eventually(turn_until(options.base, seen->handles == 1 && acc_has_parked(&acc, 1)));
+	post_much(options.base);
+	same = dup(fd); /* a child has no clients of its own (support/peer.c) */
+	pid = fork();
+	if (pid == 0) {
+		if (event_reinit(options.base) == -1 || take_all(same) == 0)
+			_exit(3);
+		for (i = 0; i < 3; i++)
+			event_base_loop(options.base, EVLOOP_NONBLOCK);
+		_exit(take_all(same) > 0);
+	}
+	expect_exit(pid, 0);
+	close(same);
+	close(fd);
+	end_on_base(&acc, options.base);
 }
 
 /* -- without means -- */

@@ -4,6 +4,8 @@
  */
 #include "acceptance.h"
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "base/sys.h"
 
 #include <errno.h>
@@ -12,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -198,5 +201,51 @@ TEST(one_that_is_killed_at_once_does_not_keep_the_listeners)
 	peer_expect_eof(busy);
 	acc_join(&acc);
 	ck_assert_int_eq(acc.rc, 0);
+	acc_free(&acc);
+}
+
+/* -- handlers that crash again and again -- */
+
+#define CRASHES 50
+
+static int
+crash_or_echo(struct sks_request *req)
+{
+	char *line;
+
+	while ((line = sks_gets(req->rfile)) != NULL) {
+		if (strcmp(line, "crash") == 0)
+			abort();
+		if (sks_printf(req->wfile, "%s\n", line) == -1 || sks_flush(req->wfile) == -1)
+			return -1;
+	}
+	return sks_end(req->rfile);
+}
+
+/* Each is counted, its neighbour goes on, and the log has no more of them than its limit. */
+TEST(handlers_that_crash_again_and_again_harm_nobody)
+{
+	static const struct sks_handler handler = { .name = "crasher", .handle = crash_or_echo };
+	int64_t seconds = sks_clock_ms() / 1000;
+	struct acc acc;
+	int good, bad, i;
+
+	(void)setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+	acc_serve(&acc, ACC_PROCESSES, &handler, NULL);
+	good = acc_client(&acc);
+	for (i = 0; i < CRASHES; i++) {
+		bad = acc_client(&acc);
+		peer_puts(bad, "crash\n");
+		peer_expect_gone(bad);
+		peer_puts(good, "well\n");
+		peer_expect(good, "well\n");
+	}
+	ck_eventually(acc_stats(&acc).failed == CRASHES);
+	seconds = sks_clock_ms() / 1000 - seconds + 1;
+	ck_assert_int_gt(log_count("killed by signal 6"), 0);
+	ck_assert_int_le(log_count("killed by signal 6"), (int)seconds * SKS_LOG_LINES);
+	close(good);
+	ck_eventually(acc_stats(&acc).finished == CRASHES + 1);
+	ck_assert_uint_eq(acc_stats(&acc).failed, CRASHES);
 	acc_free(&acc);
 }

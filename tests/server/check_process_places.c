@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_process_places.c - how many child processes there are: their number is limited, and so are the
- * descriptors that they take from their server.
+ * check_process_places.c - how many child processes there are: their number is limited, and so are
+ * the descriptors that they take from their server.
  */
 #include "acceptance.h"
 
@@ -35,6 +35,28 @@ TEST(no_more_children_than_max_running)
 	peer_expect_eof(one);
 	peer_expect(two, "e2\n");
 	peer_expect_eof(two);
+	acc_free(&acc);
+}
+
+/* Each child is begun by the end of the one before it, as the timer notices it. */
+TEST(without_pidfds_one_child_follows_another)
+{
+	struct sks_options options = { .max_running = 1 };
+	struct acc acc;
+	int fd[3], i;
+
+	acc_tcp(&acc, ACC_PROCESSES, &acc_script, &options);
+	ck_assert_int_eq(sks_fault("pidfd_open:EMFILE:1+"), 0);
+	acc_start(&acc);
+	for (i = 0; i < 3; i++) {
+		fd[i] = acc_client(&acc);
+		peer_puts(fd[i], "e\nd\n");
+	}
+	for (i = 0; i < 3; i++) {
+		peer_expect(fd[i], "e\n");
+		peer_expect_eof(fd[i]);
+	}
+	ck_eventually(acc_stats(&acc).finished == 3);
 	acc_free(&acc);
 }
 

@@ -234,7 +234,9 @@ take_signals(void *told)
 	return NULL;
 }
 
-/* Waits in the way that the first letter says, and answers with the process that is to be stopped. */
+/*
+ * Waits in the way that the first letter says, and answers with the process that is to be stopped.
+ */
 static int
 wait_in_a_way(struct sks_request *req)
 {

@@ -5,6 +5,7 @@
  */
 #include "proxy_headers.h"
 
+#include "base/clock.h"
 #include "server/connection.h"
 
 #include <arpa/inet.h>
@@ -347,6 +348,73 @@ TEST(an_address_of_a_proxy_needs_to_know_which_are_believed)
 	ck_fails(acc_try(&acc, ACC_FIBERS, "proxy:proxy:127.0.0.1:0", &proxy_told, &none), EINVAL);
 	ck_assert_ptr_null(sks_connect("proxy:127.0.0.1:1", 1000));
 	ck_assert_int_eq(errno, EINVAL);
+}
+
+static int
+keep_the_loop(struct sks_request *req)
+{
+	(void)req;
+	atomic_store(&seen->note, 1);
+	while (atomic_load(&seen->note) == 1)
+		breathe();
+	return SKS_DONE;
+}
+
+static void
+note_reason(struct sks_request *req, const struct sks_info *info)
+{
+	(void)req;
+	atomic_fetch_add(&seen->waited, info->reason == SKS_ENDED_TIMEOUT);
+}
+
+/* The loop sees the rest and the end of the time at once. */
+TEST(a_header_that_is_late_by_a_part_has_not_come_in_time)
+{
+	static const struct sks_handler handler = { .handle = keep_the_loop };
+	struct sks_options options = { .on_end = note_reason, .block_warn_ms = SKS_OFF };
+	int before = sks_proxy_header_ms;
+	int64_t deadline;
+	struct acc acc;
+	int late, fd;
+
+	sks_proxy_header_ms = 1000;
+	proxy_serve(&acc, ACC_FIBERS, &handler, &options);
+	late = acc_client(&acc);
+	peer_puts(late, "PROXY ");
+	ck_eventually(acc_stats(&acc).parked == 1);
+	deadline = sks_clock_after(sks_proxy_header_ms);
+	fd = acc_client(&acc);
+	peer_puts(fd, V1);
+	ck_eventually(atomic_load(&seen->note) == 1);
+	peer_puts(late, "TCP4 ");
+	ck_eventually(sks_clock_left(deadline) == 0);
+	atomic_store(&seen->note, 2);
+	peer_expect_gone(late);
+	ck_eventually(atomic_load(&seen->waited) == 1);
+	ck_assert_int_eq(log_count("none has come in time"), 1);
+	close(fd);
+	acc_free(&acc);
+	sks_proxy_header_ms = before;
+}
+
+/* Also for a handler of their own. */
+TEST(each_address_believes_the_same_proxies, EACH_MODE)
+{
+	struct sks_options options = { 0 };
+	char address[160];
+	struct acc acc;
+	int fd;
+
+	proxy_serve(&acc, _i, &acc_script, &options);
+	acc_stop(&acc);
+	ck_assert_int_eq(sks_server_listen_with(acc.server, "proxy:127.0.0.1:0", &proxy_told, NULL), 0);
+	ck_assert_ptr_nonnull(sks_server_address(acc.server, 1, address, sizeof(address)));
+	acc_start(&acc);
+	fd = peer_connect(address);
+	peer_puts(fd, V1);
+	peer_expect(fd, TOLD_V1);
+	close(fd);
+	acc_free(&acc);
 }
 
 TEST(its_address_has_the_prefix)

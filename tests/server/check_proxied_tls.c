@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_proxied_tls.c - "proxy:tls:": the header of a proxy, then the handshake of its client, which
- * may begin in the same segment; and headers that are not as they should be.
+ * check_proxied_tls.c - "proxy:tls:": the header of a proxy, then the handshake of its client,
+ * which may begin in the same segment; and headers that are not as they should be.
  */
 #include "certs.h"
 #include "proxy_headers.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_proxying.c - handlers that are proxies themselves: they tell the next server of their client.
+ * check_proxying.c - handlers that are proxies themselves: they tell the next server of their
+ * client.
  */
 #include "proxy_headers.h"
 

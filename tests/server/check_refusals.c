@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_refusals.c - clients that are refused: each cause is counted and has one line of the log in a
- * second, and a client for which there is no descriptor is told so.
+ * check_refusals.c - clients that are refused: each cause is counted and has one line of the log in
+ * a second, and a client for which there is no descriptor is told so.
  */
 #include "acceptance.h"
 #include "faults.h"
@@ -119,7 +119,10 @@ ask_and_settle(const struct acc *acc, unsigned int finished)
 	ck_eventually(acc_stats(acc).finished == finished);
 }
 
-/* Another thread has taken the reserve: the next client waits, as it does without a text, and is served. */
+/*
+ * Another thread has taken the reserve: the next client waits, as it does without a text, and is
+ * served.
+ */
 TEST(a_reserve_that_is_lost_is_made_anew)
 {
 	struct acc acc;

@@ -9,7 +9,9 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 FIXTURE(acc_setup, acc_teardown);
 
@@ -136,8 +138,12 @@ TEST(reset_before_it_is_accepted_harms_nobody, EACH_MODE)
 	peer_reset(fd);
 	acc_start(&acc);
 	acc_ask(&acc, "echo\nd\n", "echo\n");
+	ck_eventually(acc_stats(&acc).finished + acc_stats(&acc).refused == 2);
+	ck_assert_uint_eq(acc_stats(&acc).accepted, 2);
 	acc_free(&acc);
 	ck_assert_int_eq(seen->setups, seen->finishes);
+	ck_assert_int_eq(seen->errors, 0);
+	ck_assert_int_eq(log_lines(), 0);
 }
 
 static int
@@ -310,19 +316,44 @@ TEST(silent_clients_of_client_first_never_run_setup, EACH_STREAM)
 
 /* -- the peer's way to the end -- */
 
+#define PIECES 100
+
+/* Answers when it has seen the end, behind a line that has none. */
+static int
+answer_behind_the_end(struct sks_request *req)
+{
+	static const char piece[5000];
+	char *line;
+	int i;
+
+	acc_require(sks_readline(req->rfile, &line) == 6 && memcmp(line, "whole\n", 6) == 0);
+	acc_require(sks_readline(req->rfile, &line) == 4 && memcmp(line, "part", 4) == 0);
+	acc_require(sks_readline(req->rfile, &line) == 0 && sks_end(req->rfile) == SKS_DONE);
+	for (i = 0; i < PIECES; i++)
+		if (sks_write(req->wfile, piece, sizeof(piece)) == -1)
+			return -1;
+	return SKS_DONE;
+}
+
 TEST(half_closed_client_gets_its_reply, EACH_STREAM)
 {
+	static const struct sks_handler handler = { .handle = answer_behind_the_end };
 	struct acc acc;
+	char *all;
+	size_t n;
 	int fd;
 
-	acc_streams(&acc, _i, &acc_script, NULL);
+	acc_streams(&acc, _i, &handler, NULL);
 	acc_start(&acc);
 	fd = acc_client(&acc);
-	peer_puts(fd, "echo\n");
+	peer_puts(fd, "whole\npart");
 	peer_half_close(fd);
-	peer_expect(fd, "echo\n");
-	peer_expect_eof(fd);
+	all = peer_read_all(fd, &n);
+	ck_assert_uint_eq(n, PIECES * 5000);
+	free(all);
+	close(fd);
 	acc_free(&acc);
+	ck_assert_int_eq(log_lines(), 0);
 }
 
 /* A plain close would answer unread input with a reset, which overtakes the reply. */

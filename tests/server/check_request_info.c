@@ -31,7 +31,9 @@ TEST(tells_bytes_exchanges_and_times, EACH_MODE)
 	ending_expect(SKS_ENDED_CLOSED);
 	ck_assert_uint_eq(ending->info.bytes_in, 15);
 	ck_assert_uint_eq(ending->info.bytes_out, 15);
-	/* A thread or child is there when the last exchange has ended, and may learn the end in it. */
+	/*
+	 * A thread or child is there when the last exchange has ended, and may learn the end in it.
+	 */
 	ck_assert_uint_ge(ending->info.exchanges, 3);
 	ck_assert_uint_le(ending->info.exchanges, 4);
 	ck_assert_uint_gt(ending->info.began_ns, 0);

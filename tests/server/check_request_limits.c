@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_request_limits.c - the one rule of time limits (export.h) in the calls of handlers and servers;
- * those of streams and sockets are in check_limits.c.
+ * check_request_limits.c - the one rule of time limits (export.h) in the calls of handlers and
+ * servers; those of streams and sockets are in check_limits.c.
  */
 #include "acceptance.h"
 

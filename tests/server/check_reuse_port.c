@@ -8,6 +8,7 @@
 #include "acceptance.h"
 
 #include "base/sys.h"
+#include "server/eviction.h"
 #include "server/server.h"
 
 #include <dlfcn.h>
@@ -114,27 +115,47 @@ TEST(both_must_want_it)
 	acc_free(&acc);
 }
 
-/* All or none, whichever of the sockets cannot be had. */
-TEST(a_socket_that_cannot_be_had_is_told)
+static const struct need {
+	const char *call, *error_name;
+	int error, least; /* so many uses are needed */
+} needed[] = {
+	{ "socket", "EMFILE", EMFILE, 2 }, { "bind", "EACCES", EACCES, 2 },
+	{ "listen", "ENOBUFS", ENOBUFS, 2 }, { "getsockname", "ENOBUFS", ENOBUFS, 1 },
+	{ "setsockopt", "ENOPROTOOPT", ENOPROTOOPT, 4 }, { "malloc", "ENOMEM", ENOMEM, 2 },
+};
+
+/* The k-th use of the call fails. 1: so listening fails, 0: it does not, -1: there is no k-th. */
+static int
+listen_without(const struct need *need, int k)
 {
-	static const char *const rules[] = { "socket:EMFILE:2", "bind:EADDRINUSE:2", "listen:ENOBUFS:2",
-		"getsockname:ENOBUFS:1", "setsockopt:ENOPROTOOPT:%5", "malloc:ENOMEM:3" };
 	struct sks_options options = { .reuse_port = 1, .workers = 2 };
 	struct sks_server *server = sks_server_new(&telling, &options);
-	int before = open_descriptors();
-	size_t i;
+	int before = open_descriptors(), lines = log_lines(), rc;
 
-	for (i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
-		ck_assert_int_eq(sks_fault(rules[i]), 0);
-		if (sks_server_listen(server, "127.0.0.1:0") == -1) {
-			ck_assert_int_eq(open_descriptors(), before);
-			ck_assert_int_ge(log_lines(), 1);
-		}
-		sks_fault_clear();
-		before = open_descriptors();
+	fault("%s:%s:%d", need->call, need->error_name, k);
+	errno = 0;
+	rc = sks_server_listen(server, "127.0.0.1:0");
+	if (rc == -1) {
+		ck_assert_int_eq(errno, need->error);
+		ck_assert_int_eq(open_descriptors(), before);
+		ck_assert_int_eq(log_lines(), lines + 1);
+		ck_assert_int_eq(sks_server_fileno(server, 0), -1);
 	}
+	rc = sks_fault_hits() == 0 ? -1 : rc == -1;
+	sks_fault_clear();
 	ck_assert_int_eq(sks_server_listen(server, "127.0.0.1:0"), 0);
 	sks_server_free(server);
+	return rc;
+}
+
+/* All or none, whichever of the sockets cannot be had. */
+TEST(a_socket_that_cannot_be_had_is_told, EACH_OF(needed))
+{
+	int failed = 0, k, rc;
+
+	for (k = 1; (rc = listen_without(&needed[_i], k)) != -1; k++)
+		failed += rc;
+	ck_assert_int_ge(failed, needed[_i].least);
 }
 
 /* sks_handle_request() takes one, on whichever loop it comes. */
@@ -315,5 +336,60 @@ TEST(listens_on_while_it_runs)
 	for (i = 0; i < CLIENTS; i++)
 		taken[ask_loop(&acc)]++;
 	ck_assert(taken[0] > 0 && taken[1] > 0);
+	acc_free(&acc);
+}
+
+/* A loop that looks for a client claims a place for it, and gives it back when there is none. */
+TEST(nobody_goes_for_a_place_that_another_loop_claims)
+{
+	static const struct sks_handler handler = { .handle = acc_echo_keep };
+	struct sks_options options = { .make_room_ms = 1, .max_connections = 2 };
+	unsigned long before;
+	struct acc acc;
+	int parked, next;
+
+	sks_evict_look_ms = 1;
+	acc_tcp(&acc, ACC_TWO_LISTENERS, &handler, &options);
+	acc_start(&acc);
+	parked = acc_client(&acc);
+	peer_puts(parked, "first\n");
+	peer_expect(parked, "first\n");
+	atomic_fetch_add(&acc.server->service.shared->places, 1); /* as the other loop does */
+	next = acc_client(&acc);
+	peer_puts(next, "second\n");
+	before = sks_fault_calls("poll"); /* by which a full server looks for a client */
+	ck_eventually(sks_fault_calls("poll") >= before + 20);
+	ck_assert_uint_eq(acc_stats(&acc).evicted, 0);
+	atomic_fetch_sub(&acc.server->service.shared->places, 1);
+	peer_expect(next, "second\n");
+	peer_puts(parked, "again\n");
+	peer_expect(parked, "again\n");
+	close(parked);
+	close(next);
+	acc_free(&acc);
+}
+
+/* The place that it was asked for has come back before it looks. */
+TEST(a_loop_that_is_asked_too_late_ends_nobody)
+{
+	static const struct sks_handler handler = { .handle = acc_echo_keep };
+	struct sks_options options = { .make_room_ms = 1 };
+	struct sks_worker *workers;
+	struct acc acc;
+	int fd, i;
+
+	acc_tcp(&acc, ACC_TWO_LISTENERS, &handler, &options);
+	acc_start(&acc);
+	workers = acc.server->workers;
+	fd = acc_client(&acc);
+	for (i = 0; i < 10; i++) {
+		peer_puts(fd, "still there\n");
+		peer_expect(fd, "still there\n");
+		atomic_store(&workers[i % 2].asked_for_place, 1);
+		sks_loop_wake(workers[i % 2].loop);
+		ck_eventually(atomic_load(&workers[i % 2].asked_for_place) == 0);
+	}
+	ck_assert_uint_eq(acc_stats(&acc).evicted, 0);
+	close(fd);
 	acc_free(&acc);
 }

@@ -47,6 +47,27 @@ serve_pair(struct fd_server *s, const struct sks_handler *handler)
 	return fds[1];
 }
 
+static void
+note_reason(struct sks_request *req, const struct sks_info *info)
+{
+	(void)req;
+	atomic_store(&seen->note, info->reason);
+}
+
+TEST(a_client_that_is_to_speak_first_may_be_silent_or_leave, TIMES(2))
+{
+	struct sks_handler handler = { .handle = acc_echo_line, .client_first = 1 };
+	struct fd_server s = { .options = { .idle_ms = _i == 0 ? 1 : SKS_OFF, .on_end = note_reason } };
+	int fd = serve_pair(&s, &handler);
+
+	if (_i == 1)
+		peer_half_close(fd);
+	peer_expect_eof(fd);
+	pthread_join(s.thread, NULL);
+	ck_assert_int_eq(s.rc, 0);
+	ck_assert_int_eq(seen->note, _i == 0 ? SKS_ENDED_IDLE : SKS_ENDED_CLOSED);
+}
+
 TEST(serves_a_connection_that_somebody_else_accepted)
 {
 	struct fd_server s = { 0 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_silent_peers.c - peers that go before they have sent a byte, as health checks do: no error of
- * the handler, and no line but at level debug.
+ * check_silent_peers.c - peers that go before they have sent a byte, as health checks do: no error
+ * of the handler, and no line but at level debug.
  */
 #include "acceptance.h"
 

@@ -5,6 +5,7 @@
  */
 #include "acceptance.h"
 #include "child.h"
+#include "faults.h"
 
 #include "server/server.h"
 
@@ -226,19 +227,64 @@ TEST(a_blocked_stop_signal_is_let_through, EACH_MODE)
 	acc_free(&acc);
 }
 
+/* As in a child of a prefork server, which is stopped before it serves. */
+TEST(a_stop_signal_that_was_blocked_loses_nobody_in_the_backlog, EACH_MODE)
+{
+	struct sks_options options = { .stop_signals = 1, .linger_ms = 1 };
+	sigset_t set, old;
+	struct acc acc;
+	int fd;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	pthread_sigmask(SIG_BLOCK, &set, &old);
+	acc_tcp(&acc, _i, &acc_script, &options);
+	fd = acc_client(&acc);
+	peer_puts(fd, "echo\nd\n");
+	kill(getpid(), SIGTERM);
+	ck_assert_int_eq(sks_serve_forever(acc.server), 0);
+	peer_expect(fd, "echo\n");
+	peer_expect_eof(fd);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	acc_free(&acc);
+}
+
+/* What becomes of each signal of this process. */
+static void
+look_at_dispositions(void (*is[NSIG])(int))
+{
+	struct sigaction action;
+	int signo;
+
+	for (signo = 1; signo < NSIG; signo++)
+		is[signo] = sigaction(signo, NULL, &action) == 0 ? action.sa_handler : SIG_ERR;
+}
+
+/* Those of a broken pipe, and of the limits of file size and processor time. */
+static int
+tell_defaults(struct sks_request *req)
+{
+	void (*is[NSIG])(int);
+
+	look_at_dispositions(is);
+	return sks_puts(req->wfile, is[SIGPIPE] == SIG_DFL && is[SIGXFSZ] == SIG_DFL &&
+		is[SIGXCPU] == SIG_DFL ? "default\n" : "changed\n");
+}
+
 TEST(signals_are_left_alone_unless_asked, EACH_MODE)
 {
-	struct sigaction before, during;
+	static const struct sks_handler handler = { .handle = tell_defaults };
+	void (*before[NSIG])(int), (*during[NSIG])(int);
 	struct acc acc;
+	int signo;
 
-	sigaction(SIGTERM, NULL, &before);
-	acc_tcp(&acc, _i, &acc_script, NULL);
+	look_at_dispositions(before);
+	acc_tcp(&acc, _i, &handler, NULL);
 	acc_start(&acc);
-	acc_ask(&acc, "echo\nd\n", "echo\n");
-	sigaction(SIGTERM, NULL, &during);
-	ck_assert_ptr_eq(during.sa_handler, before.sa_handler);
-	sigaction(SIGPIPE, NULL, &during);
-	ck_assert_ptr_eq(during.sa_handler, SIG_DFL);
+	acc_ask(&acc, "", "default\n");
+	look_at_dispositions(during);
+	for (signo = 1; signo < NSIG; signo++)
+		ck_assert_ptr_eq(during[signo], before[signo]);
 	acc_free(&acc);
 }
 
@@ -276,6 +322,30 @@ TEST(a_stop_signal_behind_a_run_kills_nobody, TIMES(ACC_MODES * 2))
 	acc_free(&acc);
 	sigaction(signo, NULL, &now);
 	ck_assert_ptr_eq(now.sa_handler, SIG_DFL);
+}
+
+/*
+ * A loop may answer a client, who sends a signal, while the next one starts. Here the second loop
+ * has no thread, and what was caught before shows: it stays so until the server is freed.
+ */
+TEST(stop_signals_are_caught_before_a_loop_listens)
+{
+	struct sks_options options = { .stop_signals = 1 };
+	struct sigaction now;
+	struct acc acc;
+
+	acc_tcp(&acc, ACC_TWO_LISTENERS, &acc_script, &options);
+	ck_assert_int_eq(sks_fault("pthread_create:EAGAIN"), 0);
+	ck_assert_int_eq(sks_serve_forever(acc.server), -1);
+	ck_assert_int_eq(errno, EAGAIN);
+	sigaction(SIGTERM, NULL, &now);
+	ck_assert_ptr_ne(now.sa_handler, SIG_DFL);
+	sks_fault_clear();
+	kill(getpid(), SIGTERM);
+	ck_assert_int_eq(sks_serve_forever(acc.server), 0);
+	acc_start(&acc);
+	acc_ask(&acc, "echo\nd\n", "echo\n");
+	acc_free(&acc);
 }
 
 static void *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_tls.c - connections of TLS are served as plain ones are: in each mode, whoever speaks first,
- * parked or not, and to an orderly end.
+ * check_tls.c - connections of TLS are served as plain ones are: in each mode, whoever speaks
+ * first, parked or not, and to an orderly end.
  */
 #include "certs.h"
 #include "tls_peer.h"

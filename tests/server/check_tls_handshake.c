@@ -415,13 +415,39 @@ TEST(it_fits_half_of_a_fibers_stack, .left_out = is_slow() ? "the stack of a wat
 
 /* -- after the handshake -- */
 
-TEST(key_updates_are_answered)
+static int
+write_without_end(struct sks_request *req)
+{
+	while (sks_puts(req->wfile, "more\n") == 0 && sks_flush(req->wfile) == 0)
+		;
+	return -1;
+}
+
+/* A Unix socket says EPIPE at once. The signal would end this process, or the child. */
+TEST(who_goes_while_it_is_written_to_raises_no_sigpipe, EACH_MODE)
+{
+	static const struct sks_handler handler = { .handle = write_without_end, .client_first = 1 };
+	struct tls_peer peer;
+	struct acc acc;
+
+	tls_start_on(&acc, _i, acc_listen_address(ACC_UNIX), &handler,
+	    (struct sks_options){ .on_error = acc_on_error }, (struct sks_tls_options){ 0 });
+	tls_peer_connect(&peer, acc.address);
+	tls_peer_puts(&peer, "go\n");
+	tls_peer_expect(&peer, "more\n");
+	tls_peer_drop(&peer);
+	ck_eventually(seen->errors == 1);
+	ck_assert_int_eq(seen->last_error, EPIPE);
+	acc_free(&acc);
+}
+
+TEST(key_updates_are_answered, EACH_MODE)
 {
 	struct tls_peer peer;
 	struct acc acc;
 	int i;
 
-	start(&acc, ACC_FIBERS, (struct sks_tls_options){ 0 });
+	start(&acc, _i, (struct sks_tls_options){ 0 });
 	tls_peer_connect(&peer, acc.address);
 	tls_peer_expect(&peer, "TLSv1.3 - - - \n");
 	for (i = 0; i < 10; i++) {

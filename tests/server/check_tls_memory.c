@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_tls_memory.c - OpenSSL runs out of memory, at each of its allocations in turn: once, or from
- * then on. Nothing crashes, hangs or leaks, whoever it happened to is told so, and the next
+ * check_tls_memory.c - OpenSSL runs out of memory, at each of its allocations in turn: once, or
+ * from then on. Nothing crashes, hangs or leaks, whoever it happened to is told so, and the next
  * connection is served.
  *
- * OpenSSL takes an allocator only before its first allocation, so this suite is a program of its own.
- * Each of the first uses fails, and beyond them each STRIDE-th, so that it takes seconds.
+ * OpenSSL takes an allocator only before its first allocation, so this suite is a program of its
+ * own. Each of the first uses fails, and beyond them each STRIDE-th, so that it takes seconds.
  */
 #include "certs.h"
 #include "tls_peer.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_tls_relay.c - somebody sits between a client and a server, both of the library: flips a byte,
- * cuts the connection, or sends each byte by itself. Either side gets what the other has sent, or
- * an error; never other bytes, and never an end that the other side has not said.
+ * check_tls_relay.c - somebody sits between a client and a server, both of the library: flips a
+ * byte, cuts the connection, or sends each byte by itself. Either side gets what the other has
+ * sent, or an error; never other bytes, and never an end that the other side has not said.
  */
 #include "certs.h"
 #include "tls_server.h"
@@ -88,8 +88,8 @@ pump(int client, int server)
 }
 
 /*
- * Reads to the other side's end, and closes: a reset would take what that side has not read yet. The
- * end was said to it before, as a child process may have a copy of the descriptor.
+ * Reads to the other side's end, and closes: a reset would take what that side has not read yet.
+ * The end was said to it before, as a child process may have a copy of the descriptor.
  */
 static void
 end(int fd)

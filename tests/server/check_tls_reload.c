@@ -442,12 +442,13 @@ TEST(a_reload_that_fails_changes_nothing)
 	acc_free(&acc);
 }
 
-/* Without a word from us, when a connection comes. */
-TEST(files_that_change_are_read_again)
+/* Without a word from us, when a connection comes; and not again for each one that follows. */
+TEST(files_that_change_are_read_again, EACH_MODE)
 {
 	struct acc acc;
+	int i;
 
-	start(&acc, ACC_FIBERS, (struct sks_tls_options){ .watch_s = 1 });
+	start(&acc, _i, (struct sks_tls_options){ .watch_s = 1 });
 	expect_subject(&acc, "server");
 	certs_make(&(struct cert){ .name = "renewed", .names = "DNS:localhost" });
 	ck_assert_int_eq(rename(certs_path("renewed"), certs_path("server")), 0);
@@ -458,8 +459,10 @@ TEST(files_that_change_are_read_again)
 		tls_peer_close(&peer);
 		breathe();
 	}
-	expect_subject(&acc, "renewed");
+	for (i = 0; i < 3; i++)
+		expect_subject(&acc, "renewed");
 	acc_free(&acc);
+	ck_assert_int_eq(log_count("reloaded: CN=renewed"), 1);
 }
 
 /* -- while it runs -- */
@@ -475,6 +478,7 @@ reload_often(void *arg)
 	return NULL;
 }
 
+/* A child that is forked while a thread is in OpenSSL may find a lock of it taken for ever. */
 TEST(reloads_fail_no_request, EACH_MODE_IN_ONE_MEMORY)
 {
 	struct tls_peer peer;
@@ -491,7 +495,6 @@ TEST(reloads_fail_no_request, EACH_MODE_IN_ONE_MEMORY)
 		tls_peer_close(&peer);
 	}
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);
-	acc_stop(&acc);
 	ck_assert_uint_eq(acc_stats(&acc).handshakes, 30);
 	acc_free(&acc);
 }

@@ -252,8 +252,7 @@ play_in_child(const char *rule)
 	long before;
 	int descriptors;
 
-	signal(SIGALRM, SIG_DFL); /* not Check's, who would kill us all */
-	alarm(HANG_SECONDS);
+	limit_child(HANG_SECONDS);
 	sks_set_log(drop_line, NULL);
 	event_set_log_callback(drop_event_line);
 	event_set_mem_functions(sks_sys_malloc, sks_sys_realloc, free_event_memory);

@@ -346,13 +346,19 @@ TEST(without_locks_it_listens_all_the_same, TIMES(2))
 	ck_assert_int_eq(log_lines(), 0);
 }
 
+/* A path of 107 bytes is the longest, as a 0 stands behind it. */
 TEST(path_too_long_is_told, TIMES(2))
 {
 	struct sks_server *server = new_server(0, NULL);
-	char text[200];
+	int most = (int)(107 - strlen(acc_dir) - 1);
+	char text[300];
 
-	snprintf(text, sizeof(text), "%s/%0150d", unix_schemes[_i], 0);
+	snprintf(text, sizeof(text), "%s%s/%0*d", unix_schemes[_i], acc_dir, most + 1, 0);
 	assert_fails(server, text, ENAMETOOLONG);
+	snprintf(text, sizeof(text), "%s%s/%0*d", unix_schemes[_i], acc_dir, 150, 0);
+	assert_fails(server, text, ENAMETOOLONG);
+	snprintf(text, sizeof(text), "%s%s/%0*d", unix_schemes[_i], acc_dir, most, 0);
+	ck_assert_int_eq(sks_server_listen(server, text), 0);
 	sks_server_free(server);
 }
 

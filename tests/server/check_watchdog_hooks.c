@@ -13,7 +13,7 @@ FIXTURE(acc_setup, acc_teardown);
 
 static int is_forking;
 
-#define HOOK_MS 100
+#define HOOK_MS (is_slow() ? 1000 : 100) /* longer than a handler takes, which would be named, too */
 
 /* Until the log has it; where no thread looks, for longer than a hook may. */
 static void
@@ -94,6 +94,27 @@ TEST(names_a_verify_of_a_datagram, EACH_MODE)
 	peer_puts(fd, "hi\n");
 	peer_expect(fd, "hi\n");
 	close(fd);
+	expect_named(&acc, "hello: 127.0.0.1:");
+	acc_free(&acc);
+}
+
+static void
+end_for_long(struct sks_request *req, const struct sks_info *info)
+{
+	(void)req;
+	(void)info;
+	keep_the_loop();
+}
+
+TEST(names_an_on_end_that_keeps_its_loop, EACH_MODE)
+{
+	struct sks_options options = { .block_warn_ms = HOOK_MS, .on_end = end_for_long };
+	struct acc acc;
+
+	open_with(&acc, _i, &options);
+	acc_start(&acc);
+	acc_ask(&acc, "hi\n", "hi\n");
+	acc_stop(&acc); /* so it is over */
 	expect_named(&acc, "hello: 127.0.0.1:");
 	acc_free(&acc);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * proxy_headers.h - what the suites of connections behind a proxy share: headers, and a handler that
- * says what it is told of its client.
+ * proxy_headers.h - what the suites of connections behind a proxy share: headers, and a handler
+ * that says what it is told of its client.
  */
 #ifndef SKS_TEST_PROXY_HEADERS_H
 #define SKS_TEST_PROXY_HEADERS_H

@@ -22,8 +22,10 @@ from served import Process
 
 CLIENTS = 32
 KERNEL_LOSES = 2 # in 100 restarts with reuse-port, at most; see restart.sh
+# One thread: another one may just have chosen a server when that is told to drain, and connect later.
 HAPROXY = """
 global
+    nbthread 1
     stats socket {dir}/admin mode 600 level admin
 defaults
     mode tcp
@@ -67,6 +69,11 @@ def free_port():
     s = socket.create_server(("127.0.0.1", 0))
     return s.getsockname()[1], s
 
+def accepts(path):
+    """Whether somebody listens on this Unix socket."""
+    with socket.socket(socket.AF_UNIX) as s:
+        return s.connect_ex(path) == 0
+
 class Shared:
     """One listening socket."""
     def __init__(self, command, listener):
@@ -103,7 +110,7 @@ class Balanced:
             cfg.write(HAPROXY.format(dir=folder, ports=self.ports))
         self.haproxy = subprocess.Popen(["haproxy", "-db", "-f", folder + "/cfg"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while not os.path.exists(self.target):
+        while not accepts(self.target):
             time.sleep(.01)
 
     def tell(self, state):

@@ -71,7 +71,9 @@ new_socket(void)
 	return fd;
 }
 
-/* A port of the client's own may be missing for a moment, as earlier connections still have them. */
+/*
+ * A port of the client's own may be missing for a moment, as earlier connections still have them.
+ */
 static int
 open_connection(void)
 {
@@ -139,7 +141,10 @@ note_lost(int error)
 		warnx("lost: %s", error == 0 ? "the connection has ended" : strerror(error));
 }
 
-/* A connection that has had an answer may end or be reset, but it is not forgotten, and not mixed up. */
+/*
+ * A connection that has had an answer may end or be reset, but it is not forgotten, and not mixed
+ * up.
+ */
 static int
 may_end(int error)
 {

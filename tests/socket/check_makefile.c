@@ -98,6 +98,34 @@ TEST_ON_BOTH(a_freed_socket_lives_as_long_as_its_streams)
 	sks_socket_free(pair[1]);
 }
 
+static void *
+close_client(void *client)
+{
+	ck_assert_int_eq(sks_client_close(client), 0);
+	return NULL;
+}
+
+/* Each of two threads ends its own; the last one frees the memory. */
+TEST(a_socket_and_its_streams_may_end_at_the_same_time, TIMES(2))
+{
+	struct sks_socket *pair[2];
+	pthread_t thread;
+	int i;
+
+	for (i = 0; i < 200; i++) {
+		struct sks_client *client;
+
+		ck_assert_int_eq(sks_socket_pair(SOCK_STREAM, pair), 0);
+		client = sks_socket_makefile(pair[0], "rw");
+		if (_i == 1)
+			ck_assert_int_eq(sks_socket_close(pair[0]), 0);
+		ck_assert_int_eq(pthread_create(&thread, NULL, close_client, client), 0);
+		sks_socket_free(pair[0]);
+		sks_socket_free(pair[1]);
+		pthread_join(thread, NULL);
+	}
+}
+
 TEST(modes_and_sockets_that_make_no_files)
 {
 	static const char *const modes[] = { "", "wr", "rwr", "rb", "x", "w+" };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_resolve.c - looking names up, with a name server of our own: one that answers, answers late,
- * answers rubbish, or never does.
+ * check_resolve.c - looking names up, with a name server of our own: one that answers, answers
+ * late, answers rubbish, or never does.
  */
 #include "acceptance.h"
 #include "dns.h"
@@ -163,6 +163,34 @@ TEST(buffers_that_are_too_small)
 	ck_assert_int_eq(sks_getnameinfo((struct sockaddr *)&in, 4000, text, 64, NULL, 0, 0,
 	    SKS_OFF), -1);
 	ck_assert_int_eq(errno, EINVAL);
+}
+
+/* The text of an address, or of a port, has no room in nothing. */
+TEST(buffers_of_no_size_are_too_small, TIMES(2))
+{
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	char host[64], port[64];
+
+	errno = 0;
+	ck_assert_int_eq(sks_getnameinfo((struct sockaddr *)&in, sizeof(in), host,
+	    _i == 0 ? 0 : sizeof(host), port, _i == 1 ? 0 : sizeof(port),
+	    NI_NUMERICHOST | NI_NUMERICSERV, 0), -1);
+	ck_assert_int_eq(errno, EOVERFLOW);
+	ck_assert_int_eq(sks_gai_error(), EAI_OVERFLOW);
+}
+
+/* No host has such a name, but it is told as it was given. */
+TEST(a_long_name_is_not_cut)
+{
+	char name[1200], text[1200];
+
+	memset(name, 'x', sizeof(name));
+	strcpy(name + sizeof(name) - sizeof(".localhost"), ".localhost");
+	ck_assert_int_eq(sks_getfqdn(name, text, sizeof(text), SKS_OFF), 0);
+	ck_assert_str_eq(text, name);
+	errno = 0;
+	ck_assert_int_eq(sks_getfqdn(name, text, sizeof(text) - 1, SKS_OFF), -1);
+	ck_assert_int_eq(errno, EOVERFLOW);
 }
 
 /* -- with a name server that answers -- */

@@ -8,6 +8,7 @@
 #include "rig.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -357,6 +358,65 @@ give_away(void *arg)
 TEST(what_is_given_away_may_come_back)
 {
 	rig_run_on(1, give_away, NULL);
+}
+
+/* -- one task waits for input, which the loop reads, while a thread waits for room -- */
+
+#define MUCH (1 << 20) /* bytes, more than the socket takes */
+
+static void *
+write_much(void *arg)
+{
+	static char much[MUCH];
+	struct client *c = arg;
+
+	ck_assert_int_eq(sks_write(c->conn->wfile, much, sizeof(much)), 0);
+	return NULL;
+}
+
+/* The peer ends its side when the others wait, and then takes what it gets. */
+static void *
+end_and_take(void *arg)
+{
+	static char got[65536];
+	struct client *c = arg;
+	int fd = sks_socket_fileno(c->pair[1]);
+	size_t n = 0;
+	ssize_t more;
+
+	ck_eventually(poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 0) == 1);
+	ck_eventually(poll(&(struct pollfd){ .fd = sks_socket_fileno(c->pair[0]),
+	    .events = POLLOUT }, 1, 0) == 0);
+	ck_assert_int_eq(sks_socket_send(c->pair[1], "x\n", 2, 0), 2);
+	ck_assert_int_eq(sks_socket_shutdown(c->pair[1], SHUT_WR), 0);
+	while (n < MUCH && (more = sks_socket_recv(c->pair[1], got, sizeof(got), 0)) > 0)
+		n += (size_t)more;
+	ck_assert_uint_eq(n, MUCH);
+	return NULL;
+}
+
+static void
+hear_to_the_end(void *arg)
+{
+	struct client *c = arg;
+
+	hear(c);
+	ck_assert_ptr_null(sks_gets(c->conn->rfile));
+	ck_assert_int_eq(errno, 0);
+}
+
+TEST(the_loop_reads_while_a_thread_waits_for_room, TIMES(3))
+{
+	pthread_t writer, peer;
+	struct client c;
+
+	open_client(&c);
+	ck_assert_int_eq(pthread_create(&writer, NULL, write_much, &c), 0);
+	ck_assert_int_eq(pthread_create(&peer, NULL, end_and_take, &c), 0);
+	rig_run_on(1, hear_to_the_end, &c);
+	pthread_join(writer, NULL);
+	pthread_join(peer, NULL);
+	close_client(&c);
 }
 
 /* -- in a child process, which shares the epoll set of the loop -- */

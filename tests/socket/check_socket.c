@@ -410,6 +410,7 @@ TEST(addresses_are_read_and_written)
 	ck_fails(sks_address_parse("127.0.0.1:http", &addr, &len), EINVAL);
 	ck_fails(sks_address_parse("127.0.0.1", &addr, &len), EINVAL);
 	ck_fails(sks_address_parse("fd:3", &addr, &len), EINVAL);
+	ck_fails(sks_address_parse("[fe80::1%none]:80", &addr, &len), ENOENT);
 	memset(buf, 'x', sizeof(buf));
 	memcpy(buf, "unix:/", 6);
 	buf[sizeof(buf) - 1] = '\0';

@@ -4,6 +4,7 @@
  * socket.
  */
 #include "base/sys.h"
+#include "socket/socket.h"
 #include "sockets.h"
 
 #include <errno.h>
@@ -109,6 +110,42 @@ TEST_ON_BOTH(a_full_queue_of_a_unix_socket_is_waited_for)
 	begin_aside(&reader, read_later, a);
 	ck_assert_int_eq(sks_socket_sendto(b, "x", 1, 0, (struct sockaddr *)&addr, len), 1);
 	end_aside(&reader);
+	sks_socket_free(b);
+	sks_socket_free(a);
+}
+
+static void
+receive_one(void *arg)
+{
+	char byte;
+
+	ck_assert_int_eq(sks_socket_recv(arg, &byte, 1, 0), 1);
+	ck_assert_int_eq(byte, 'r');
+}
+
+/* b waits for room in a's queue while another task waits for what b receives. */
+TEST_ON_BOTH(a_socket_receives_while_it_waits_for_a_full_queue)
+{
+	struct sks_socket *a = bound("unix:@sks-check-socket", SOCK_DGRAM);
+	struct sks_socket *b = bound("unix:@sks-check-socket-b", SOCK_DGRAM);
+	struct sockaddr_storage addr;
+	struct aside receiver, reader;
+	socklen_t len;
+
+	name_of(a, &addr, &len);
+	begin_aside(&receiver, receive_one, b);
+	while (b->waiting[0].task == NULL)
+		sks_yield();
+	while (sks_socket_sendto(b, "x", 1, MSG_DONTWAIT, (struct sockaddr *)&addr, len) == 1)
+		;
+	ck_assert_int_eq(errno, EAGAIN);
+	tries = sks_fault_calls("sendto");
+	begin_aside(&reader, read_later, a);
+	ck_assert_int_eq(sks_socket_sendto(b, "x", 1, 0, (struct sockaddr *)&addr, len), 1);
+	end_aside(&reader);
+	name_of(b, &addr, &len);
+	ck_assert_int_eq(sks_socket_sendto(a, "r", 1, 0, (struct sockaddr *)&addr, len), 1);
+	end_aside(&receiver);
 	sks_socket_free(b);
 	sks_socket_free(a);
 }

@@ -1,112 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_tls_clients.c - clients of TLS: whom they believe, and how they connect; and connections that
- * begin in the clear (STARTTLS), on both sides.
+ * check_tls_clients.c - clients of TLS: whom they believe, and how they connect.
  */
 #include "certs.h"
 #include "rig.h"
+#include "tls_echo.h"
 #include "tls_peer.h"
-#include "tls_server.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-static struct sks_tls *client_tls;
-static struct acc acc;
-
-/* "starttls" begins TLS; "inject" too, but says more in the clear; all else is echoed. */
-static int
-speak(struct sks_request *req)
-{
-	char *line;
-
-	while ((line = sks_gets(req->rfile)) != NULL) {
-		if (strcmp(line, "starttls") == 0) {
-			sks_puts(req->wfile, "go ahead\n");
-			if (sks_start_tls(req) == -1)
-				return -1;
-			atomic_store(&seen->note, sks_tell(req->rfile) == 9);
-		} else
-			sks_printf(req->wfile, "%s %s\n", line,
-			    sks_tls_version(req->rfile) != NULL ? "in private" : "in the clear");
-	}
-	return sks_end(req->rfile);
-}
-
-static const struct sks_handler speaking = { .name = "speaking", .handle = speak };
-
-/* A server of TLS with these options, on addresses of TLS and in the clear. */
-static void
-start_with(int mode, struct sks_tls_options files)
-{
-	struct sks_options options = { .on_error = acc_on_error };
-
-	options.tls = tls = sks_tls_new(SKS_TLS_SERVER, &files);
-	ck_assert_ptr_nonnull(tls);
-	acc_on(&acc, mode, "tls:127.0.0.1:0", &speaking, &options);
-	ck_assert_int_eq(sks_server_listen(acc.server, "127.0.0.1:0"), 0);
-	acc_start(&acc);
-}
-
-static void
-teardown(void)
-{
-	acc_free(&acc);
-	sks_tls_free(client_tls);
-	client_tls = NULL;
-	tls_teardown();
-}
-
-FIXTURE(tls_setup, teardown);
-
-/* A server with this certificate. */
-static void
-start(int mode, const char *cert)
-{
-	start_with(mode, (struct sks_tls_options){ .cert = certs_path(cert) });
-}
-
-/* A client's configuration that believes our own authority. */
-static void
-believe(struct sks_tls_options more)
-{
-	more.ca = certs_path("ca");
-	client_tls = sks_tls_new(SKS_TLS_CLIENT, &more);
-	ck_assert_ptr_nonnull(client_tls);
-}
-
-/* The address of the server's i-th listener, for sks_connect(). */
-static const char *
-address_of(unsigned int i)
-{
-	static char address[2][160];
-
-	return sks_server_listen_address(acc.server, i, address[i], sizeof(address[i]));
-}
-
-static void
-expect_echo(struct sks_client *client, const char *how)
-{
-	char want[100];
-
-	ck_assert_int_eq(sks_puts(client->wfile, "hello\n"), 0);
-	snprintf(want, sizeof(want), "hello %s", how);
-	ck_assert_str_eq(sks_gets(client->rfile), want);
-}
+FIXTURE(tls_setup, tls_echo_teardown);
 
 /* -- sks_connect_tls() -- */
 
 static void
 connect_and_echo(void *arg)
 {
-	struct sks_client *client = sks_connect_tls(address_of(0), client_tls, 20000);
+	struct sks_client *client = sks_connect_tls(tls_echo_address(0), tls_echo_client, 20000);
 
 	(void)arg;
 	ck_assert_ptr_nonnull(client);
-	expect_echo(client, "in private");
+	tls_echo_expect(client, "in private");
 	ck_assert_str_eq(sks_tls_version(client->rfile), "TLSv1.3");
 	ck_assert_ptr_nonnull(strstr(sks_tls_cipher(client->rfile), "_SHA"));
 	ck_assert_str_eq(sks_tls_peer_subject(client->rfile), "CN=server");
@@ -121,8 +44,8 @@ connect_and_echo(void *arg)
 
 TEST(a_client_believes_who_is_signed, ON_BOTH)
 {
-	start(ACC_FIBERS, "server");
-	believe((struct sks_tls_options){ 0 });
+	tls_echo_start(ACC_FIBERS, "server");
+	tls_echo_believe((struct sks_tls_options){ 0 });
 	rig_run_on(_i, connect_and_echo, NULL);
 }
 
@@ -132,11 +55,79 @@ TEST(the_systems_certificates_are_the_default)
 	struct sks_client *client;
 
 	ck_assert_int_eq(setenv("SSL_CERT_FILE", certs_path("ca"), 1), 0);
-	start(ACC_FIBERS, "server");
-	client = sks_connect(address_of(0), 20000);
+	tls_echo_start(ACC_FIBERS, "server");
+	client = sks_connect(tls_echo_address(0), 20000);
 	ck_assert_ptr_nonnull(client);
-	expect_echo(client, "in private");
+	tls_echo_expect(client, "in private");
 	sks_client_close(client);
+}
+
+static void
+connect_and_close(void)
+{
+	struct sks_client *client = sks_connect(tls_echo_address(0), 20000);
+
+	ck_assert_ptr_nonnull(client);
+	sks_client_close(client);
+}
+
+static void *
+connect_on_thread(void *id)
+{
+	atomic_store((atomic_int *)id, gettid());
+	connect_and_close();
+	return NULL;
+}
+
+static int
+unread_bytes(int fd)
+{
+	int n;
+
+	ck_assert_int_eq(ioctl(fd, FIONREAD, &n), 0);
+	return n;
+}
+
+/*
+ * A thread reads the system's certificates, from a pipe, and the process forks: the child reads
+ * them itself, as the thread does not exist there. The thread has read a byte and waits for more
+ * then: in malloc() it would have a lock of AddressSanitizer's, and the child would wait for it.
+ */
+TEST(a_child_does_not_wait_for_its_parents_certificates)
+{
+	char pipe_name[200], bytes[65536];
+	pthread_t thread;
+	atomic_int id = 0;
+	int file, fd, status;
+	ssize_t n;
+	pid_t pid;
+
+	tls_echo_start(ACC_FIBERS, "server");
+	file = open(certs_path("ca"), O_RDONLY);
+	n = read(file, bytes, sizeof(bytes));
+	ck_assert_int_gt(n, 0);
+	close(file);
+	snprintf(pipe_name, sizeof(pipe_name), "%s/pipe", acc_dir);
+	ck_assert_int_eq(mkfifo(pipe_name, 0600), 0);
+	ck_assert_int_eq(setenv("SSL_CERT_FILE", pipe_name, 1), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, connect_on_thread, &id), 0);
+	ck_eventually((fd = open(pipe_name, O_WRONLY | O_NONBLOCK)) != -1);
+	ck_assert_int_eq(write(fd, bytes, 1), 1);
+	ck_eventually(unread_bytes(fd) == 0 && is_asleep(atomic_load(&id)));
+	pid = fork();
+	if (pid == 0) {
+		limit_child(20);
+		setenv("SSL_CERT_FILE", certs_path("ca"), 1);
+		connect_and_close();
+		kill(getpid(), SIGKILL); /* valgrind would miss what the parent's thread has */
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "status 0x%x",
+	    (unsigned int)status);
+	ck_assert_int_eq(write(fd, bytes + 1, (size_t)n - 1), n - 1);
+	close(fd);
+	pthread_join(thread, NULL);
+	unlink(pipe_name);
 }
 
 struct doubt {
@@ -154,13 +145,13 @@ static const struct doubt doubts[] = {
 TEST(a_client_doubts, EACH_OF(doubts))
 {
 	certs_make(&doubts[_i].cert);
-	start(ACC_FIBERS, "x");
-	believe((struct sks_tls_options){ 0 });
+	tls_echo_start(ACC_FIBERS, "x");
+	tls_echo_believe((struct sks_tls_options){ 0 });
 	errno = 0;
-	ck_assert_ptr_null(sks_connect_tls(address_of(0), client_tls, 20000));
+	ck_assert_ptr_null(sks_connect_tls(tls_echo_address(0), tls_echo_client, 20000));
 	ck_assert_int_eq(errno, EKEYREJECTED);
 	ck_assert_int_eq(log_count(doubts[_i].why), 1);
-	ck_eventually(acc_stats(&acc).handshakes_failed == 1); /* the server reads the alert */
+	ck_eventually(acc_stats(&tls_echo_acc).handshakes_failed == 1); /* the server reads the alert */
 }
 
 TEST(a_quiet_client_is_told_alone)
@@ -168,21 +159,22 @@ TEST(a_quiet_client_is_told_alone)
 	char why[200] = "as it was";
 	struct sks_client *client;
 
-	start(ACC_FIBERS, "server");
-	believe((struct sks_tls_options){ .name = "elsewhere.example" });
-	ck_assert_ptr_null(sks_connect_tls_quiet(address_of(0), client_tls, 20000, why, sizeof(why)));
+	tls_echo_start(ACC_FIBERS, "server");
+	tls_echo_believe((struct sks_tls_options){ .name = "elsewhere.example" });
+	ck_assert_ptr_null(sks_connect_tls_quiet(tls_echo_address(0), tls_echo_client, 20000, why,
+	    sizeof(why)));
 	ck_assert_int_eq(errno, EKEYREJECTED);
 	ck_assert_int_eq(strncmp(why, "connect tls:127.0.0.1:", 22), 0);
 	ck_assert_ptr_nonnull(strstr(why, ": the peer's certificate: hostname mismatch"));
-	ck_assert_ptr_null(sks_connect_tls_quiet(address_of(0), client_tls, 20000, NULL, 0));
+	ck_assert_ptr_null(sks_connect_tls_quiet(tls_echo_address(0), tls_echo_client, 20000, NULL, 0));
 	ck_assert_int_eq(errno, EKEYREJECTED);
-	sks_tls_free(client_tls);
-	believe((struct sks_tls_options){ 0 });
+	sks_tls_free(tls_echo_client);
+	tls_echo_believe((struct sks_tls_options){ 0 });
 	strcpy(why, "as it was");
-	client = sks_connect_tls_quiet(address_of(0), client_tls, 20000, why, sizeof(why));
+	client = sks_connect_tls_quiet(tls_echo_address(0), tls_echo_client, 20000, why, sizeof(why));
 	ck_assert_ptr_nonnull(client);
 	ck_assert_str_eq(why, "as it was");
-	expect_echo(client, "in private");
+	tls_echo_expect(client, "in private");
 	sks_client_close(client);
 	ck_assert_int_eq(log_count("connect "), 0);
 }
@@ -191,9 +183,9 @@ TEST(a_client_may_expect_another_name)
 {
 	struct sks_client *client;
 
-	start(ACC_FIBERS, "server");
-	believe((struct sks_tls_options){ .name = "localhost" });
-	client = sks_connect_tls(address_of(0), client_tls, 20000);
+	tls_echo_start(ACC_FIBERS, "server");
+	tls_echo_believe((struct sks_tls_options){ .name = "localhost" });
+	client = sks_connect_tls(tls_echo_address(0), tls_echo_client, 20000);
 	ck_assert_ptr_nonnull(client);
 	sks_client_close(client);
 }
@@ -203,11 +195,11 @@ TEST(a_client_may_believe_everybody)
 	struct sks_client *client;
 
 	certs_make(&(struct cert){ .name = "x" });
-	start(ACC_FIBERS, "x");
-	believe((struct sks_tls_options){ .verify = SKS_TLS_NO_VERIFY });
-	client = sks_connect_tls(address_of(0), client_tls, 20000);
+	tls_echo_start(ACC_FIBERS, "x");
+	tls_echo_believe((struct sks_tls_options){ .verify = SKS_TLS_NO_VERIFY });
+	client = sks_connect_tls(tls_echo_address(0), tls_echo_client, 20000);
 	ck_assert_ptr_nonnull(client);
-	expect_echo(client, "in private");
+	tls_echo_expect(client, "in private");
 	sks_client_close(client);
 }
 
@@ -215,11 +207,11 @@ TEST(a_server_in_the_clear_is_no_server_of_tls)
 {
 	static const struct sks_handler hello = { .name = "hello", .handle = acc_hello };
 
-	acc_on(&acc, ACC_FIBERS, "127.0.0.1:0", &hello, NULL);
-	acc_start(&acc);
-	believe((struct sks_tls_options){ 0 });
+	acc_on(&tls_echo_acc, ACC_FIBERS, "127.0.0.1:0", &hello, NULL);
+	acc_start(&tls_echo_acc);
+	tls_echo_believe((struct sks_tls_options){ 0 });
 	errno = 0;
-	ck_assert_ptr_null(sks_connect_tls(address_of(0), client_tls, 20000));
+	ck_assert_ptr_null(sks_connect_tls(tls_echo_address(0), tls_echo_client, 20000));
 	ck_assert_int_eq(errno, EPROTO);
 	ck_assert_int_eq(log_count("the peer does not speak TLS"), 1);
 }
@@ -231,8 +223,8 @@ TEST(a_client_has_no_more_time_than_it_was_given)
 	socklen_t len = sizeof(name);
 	char address[100];
 
-	start(ACC_FIBERS, "server");
-	believe((struct sks_tls_options){ 0 });
+	tls_echo_start(ACC_FIBERS, "server");
+	tls_echo_believe((struct sks_tls_options){ 0 });
 	ck_assert_int_eq(sks_address_parse("127.0.0.1:0", &name, &len), 0);
 	ck_assert_int_eq(sks_socket_bind(silent, (struct sockaddr *)&name, len), 0);
 	ck_assert_int_eq(sks_socket_listen(silent, 1), 0);
@@ -240,7 +232,7 @@ TEST(a_client_has_no_more_time_than_it_was_given)
 	ck_assert_int_eq(sks_socket_getsockname(silent, (struct sockaddr *)&name, &len), 0);
 	sks_address_format((struct sockaddr *)&name, len, address, sizeof(address));
 	errno = 0;
-	ck_assert_ptr_null(sks_connect_tls(address, client_tls, 50));
+	ck_assert_ptr_null(sks_connect_tls(address, tls_echo_client, 50));
 	ck_assert_int_eq(errno, ETIMEDOUT);
 	ck_assert_int_eq(log_count("the handshake took too long"), 1);
 	sks_socket_free(silent);
@@ -252,11 +244,11 @@ TEST(a_select_wakes_for_what_can_be_read)
 	struct sks_selectable set = { .want = SKS_READ };
 	struct sks_client *client;
 
-	start(ACC_FIBERS, "server");
-	believe((struct sks_tls_options){ 0 });
-	client = sks_connect_tls(address_of(0), client_tls, 20000);
+	tls_echo_start(ACC_FIBERS, "server");
+	tls_echo_believe((struct sks_tls_options){ 0 });
+	client = sks_connect_tls(tls_echo_address(0), tls_echo_client, 20000);
 	ck_assert_ptr_nonnull(client);
-	ck_eventually(acc_stats(&acc).handshakes == 1); /* the ticket is sent */
+	ck_eventually(acc_stats(&tls_echo_acc).handshakes == 1); /* the ticket is sent */
 	set.rfile = client->rfile;
 	ck_assert_int_eq(sks_select(&set, 1, 0), 0);
 	ck_assert_int_eq(sks_select(&set, 1, 20), 0);
@@ -278,10 +270,10 @@ TEST(a_select_does_not_make_an_end_of_a_refusal)
 	struct sks_client *client;
 	char byte;
 
-	start_with(ACC_FIBERS, (struct sks_tls_options){ .cert = certs_path("server"),
+	tls_echo_start_with(ACC_FIBERS, (struct sks_tls_options){ .cert = certs_path("server"),
 		.ca = certs_path("ca"), .verify = SKS_TLS_REQUIRED });
-	believe((struct sks_tls_options){ 0 });
-	client = sks_connect_tls(address_of(0), client_tls, 20000);
+	tls_echo_believe((struct sks_tls_options){ 0 });
+	client = sks_connect_tls(tls_echo_address(0), tls_echo_client, 20000);
 	ck_assert_ptr_nonnull(client);
 	set.rfile = client->rfile;
 	ck_assert_int_eq(sks_select(&set, 1, 20000), 1);
@@ -290,157 +282,63 @@ TEST(a_select_does_not_make_an_end_of_a_refusal)
 	sks_client_close(client);
 }
 
-/* -- STARTTLS -- */
+/* -- a write that is cancelled when the socket has taken a part of its record, or nothing -- */
 
-static struct sks_client *
-ask_to_start(void)
+struct rest {
+	const char *name;
+	size_t before;     /* bytes in the buffer */
+	size_t write;      /* of the write behind them that is cancelled; 0: the flush is */
+	int breaks;
+};
+
+static const struct rest rests[] = {
+	{ "a flush", 500, 0, 0 },
+	{ "a large write behind a record of its own", 2000, 20000, 0 },
+	{ "a large write in a record with what was before it", 500, 20000, ECANCELED },
+	{ "a large write alone", 0, 20000, ECANCELED },
+};
+
+static void
+cancel_rest(struct sks_client *client, const struct rest *rest)
 {
-	struct sks_client *client = sks_connect(address_of(1), 20000);
+	static char text[20000];
+	struct sks_task *task = sks_task_current();
 
+	memset(text, 'x', sizeof(text));
+	ck_assert_int_eq(sks_write(client->wfile, text, rest->before), 0);
+	memset(text, 'y', sizeof(text));
+	atomic_store(&task->cancelled, 1);
+	fault("send:EAGAIN:1");
+	if (rest->write > 0)
+		ck_fails(sks_write(client->wfile, text, rest->write), ECANCELED);
+	else
+		ck_fails(sks_flush(client->wfile), ECANCELED);
+	ck_assert_uint_eq(sks_fault_hits(), 1);
+	sks_fault_clear();
+	atomic_store(&task->cancelled, 0);
+}
+
+/* OpenSSL has the bytes of a record that it could not send. No other bytes may take their place. */
+TEST(what_is_cancelled_is_not_sent_in_place_of_other_bytes, EACH_OF(rests))
+{
+	const struct rest *rest = &rests[_i];
+	struct sks_client *client;
+	char *line;
+
+	tls_echo_start(ACC_FIBERS, "server");
+	tls_echo_believe((struct sks_tls_options){ 0 });
+	client = sks_connect_tls(tls_echo_address(0), tls_echo_client, 20000);
 	ck_assert_ptr_nonnull(client);
-	expect_echo(client, "in the clear");
-	ck_assert_ptr_null(sks_tls_cipher(client->rfile));
-	ck_assert_int_eq(sks_puts(client->wfile, "starttls\n"), 0);
-	ck_assert_str_eq(sks_gets(client->rfile), "go ahead");
-	return client;
-}
-
-TEST(a_connection_becomes_one_of_tls, EACH_MODE)
-{
-	struct sks_client *client;
-
-	start(_i, "server");
-	believe((struct sks_tls_options){ 0 });
-	client = ask_to_start();
-	ck_assert_int_eq(sks_client_start_tls(client, client_tls, "localhost"), 0);
-	expect_echo(client, "in private");
-	ck_fails(sks_client_start_tls(client, client_tls, "localhost"), EALREADY);
-	ck_assert_int_eq(sks_client_close(client), 0);
-	ck_eventually(acc_stats(&acc).handshakes == 1);
-	acc_free(&acc);
-	ck_assert_int_eq(seen->errors, 0);
-}
-
-/* What is wrong with the call is told before a byte is sent: the connection goes on in the clear. */
-TEST(a_wrong_call_leaves_a_connection_as_it_is)
-{
-	struct sks_client *client;
-
-	start(ACC_FIBERS, "server");
-	believe((struct sks_tls_options){ 0 });
-	client = sks_connect(address_of(1), 20000);
-	ck_assert_ptr_nonnull(client);
-	ck_fails(sks_client_start_tls(client, tls, "localhost"), EINVAL);
-	ck_assert_int_eq(log_count("TLS handshake with localhost: the configuration is not a client's"), 1);
-	ck_fails(sks_client_start_tls(client, client_tls, NULL), EINVAL);
-	ck_assert_int_eq(log_count("TLS handshake: there is no name that the certificate must have"), 1);
-	expect_echo(client, "in the clear");
-	ck_assert_int_eq(sks_client_close(client), 0);
-}
-
-/* A server does not prove itself to whoever asks for another name, and no more is said. */
-TEST(a_connection_whose_handshake_fails_says_no_more)
-{
-	struct sks_client *client;
-
-	start(ACC_FIBERS, "server");
-	believe((struct sks_tls_options){ 0 });
-	client = ask_to_start();
-	ck_assert_int_eq(sks_client_start_tls(client, client_tls, "elsewhere"), -1);
-	ck_assert_int_eq(log_count("TLS handshake with elsewhere: "), 1);
-	ck_assert_int_eq(sks_puts(client->wfile, "secret\n") == 0 && sks_flush(client->wfile) == 0, 0);
+	tls_echo_expect(client, "in private");
+	cancel_rest(client, rest);
+	ck_assert_int_eq(sks_error(client->wfile), rest->breaks);
+	if (rest->breaks == 0) {
+		ck_assert_int_eq(sks_puts(client->wfile, "\n"), 0);
+		line = sks_gets(client->rfile);
+		ck_assert_ptr_nonnull(line);
+		ck_assert_uint_eq(strspn(line, "x"), rest->before);
+		ck_assert_str_eq(line + rest->before, " in private");
+	} else
+		ck_fails(sks_puts(client->wfile, "\n"), ECANCELED);
 	(void)sks_client_close(client);
-}
-
-/* A client that sends all at once: the command, and its handshake behind it. */
-TEST(an_early_handshake_is_not_lost)
-{
-	struct tls_peer peer;
-	BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
-	char bytes[4096];
-	int n;
-
-	start(ACC_FIBERS, "server");
-	tls_peer_open(&peer, peer_connect(sks_server_address(acc.server, 1, bytes, sizeof(bytes))));
-	peer.ssl = SSL_new(peer.ctx);
-	SSL_set_bio(peer.ssl, in, out);
-	SSL_set_connect_state(peer.ssl);
-	ck_assert_int_eq(SSL_do_handshake(peer.ssl), -1);
-	memcpy(bytes, "starttls\n", 9);
-	n = BIO_read(out, bytes + 9, sizeof(bytes) - 9);
-	ck_assert_int_gt(n, 0);
-	peer_send(peer.fd, bytes, (size_t)n + 9);
-	peer_expect(peer.fd, "go ahead\n");
-	tls_peer_shake(&peer);
-	tls_peer_puts(&peer, "hi\n");
-	tls_peer_expect(&peer, "hi in private\n");
-	tls_peer_close(&peer);
-}
-
-/* What somebody has put behind the command is not taken for the client's. */
-TEST(an_injected_line_fails_the_handshake, EACH_MODE)
-{
-	char name[160];
-	int fd;
-
-	start(_i, "server");
-	fd = peer_connect(sks_server_address(acc.server, 1, name, sizeof(name)));
-	peer_puts(fd, "starttls\ninjected\n");
-	peer_expect(fd, "go ahead\n");
-	ck_eventually(seen->errors == 1);
-	ck_assert_int_eq(seen->last_error, EPROTO);
-	close(fd);
-	ck_assert_uint_eq(acc_stats(&acc).handshakes_failed, 1);
-}
-
-static int
-post_and_start(struct sks_request *req)
-{
-	sks_puts(req->wfile, "before\n");
-	ck_assert_int_eq(sks_post(req, "posted\n", 7), 0);
-	if (sks_start_tls(req) == -1)
-		return -1;
-	ck_assert_int_eq(sks_post(req, "secret\n", 7), 0);
-	return acc_echo_lines(req);
-}
-
-/* What was written or posted before goes out before, in the clear; the rest is encrypted. */
-TEST(posts_keep_their_order)
-{
-	static const struct sks_handler posting = { .name = "posting", .handle = post_and_start };
-	struct sks_options options = { 0 };
-	struct tls_peer peer;
-	char text[15];
-
-	options.tls = tls =
-	    sks_tls_new(SKS_TLS_SERVER, &(struct sks_tls_options){ .cert = certs_path("server") });
-	acc_on(&acc, ACC_FIBERS, "127.0.0.1:0", &posting, &options);
-	acc_start(&acc);
-	tls_peer_open(&peer, peer_connect(acc.address));
-	ck_assert_uint_eq(peer_receive(peer.fd, text, 14), 14);
-	ck_assert(memcmp(text, "before\nposted\n", 14) == 0 || memcmp(text, "posted\nbefore\n", 14) == 0);
-	tls_peer_shake(&peer);
-	tls_peer_expect(&peer, "secret\n");
-	tls_peer_puts(&peer, "echo\n");
-	tls_peer_expect(&peer, "echo\n");
-	tls_peer_close(&peer);
-}
-
-static int
-refuse_and_tell(struct sks_request *req)
-{
-	ck_assert_int_eq(sks_start_tls(req), -1);
-	return sks_printf(req->wfile, "%d\n", errno);
-}
-
-TEST(tls_is_not_started_without_a_certificate)
-{
-	static const struct sks_handler refusing = { .name = "refusing", .handle = refuse_and_tell };
-	char want[20];
-
-	acc_on(&acc, ACC_FIBERS, "127.0.0.1:0", &refusing, NULL);
-	acc_start(&acc);
-	snprintf(want, sizeof(want), "%d\n", EINVAL);
-	acc_ask(&acc, "", want);
-	ck_assert_int_eq(log_count("there is no certificate for it (options.tls)"), 1);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dns.h - a name server for the suites of the resolver. What it does with a query is the first label
- * of the name: good, rubbish, late, dead.
+ * dns.h - a name server for the suites of the resolver. What it does with a query is the first
+ * label of the name: good, rubbish, late, dead.
  *
  * It listens on an address of the loopback net, and each test has a mount namespace in which
  * /etc/resolv.conf names it. Where that is not permitted those tests are left out.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * network.h - a network for the suites of sks_connect(). The resolver and connect(2) are the
- * program's own: names are looked up in a table of the test, and addresses that exist nowhere but in
- * documentation, 192.0.2.N and 2001:db8::N, fail with errno N.
+ * program's own: names are looked up in a table of the test, and addresses that exist nowhere but
+ * in documentation, 192.0.2.N and 2001:db8::N, fail with errno N.
  */
 #ifndef SKS_TEST_NETWORK_H
 #define SKS_TEST_NETWORK_H

@@ -4,6 +4,7 @@
  * reads that follow: bytes, ends and errors. (A client that sends all of its pipeline before it
  * reads is in check_pipeline.)
  */
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "streams.h"
@@ -186,6 +187,26 @@ TEST_ON_BOTH(without_memory_a_write_waits_for_room_alone)
 }
 
 static void
+say_a_line_after_a_lack_of_memory(struct rig_link *l)
+{
+	rig_say(l, TEXT("line\n"));
+	ck_eventually(sks_fault_hits() > 0);
+	sks_fault_clear();
+	ck_eventually(is_read(l));
+}
+
+TEST_ON_BOTH(it_reads_ahead_again_when_there_is_memory)
+{
+	struct rig_link l;
+
+	open_link(&l);
+	fault("malloc:ENOMEM:1+");
+	write_beside(&l, say_a_line_after_a_lack_of_memory);
+	expect_line(&l, TEXT("line\n"));
+	rig_link_close(&l);
+}
+
+static void
 say_nothing(struct rig_link *l)
 {
 	(void)l;
@@ -201,6 +222,45 @@ TEST_ON_BOTH(nothing_is_read_where_the_bound_is_0)
 	write_beside(&l, say_nothing);
 	ck_assert_uint_eq(ahead(&l), 0);
 	expect_line(&l, TEXT("line\n"));
+	rig_link_close(&l);
+}
+
+/* Says a byte, and returns since when the write waits that has read it, and waits on. */
+static int64_t
+since_with_one_more_byte(struct rig_link *l)
+{
+	/* A wait for room looks what the peer has taken at its beginning, and at its end. */
+	unsigned long before = sks_fault_calls("ioctl");
+
+	rig_say(l, TEXT("x"));
+	ck_eventually(is_read(l) && sks_fault_calls("ioctl") >= before + 2);
+	ck_eventually(l->tr.peer_wait->since != 0);
+	return l->tr.peer_wait->since;
+}
+
+static void
+say_bytes_until_one_is_late(struct rig_link *l)
+{
+	int64_t now;
+	int bytes = 0;
+
+	ck_eventually(l->tr.peer_wait->since != 0);
+	do {
+		ck_assert_int_lt(++bytes, 10000);
+		now = sks_clock_ms();
+	} while (since_with_one_more_byte(l) >= now);
+}
+
+/* A server that is full wants to know it (make_room_ms). */
+TEST_ON_BOTH(input_is_no_new_beginning_of_a_wait_for_room)
+{
+	struct sks_peer_wait wait = { 0 };
+	struct rig_link l;
+
+	open_link(&l);
+	ck_assert_int_eq(sks_set_timeout(&l.w, SKS_OFF), 0);
+	l.tr.peer_wait = &wait;
+	write_beside(&l, say_bytes_until_one_is_late);
 	rig_link_close(&l);
 }
 
@@ -233,6 +293,59 @@ TEST_ON_BOTH(the_bound_holds_and_is_told_once)
 	ck_assert_int_eq(log_lines(), 1);
 	log_forget();
 	shutdown(l.fd, SHUT_RDWR);
+	pthread_join(thread, NULL);
+	rig_link_close(&l);
+}
+
+/* -- a select -- */
+
+static void
+expect_input(struct rig_link *l)
+{
+	struct sks_selectable set = { .rfile = &l->r, .want = SKS_READ };
+
+	ck_assert_int_eq(sks_select(&set, 1, 20000), 1);
+	ck_assert_int_eq(set.ready, SKS_READ);
+}
+
+TEST_ON_BOTH(a_select_sees_what_was_read_ahead)
+{
+	struct rig_link l;
+
+	open_link(&l);
+	write_beside(&l, say_lines);
+	expect_input(&l);
+	expect_line(&l, TEXT("behind\n"));
+	rig_link_close(&l);
+}
+
+/* The peer says a line, reads when somebody has taken that, and stops at the last byte. */
+static void *
+say_and_read_to_the_x(void *arg)
+{
+	static char got[65536];
+	struct rig_link *l = arg;
+	size_t n;
+
+	say_lines(l);
+	do {
+		n = rig_hear(l, got, sizeof(got));
+	} while (n == 0 || got[n - 1] != 'x');
+	return NULL;
+}
+
+TEST_ON_BOTH(a_select_sees_what_its_own_flush_has_read)
+{
+	struct rig_link l;
+	pthread_t thread;
+
+	open_link(&l);
+	while (send(l.fd, big, 4096, MSG_DONTWAIT) > 0)
+		;
+	ck_assert_int_eq(sks_puts(&l.w, "x"), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, say_and_read_to_the_x, &l), 0);
+	expect_input(&l);
+	expect_line(&l, TEXT("behind\n"));
 	pthread_join(thread, NULL);
 	rig_link_close(&l);
 }
@@ -287,6 +400,57 @@ TEST(a_write_takes_nothing_from_another_tasks_read)
 	rig_go(&rig, read_two_lines, &l);
 	rig_go(&rig, write_all, &l);
 	rig_go(&rig, talk_to_two, &l);
+	rig_run(&rig);
+	rig_link_close(&l);
+	rig_loop_close(&rig);
+}
+
+/* Then a read fails that would have to wait, as there will be no answer. */
+TEST_ON_BOTH(a_select_wakes_where_a_write_has_broken_the_connection)
+{
+	struct rig_link l;
+	char *line;
+
+	open_link(&l);
+	sks_set_timeout(&l.w, 0);
+	ck_fails(sks_write(&l.w, big, MUCH), ETIMEDOUT);
+	expect_input(&l);
+	ck_fails(sks_readline(&l.r, &line), ETIMEDOUT);
+	rig_link_close(&l);
+}
+
+static void
+select_a_line(void *arg)
+{
+	expect_input(arg);
+	expect_line(arg, TEXT("line\n"));
+}
+
+/* Both of the others wait: the writer for room or input, and the select for input. */
+static void
+talk_to_a_select(void *arg)
+{
+	struct rig_link *l = arg;
+
+	while (!l->w.busy)
+		sks_yield();
+	sks_yield();
+	rig_say(l, TEXT("line\n"));
+	while (sks_tell(&l->r) < 5)
+		sks_yield();
+	read_and_compare(&(struct reader){ .l = l, .want = MUCH });
+}
+
+TEST(a_write_takes_nothing_from_another_tasks_select)
+{
+	struct rig_loop rig;
+	struct rig_link l;
+
+	rig_loop_open(&rig);
+	open_link(&l);
+	rig_go(&rig, write_all, &l);
+	rig_go(&rig, select_a_line, &l);
+	rig_go(&rig, talk_to_a_select, &l);
 	rig_run(&rig);
 	rig_link_close(&l);
 	rig_loop_close(&rig);

@@ -57,6 +57,28 @@ TEST_ON_BOTH(numbers_are_written_and_read_in_either_order)
 	rig_link_close(&l);
 }
 
+/* The first bytes of the buffer are an old line, which must not be read again. */
+TEST_ON_BOTH(a_line_may_follow_an_empty_block)
+{
+	struct rig_link l;
+	char *block;
+	size_t n;
+
+	rig_link_open(&l);
+	rig_say(&l, TEXT("a\nb\n\0"));
+	expect_line(&l, TEXT("a\n"));
+	expect_line(&l, TEXT("b\n"));
+	ck_assert_int_eq(sks_read_block(&l.r, SKS_U8, 0, &block, &n), 1);
+	ck_assert_uint_eq(n, 0);
+	ck_assert_str_eq(block, "");
+	rig_say(&l, TEXT("next\n\0and\n"));
+	expect_line(&l, TEXT("next\n"));
+	ck_assert_int_eq(sks_read_block(&l.r, SKS_U8, 0, &block, &n), 1);
+	expect_line(&l, TEXT("and\n"));
+	ck_assert_uint_eq(sks_tell(&l.r), 15);
+	rig_link_close(&l);
+}
+
 TEST_ON_BOTH(a_number_that_does_not_fit_is_not_written)
 {
 	struct rig_link l;

@@ -30,8 +30,8 @@ static struct talk {
 } t;
 
 /*
- * Posts. A thread then waits until the loop has looked at the outbox. On the loop itself nobody waits,
- * as the loop could not look meanwhile.
+ * Posts. A thread then waits until the loop has looked at the outbox. On the loop itself nobody
+ * waits, as the loop could not look meanwhile.
  */
 static void
 post(void)

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_stream_errors.c - which errors stick to a stream and which do not, and that a
- * second reader or writer at once is refused.
+ * check_stream_errors.c - which errors stick to a stream and which do not, that a second reader or
+ * writer at once is refused, and that signals break nothing.
  */
 #include "base/sys.h"
 #include "loop/cancel.h"
 #include "streams.h"
 
 #include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -302,6 +305,24 @@ TEST(a_second_reader_or_writer_is_refused, TIMES(3))
 	rig_loop_close(&rig);
 }
 
+/* The second one is a task whose streams other threads may use, and which claims them. */
+TEST(who_is_refused_leaves_the_stream_to_others)
+{
+	struct sks_task *task = sks_task_current();
+	struct rig_link l;
+	char *line;
+
+	rig_link_open(&l);
+	rig_say(&l, TEXT("line\n"));
+	task->shares = 1;
+	l.r.busy = 1;
+	ck_fails(sks_readline(&l.r, &line), EBUSY);
+	l.r.busy = 0;
+	expect_line(&l, TEXT("line\n"));
+	task->shares = 0;
+	rig_link_close(&l);
+}
+
 /* -- a write that is cancelled half way -- */
 
 static void
@@ -385,5 +406,49 @@ TEST(a_large_write_that_is_cancelled_half_way_on_a_thread_does_so_too)
 	pthread_join(thread, NULL);
 	expect_a_part_and_nothing_else(&l);
 	close(cancel.fd);
+	rig_link_close(&l);
+}
+
+/* -- signals -- */
+
+static atomic_int calm;
+
+static void
+on_usr1(int signo)
+{
+	(void)signo;
+}
+
+static void *
+pester(void *thread)
+{
+	while (!atomic_load(&calm)) {
+		pthread_kill(*(pthread_t *)thread, SIGUSR1);
+		sched_yield();
+	}
+	return NULL;
+}
+
+/* Each ends a wait early. None begins it anew with all of its time, which would never be over. */
+TEST_ON_BOTH(signals_extend_no_limit)
+{
+	struct sigaction action = { .sa_handler = on_usr1 }, old; /* no SA_RESTART */
+	pthread_t self = pthread_self(), thread;
+	struct rig_link l;
+	char *line;
+
+	need_big();
+	rig_link_open(&l);
+	sigaction(SIGUSR1, &action, &old);
+	ck_assert_int_eq(pthread_create(&thread, NULL, pester, &self), 0);
+	sks_rfile_set_idle(&l.r, 50);
+	ck_assert_int_eq(sks_readline(&l.r, &line), -1);
+	ck_assert_int_eq(errno, ETIMEDOUT);
+	sks_wfile_set_timeout(&l.w, 50);
+	ck_assert_int_eq(sks_write(&l.w, big, BIG), -1);
+	ck_assert_int_eq(errno, ETIMEDOUT);
+	atomic_store(&calm, 1);
+	pthread_join(thread, NULL);
+	sigaction(SIGUSR1, &old, NULL);
 	rig_link_close(&l);
 }

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 FIXTURE(streams_setup, streams_teardown, .timeout_s = 300);
@@ -33,7 +34,7 @@ model_read(struct sks_transport *tr, void *buf, size_t n)
 {
 	size_t most = dice(3) == 0 ? 1 + dice(3) : 1 + dice(200);
 
-	tr->want = dice(8) == 0 ? SKS_WRITE : SKS_READ;
+	(void)tr;
 	if (dice(5) == 0) {
 		errno = EAGAIN;
 		return -1;
@@ -116,6 +117,67 @@ model_gets(struct sks_rfile *r)
 	ck_assert_int_eq(line[n], '\0');
 }
 
+/* Reads a number of 1 to 3 bytes, or a block behind it. */
+static void
+model_frame(struct sks_rfile *r, int is_block)
+{
+	static const int formats[] = { SKS_U8, SKS_U16BE, SKS_U16LE, SKS_U24BE };
+	int format = formats[dice(4)];
+	size_t size = (size_t)abs(format), max = dice(60) + 1, length = 0, n = 0, i;
+	uint64_t value = 0;
+	char *block = NULL;
+	int got, error = left() < size ? ENODATA : 0;
+
+	for (i = 0; error == 0 && i < size; i++)
+		length = length << 8 | (unsigned char)rest()[format > 0 ? i : size - 1 - i];
+	if (is_block && error == 0 && length > max)
+		error = EMSGSIZE;
+	else if (is_block && error == 0 && left() < size + length)
+		error = ENODATA;
+	got = is_block ? sks_read_block(r, format, max, &block, &n) :
+			 sks_read_number(r, format, &value);
+	ck_assert_int_eq(got, left() == 0 ? 0 : error != 0 ? -1 : 1);
+	if (got == -1)
+		ck_assert_int_eq(errno, error);
+	if (got != 1)
+		return;
+	model.at += size;
+	if (!is_block) {
+		ck_assert_uint_eq(value, length);
+		return;
+	}
+	ck_assert_uint_eq(n, length);
+	ck_assert_mem_eq(block, rest(), n);
+	ck_assert_int_eq(block[n], '\0');
+	if (dice(2) == 0)
+		memset(block, '\n', n + 1);
+	model.at += n;
+}
+
+/* Reads up to a string of one or two bytes. */
+static void
+model_string(struct sks_rfile *r)
+{
+	static const char *const ends[] = { "\n", "\r\n", "\n\n", "\r" };
+	const char *end = ends[dice(4)], *found;
+	size_t max = dice(80) + 1, want;
+	char *block = NULL;
+	ssize_t got;
+
+	found = memmem(rest(), sks_min(left(), max), end, strlen(end));
+	want = found != NULL ? (size_t)(found - rest()) + strlen(end) : left();
+	got = sks_readuntil_string(r, end, max, &block);
+	if (found == NULL && left() >= max) {
+		ck_assert_int_eq(got, -1);
+		ck_assert_int_eq(errno, EMSGSIZE);
+		return;
+	}
+	ck_assert_int_eq(got, (ssize_t)want);
+	if (want > 0)
+		ck_assert_mem_eq(block, rest(), want);
+	model.at += want;
+}
+
 static void
 model_step(struct sks_rfile *r, struct sks_wfile *memory)
 {
@@ -124,7 +186,7 @@ model_step(struct sks_rfile *r, struct sks_wfile *memory)
 	char *bytes = NULL;
 	ssize_t got;
 
-	switch (dice(9)) {
+	switch (dice(12)) {
 	case 0:
 	case 1:
 		model_block(r, '\n', r->max_line);
@@ -160,6 +222,13 @@ model_step(struct sks_rfile *r, struct sks_wfile *memory)
 		if (got > 0)
 			ck_assert_mem_eq(bytes, rest(), (size_t)got);
 		break;
+	case 9:
+		model_string(r);
+		break;
+	case 10:
+	case 11:
+		model_frame(r, dice(3) > 0);
+		break;
 	case 8:
 		got = sks_copy(r, memory, (int64_t)n);
 		ck_assert_int_eq(got, n > left() ? -1 : 0);
@@ -187,7 +256,8 @@ model_fill(void)
 	for (i = 0; i < model.n; i++) {
 		unsigned int kind = dice(12);
 
-		model.bytes[i] = (char)(kind == 0 ? '\n' : kind == 1 ? '\r' : kind == 2 ? 0 : dice(256));
+		model.bytes[i] = (char)(kind == 0 ? '\n' : kind == 1 ? '\r' : kind == 2 ? 0 :
+			kind == 3 ? dice(20) : dice(256));
 	}
 }
 

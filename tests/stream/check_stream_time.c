@@ -352,7 +352,6 @@ write_a_block_in_time(struct sks_transport *tr, const struct iovec *iov, int n)
 
 	if (tries++ % 3 < 2) {
 		ck_assert_int_eq(timerfd_settime(tr->fd, 0, &soon, NULL), 0);
-		tr->want = SKS_READ;
 		errno = EAGAIN;
 		return -1;
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * coverage.c - for the coverage build alone (sh tests/coverage.sh): processes that end without a word
- * to gcov first write down which lines were run. A child process of the server leaves by _exit(2),
- * and some children of suites overflow their stack.
+ * coverage.c - for the coverage build alone (sh tests/coverage.sh): processes that end without a
+ * word to gcov first write down which lines were run. A child process of the server leaves by
+ * _exit(2), and some children of suites overflow their stack.
  */
 #include "child.h"
 

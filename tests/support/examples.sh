@@ -103,7 +103,8 @@ stop() {
 	code=$?
 	eval "exec $slot<&-"
 	# A request that is just ending makes a drain, which is one line: no complaint where nothing is cut short.
-	error=$(grep -v ' drained in .* 0 cancelled, 0 reset, 0 killed, 0 go on$' "$tmp/errors.$slot")
+	error=$(grep -v -e ' drained in .* 0 cancelled, 0 reset, 0 killed, 0 go on$' \
+	    -e ' kept its loop for ' "$tmp/errors.$slot")
 	left=
 	for other in $slots; do
 		[ "$other" = "$slot" ] || left="$left $other"

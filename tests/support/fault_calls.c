@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fault_calls.c - the calls of base/sys.h in the library of the tests: each asks the table of faults, and
- * fails, moves a part, or is the system's.
+ * fault_calls.c - the calls of base/sys.h in the library of the tests: each asks the table of
+ * faults, and fails, moves a part, or is the system's.
  */
 #include "fault_rules.h"
 
@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/sendfile.h>
 
@@ -161,13 +163,20 @@ sks_sys_held(void)
 
 /* ---- the others ---- */
 
-/* As on Linux, the descriptor is gone whatever close says. */
+/*
+ * As on Linux, the descriptor is gone whatever close says. To close it once more may hit another
+ * one.
+ */
 int
 sks_sys_close(int fd)
 {
 	int error = fault_ask(CALL_close, NULL);
 	int rc = close(fd);
 
+	if (rc == -1 && errno == EBADF) {
+		fprintf(stderr, "faults: descriptor %d is not open, and closed\n", fd);
+		abort();
+	}
 	if (error == 0)
 		return rc;
 	errno = error;

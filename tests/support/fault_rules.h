@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fault_rules.h - the inside of faults.h: what a rule is, and how a call asks whether one strikes it.
- * The rules are read in fault_rules.c, kept and asked in faults.c, and obeyed in fault_calls.c.
+ * fault_rules.h - the inside of faults.h: what a rule is, and how a call asks whether one strikes
+ * it. The rules are read in fault_rules.c, kept and asked in faults.c, and obeyed in fault_calls.c.
  */
 #ifndef SKS_TEST_FAULT_RULES_H
 #define SKS_TEST_FAULT_RULES_H

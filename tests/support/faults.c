@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * faults.c - the table of faults, which the calls of base/sys.h ask (fault_calls.c). A release build has
- * nothing of this: there base/sys.h is the calls themselves.
+ * faults.c - the table of faults, which the calls of base/sys.h ask (fault_calls.c). A release
+ * build has nothing of this: there base/sys.h is the calls themselves.
  *
  * The table has no lock. Wrapped calls come from signal handlers (a shutdown
  * writes to an eventfd) and from children forked while another thread was in

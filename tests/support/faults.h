@@ -18,12 +18,11 @@
  *              k+   the k-th and all after it (short without when: 1+)
  *              %n   each n-th
  *
- * The call is a name of base/sys.h without sks_sys_ (malloc and its kin are
- * "malloc", counted together; free and munmap do not fail), or a fault point.
- * ERROR is an errno name, and for getaddrinfo and getnameinfo also EAI_NAME.
- * short is for recv send read write recvmsg sendmsg sendfile, n is 1 to 65535, and it spares what the kernel never cuts: datagrams and eventfds.
- * Of several rules that strike at once the oldest wins, an error before a
- * short.
+ * The call is a name of base/sys.h without sks_sys_ (malloc and its kin are "malloc", counted
+ * together; free and munmap do not fail), or a fault point. ERROR is an errno name, and for
+ * getaddrinfo and getnameinfo also EAI_NAME. short is for recv send read write recvmsg sendmsg
+ * sendfile, n is 1 to 65535, and it spares what the kernel never cuts: datagrams and eventfds. Of
+ * several rules that strike at once the oldest wins, an error before a short.
  *
  * 0, or -1 and no rule added: EINVAL (grammar, unknown call or error), ENOSPC
  * (64 rules are there already).
@@ -40,6 +39,11 @@ void sks_fault_clear(void);
 /* Since the last clear: uses of a call, failed ones included, and strikes of all rules. */
 unsigned long sks_fault_calls(const char *call);
 unsigned long sks_fault_hits(void);
+
+/*
+ * A close(2) of a descriptor that is not open ends the program: it was closed before, and by then
+ * the number may be another thread's.
+ */
 
 /* How many blocks and mappings were had by the calls of base/sys.h and not given back. */
 long sks_sys_held(void);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 
 struct acc_record *seen;
 
@@ -149,6 +150,22 @@ const struct sks_handler acc_script = {
 	.finish = acc_finish,
 	.state_size = sizeof(int),
 };
+
+void
+acc_make_small(int fd)
+{
+	static const int small = ACC_SMALL;
+
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+}
+
+int
+acc_setup_small(struct sks_request *req)
+{
+	acc_make_small(req->fd);
+	return 0;
+}
 
 void
 acc_on_error(struct sks_request *req, int error)

@@ -66,6 +66,11 @@ void acc_finish(struct sks_request *req);
 void acc_finish_bye(struct sks_request *req);
 int acc_setup_counted(struct sks_request *req);
 
+/* Has the kernel keep little of what is sent and comes, so that both sides soon have to wait. */
+#define ACC_SMALL 32768
+void acc_make_small(int fd);
+int acc_setup_small(struct sks_request *req);
+
 /* on_error and verify hooks that count. */
 void acc_on_error(struct sks_request *req, int error);
 int acc_refuse(struct sks_request *req);

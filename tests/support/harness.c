@@ -42,6 +42,28 @@ fault(const char *format, ...)
 }
 
 void
+limit_child(unsigned int seconds)
+{
+	signal(SIGALRM, SIG_DFL);
+	alarm(seconds);
+}
+
+int
+is_asleep(pid_t thread)
+{
+	char path[64], state = '?';
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)thread);
+	file = fopen(path, "re");
+	ck_assert_ptr_nonnull(file);
+	if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+		state = '?';
+	fclose(file);
+	return state == 'S';
+}
+
+void
 breathe(void)
 {
 	poll(NULL, 0, 1);

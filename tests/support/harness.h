@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/types.h>
 
 /*
  * Checked fixture: setup notes which descriptors are open and counts threads,
@@ -57,6 +58,15 @@ int log_lines(void);
 
 /* How many contain this text, and behind it what the C library says of the error. */
 int log_count_error(const char *text, int error);
+
+/*
+ * In a child that was forked: SIGALRM ends it after this time. Check's handler of that signal,
+ * which a child has from its parent, would kill the test instead and say no more.
+ */
+void limit_child(unsigned int seconds);
+
+/* 1 when that thread of this process waits for something: its state is S in /proc (proc(5)). */
+int is_asleep(pid_t thread);
 
 /* Lets other threads run for a moment. */
 void breathe(void);

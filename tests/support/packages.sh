@@ -32,6 +32,7 @@ packages_has() {
 	systemtap-sdt-dev) echo '#include <sys/sdt.h>' | cc -E -x c - ;;
 	libuv1-dev) pkg-config --exists libuv ;;
 	iproute2) command -v ip ;;
+	libnet-ssleay-perl) perl -MNet::SSLeay -e 1 ;;
 	haproxy) PATH=$PATH:/usr/sbin command -v haproxy ;;
 	redis-tools) command -v redis-cli && command -v redis-benchmark ;;
 	*) command -v "$1" ;;

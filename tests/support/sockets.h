@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sockets.h - what the suites of socket objects share: sockets that are bound or a pair, and another
- * task beside the one that runs the test.
+ * sockets.h - what the suites of socket objects share: sockets that are bound or a pair, and
+ * another task beside the one that runs the test.
  */
 #ifndef SKS_TEST_SOCKETS_H
 #define SKS_TEST_SOCKETS_H

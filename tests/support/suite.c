@@ -111,10 +111,11 @@ step_of(const struct suite_test *test, int *first)
 	return step;
 }
 
-static void
-skip(const char *name, const char *why)
+void
+suite_skip(const char *name, const char *why)
 {
 	printf("skip - %s: %s\n", name, why);
+	fflush(stdout); /* a test may be in a child */
 }
 
 static void
@@ -123,7 +124,7 @@ add(TCase *tc, const struct suite_test *test)
 	int first = 0, step = step_of(test, &first), i;
 
 	if (test->left_out != NULL) {
-		skip(test->test.name, test->left_out);
+		suite_skip(test->test.name, test->left_out);
 	} else if (test->times == 0) {
 		if (is_wanted(test->test.name))
 			_tcase_add_test(tc, &test->test, test->signal, 0, 0, 1);
@@ -165,7 +166,7 @@ make_suite(const char *name)
 			tc = NULL;
 		}
 		if (fixture->left_out != NULL) {
-			skip(test->test.name, fixture->left_out);
+			suite_skip(test->test.name, fixture->left_out);
 			continue;
 		}
 		if (tc == NULL)

@@ -18,9 +18,10 @@
  * one of them. A test that is run several times has the variant in its name: "a_reset_ends_it
  * (threads)". The environment variables of Check hold as well (CK_FORK=no, CK_VERBOSITY=verbose).
  *
- * With SKS_TEST_EVERY=N in the environment a test of 5 variants and more runs every N-th only, or one
- * if it has fewer than N, and the next such test begins one variant later. So all modes and transports still have their tests
- * where each test is slow and other builds run them all (run.sh says so).
+ * With SKS_TEST_EVERY=N in the environment a test of 5 variants and more runs every N-th only, or
+ * one if it has fewer than N, and the next such test begins one variant later. So all modes and
+ * transports still have their tests where each test is slow and other builds run them all (run.sh
+ * says so).
  */
 #ifndef SKS_TEST_SUITE_H
 #define SKS_TEST_SUITE_H
@@ -47,6 +48,9 @@ struct suite_fixture {
 	const char *left_out; /* why its tests do not run here; NULL: they run */
 	struct suite_fixture *next;
 };
+
+/* Says that a test has not run, or found no way to test, and why; run.sh shows it. */
+void suite_skip(const char *name, const char *why);
 
 void suite_add_test(struct suite_test *test);
 void suite_add_fixture(struct suite_fixture *fixture);

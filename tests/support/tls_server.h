@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tls_server.h - the server of the suites of TLS: their fixture, and one way to start it.
+ * tls_server.h - the server of the suites of TLS: their fixture, and how it is started.
  */
 #ifndef SKS_TEST_TLS_SERVER_H
 #define SKS_TEST_TLS_SERVER_H
@@ -19,6 +19,10 @@ void tls_teardown(void);
  * beside it.
  */
 void tls_start(struct acc *acc, int mode, const struct sks_handler *handler,
+    struct sks_options options, struct sks_tls_options more);
+
+/* On an address of acc_listen_address(). */
+void tls_start_on(struct acc *acc, int mode, const char *address, const struct sks_handler *handler,
     struct sks_options options, struct sks_tls_options more);
 
 #endif

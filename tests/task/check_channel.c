@@ -4,6 +4,7 @@
  */
 #include "acceptance.h"
 #include "rig.h"
+#include "tools.h"
 
 #include "base/sys.h"
 

@@ -4,6 +4,9 @@
  * lack of descriptors takes away.
  */
 #include "acceptance.h"
+#include "rig.h"
+
+#include "base/sys.h"
 
 #include <errno.h>
 
@@ -98,4 +101,42 @@ TEST(a_thread_takes_a_certain_lock_without_a_descriptor)
 	ck_assert_int_eq(sks_mutex_unlock(mutex), 0);
 	pthread_join(thread, NULL);
 	ck_assert_int_eq(atomic_load(&has_certain), 1);
+}
+
+/* -- a child process has a copy, and none of the tasks that wait -- */
+
+static void
+take_it(void *arg)
+{
+	(void)arg;
+	ck_assert_int_eq(sks_mutex_lock(mutex), 0);
+	ck_assert_int_eq(sks_mutex_unlock(mutex), 0);
+}
+
+static void
+give_back_in_a_child(void *arg)
+{
+	int status;
+	pid_t pid;
+
+	(void)arg;
+	ck_assert_int_eq(sks_mutex_lock(mutex), 0);
+	sks_yield(); /* the other one waits from now on */
+	pid = fork();
+	if (pid == 0)
+		_exit(sks_mutex_unlock(mutex) == 0 && sks_mutex_trylock(mutex) == 0 ? 0 : 1);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	ck_assert_int_eq(sks_mutex_unlock(mutex), 0);
+}
+
+TEST(a_child_gives_it_to_no_task_of_its_parent)
+{
+	struct rig_loop rig;
+
+	rig_loop_open(&rig);
+	rig_go(&rig, give_back_in_a_child, NULL);
+	rig_go(&rig, take_it, NULL);
+	rig_run(&rig);
+	rig_loop_close(&rig);
 }

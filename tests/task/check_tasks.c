@@ -6,6 +6,7 @@
 #include "rig.h"
 
 #include "base/sys.h"
+#include "loop/cancel.h"
 
 #include <errno.h>
 
@@ -307,10 +308,32 @@ nest_deeply(void *arg)
 {
 	int level = 0;
 
-	ck_assert_int_eq(descend(&level), *(int *)arg ? 40 : 16);
+	ck_assert_int_eq(descend(&level), *(int *)arg ? 40 : 17);
 }
 
 TEST(nesting_is_bounded_on_threads, ON_BOTH)
 {
 	rig_run_on(_i, nest_deeply, &_i);
+}
+
+/* The kernel's eventfd is that of both. */
+TEST(a_child_process_cancels_no_thread_of_its_parent)
+{
+	struct pollfd p = { .events = POLLIN };
+	struct sks_cancel cancel;
+	int status;
+	pid_t pid;
+
+	ck_assert_int_eq(sks_cancel_init(&cancel), 0);
+	p.fd = cancel.fd;
+	pid = fork();
+	if (pid == 0) {
+		sks_cancel_set(&cancel, 1);
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(poll(&p, 1, 0), 0);
+	sks_cancel_set(&cancel, 1);
+	ck_assert_int_eq(poll(&p, 1, 0), 1);
+	sks_cancel_end(&cancel);
 }

@@ -111,7 +111,7 @@ static const struct sks_handler leaving = {
 	.name = "leaving", .handle = leave_children, .finish = finish_after_children,
 };
 
-TEST(what_is_not_joined_ends_with_handle, EACH_MODE_IN_ONE_MEMORY)
+TEST(what_is_not_joined_ends_with_handle, EACH_MODE)
 {
 	struct sks_options options = { .on_error = acc_on_error };
 	struct acc acc;
@@ -406,6 +406,37 @@ TEST(a_handler_inside_of_another_ends_its_own, EACH_MODE)
 	fd = acc_client(&acc);
 	peer_expect(fd, "inner, 1 ended\n2 ended\n");
 	peer_expect_eof(fd);
+	acc_free(&acc);
+}
+
+/* Each child but the last starts another, which it joins. Returns how many there were. */
+static int
+descend(void *arg)
+{
+	int result = 0, level = *(int *)arg + 1;
+	struct sks_child *child = level > 15 ? NULL : sks_go(descend, &level);
+
+	if (child == NULL)
+		return level - 1;
+	return sks_child_join(child, &result) == 0 ? result : -1;
+}
+
+static int
+tell_how_deep(struct sks_request *req)
+{
+	int level = 0;
+
+	return sks_printf(req->wfile, "%d\n", descend(&level));
+}
+
+TEST(fifteen_children_may_be_inside_of_each_other, EACH_MODE)
+{
+	static const struct sks_handler handler = { .handle = tell_how_deep };
+	struct acc acc;
+
+	acc_tcp(&acc, _i, &handler, NULL);
+	acc_start(&acc);
+	acc_ask(&acc, "", "15\n");
 	acc_free(&acc);
 }
 

@@ -39,6 +39,7 @@ TEST_ON_BOTH(every_wait_in_it_ends)
 	expires(sks_sleep(FOR_EVER));
 	for (i = 0; i < 2; i++) { /* from then on at once */
 		expires(sks_sleep(FOR_EVER));
+		expires(sks_sleep(0));
 		expires(sks_wait_fd(link.fd, SKS_READ, SKS_OFF));
 		expires((int)sks_readline(&link.r, &line));
 	}

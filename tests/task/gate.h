@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * gate.h - what the suites of sks_offload() share: a function that blocks until the test lets it go on.
+ * gate.h - what the suites of sks_offload() share: a function that blocks until the test lets it go
+ * on.
  */
 #ifndef SKS_TEST_GATE_H
 #define SKS_TEST_GATE_H
