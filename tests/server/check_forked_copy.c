@@ -324,7 +324,7 @@ TEST(a_child_does_not_wait_for_a_visit_of_its_parent, EACH_MODE_IN_ONE_MEMORY)
 	ck_eventually(atomic_load(&seen->note) == 1);
 	pid = fork();
 	if (pid == 0) {
-		limit_child(30);
+		limit_child(50);
 		sks_server_free(acc.server);
 		_exit((int)sks_group_count(options.data));
 	}

@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-FIXTURE(no_leaks_setup, no_leaks_teardown, .timeout_s = 20);
+FIXTURE(no_leaks_setup, no_leaks_teardown);
 
 #define ROUNDS 200
 

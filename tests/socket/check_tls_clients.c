@@ -116,7 +116,7 @@ TEST(a_child_does_not_wait_for_its_parents_certificates)
 	ck_eventually(unread_bytes(fd) == 0 && is_asleep(atomic_load(&id)));
 	pid = fork();
 	if (pid == 0) {
-		limit_child(20);
+		limit_child(50);
 		setenv("SSL_CERT_FILE", certs_path("ca"), 1);
 		connect_and_close();
 		kill(getpid(), SIGKILL); /* valgrind would miss what the parent's thread has */

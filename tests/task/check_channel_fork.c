@@ -120,7 +120,7 @@ TEST(a_fork_waits_for_whoever_uses_it,
 	for (i = 0; i < 200; i++) {
 		pid = fork();
 		if (pid == 0) {
-			limit_child(10);
+			limit_child(50);
 			_exit(sks_channel_tryrecv(channel, &item) == 0);
 		}
 		expect_child(pid);

@@ -239,7 +239,8 @@ ask(struct acc *acc, int who)
 /*
  * A client whose handler waits for the lock. That it waits is known when another one on the same
  * loop, with a deadline, has had its turn: the first has said that it asks just before it did. A
- * client goes to the loop with the fewest, so silent ones fill the loops that are not that one.
+ * client goes to the loop with the fewest, so silent ones fill the loops that are not that one. Each
+ * comes when the one before it has left: it would go to the wrong loop each time else.
  */
 static int
 ask_and_wait(struct acc *acc, int who)
@@ -247,11 +248,14 @@ ask_and_wait(struct acc *acc, int who)
 	int fd = ask(acc, who), loop = asks(fd), silent[16], n = 0, last, other;
 
 	for (;;) {
+		uint64_t finished = acc_stats(acc).finished;
+
 		last = acc_client(acc);
 		peer_puts(last, "t99\n");
 		other = asks(last);
 		peer_expect(last, strerror(ETIMEDOUT));
 		close(last);
+		ck_eventually(acc_stats(acc).finished > finished);
 		if (other == loop)
 			break;
 		ck_assert_int_lt(n, 16);
