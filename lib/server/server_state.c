@@ -14,8 +14,9 @@
 
 #include <errno.h>
 
-#define CLOSING_MS 200
-#define KILLED_MS 1000 /* a killed child is gone in a moment, unless it hangs in the kernel */
+/* What ends by itself, or was killed, is gone in a moment, unless the machine is busy. */
+#define CLOSING_MS 1000
+#define KILLED_MS 1000
 
 void
 sks_server_set_state(struct sks_server *server, enum sks_server_state state)
