@@ -208,7 +208,7 @@ send_without_end(void *arg)
 /* A buffer doubles, so the last one may be twice the bound, and its copy is a half of that. */
 TEST(the_longest_line_is_bounded, EACH_MODE_IN_ONE_MEMORY)
 {
-	struct sks_options options = { .max_memory = MOST, .max_line = 64 << 20, .timeout_ms = 500,
+	struct sks_options options = { .max_memory = MOST, .max_line = 64 << 20, .timeout_ms = 3000,
 		.on_error = acc_on_error };
 	uint64_t most = 0, now;
 	pthread_t thread;

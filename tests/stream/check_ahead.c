@@ -284,7 +284,7 @@ TEST_ON_BOTH(the_bound_holds_and_is_told_once)
 	open_link(&l);
 	log_keep();
 	l.r.ahead.log = &limit;
-	sks_set_timeout(&l.w, 200);
+	sks_set_timeout(&l.w, 2000);
 	ck_assert_int_eq(pthread_create(&thread, NULL, send_on_and_on, &l), 0);
 	ck_fails(sks_write(&l.w, big, MUCH), ETIMEDOUT);
 	ck_assert_uint_ge(ahead(&l), MOST);
