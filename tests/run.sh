@@ -1,6 +1,8 @@
 #!/bin/sh
 # Builds and tests: with gcc and clang, under the sanitizers and under valgrind; feeds random
-# texts to what reads texts, and runs the benchmark once. Installs what is missing first, where
+# texts to what reads texts, and runs the benchmark once. With gcc each test runs in all its
+# variants; the other steps take a part of them, unless all are asked for (--full), so that a run
+# takes a quarter of an hour and not the double. Installs what is missing first, where
 # there is apt-get. Goes on after a failure and says what failed; the last line is
 # "N passed, N failed", and the exit code is 1 when something did.
 #
@@ -9,18 +11,20 @@
 set -u
 
 usage() {
-	echo "usage: sh tests/run.sh [--quick | --check | --stress N]"
+	echo "usage: sh tests/run.sh [--quick | --check | --full | --stress N]"
 	echo "  --quick      gcc alone: a minute or two, after the build"
 	echo "  --check      gcc, and AddressSanitizer: before a commit"
+	echo "  (nothing)    all steps; each of those after gcc says what it leaves out"
+	echo "  --full       all steps, and in each all that can differ there: before a release"
 	echo "  --stress N   gcc alone, N times, while every core is kept busy: do tests depend on time?"
-	echo "  (nothing)    all of it"
 }
 
-steps=all rounds=0
+steps=all rounds=0 full=
 case ${1-} in
 '') ;;
 --quick) steps=quick ;;
 --check) steps=check ;;
+--full) steps=all full=1 ;;
 --stress)
 	steps=stress rounds=${2-}
 	case $rounds in ''|*[!0-9]*|0*) usage >&2; exit 2 ;; esac ;;
@@ -31,7 +35,7 @@ esac
 root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 cd "$root" || exit 1
 # From the caller's build only confusion comes.
-unset CC CXX CFLAGS CXXFLAGS CPPFLAGS LDFLAGS DESTDIR MESON_TESTTHREADS SKS_TEST_EVERY
+unset CC CXX CFLAGS CXXFLAGS CPPFLAGS LDFLAGS DESTDIR MESON_TESTTHREADS SKS_TEST_EVERY SKS_TEST_FEW
 unset ASAN_OPTIONS LSAN_OPTIONS TSAN_OPTIONS UBSAN_OPTIONS VALGRIND_OPTS
 export LC_ALL=C.UTF-8
 
@@ -298,10 +302,20 @@ took
 twice="suites once more, for libevent's own look at events: it is the same in all builds"
 # What looks at sources and at files that are installed is the same in all builds.
 
+# A test for each mode, and one thing more, a transport or a call that fails, runs with gcc for all
+# pairs. Elsewhere it takes every seventh pair: as there are six modes, the next thing comes with
+# the next mode. The next such test begins one pair later (suite.h).
+sampled() {
+	if [ -z "$full" ]; then
+		export SKS_TEST_EVERY=7 SKS_TEST_FEW=6
+		echo "  left out: of a test for each mode and, say, each transport six of seven pairs: --full"
+	fi
+}
+
 jobs=$((2 * cores))
 
 asan() {
-	title asan "gcc, AddressSanitizer with leak detection, UndefinedBehaviorSanitizer: all suites, and the scripts that run programs"
+	title asan "gcc, AddressSanitizer with leak detection, UndefinedBehaviorSanitizer: all suites"
 	if probe gcc -fsanitize=address,undefined; then
 		leaks=1
 		ASAN_OPTIONS=detect_leaks=1 build-ci/probe >>"$log" 2>&1 || {
@@ -313,9 +327,15 @@ asan() {
 		export CK_TIMEOUT_MULTIPLIER=3
 		if build; then
 			[ $steps = check ] || ahead tsan-clang
-			suites --no-suite structure
+			sampled
+			if [ -n "$full" ]; then
+				suites --no-suite structure
+			else
+				echo "  left out: the scripts that run programs: --full"
+				suites --no-suite structure --no-suite programs
+			fi
 		fi
-		unset ASAN_OPTIONS UBSAN_OPTIONS CK_TIMEOUT_MULTIPLIER
+		unset ASAN_OPTIONS UBSAN_OPTIONS CK_TIMEOUT_MULTIPLIER SKS_TEST_EVERY SKS_TEST_FEW
 	else
 		skip "$why"
 	fi
@@ -342,10 +362,11 @@ thread_sanitizer() {
 		echo "  left out: $twice"
 		if build; then
 			ahead "$next"
+			sampled
 			# shellcheck disable=SC2086
 			suites "$@" ${launch:+--wrapper "$launch"}
 		fi
-		unset TSAN_OPTIONS CK_TIMEOUT_MULTIPLIER
+		unset TSAN_OPTIONS CK_TIMEOUT_MULTIPLIER SKS_TEST_EVERY SKS_TEST_FEW
 		launch=
 	else
 		skip "$why"
@@ -353,23 +374,34 @@ thread_sanitizer() {
 	took
 }
 
-thread_sanitizer clang tsan-gcc "the suites that have threads or signals" \
+after=clang
+[ -z "$full" ] || after=tsan-gcc
+thread_sanitizer clang $after "the suites that have threads or signals" \
     --no-suite structure --no-suite programs --no-suite texts --no-suite debug
-# shellcheck disable=SC2086
-thread_sanitizer gcc clang "the suites of what gcc makes in its own way" $of_gccs_own
+if [ -n "$full" ]; then
+	# shellcheck disable=SC2086
+	thread_sanitizer gcc clang "the suites of what gcc makes in its own way" $of_gccs_own
+fi
 
 # ---- other builds ----
 
 jobs=$((3 * cores))
 
-title clang "clang: all suites, and the scripts that look at what is built"
+title clang "clang: the suites in which fibers switch, and the scripts that look at what is built"
 if probe clang ""; then
 	echo "  left out: the scripts that run programs or look at sources: gcc's programs do the same"
-	echo "  left out: $twice"
 	if build; then
 		ahead ucontext
-		suites --no-suite programs --no-suite structure --no-suite debug
-		suites layers symbols
+		if [ -n "$full" ]; then
+			echo "  besides: all other suites"
+			echo "  left out: $twice"
+			suites --no-suite programs --no-suite structure --no-suite debug
+			suites layers symbols
+		else
+			echo "  left out: all other suites, which ThreadSanitizer has run as clang builds them: --full"
+			# shellcheck disable=SC2086
+			suites $switching layers symbols
+		fi
 	fi
 else
 	skip "$why"
@@ -392,6 +424,9 @@ not_for_valgrind() {
 	torture) echo "starts hundreds of servers; it looks for leaks with AddressSanitizer" ;;
 	tls_memory) echo "each of OpenSSL's allocations fails once; it looks for leaks with AddressSanitizer" ;;
 	tls_reload) echo "reads files of a MiB and chains of a hundred certificates, as it does with AddressSanitizer" ;;
+	tls | tls_handshake | tls_relay | proxied_tls)
+		[ -z "$full" ] || return 1
+		echo "a minute of OpenSSL's own arithmetic; tls_both_ways and tls_clients are here: --full" ;;
 	*) return 1 ;;
 	esac
 }
@@ -419,14 +454,13 @@ else
 		fi
 	done
 	export CK_TIMEOUT_MULTIPLIER=10
-	# AddressSanitizer has run all variants; what it does not see, values that nobody has set, does
-	# not depend on mode and transport together. Each test takes another mode or transport than the
-	# one before.
-	export SKS_TEST_EVERY=12
+	# Values that nobody has set, which valgrind alone sees, do not depend on mode and transport
+	# together. Each test takes another mode or transport than the one before.
+	export SKS_TEST_EVERY=12 SKS_TEST_FEW=4
 	echo "  left out: of a test for each mode or transport, all variants but one, or every twelfth"
 	suites "$@" --wrapper "valgrind -q --error-exitcode=99 --leak-check=full \
 --show-leak-kinds=definite --errors-for-leak-kinds=definite --fair-sched=yes"
-	unset CK_TIMEOUT_MULTIPLIER SKS_TEST_EVERY
+	unset CK_TIMEOUT_MULTIPLIER SKS_TEST_EVERY SKS_TEST_FEW
 fi
 took
 

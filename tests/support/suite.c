@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define DEFAULT_TIMEOUT_S 60
-#define FEW_VARIANTS 5
 
 /*
  * Both lists are in the order of the file. Constructors run in an order of the compiler's own, so
@@ -97,15 +96,22 @@ named(const struct suite_test *test, int i)
 	return &v->test;
 }
 
+static int
+number_of(const char *variable)
+{
+	const char *number = getenv(variable);
+
+	return number != NULL ? atoi(number) : 0;
+}
+
 /* Which variants run: every step-th from *first on, which is at least one. */
 static int
 step_of(const struct suite_test *test, int *first)
 {
 	static int sampled;
-	const char *every = getenv("SKS_TEST_EVERY");
-	int step = every != NULL && test->times >= FEW_VARIANTS ? atoi(every) : 1;
+	int step = number_of("SKS_TEST_EVERY");
 
-	if (step <= 1)
+	if (step <= 1 || test->table != NULL || test->times <= number_of("SKS_TEST_FEW"))
 		return 1;
 	*first = sampled++ % (step < test->times ? step : test->times);
 	return step;

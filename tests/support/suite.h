@@ -18,10 +18,10 @@
  * one of them. A test that is run several times has the variant in its name: "a_reset_ends_it
  * (threads)". The environment variables of Check hold as well (CK_FORK=no, CK_VERBOSITY=verbose).
  *
- * With SKS_TEST_EVERY=N in the environment a test of 5 variants and more runs every N-th only, or
- * one if it has fewer than N, and the next such test begins one variant later. So all modes and
- * transports still have their tests where each test is slow and other builds run them all (run.sh
- * says so).
+ * With SKS_TEST_EVERY=N and SKS_TEST_FEW=M in the environment a test of more than M variants runs
+ * every N-th only, or one if it has fewer than N, and the next such test begins one variant later.
+ * So all modes and transports still have their tests where each test is slow and other builds run
+ * them all (run.sh says so). The rows of a table all run: each is a test of something else.
  */
 #ifndef SKS_TEST_SUITE_H
 #define SKS_TEST_SUITE_H
