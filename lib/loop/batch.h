@@ -10,12 +10,12 @@
  * page of its own that is in no cache, and the processor fetches several at a time.
  *
  * CPU time for each message as a multiple of that of a bare epoll loop, at 64
- * connections, at 16 lines in one send and at 1000 connections, as measured side by
- * side in version 0.1, whose watches were edge-triggered:
+ * connections, at 16 lines in one send and at 1000 connections, with all three builds
+ * side by side behind version 0.2:
  *
- *     with both           1.07   1.13   1.05
- *     without prefetch    1.13   1.17   1.04
- *     without groups      1.22   1.22   1.15
+ *     with both           1.12   1.15   1.14
+ *     without prefetch    1.13   1.17   1.21
+ *     without groups      1.15   1.18   1.23
  *
  * `sh tests/bench/run.sh BUILD_DIR` shows this version, and with --beside
  * OTHER_BUILD_DIR another build beside it. This room alone knows of groups: a watch
