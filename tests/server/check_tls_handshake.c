@@ -423,7 +423,7 @@ write_without_end(struct sks_request *req)
 	return -1;
 }
 
-/* A Unix socket says EPIPE at once. The signal would end this process, or the child. */
+/* EPIPE, or ECONNRESET if it had not read all. SIGPIPE would end this process or the child. */
 TEST(who_goes_while_it_is_written_to_raises_no_sigpipe, EACH_MODE)
 {
 	static const struct sks_handler handler = { .handle = write_without_end, .client_first = 1 };
@@ -437,7 +437,7 @@ TEST(who_goes_while_it_is_written_to_raises_no_sigpipe, EACH_MODE)
 	tls_peer_expect(&peer, "more\n");
 	tls_peer_drop(&peer);
 	ck_eventually(seen->errors == 1);
-	ck_assert_int_eq(seen->last_error, EPIPE);
+	ck_assert(seen->last_error == EPIPE || seen->last_error == ECONNRESET);
 	acc_free(&acc);
 }
 
