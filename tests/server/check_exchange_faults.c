@@ -190,7 +190,7 @@ TEST(an_event_that_cannot_be_had_costs_one_client_at_most, TIMES(24 * ACC_MODES)
 		(void)peer_receive(fd, got, 4);
 		close(fd);
 		sks_fault_clear();
-		ck_assert_msg(acc_echoes(&acc), "after event_add:%d on %s", k, address);
+		ck_assert_msg(acc_echoes(&acc), "after event_add:%d on %s: %s", k, address, acc_echo_lacks);
 	}
 	acc_free(&acc);
 }

@@ -341,16 +341,25 @@ acc_ask(const struct acc *acc, const char *text, const char *answer)
 		close(fd);
 }
 
+char acc_echo_lacks[160];
+
 int
 acc_echoes(const struct acc *acc)
 {
 	static const char line[] = "there and back\n";
-	char got[sizeof(line)];
-	size_t n = sizeof(line) - 1;
-	int fd = acc_client(acc), same;
+	char got[sizeof(line)] = "";
+	size_t n = sizeof(line) - 1, received;
+	int fd = acc_client(acc), error, same;
+	ssize_t sent;
 
-	same = send(fd, line, n, MSG_NOSIGNAL) == (ssize_t)n && peer_receive(fd, got, n) == n &&
-	    memcmp(got, line, n) == 0;
+	errno = 0;
+	sent = send(fd, line, n, MSG_NOSIGNAL);
+	error = errno;
+	received = sent == (ssize_t)n ? peer_receive(fd, got, n) : 0;
+	same = sent == (ssize_t)n && received == n && memcmp(got, line, n) == 0;
+	if (!same)
+		snprintf(acc_echo_lacks, sizeof(acc_echo_lacks),
+		    "send: %zd (%d), %zu bytes came (%d): %s", sent, error, received, errno, got);
 	close(fd);
 	return same;
 }

@@ -149,6 +149,9 @@ int acc_client(const struct acc *acc);
 /* A line there and back on a connection, or a datagram, of its own: 1 when it came back. */
 int acc_echoes(const struct acc *acc);
 
+/* What the last acc_echoes() that returned 0 saw instead. */
+extern char acc_echo_lacks[160];
+
 /* A client says text, gets answer, and, where there are connections, its end. */
 void acc_ask(const struct acc *acc, const char *text, const char *answer);
 
