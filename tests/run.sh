@@ -2,7 +2,7 @@
 # Builds and tests: with gcc and clang, under the sanitizers and under valgrind; feeds random
 # texts to what reads texts, and runs the benchmark once. With gcc each test runs in all its
 # variants; the other steps take a part of them, unless all are asked for (--full), so that a run
-# takes a quarter of an hour and not the double. Installs what is missing first, where
+# takes a quarter of an hour, not twice as long. Installs what is missing first, where
 # there is apt-get. Goes on after a failure and says what failed; the last line is
 # "N passed, N failed", and the exit code is 1 when something did.
 #

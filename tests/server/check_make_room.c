@@ -18,7 +18,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* On a slow machine somebody who is told to end may take longer than a second. */
+/* On a slow machine a request that is told to end may take longer than a second. */
 static void
 setup(void)
 {
