@@ -30,7 +30,7 @@ enum sks_server_state {
 
 /* The runs that are over, for threads that wait for the end of one. */
 struct sks_runs {
-	pthread_mutex_t lock;
+	pthread_mutex_t lock; /* a server becomes idle under it, too */
 	pthread_cond_t over;
 	unsigned int n;
 	int waiting; /* threads between sks_runs_enter() and sks_runs_leave() */

@@ -24,16 +24,21 @@ would_deadlock(const struct sks_server *server)
 
 /*
  * Asks for the shutdown. Returns 0 when the run has ended meanwhile: then it would be the end of
- * the next one.
+ * the next one. A run ends under the lock.
  */
 static int
 shut_down(struct sks_server *server, int deadline_ms)
 {
-	if (server->state == SKS_IDLE)
-		return 0;
-	atomic_store(&server->drain_ms, deadline_ms);
-	sks_server_shutdown(server);
-	return 1;
+	int is_running;
+
+	pthread_mutex_lock(&server->runs.lock);
+	is_running = server->state != SKS_IDLE;
+	if (is_running) {
+		atomic_store(&server->drain_ms, deadline_ms);
+		sks_server_shutdown(server);
+	}
+	pthread_mutex_unlock(&server->runs.lock);
+	return is_running;
 }
 
 static int

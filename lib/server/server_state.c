@@ -47,6 +47,18 @@ others_accept(const struct sks_server *server)
 	return 0;
 }
 
+/* Nothing that was asked of this run is left to the next one. */
+static void
+end_run(struct sks_server *server)
+{
+	pthread_mutex_lock(&server->runs.lock);
+	sks_server_set_state(server, SKS_IDLE);
+	atomic_store(&server->service.shared->draining, 0);
+	atomic_store(&server->service.shared->stop, 0);
+	atomic_store(&server->drain_ms, SKS_DEFAULT);
+	pthread_mutex_unlock(&server->runs.lock);
+}
+
 void
 sks_server_become_idle(struct sks_server *server, int error)
 {
@@ -56,12 +68,10 @@ sks_server_become_idle(struct sks_server *server, int error)
 	sks_accept_stop(sks_server_first(server));
 	sks_accept_cut(sks_server_first(server), !sks_server_has_requests(server));
 	sks_server_end_report(server, error);
-	sks_server_set_state(server, SKS_IDLE);
+	end_run(server);
 	server->result = error;
 	if (server->service.options.reuse_port) /* they have listeners to stop, too */
 		sks_server_wake_others(server, sks_server_first(server));
-	atomic_store(&server->service.shared->draining, 0);
-	atomic_store(&server->service.shared->stop, 0);
 	if (server->dispatching)
 		sks_loop_stop(sks_server_first(server)->loop);
 	sks_runs_tell(&server->runs);
@@ -144,7 +154,7 @@ cancel(struct sks_server *server)
 static int
 drain_ms(struct sks_server *server)
 {
-	int ms = atomic_exchange(&server->drain_ms, SKS_DEFAULT);
+	int ms = atomic_load(&server->drain_ms);
 
 	return ms != SKS_DEFAULT ? ms : server->service.options.drain_ms;
 }

@@ -181,6 +181,26 @@ TEST(who_frees_the_server_waits_for_a_drain, EACH_MODE)
 	ck_assert_int_eq(sched_setaffinity(0, sizeof(all), &all), 0);
 }
 
+/* Of two threads that drain, one often comes just as the run ends. */
+TEST(a_drain_at_the_end_of_a_run_leaves_nothing_to_the_next_one, EACH_MODE)
+{
+	struct drain d = { .deadline_ms = 5 };
+	int i;
+
+	acc_tcp(&d.acc, _i, &acc_script, NULL);
+	for (i = 0; i < 200; i++) {
+		acc_start(&d.acc);
+		while (!sks_server_is_ready(d.acc.server))
+			breathe();
+		ck_assert_int_eq(pthread_create(&d.thread, NULL, drain, &d), 0);
+		ck_assert_int_eq(sks_server_drain(d.acc.server, 5, NULL), 0);
+		end_drain(&d);
+		ck_assert_int_eq(atomic_load(&d.acc.server->service.shared->stop), 0);
+		ck_assert_int_eq(atomic_load(&d.acc.server->drain_ms), SKS_DEFAULT);
+	}
+	acc_free(&d.acc);
+}
+
 TEST(tells_of_those_that_do_not_end, EACH_MODE)
 {
 	static const struct sks_handler handler = { .handle = acc_be_stubborn };
