@@ -27,6 +27,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
 
 struct load_options opt = {
 	.size = 64, .connections = 64, .pipeline = 1, .concurrency = 32,
@@ -35,19 +37,28 @@ struct load_options opt = {
 
 /* ---- --free-port ---- */
 
+/*
+ * One below those that the kernel gives by itself (ip_local_port_range): nobody gets it by chance
+ * before the server that it is for.
+ */
 static void
 print_free_port(void)
 {
 	struct sockaddr_in sin = { .sin_family = AF_INET };
-	socklen_t len = sizeof(sin);
-	int fd;
+	int i, fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct timespec now;
 
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	srand((unsigned int)now.tv_nsec ^ (unsigned int)getpid());
 	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if ((fd = socket(AF_INET, SOCK_STREAM, 0)) == -1 ||
-	    bind(fd, (struct sockaddr *)&sin, len) == -1 ||
-	    getsockname(fd, (struct sockaddr *)&sin, &len) == -1)
-		err(1, "free port");
-	printf("%d\n", ntohs(sin.sin_port));
+	for (i = 0; i < 100; i++) {
+		sin.sin_port = htons((uint16_t)(20000 + rand() % 12000));
+		if (bind(fd, (struct sockaddr *)&sin, sizeof(sin)) == 0) {
+			printf("%d\n", ntohs(sin.sin_port));
+			return;
+		}
+	}
+	err(1, "free port");
 }
 
 /* ---- command line ---- */

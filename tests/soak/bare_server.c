@@ -5,7 +5,7 @@
  * one, and whoever says "big" gets bytes without end. On SIGTERM it accepts whoever waits, closes
  * its listener when accept4(2) says that nobody does, and serves its connections to their end.
  *
- * usage: bare_server [OPTION]... tcp:127.0.0.1:PORT   options are ignored
+ * usage: bare_server [OPTION]... tcp:ADDRESS:PORT   of IPv4; options are ignored
  */
 #define _GNU_SOURCE 1
 #include <arpa/inet.h>
@@ -42,16 +42,20 @@ open_listener(const char *address)
 	struct sockaddr_in sin = { .sin_family = AF_INET };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1, most = UNSENT;
 	socklen_t len = sizeof(sin);
+	char host[INET_ADDRSTRLEN];
+	int port;
 
-	sin.sin_port = htons((uint16_t)atoi(strrchr(address, ':') + 1));
-	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (sscanf(address, "tcp:%15[0-9.]:%d", host, &port) != 2 ||
+	    inet_pton(AF_INET, host, &sin.sin_addr) != 1)
+		errx(2, "%s: it has to be tcp:ADDRESS:PORT", address);
+	sin.sin_port = htons((uint16_t)port);
 	if (fd == -1 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1 ||
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == -1 ||
 	    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, sizeof(most)) == -1 ||
 	    bind(fd, (struct sockaddr *)&sin, len) == -1 || listen(fd, SOMAXCONN) == -1 ||
 	    getsockname(fd, (struct sockaddr *)&sin, &len) == -1)
 		err(1, "%s", address);
-	printf("tcp:127.0.0.1:%d\n", ntohs(sin.sin_port));
+	printf("tcp:%s:%d\n", host, ntohs(sin.sin_port));
 	fflush(stdout);
 	return fd;
 }

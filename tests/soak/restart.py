@@ -35,8 +35,8 @@ defaults
     retries 0
 listen front
     bind {dir}/front
-    server s0 127.0.0.1:{ports[0]}
-    server s1 127.0.0.1:{ports[1]}
+    server s0 {host}:{ports[0]}
+    server s1 {host}:{ports[1]}
 """
 
 # ---- clients ----
@@ -65,9 +65,12 @@ class Server(Process):
         if not self.process.stdout.readline():
             sys.exit("the server did not start")
 
+# An address of the loopback that nobody else uses: a port that is left for a moment is not taken.
+HOST = "127.%d.%d.1" % (1 + (os.getpid() >> 8) % 254, os.getpid() % 256)
+
 def free_port():
-    s = socket.create_server(("127.0.0.1", 0))
-    return s.getsockname()[1], s
+    with socket.create_server((HOST, 0)) as s:
+        return s.getsockname()[1]
 
 def accepts(path):
     """Whether somebody listens on this Unix socket."""
@@ -91,23 +94,19 @@ class Shared:
 
 class ReusePort(Shared):
     def __init__(self, command):
-        port, reserved = free_port()
-        reserved.close()
-        self.start = lambda: Server(command, "tcp:127.0.0.1:%d" % port, ("--reuse-port", "yes"))
-        self.target = ("127.0.0.1", port)
+        self.target = (HOST, free_port())
+        self.start = lambda: Server(command, "tcp:%s:%d" % self.target, ("--reuse-port", "yes"))
         self.server = self.start()
 
 class Balanced:
     def __init__(self, command, folder):
-        reserved = [free_port() for _ in range(2)]
-        self.ports = [port for port, _ in reserved]
-        for _, s in reserved:
-            s.close()
-        self.start = lambda i: Server(command, "tcp:127.0.0.1:%d" % self.ports[i])
+        first = free_port()
+        self.ports = [first, first - 1]
+        self.start = lambda i: Server(command, "tcp:%s:%d" % (HOST, self.ports[i]))
         self.servers = [self.start(0), self.start(1)]
         self.folder, self.next, self.target = folder, 0, folder + "/front"
         with open(folder + "/cfg", "w") as cfg:
-            cfg.write(HAPROXY.format(dir=folder, ports=self.ports))
+            cfg.write(HAPROXY.format(dir=folder, host=HOST, ports=self.ports))
         self.haproxy = subprocess.Popen(["haproxy", "-db", "-f", folder + "/cfg"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while not accepts(self.target):
