@@ -60,10 +60,12 @@ class Load:
 
 class Server(Process):
     def __init__(self, command, address, options=(), fds=()):
-        super().__init__([*command, *options, address], stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, pass_fds=fds)
-        if not self.process.stdout.readline():
-            sys.exit("the server did not start")
+        with tempfile.TemporaryFile("w+") as log:
+            super().__init__([*command, *options, address], stdout=subprocess.PIPE, stderr=log,
+                pass_fds=fds)
+            if not self.process.stdout.readline():
+                log.seek(0)
+                sys.exit("the server did not start: " + log.read())
 
 # An address of the loopback that nobody else uses: a port that is left for a moment is not taken.
 HOST = "127.%d.%d.1" % (1 + (os.getpid() >> 8) % 254, os.getpid() % 256)
