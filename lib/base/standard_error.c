@@ -64,19 +64,41 @@ open_terminal(void)
 	return sks_sys_open("/proc/self/fd/2", O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 }
 
-/* 0, or -1: EAGAIN also for a line of which a terminal has taken the beginning alone. */
+/*
+ * 0, or -1: EAGAIN also for a line of which the terminal has taken the beginning alone. Such a line
+ * is ended before the next one.
+ */
+static int
+write_to_terminal(int terminal, const char *line, size_t n)
+{
+	static atomic_int is_torn;
+	long done;
+
+	if (atomic_exchange(&is_torn, 0) && sks_write_without_sigpipe(terminal, "\n", 1) == -1) {
+		atomic_store(&is_torn, 1);
+		return -1;
+	}
+	done = sks_write_without_sigpipe(terminal, line, n);
+	if (done == -1 || (size_t)done == n)
+		return done == -1 ? -1 : 0;
+	atomic_store(&is_torn, 1);
+	errno = EAGAIN;
+	return -1;
+}
+
+/* 0, or -1 and errno. */
 static int
 write_line(const char *line, size_t n)
 {
-	int terminal = open_terminal(), error;
-	long done = sks_write_without_sigpipe(terminal != -1 ? terminal : STDERR_FILENO, line, n);
+	int terminal = open_terminal(), rc, error;
 
 	if (terminal == -1)
-		return done != -1 ? 0 : -1;
-	error = done == -1 ? errno : EAGAIN;
+		return sks_write_without_sigpipe(STDERR_FILENO, line, n) != -1 ? 0 : -1;
+	rc = write_to_terminal(terminal, line, n);
+	error = errno;
 	sks_sys_close(terminal);
 	errno = error;
-	return (size_t)done == n ? 0 : -1;
+	return rc;
 }
 
 int
