@@ -26,9 +26,9 @@ struct sks_endpoint {
 	int is_proxy;         /* its connections begin with the header of a proxy, */
 	int is_tls;           /* and are of TLS */
 	/*
-	 * SKS_UNIX_PATH: the address. SKS_HOST_AND_PORT: the address that the host is,
-	 * without the port, and without its scope where that is a name. len is 0 where
-	 * the host is a name or "".
+	 * SKS_UNIX_PATH: the address. SKS_HOST_AND_PORT: the host as an address, without the
+	 * port, and without its %zone where that is a name. len is 0 where the host is a name
+	 * or "".
 	 */
 	struct sks_addr addr;
 };

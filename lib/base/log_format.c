@@ -71,7 +71,7 @@ put_member(struct sks_log_line *line, const char *name, const char *text)
 	sks_log_line_json(line, text, strlen(text));
 }
 
-/* The text is the last, as it is the one that may have to be cut. */
+/* The text comes last, as it is the only member that may have to be cut. */
 static void
 put_object(struct sks_log_line *line, const struct sks_log_entry *entry)
 {

@@ -7,8 +7,8 @@
  *
  * There is no lock here, for the reasons that log_target.c has. So a file is reopened by dup3(2),
  * which puts the new file in the place of the old one in one step: a thread that writes meanwhile
- * writes to one of both. And the syslog is sent datagrams by its path: syslog(3) has a lock, may
- * wait, and needs to notice that its socket is stale.
+ * writes to the old one or to the new one. And lines for the syslog are datagrams to the path of
+ * its socket: syslog(3) has a lock, may wait, and keeps a socket that may be stale.
  */
 #include "base/log_output.h"
 
@@ -22,7 +22,7 @@
 
 #define FILE_MODE 0640
 
-/* A FIFO without a reader refuses whoever only writes. Returns a descriptor, or -1. */
+/* A FIFO that nobody reads cannot be opened for writing alone. Returns a descriptor, or -1. */
 static int
 open_file(const char *path)
 {
@@ -130,7 +130,7 @@ send_to_syslog(const struct sks_log_output *output, const char *line, size_t n)
 	    (const struct sockaddr *)&to, sizeof(to)) != -1 ? 0 : -1;
 }
 
-/* What a full disk has taken of a line stays, so the next line begins with a newline. */
+/* A full disk may have taken a part of a line. It stays, so the next line begins with a newline. */
 static int
 append_to_file(struct sks_log_output *output, const char *line, size_t n)
 {
@@ -165,7 +165,7 @@ write_one(struct sks_log_output *output, const char *line, size_t n)
 	}
 }
 
-/* The reader is slow, which ends by itself, or else standard error is told. */
+/* EAGAIN: the reader is slow, which ends by itself. Any other error is told, once. */
 static void
 tell_why(const struct sks_log_output *output, struct sks_log_output_counts *counts, int error)
 {

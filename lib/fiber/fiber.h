@@ -17,7 +17,7 @@
 
 #include <stddef.h>
 
-/* Cache lines of the stack of a handler that is in sks_readline(), its streams among them. */
+/* So many cache lines of its stack a handler in sks_readline() uses, its streams included. */
 #define SKS_FIBER_FETCHED 12
 
 struct sks_stacks;
@@ -25,9 +25,8 @@ struct sks_stacks;
 struct sks_fiber_pool; /* the fibers of one loop and one stack size; one thread only */
 
 /*
- * It lives at the top of its own stack. The fields belong to fiber.c, but for
- * the task; those that each switch touches, the first of the task's among
- * them, share two lines of cache.
+ * It lives at the top of its own stack. Only fiber.c uses the members, except for the task.
+ * Those that each switch touches, the first ones of the task included, share two lines of cache.
  */
 struct sks_fiber {
 	void *sp;                   /* where it stopped; stale while it runs */
@@ -43,7 +42,7 @@ struct sks_fiber {
 	size_t stack_size;          /* as asked for: what reports and hints name */
 	void *asan_fake_stack;
 	void *tsan_fiber;
-	struct sks_cxx_state cxx[SKS_CXX_MOST]; /* its own; while it runs, that of the thread */
+	struct sks_cxx_state cxx[SKS_CXX_MOST]; /* its exceptions; while it runs, those of the thread */
 };
 
 /*
@@ -75,8 +74,8 @@ struct sks_fiber *sks_fiber_start(struct sks_fiber_pool *pool, void (*run)(void 
 int sks_fiber_resume(struct sks_fiber *fiber);
 
 /*
- * Asks the caches for what going on with a stopped fiber, of this task, touches
- * first: its struct, and once that is there, the top of its stack.
+ * Asks the caches for what a resume of this task's fiber touches first: its struct, and once that
+ * is there, the top of its stack.
  */
 static SKS_ALWAYS_INLINE void
 sks_fiber_fetch(const struct sks_task *task)

@@ -3,7 +3,7 @@
  * The protocol of sd_notify(3): one datagram of lines to the Unix socket that NOTIFY_SOCKET
  * names. It is written by hand here, as libsystemd would be one more library for a page of code.
  *
- * The socket is opened for each datagram. A standing one would be one more descriptor to keep
+ * The socket is opened for each datagram. One that stays open would be one more descriptor to keep
  * from forked children, for a few datagrams in an hour.
  */
 #include "base/clock.h"
@@ -22,7 +22,7 @@
 
 #include <socketserver/host.h>
 
-/* Returns the length of the address, or 0: the text is none of a Unix socket. */
+/* Returns the length of the address, or 0: the text is not the address of a Unix socket. */
 static socklen_t
 address_of(const char *text, struct sockaddr_un *un)
 {

@@ -11,7 +11,7 @@
  *
  * CPU time for each message as a multiple of that of a bare epoll loop, at 64
  * connections, at 16 lines in one send and at 1000 connections, with all three builds
- * side by side behind version 0.2:
+ * side by side, after version 0.2:
  *
  *     with both           1.12   1.15   1.14
  *     without prefetch    1.13   1.17   1.21

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A fiber learns it from its task, and is woken if it is parked. Threads and child processes
- * poll the eventfd of their cancel, so one write wakes all of them.
+ * How tasks are cancelled. A fiber looks at its task, and is woken if it is parked. Threads and
+ * child processes poll the eventfd of their cancel, so one write wakes all of them.
  */
 #include "loop/cancel.h"
 
@@ -46,7 +46,7 @@ sks_cancel_set(struct sks_cancel *cancel, int on)
 	int error = errno;
 
 	atomic_store(&cancel->on, on);
-	if (cancel->forks != sks_forks) /* the eventfd is that of the parent, too */
+	if (cancel->forks != sks_forks) /* the parent has the same eventfd, and would be cancelled, too */
 		return;
 	if (on)
 		(void)!write(cancel->fd, &one, sizeof(one));

@@ -6,8 +6,8 @@
  * queue. What a fiber leaves to be done on the loop's own stack (its connection has
  * ended, another fiber may start) is a job, and runs as soon as the fiber has switched
  * away. A fiber that lets other events go first (a yield) becomes ready: it is resumed
- * at the next turn, after a poll. The turn is a timer of zero. event_active(3) would be
- * served before the next poll, and a fiber that yields without end would then keep the
+ * at the next turn, after a poll. That turn is asked for by a timer of 0 ms. event_active(3)
+ * would be served before the next poll, and a fiber that yields without end would then keep the
  * loop from its sockets.
  */
 #include "loop/loop.h"
@@ -26,8 +26,8 @@
 #include <unistd.h>
 
 /*
- * Events are looked for after so long at most, however many tasks are ready: each of many peers
- * that take much may have its fiber write 256 KiB.
+ * Events are looked for after so long at most, however many tasks are ready: each of them may
+ * write SKS_BUDGET_BYTES before it lets others go on.
  */
 #define READY_NS 1000000
 

@@ -62,7 +62,7 @@ int sks_wait_until(int64_t moment);
 /*
  * Waits for a moment, longer each time, where the kernel has no event for what is
  * missing. *pause_ms begins with 0. Fails with ETIMEDOUT only if the deadline has passed
- * before the call, so that whatever is missing is looked at once more behind it.
+ * before the call, so that whatever is missing is looked at once more after it.
  */
 int sks_wait_backoff(int *pause_ms, int64_t deadline);
 

@@ -66,7 +66,7 @@ report(struct sks_watchdog *dog, struct sks_watched *loop, uint64_t turn, int64_
 	struct sks_stuck stuck;
 
 	/*
-	 * If the turn still goes on behind this store, it has to ask the watchdog before it ends.
+	 * If the turn still goes on after this store, it has to ask the watchdog before it ends.
 	 */
 	atomic_store(&loop->heed, 1);
 	if (atomic_load(&loop->turn) != turn) {

@@ -51,7 +51,7 @@ struct sks_call_ops {
 enum sks_call_state {
 	SKS_CALL_NEW,
 	SKS_CALL_SET_UP,   /* setup has succeeded, so finish is due */
-	SKS_CALL_FINISHING /* in finish, or behind it: it has linger_ms and is not cancelled */
+	SKS_CALL_FINISHING /* in finish, or after it: it has linger_ms and is not cancelled */
 };
 
 struct sks_call {
@@ -116,7 +116,7 @@ sks_call_stop(struct sks_call *call, enum sks_stop stop)
 
 /*
  * Notes why the call ends. The first reason counts, but for what sks_end_reason() says of one that
- * comes behind finish.
+ * comes after finish.
  */
 void sks_call_end(struct sks_call *call, int reason);
 

@@ -9,15 +9,20 @@
  * its call, which waits for its turn or runs on a task. Only the loop changes the
  * state. These are the transitions:
  *
- *     OPENING   to RUNNING, or to PARKED where the client speaks first
+ *     OPENING   to RUNNING, or to PARKED where the client speaks first, or the header of a
+ *               proxy or a handshake comes first
  *     PARKED    to RUNNING when input has come, or when a finish hook is due: the
- *               peer has closed or was silent for too long, or the server stops
+ *               peer has closed or was silent for too long, or the server stops; with no
+ *               such hook to FLUSHING when posted output is left, or else to CLOSED
  *     RUNNING   to PARKED when handle or setup has returned SKS_KEEP, and to RUNNING
  *               again when it has left input for which it is called at once;
  *               to FLUSHING when the handler is through and output is left, or to
- *               DRAINING when none is; to AWAY when a child process has the connection
- *     FLUSHING  to DRAINING when all was sent and our half is shut down
- *     DRAINING  to CLOSED when the peer has closed its half, or linger_ms are over
+ *               DRAINING when none is; to CLOSED when the peer's end was read by then;
+ *               to AWAY when a child process has the connection
+ *     FLUSHING  to DRAINING when all was sent and our half is shut down; to CLOSED when
+ *               the peer's end was read before
+ *     DRAINING  to CLOSED when the peer has closed its half or sent more than 64 KiB, or
+ *               linger_ms are over
  *     AWAY      to CLOSED when the child has ended
  *     each      to CLOSED when it is refused, when nothing can be delivered, or when
  *               the server is freed
@@ -56,7 +61,7 @@ struct sks_newcomer {
 
 enum sks_connection_state {
 	SKS_CONNECTION_OPENING,
-	SKS_CONNECTION_PARKED,   /* in worker->parked: no task, no stack, no buffer */
+	SKS_CONNECTION_PARKED,   /* in worker->parked: no task, no stack */
 	SKS_CONNECTION_RUNNING,  /* the executor has its call */
 	SKS_CONNECTION_AWAY,     /* a child process has it, and its descriptor is closed here */
 	SKS_CONNECTION_FLUSHING, /* in worker->lingering: the loop sends what is left */

@@ -45,7 +45,7 @@ struct sks_process {
 struct process_executor {
 	struct sks_executor base;
 	struct sks_cancel draining; /* ends the waits of children between two exchanges */
-	struct sks_cancel cancel;   /* ends the waits of all, whatever they did to signals */
+	struct sks_cancel cancel;   /* ends the waits of all, also where signals are blocked */
 	struct sks_cancel closing;  /* ends the waits of those whose handler is through */
 	unsigned int ended_well;  /* children that are known to have left with 0 */
 	struct event ask;         /* the timer */
@@ -104,9 +104,10 @@ stop_watching(struct sks_process *process)
 }
 
 /*
- * When the host ignores SIGCHLD the kernel forgets how a child ended. Then the parent believes the
- * children, which count those of them that leave well: there must be one more. Which of two
- * children that end at once it was does not matter, as only their number is reported.
+ * When the host ignores SIGCHLD the kernel forgets how a child ended. Then the children say it:
+ * each that leaves with 0 adds one to shared->ended_well. Where that is more than the parent has
+ * counted, this one has ended well. Which of two children that end at once it was does not matter,
+ * as only their number is reported.
  */
 static void
 guess_status(const struct sks_call *call, siginfo_t *info)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The options of a server: the table, and how a server's are filled in from it.
+ * The options of a server: the table, and how those of one server get their defaults from it.
  */
 #include "server/options.h"
 
@@ -80,7 +80,7 @@
 	X(max_memory, SIZE, 0, MEMORY_LEAST, SSIZE_MAX / 4, "max-memory", \
 	    "of all buffers; beyond it clients wait") \
 	X(make_room_ms, TIME, SKS_OFF, SKS_OFF, INT_MAX, "make-room", \
-	    "a full server ends who has kept it waiting for so long") \
+	    "a full server ends the client that has kept it waiting for so long") \
 	X(reserved, COUNT, 0, 0, 0, NULL, NULL)
 /* clang-format on */
 

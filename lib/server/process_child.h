@@ -13,22 +13,22 @@
 
 /*
  * In a child that was just forked with all signals blocked: makes `task`, a new one, the task
- * of this process, and lets signals through as `mask` says. SIGTERM cancels the task, and so do
- * SIGINT and SIGHUP unless the host ignores them, and cancel_all, which may be shared with other
- * processes. When the child leaves with 0, *ended_well is one more; it lies in memory that the
- * parent shares.
+ * of this process, and lets signals through as `mask` says. The task is cancelled by SIGTERM, by
+ * SIGINT and SIGHUP unless the host ignores them, and by cancel_all, which may be shared with
+ * other processes. A child that leaves with 0 adds one to *ended_well, which lies in memory that
+ * the parent shares.
  */
 void sks_process_child_begin(struct sks_task *task, const struct sks_cancel *cancel_all,
     const sigset_t *mask, atomic_uint *ended_well);
 
 /*
  * The handler is through: from now on the waits of the task are ended by `closing`, and by SIGTERM
- * when the connection is evicted, as wait says.
+ * when the connection is evicted (sks_peer_wait_is_evicted(wait)).
  */
 void sks_process_child_end_handler(struct sks_task *task, const struct sks_cancel *closing,
     const struct sks_peer_wait *wait);
 
-/* Returns 1 when this process is such a child. Any thread may call it. */
+/* Returns 1 in a child process that serves a request. Any thread may call it. */
 int sks_process_child_is_here(void);
 
 /*

@@ -128,7 +128,7 @@ close_all(struct sks_server *server)
 		give_up(server);
 }
 
-/* A second shutdown was asked for. */
+/* A signal has come after the shutdown was asked for. */
 static int
 is_to_stop_at_once(const struct sks_server *server)
 {

@@ -3,7 +3,7 @@
  * race.c - attempts to connect that begin one after the other, as RFC 8305 says ("happy eyeballs").
  *
  * One task runs the race, and waits for all of its sockets at once. A fiber for each attempt was
- * the alternative, but a thread has none.
+ * the alternative, but a task that is a thread has no fibers.
  */
 #include "socket/race.h"
 
@@ -166,7 +166,7 @@ line_up(struct race *race, const struct sks_addr *addrs)
 	}
 }
 
-/* Returns how far an attempt has come that has ended with this error. */
+/* Returns how far an attempt came that ended with this error. */
 static int
 progress(int error)
 {

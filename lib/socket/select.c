@@ -233,7 +233,7 @@ wait_until(struct sks_selectable *set, struct pollfd *fds, size_t n, int64_t dea
 	return got;
 }
 
-/* Flushes before it waits, which may read ahead: so what is ready is looked at behind that. */
+/* Flushes before it waits, which may read ahead: so what is ready is looked at after that. */
 static int
 wait_for(struct sks_selectable *set, struct pollfd *fds, size_t n, int timeout_ms)
 {

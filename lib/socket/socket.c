@@ -124,7 +124,7 @@ close_descriptor(struct sks_socket *s)
 
 	s->fd = -1;
 	sks_shared_watch_close(&s->shared_watch, sks_loop_shared_watches(sks_task_current()));
-	/* The descriptor is gone whatever close(2) says, also behind EINTR. */
+	/* The descriptor is gone whatever close(2) says, also with EINTR. */
 	if (fd != -1 && sks_sys_close(fd) == -1 && errno != EINTR)
 		return -1;
 	errno = saved;

@@ -178,7 +178,7 @@ wait_for(struct sks_rfile *r, struct sks_patience *p, struct sks_preread *prerea
 	return rc;
 }
 
-/* Flushes, and waits for input. 0, or -1; behind ETIMEDOUT the caller tries once more. */
+/* Flushes, and waits for input. 0, or -1; after ETIMEDOUT the caller tries once more. */
 static int
 await_input(struct sks_rfile *r, struct sks_task *task, struct sks_patience *p,
     struct sks_preread *preread)
@@ -255,7 +255,7 @@ cut(struct sks_rfile *r, struct sks_task *task)
 	r->error = ETIMEDOUT;
 }
 
-/* The try behind the deadline has found nothing, too. */
+/* The try after the deadline has found nothing, too. */
 static ssize_t
 timed_out(struct sks_rfile *r, struct sks_task *task, const struct sks_patience *p)
 {

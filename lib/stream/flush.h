@@ -40,7 +40,7 @@ int sks_wfile_try_flush(struct sks_wfile *w);
 
 /*
  * Returns 0, or -1 with errno: why the direction is broken. A failure of a datagram breaks nothing:
- * it is reported once, by the first call that comes behind it.
+ * it is reported once, by the first call that comes after it.
  */
 int sks_wfile_check(struct sks_wfile *w);
 

@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Sets errno, and puts a sentence into why, which say why the handshake has failed. */
+/* Sets errno and writes a sentence into why: both say why the handshake has failed. */
 static void
 explain(const struct sks_tls_engine *e, char why[SKS_TLS_WHY])
 {

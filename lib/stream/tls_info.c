@@ -165,17 +165,29 @@ unless_empty(const char *text)
 const char *
 sks_tls_version(const struct sks_rfile *r)
 {
-	const struct sks_tls_engine *e = engine_of(r);
+	struct sks_tls_engine *e = engine_of(r);
+	const char *version;
 
-	return e != NULL ? SSL_get_version(e->ssl) : NULL;
+	if (e == NULL)
+		return NULL;
+	pthread_mutex_lock(&e->lock);
+	version = SSL_get_version(e->ssl);
+	pthread_mutex_unlock(&e->lock);
+	return version;
 }
 
 const char *
 sks_tls_cipher(const struct sks_rfile *r)
 {
-	const struct sks_tls_engine *e = engine_of(r);
+	struct sks_tls_engine *e = engine_of(r);
+	const char *cipher;
 
-	return e != NULL ? SSL_get_cipher_name(e->ssl) : NULL;
+	if (e == NULL)
+		return NULL;
+	pthread_mutex_lock(&e->lock);
+	cipher = SSL_get_cipher_name(e->ssl); /* of a session that a read may replace */
+	pthread_mutex_unlock(&e->lock);
+	return cipher;
 }
 
 const char *

@@ -9,12 +9,12 @@
 
 /*
  * On the task that writes: waits until the socket may take more, reading ahead meanwhile. 0; or
- * -1, as the waits of loop/wait.h. Behind ETIMEDOUT the caller tries once more, but not where the
+ * -1, as the waits of loop/wait.h. After ETIMEDOUT the caller tries once more, but not where the
  * peer is too slow (w->pace.is_slow).
  */
 int sks_write_wait(struct sks_wfile *w);
 
-/* All there was is sent, without a wait: the peer has its time and its credit anew. */
+/* All was sent without a wait: the peer's time limit and its time for min_rate begin anew. */
 static inline void
 sks_write_wait_renew(struct sks_wfile *w)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A time limit over several calls: the deadline of the task moves nearer, and back at the end.
- * No timer is set for it, so a scope costs two looks at the clock.
+ * A time limit over several calls (task->scope): the deadline of the task moves nearer, and back
+ * at the end. No timer is set for it, so such a limit costs two looks at the clock.
  */
 #include "base/clock.h"
 #include "base/util.h"

@@ -6,8 +6,9 @@ usage: abi.py ABIDW_XML < MACROS
 ABIDW_XML is what abidw(1) writes of the library, MACROS the public headers' macros, as cc -E -dM
 prints them. The facts are the exported functions with their types, the members of the structs of
 the public headers with their offsets, enumerators, and macros that are numbers. Names of parameters
-and lines of files are none. A library that has all the lines of an older one, and perhaps more, runs
-the older one's programs: functions may be added, and structs may grow at their end.
+and lines of files are none, nor are members called reserved: each gets its name when it is used, and
+what is behind it stays where it was. A library that has all the lines of an older one, and perhaps
+more, runs the older one's programs: functions may be added, and structs may grow at their end.
 """
 import re
 import sys
@@ -68,6 +69,8 @@ def facts(root, macros):
             continue
         for member in node.findall("data-member"):
             declared = member.find("var-decl")
+            if declared.get("name") == "reserved":
+                continue
             yield "%s %s: %s %s, at %d" % (KINDS[node.tag], node.get("name"),
                                            types.text(declared.get("type-id")), declared.get("name"),
                                            int(member.get("layout-offset-in-bits", 0)) // 8)

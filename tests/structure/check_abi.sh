@@ -94,6 +94,8 @@ loses "a member that moves is found" "struct sks_small: int a, at 0
 struct sks_small: int b, at 4"
 small "int a; int b;" "int n" "$two" >"$tmp/now"
 loses "a parameter of another type is found" "function int sks_one(struct sks_small *, long int)"
+small "int a; int reserved;" "long n" "$two" >"$tmp/reserving"
+none "a member that is reserved may get its name" "$(LC_ALL=C comm -23 "$tmp/reserving" "$tmp/first")"
 small "int a; int b;" "long n" "" >"$tmp/now"
 loses "a function that is gone is found" "function int sks_two(void)"
 
