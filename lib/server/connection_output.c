@@ -90,6 +90,7 @@ sks_connection_leave_output(struct sks_connection *c, struct sks_wfile *w)
 		return -1;
 	}
 	w->partial = 0;
+	sks_outbox_set_timeout(c->outbox, w->write_ms);
 	sks_outbox_release(c->outbox);
 	return 0;
 }

@@ -170,6 +170,14 @@ sks_outbox_set_transport(struct sks_outbox *box, const struct sks_transport *tr)
 }
 
 void
+sks_outbox_set_timeout(struct sks_outbox *box, int timeout_ms)
+{
+	lock(box);
+	box->timeout_ms = timeout_ms;
+	unlock(box);
+}
+
+void
 sks_outbox_note_waits(struct sks_outbox *box, struct sks_peer_wait *wait)
 {
 	lock(box);

@@ -56,6 +56,9 @@ struct sks_outbox *sks_outbox_new(struct sks_loop *loop, struct sks_buf_pool *po
 /* On the task that has claimed it: from now on it sends by another transport of the same socket. */
 void sks_outbox_set_transport(struct sks_outbox *box, const struct sks_transport *tr);
 
+/* On the task that has claimed it: from now on the peer has so much time, as timeout_ms. */
+void sks_outbox_set_timeout(struct sks_outbox *box, int timeout_ms);
+
 /* On the loop: notes from now on since when the peer keeps it waiting for room. */
 void sks_outbox_note_waits(struct sks_outbox *box, struct sks_peer_wait *wait);
 

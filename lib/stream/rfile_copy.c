@@ -23,7 +23,8 @@ pass(struct sks_rfile *r, struct sks_patience *p, struct sks_wfile *w, size_t ma
 			return got;
 		have = (size_t)got;
 	}
-	if (have <= max && sks_wfile_try_adopt(w, &r->buf)) {
+	/* Input in memory may lie within a request (a datagram), whose memory stays there. */
+	if (have <= max && r->tr != NULL && sks_wfile_try_adopt(w, &r->buf)) {
 		r->taken += have;
 		return (ssize_t)have;
 	}
