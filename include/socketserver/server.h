@@ -278,8 +278,9 @@ SKS_API int sks_server_metrics(const struct sks_server *server,
  * Serves one connection on fd, a connected stream socket such as inetd(8) hands
  * over, to its end, in the calling thread or fiber. Then it closes fd, also when
  * it fails. options may be NULL; of its members the times, max_line, max_output,
- * max_input, data, on_error and on_end count. Where standard error is the same socket, as
- * inetd has it, no line of the log goes there any more: see log.h. May wait.
+ * max_input, data, on_error and on_end count. The socket gets O_NONBLOCK. Where
+ * standard error is the same socket, as inetd has it, no line of the log goes there
+ * any more: see log.h. May wait.
  * Returns 0, or -1 and errno: as handle or setup left it; ENOTSOCK when fd is no
  * socket; EINVAL, E2BIG and ENOMEM as sks_server_new().
  */

@@ -100,7 +100,7 @@ plain_write(struct sks_transport *tr, const struct iovec *iov, int n)
 	return sent;
 }
 
-/* It has no MSG_DONTWAIT: the descriptor's O_NONBLOCK decides, which the library has set. */
+/* It has no MSG_DONTWAIT: the O_NONBLOCK of the socket decides, which the library has set. */
 static ssize_t
 plain_sendfile(struct sks_transport *tr, int file, off_t *at, size_t n)
 {

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 FIXTURE(acc_setup, acc_teardown);
@@ -251,4 +252,31 @@ TEST(serve_fd_never_runs_for_a_silent_client_first)
 	peer_expect_eof(fd);
 	pthread_join(s.thread, NULL);
 	ck_assert_int_eq(seen->setups + seen->handles + seen->finishes, 0);
+}
+
+/* More than the socket takes. */
+static int
+send_much(struct sks_request *req)
+{
+	char path[] = "/tmp/sks-serve-XXXXXX";
+	int fd = mkstemp(path), rc;
+
+	if (fd == -1 || unlink(path) == -1 || ftruncate(fd, 8 << 20) == -1)
+		return -1;
+	rc = sks_sendfile(req->wfile, fd, 0, -1);
+	close(fd);
+	return rc;
+}
+
+/* A socket of inetd's blocks, and so would sendfile(2), which has no flag against it. */
+TEST(serve_fd_sends_a_file_within_the_time_of_the_options)
+{
+	static const struct sks_handler sending = { .name = "sending", .handle = send_much };
+	struct sks_options options = { .timeout_ms = 50, .linger_ms = 1, .on_error = acc_on_error };
+	int fds[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	ck_fails(sks_serve_fd(fds[0], &sending, &options), ETIMEDOUT);
+	ck_assert_int_eq(seen->last_error, ETIMEDOUT);
+	close(fds[1]);
 }
