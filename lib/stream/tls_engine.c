@@ -371,17 +371,39 @@ const struct sks_transport_ops sks_tls_transport = {
 
 /* -- the beginning -- */
 
-/* Has OpenSSL compare the certificate's names with the one that was asked for. */
+/* Has OpenSSL compare the certificate's names with the one that was asked for. 1, or 0. */
 static int
-expect_name(SSL *ssl, const char *name)
+expect(SSL *ssl, const char *name)
 {
 	X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
 
 	if (X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1)
-		return 0;
+		return 1;
 	ERR_clear_error();
 	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-	if (SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1)
+	return SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
+}
+
+/*
+ * Returns how much of a host stands in a certificate: not the scope of an IPv6 address, which this
+ * machine alone knows, nor the dot behind a name that is whole.
+ */
+static size_t
+certified_length(const char *name)
+{
+	size_t n = strchr(name, ':') != NULL ? strcspn(name, "%") : strlen(name);
+
+	return n > 1 && name[n - 1] == '.' ? n - 1 : n;
+}
+
+static int
+expect_name(SSL *ssl, const char *name)
+{
+	char *certified = OPENSSL_strndup(name, certified_length(name));
+	int is_set = certified != NULL && expect(ssl, certified);
+
+	OPENSSL_free(certified);
+	if (is_set)
 		return 0;
 	errno = ENOMEM;
 	return -1;
