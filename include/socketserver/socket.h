@@ -208,7 +208,8 @@ SKS_API int sks_socket_connect(struct sks_socket *socket, const struct sockaddr 
 
 /*
  * Receives at most n bytes. flags are those of recv(2), such as MSG_PEEK; with
- * MSG_DONTWAIT it does not wait. May wait.
+ * MSG_DONTWAIT it does not wait, and with MSG_WAITALL a stream waits for all n bytes,
+ * up to its time limit or the end of input. May wait.
  * Returns how many bytes came, 0 at the end of input, or -1: as recv(2) says, or an
  * error that stands at the head.
  */

@@ -91,19 +91,33 @@ sks_socket_connect(struct sks_socket *s, const struct sockaddr *addr, socklen_t 
 	return rc;
 }
 
+/* Returns 1 for MSG_WAITALL on a stream. The kernel does not heed it beside our MSG_DONTWAIT. */
+static int
+wants_all(const struct sks_socket *s, int flags)
+{
+	int type = 0;
+
+	return (flags & (MSG_WAITALL | MSG_PEEK | MSG_DONTWAIT)) == MSG_WAITALL &&
+	    sks_socket_get_option(s, SOL_SOCKET, SO_TYPE, &type) == 0 && type == SOCK_STREAM;
+}
+
 ssize_t
 sks_socket_recv(struct sks_socket *s, void *buf, size_t n, int flags)
 {
 	struct sks_sock_wait wait = { 0 };
+	size_t done = 0;
 	ssize_t got;
+	int all = wants_all(s, flags);
 
 	if (sks_sock_begin(s) == -1)
 		return -1;
 	do {
-		got = sks_sys_recv(s->fd, buf, n, flags | MSG_DONTWAIT);
-	} while (got == -1 && retry(s, &wait, SKS_READ, flags) == 0);
+		got = sks_sys_recv(s->fd, (char *)buf + done, n - done, flags | MSG_DONTWAIT);
+		if (got > 0)
+			done += (size_t)got;
+	} while (got > 0 ? all && done < n : got == -1 && retry(s, &wait, SKS_READ, flags) == 0);
 	sks_sock_end(s);
-	return got;
+	return done > 0 ? (ssize_t)done : got;
 }
 
 static ssize_t

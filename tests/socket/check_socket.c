@@ -416,3 +416,29 @@ TEST(addresses_are_read_and_written)
 	buf[sizeof(buf) - 1] = '\0';
 	ck_fails(sks_address_parse(buf, &addr, &len), ENAMETOOLONG);
 }
+
+/* With MSG_WAITALL a stream waits for all bytes, up to its time limit or the end of input. */
+TEST_ON_BOTH(receives_all_that_was_asked_for)
+{
+	struct sks_socket *pair[2];
+	char got[9] = "";
+
+	ck_assert_int_eq(sks_socket_pair(SOCK_STREAM, pair), 0);
+	ck_assert_int_eq(sks_socket_sendall(pair[1], "eight...", 8, 0), 0);
+	ck_assert_int_eq(sks_fault("recv:short=3"), 0);
+	ck_assert_int_eq(sks_socket_recv(pair[0], got, 8, 0), 3);
+	ck_assert_int_eq(sks_socket_recv(pair[0], got + 3, 5, MSG_WAITALL), 5);
+	ck_assert_str_eq(got, "eight...");
+	sks_fault_clear();
+	ck_assert_int_eq(sks_socket_settimeout(pair[0], 1), 0);
+	ck_assert_int_eq(sks_socket_sendall(pair[1], "two", 3, 0), 0);
+	ck_assert_int_eq(sks_socket_recv(pair[0], got, 8, MSG_WAITALL), 3);
+	ck_assert_int_eq(sks_socket_recv(pair[0], got, 8, MSG_WAITALL), -1);
+	ck_assert_int_eq(errno, ETIMEDOUT);
+	ck_assert_int_eq(sks_socket_sendall(pair[1], "end", 3, 0), 0);
+	ck_assert_int_eq(sks_socket_shutdown(pair[1], SHUT_WR), 0);
+	ck_assert_int_eq(sks_socket_recv(pair[0], got, 8, MSG_WAITALL), 3);
+	ck_assert_int_eq(sks_socket_recv(pair[0], got, 8, MSG_WAITALL), 0);
+	sks_socket_free(pair[0]);
+	sks_socket_free(pair[1]);
+}
