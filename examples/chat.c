@@ -74,6 +74,10 @@ talk(struct sks_request *req)
 		return -1;
 	}
 	n = snprintf(said, sizeof(said), "guest %d: %s\n", me->number, line);
+	if ((size_t)n >= sizeof(said)) { /* --max-line allows more than there is room for */
+		errno = EMSGSIZE;
+		return -1;
+	}
 	return sks_group_post(room->guests, said, (size_t)n, req) == -1 ? -1 : SKS_KEEP;
 }
 

@@ -234,6 +234,17 @@ END
 	stop 3 TERM
 	same "chat $options, SIGTERM" "0 " "$code $error"
 done
+must_start 3 chat --max-line 64k 127.0.0.1:0
+python "chat: a line that is too long is told to nobody" "$address" <<'END'
+a = connect(sys.argv[1])
+fa = lines_of(a)
+assert fa.readline() == "* you are guest 1\n"
+b = connect(sys.argv[1])
+assert fa.readline() == "* guest 2 comes in\n"
+b.sendall(b"x" * 12000 + b"\n")
+assert fa.readline() == "* guest 2 leaves\n"
+END
+stop 3 TERM
 refused "chat in processes" 2 "chat: not in the mode processes" chat --mode processes 127.0.0.1:0
 refused "chat: unknown option" 2 "--nonsense: nonsense: there is no such option" chat --nonsense 1
 refused "chat: two addresses" 2 "too much" chat localhost:0 localhost:0
