@@ -385,8 +385,8 @@ expect(SSL *ssl, const char *name)
 }
 
 /*
- * Returns how much of a host stands in a certificate: not the scope of an IPv6 address, which this
- * machine alone knows, nor the dot behind a name that is whole.
+ * Returns how much of a host's text stands in a certificate: not the zone of an IPv6 address, which
+ * only this machine knows, nor the dot at the end of a full name.
  */
 static size_t
 certified_length(const char *name)
