@@ -284,13 +284,15 @@ take_datagram(struct sks_listener *l, struct sks_worker *worker)
 
 /*
  * There is no worker for the next one. 1: there may be one now. Where nobody waits, a listener
- * that may evict stays armed, so that it learns of the next client.
+ * that may evict stays armed, so that it learns of the next client; one that ends is through.
  */
 static int
 make_room(struct sks_listener *l)
 {
-	if (!sks_accept_is_wanted(l))
+	if (!sks_accept_is_wanted(l)) {
+		note_empty(l);
 		return 0;
+	}
 	if (sks_accept_evict(l))
 		return 1;
 	sks_listener_stop(l);

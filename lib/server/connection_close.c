@@ -163,7 +163,7 @@ void
 sks_connection_linger(struct sks_connection *c)
 {
 	drop_input(c);
-	if (c->worker->obeyed >= SKS_ORDER_CLOSE) {
+	if (sks_worker_obeyed(c->worker) >= SKS_ORDER_CLOSE) {
 		sks_connection_close(c);
 		return;
 	}

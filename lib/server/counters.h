@@ -75,6 +75,7 @@ struct sks_shared {
 	atomic_int freeing; /* finish has no time */
 	atomic_int draining;
 	atomic_int stop;   /* shutdowns that were asked for: 1, or 2 for at once */
+	atomic_int has_taken; /* a request was taken in this run */
 	atomic_int places; /* of max_connections that are taken: by the requests of all workers,
 	                      and by what they are just accepting */
 	atomic_uint stopped[SKS_STOPS]; /* requests that have ended since draining was set */

@@ -51,9 +51,11 @@ struct sks_server {
 	atomic_int is_last;        /* with the run that goes on the listeners end, too */
 	int is_ready;              /* workers and timers are there */
 	int dispatching;           /* in a call of ours that runs the loop */
+	int is_ordering;           /* the run does not end before all workers have the order */
 	int is_cut_short;          /* a second signal has cut the time that is left */
 	atomic_int drain_ms;       /* of sks_server_drain(); SKS_DEFAULT: that of the options */
 	int64_t drained_from;      /* when the drain began; 0: this run has none */
+	int64_t drain_until;       /* when the time of the drain is over */
 	struct sks_runs runs;
 	int result;                /* errno of the run that ends; 0 */
 	atomic_uint forks;         /* sks_forks_of_host where its loops were made (server_fork.c) */
@@ -171,7 +173,12 @@ void sks_server_free_copy(struct sks_server *server);
 /* -- server_state.c: on the first worker's thread, except where it says otherwise -- */
 
 void sks_server_set_state(struct sks_server *server, enum sks_server_state state);
+
+/* Gives all workers an order. The caller looks then whether the run is over with it. */
 void sks_server_order_all(struct sks_server *server, enum sks_order order);
+
+/* The server is idle, and nothing that was asked of this run is left to the next one. */
+void sks_server_end_run(struct sks_server *server);
 
 /* The run is over: 0, or error is why. The on_stop hook is called last. */
 void sks_server_become_idle(struct sks_server *server, int error);

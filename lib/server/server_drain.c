@@ -22,6 +22,18 @@ would_deadlock(const struct sks_server *server)
 		    event_base_loop(first->base, EVLOOP_NONBLOCK) == -1));
 }
 
+/* Under the lock: of several limits the shortest counts. */
+static void
+ask_for(struct sks_server *server, int ms)
+{
+	int asked = atomic_load(&server->drain_ms);
+
+	if (ms == SKS_DEFAULT)
+		ms = server->service.options.drain_ms;
+	if (asked == SKS_DEFAULT || asked == SKS_OFF || (ms != SKS_OFF && ms < asked))
+		atomic_store(&server->drain_ms, ms);
+}
+
 /*
  * Asks for the shutdown. Returns 0 when the run has ended meanwhile: then it would be the end of
  * the next one. A run ends under the lock.
@@ -34,7 +46,7 @@ shut_down(struct sks_server *server, int deadline_ms)
 	pthread_mutex_lock(&server->runs.lock);
 	is_running = server->state != SKS_IDLE;
 	if (is_running) {
-		atomic_store(&server->drain_ms, deadline_ms);
+		ask_for(server, deadline_ms);
 		sks_server_shutdown(server);
 	}
 	pthread_mutex_unlock(&server->runs.lock);

@@ -85,7 +85,8 @@ undo(struct sks_server *server, const sigset_t *mask)
 	sks_accept_stop(sks_server_first(server));
 	sks_loop_shut(sks_server_first(server)->loop);
 	event_del(&server->tick);
-	sks_server_set_state(server, SKS_IDLE);
+	sks_server_end_report(server, error);
+	sks_server_end_run(server);
 	sks_runs_tell(&server->runs);
 	errno = error;
 }
@@ -122,6 +123,7 @@ begin(struct sks_server *server, int quota, sigset_t *mask)
 	if (mask != NULL && catch_signals(server, mask) == -1)
 		return -1;
 	server->admission.quota = quota;
+	atomic_store(&server->service.shared->has_taken, 0);
 	server->result = 0;
 	server->is_last = 0;
 	server->is_cut_short = 0;
@@ -163,10 +165,12 @@ int
 sks_server_dispatch(struct sks_server *server)
 {
 	struct sks_loop *loop = sks_server_first(server)->loop;
+	unsigned int before = server->runs.n; /* on_stop may begin another run */
 	int rc = 0;
 
 	server->dispatching = 1;
-	while (server->state != SKS_IDLE && rc == 0 && !sks_loop_is_copy(loop)) {
+	while (server->state != SKS_IDLE && server->runs.n == before && rc == 0 &&
+	    !sks_loop_is_copy(loop)) {
 		rc = sks_loop_run(loop);
 		if (rc == 0 && sks_loop_was_left(loop))
 			sks_server_shutdown(server);

@@ -7,6 +7,7 @@
  */
 #include "server/server.h"
 
+#include "base/clock.h"
 #include "base/probe.h"
 #include "server/accept.h"
 #include "server/eviction.h"
@@ -31,8 +32,10 @@ sks_server_order_all(struct sks_server *server, enum sks_order order)
 {
 	int i;
 
+	server->is_ordering = 1;
 	for (i = 0; i < server->service.options.workers; i++)
 		sks_worker_order(&server->workers[i], order);
+	server->is_ordering = 0;
 }
 
 /* Returns 1 while another worker accepts, and so may be about to take one more request. */
@@ -47,9 +50,8 @@ others_accept(const struct sks_server *server)
 	return 0;
 }
 
-/* Nothing that was asked of this run is left to the next one. */
-static void
-end_run(struct sks_server *server)
+void
+sks_server_end_run(struct sks_server *server)
 {
 	pthread_mutex_lock(&server->runs.lock);
 	sks_server_set_state(server, SKS_IDLE);
@@ -68,7 +70,7 @@ sks_server_become_idle(struct sks_server *server, int error)
 	sks_accept_stop(sks_server_first(server));
 	sks_accept_cut(sks_server_first(server), !sks_server_has_requests(server));
 	sks_server_end_report(server, error);
-	end_run(server);
+	sks_server_end_run(server);
 	server->result = error;
 	if (server->service.options.reuse_port) /* they have listeners to stop, too */
 		sks_server_wake_others(server, sks_server_first(server));
@@ -81,10 +83,12 @@ sks_server_become_idle(struct sks_server *server, int error)
 static void
 check_empty(struct sks_server *server)
 {
-	/* Looked at in this order: see sks_admission_claim(). */
-	int used_up = server->dispatching && server->admission.quota == 0;
+	/* A quota of 0 may be given back; what was taken has its place until it has ended. */
+	int used_up = server->dispatching && server->admission.quota == 0 &&
+	    atomic_load(&server->service.shared->has_taken);
 
-	if (server->state == SKS_IDLE || (sks_server_is_serving(server) && !used_up))
+	if (server->state == SKS_IDLE || server->is_ordering ||
+	    (sks_server_is_serving(server) && !used_up))
 		return;
 	if (!sks_server_is_serving(server) &&
 	    (others_accept(server) || sks_accept_is_finishing(sks_server_first(server))))
@@ -124,6 +128,7 @@ close_all(struct sks_server *server)
 	sks_server_set_state(server, SKS_CLOSING);
 	rc = sks_server_set_limit(server, CLOSING_MS);
 	sks_server_order_all(server, SKS_ORDER_CLOSE);
+	check_empty(server);
 	if (rc == -1 && server->state == SKS_CLOSING)
 		give_up(server);
 }
@@ -154,9 +159,22 @@ cancel(struct sks_server *server)
 static int
 drain_ms(struct sks_server *server)
 {
-	int ms = atomic_load(&server->drain_ms);
+	int ms = atomic_exchange(&server->drain_ms, SKS_DEFAULT);
 
 	return ms != SKS_DEFAULT ? ms : server->service.options.drain_ms;
+}
+
+/* sks_server_drain() may ask for less time when the drain has begun already. */
+static void
+shorten_drain(struct sks_server *server)
+{
+	int ms = atomic_exchange(&server->drain_ms, SKS_DEFAULT);
+
+	if (ms == SKS_DEFAULT || sks_clock_after(ms) >= server->drain_until)
+		return;
+	server->drain_until = sks_clock_after(ms);
+	if (sks_server_set_limit(server, ms) == -1)
+		cancel(server);
 }
 
 /*
@@ -188,6 +206,7 @@ drain(struct sks_server *server)
 		sks_accept_stop(sks_server_first(server));
 		sks_accept_cut(sks_server_first(server), 0); /* those that were to end anyway */
 	}
+	server->drain_until = sks_clock_after(ms);
 	rc = sks_server_set_limit(server, ms);
 	sks_server_order_all(server, SKS_ORDER_DRAIN);
 	check_empty(server);
@@ -245,6 +264,8 @@ sks_server_on_woken(struct sks_worker *worker)
 	sks_evict_asked(worker);
 	if (stop >= 1 && server->state == SKS_SERVING)
 		begin_to_stop(server);
+	else if (server->state == SKS_DRAINING)
+		shorten_drain(server);
 	if (sks_server_is_serving(server) && server->admission.alive == 0) {
 		server->result = server->admission.error;
 		drain(server);
@@ -296,6 +317,21 @@ sks_server_on_other_woken(struct sks_worker *worker)
 		sks_loop_wake(sks_server_first(server)->loop);
 }
 
+/*
+ * Nothing has come for sks_handle_request() in time. Another loop may have claimed its one request,
+ * and gives it back where nothing is served.
+ */
+static void
+end_without_request(struct sks_server *server)
+{
+	int one = 1;
+
+	if (atomic_compare_exchange_strong(&server->admission.quota, &one, 0))
+		sks_server_become_idle(server, ETIMEDOUT);
+	else if (one == 0 && !atomic_load(&server->service.shared->has_taken))
+		(void)sks_server_set_limit(server, 1);
+}
+
 void
 sks_server_on_limit(evutil_socket_t fd, short what, void *arg)
 {
@@ -308,9 +344,8 @@ sks_server_on_limit(evutil_socket_t fd, short what, void *arg)
 	switch (atomic_load(&server->state)) {
 	case SKS_IDLE:
 		break;
-	case SKS_SERVING: /* sks_handle_request: nothing came */
-		if (server->admission.quota > 0)
-			sks_server_become_idle(server, ETIMEDOUT);
+	case SKS_SERVING:
+		end_without_request(server);
 		break;
 	case SKS_LAME_DUCK:
 		drain(server);

@@ -121,20 +121,33 @@ act(struct sks_worker *worker, enum sks_order order)
 	}
 }
 
+/*
+ * The server runs again. What this loop has not looked at of the orders of the runs before is void.
+ */
+static void
+begin_run(struct sks_worker *worker, unsigned int order)
+{
+	int is_reset = sks_worker_obeyed(worker) == SKS_ORDER_SERVE;
+
+	worker->obeyed = order / SKS_ORDERS * SKS_ORDERS;
+	if (!is_reset)
+		sks_executor_reset(worker->executor);
+}
+
 static void
 obey(struct sks_worker *worker)
 {
-	int order = atomic_load(&worker->order);
+	unsigned int order = atomic_load(&worker->order);
 
+	if (order / SKS_ORDERS != worker->obeyed / SKS_ORDERS)
+		begin_run(worker, order);
 	/* The order is for what was sent here before it, too. */
 	if (worker->has_thread && order > worker->obeyed)
 		sks_loop_run_inbox(worker->loop);
-	if (order < worker->obeyed) { /* the server runs again */
-		worker->obeyed = order;
-		sks_executor_reset(worker->executor);
+	while (worker->obeyed < order) {
+		worker->obeyed++;
+		act(worker, sks_worker_obeyed(worker));
 	}
-	while (worker->obeyed < order)
-		act(worker, (enum sks_order)++worker->obeyed);
 }
 
 static void
@@ -223,7 +236,7 @@ worker_main(void *arg)
 	served_here = worker->service;
 	sks_loop_enter(loop);
 	obey(worker);
-	if (worker->obeyed < SKS_ORDER_ABORT) /* a loop forgets a stop from before it ran */
+	if (sks_worker_obeyed(worker) < SKS_ORDER_ABORT) /* a loop forgets a stop from before it ran */
 		(void)sks_loop_run(loop);
 	sks_loop_shut(loop);
 	return NULL;
@@ -268,7 +281,9 @@ sks_worker_join(struct sks_worker *worker)
 void
 sks_worker_order(struct sks_worker *worker, enum sks_order order)
 {
-	atomic_store(&worker->order, (int)order);
+	unsigned int run = atomic_load(&worker->order) / SKS_ORDERS + (order == SKS_ORDER_SERVE);
+
+	atomic_store(&worker->order, run * SKS_ORDERS + (unsigned int)order);
 	if (worker->has_thread)
 		sks_loop_wake(worker->loop);
 	else

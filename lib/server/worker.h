@@ -22,8 +22,10 @@ enum sks_order {
 	SKS_ORDER_CANCEL, /* what runs is cancelled, what is queued ends */
 	SKS_ORDER_CLOSE,  /* what is parked or lingers is closed as it is, now and later */
 	SKS_ORDER_KILL,   /* what runs is killed, where that harms nothing else: child processes */
-	SKS_ORDER_ABORT,  /* everything ends now, then the loop stops */
+	SKS_ORDER_ABORT   /* everything ends now, then the loop stops */
 };
+
+#define SKS_ORDERS (SKS_ORDER_ABORT + 1U)
 
 struct sks_worker {
 	struct sks_worker *next;   /* of its server's; the last one's is the first */
@@ -38,11 +40,11 @@ struct sks_worker {
 	atomic_int accepts;        /* it may take requests from them; only its own thread sets 0 */
 	atomic_int parked_count;   /* these two are changed by its own thread only */
 	atomic_int lingering_count;
-	atomic_int order;
+	atomic_uint order;         /* of the n-th run: n * SKS_ORDERS + the enum sks_order */
 	struct event look;         /* of server/eviction, as are the next two */
 	atomic_int asked_for_place; /* from so many workers; written by other threads */
 	atomic_int asked_for_task;
-	int obeyed;                /* the last order acted upon */
+	unsigned int obeyed;       /* the last order acted upon, likewise */
 	int has_thread;
 	pthread_t thread;
 	void (*released)(struct sks_worker *); /* a request is gone; set by the owner */
@@ -68,6 +70,13 @@ int sks_worker_is_here(const struct sks_service *service);
 /* Waits for the worker's thread, which ends after SKS_ORDER_ABORT. */
 void sks_worker_join(struct sks_worker *worker);
 
+/* Returns the last order that the worker has acted upon. On its own thread. */
+static inline enum sks_order
+sks_worker_obeyed(const struct sks_worker *worker)
+{
+	return (enum sks_order)(worker->obeyed % SKS_ORDERS);
+}
+
 /* Gives the worker an order. On its own thread it acts at once; from others it is woken for it. */
 void sks_worker_order(struct sks_worker *worker, enum sks_order order);
 
@@ -76,6 +85,7 @@ static inline void
 sks_worker_take(struct sks_worker *worker)
 {
 	atomic_fetch_add(&worker->open, 1);
+	atomic_store_explicit(&worker->service->shared->has_taken, 1, memory_order_relaxed);
 }
 
 /* Frees the place of a request that has left the worker. */

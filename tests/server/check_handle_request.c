@@ -5,6 +5,7 @@
 #include "acceptance.h"
 
 #include "base/sys.h"
+#include "server/server.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -188,4 +189,68 @@ TEST(a_handler_that_handles_a_request_keeps_its_name_in_the_log)
 	acc_ask(&acc, "a\n", "done\n");
 	acc_free(&acc);
 	ck_assert_int_eq(log_count("outer: 127.0.0.1:"), 1);
+}
+
+/* -- a claim that is given back -- */
+
+static void
+count_tick(struct sks_server *server, void *data)
+{
+	(void)server;
+	(void)data;
+	atomic_fetch_add(&seen->ticks, 1);
+}
+
+static void *
+handle_within_a_moment(void *arg)
+{
+	struct acc *acc = arg;
+
+	acc->rc = sks_handle_request(acc->server, 200);
+	acc->error = errno;
+	atomic_store(&acc->over, 1);
+	return NULL;
+}
+
+/* As another loop does. Returns 0 where the call was over before. */
+static int
+claim_its_request(struct acc *acc)
+{
+	struct sks_admission *admission = &acc->server->admission;
+
+	while (!sks_admission_claim(admission, &acc->server->workers[0])) {
+		if (atomic_load(&acc->over))
+			return 0;
+		breathe();
+	}
+	return 1;
+}
+
+static void
+begin_and_claim(struct acc *acc)
+{
+	atomic_store(&acc->server->admission.quota, 0); /* as before its first run */
+	for (;;) {
+		atomic_store(&acc->over, 0);
+		ck_assert_int_eq(pthread_create(&acc->thread, NULL, handle_within_a_moment, acc), 0);
+		if (claim_its_request(acc))
+			return;
+		pthread_join(acc->thread, NULL);
+	}
+}
+
+/* With reuse_port another loop claims the request for a datagram that it drops, and gives it back. */
+TEST(what_another_loop_claims_and_gives_back_takes_no_time_limit_away)
+{
+	struct sks_options options = { .on_tick = count_tick, .tick_ms = 10 };
+	struct acc acc;
+
+	acc_tcp(&acc, ACC_FIBERS, &acc_script, &options);
+	begin_and_claim(&acc);
+	ck_eventually(atomic_load(&seen->ticks) >= 40); /* the limit has passed */
+	sks_admission_unclaim(&acc.server->admission, &acc.server->workers[0]);
+	pthread_join(acc.thread, NULL);
+	ck_assert_int_eq(acc.rc, -1);
+	ck_assert_int_eq(acc.error, ETIMEDOUT);
+	acc_free(&acc);
 }
