@@ -18,7 +18,7 @@ SKS_BEGIN_DECLS
  * the child is a fiber of the same loop, with a stack of the same size. On a
  * thread it is a thread, where the host's signals are blocked.
  *
- * A child does not outlive its handler. When setup, handle or finish returns,
+ * A child does not outlive its handler. When setup, handle, on_error or finish returns,
  * children that were not joined are cancelled and waited for: before on_error and
  * finish, and before SKS_KEEP parks the connection. The same happens to a child's
  * own children when its function returns. Outside of a handler a thread joins

@@ -155,9 +155,10 @@ sks_call_report(struct sks_call *call, int error)
 {
 	if (sks_call_was_left(call, error))
 		return;
-	if (call->service->options.on_error != NULL)
+	if (call->service->options.on_error != NULL) {
 		call->service->options.on_error(&call->req, error);
-	else
+		sks_children_end(sks_task_current());
+	} else
 		log_error(call, error, detail_of(error));
 	count_failure(call); /* last: whoever sees the number finds the line in the log, too */
 }

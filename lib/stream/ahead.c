@@ -108,6 +108,8 @@ read_once(struct sks_rfile *r)
 		a->state = SKS_AHEAD_FAILED;
 		a->error = errno;
 	}
+	if (sks_buf_length(&a->buf) == 0) /* as where less than a record of TLS is there */
+		sks_buf_release(&a->buf, NULL);
 	r->has_ahead = sks_buf_length(&a->buf) > 0 || is_over(a);
 }
 
@@ -184,4 +186,5 @@ sks_ahead_end(struct sks_rfile *r)
 {
 	if (r->has_ahead && take(r, SIZE_MAX) == -1)
 		r->error = ENOMEM;
+	sks_buf_release(&r->ahead.buf, NULL); /* it has some still if there is no memory */
 }

@@ -356,14 +356,28 @@ send_buffer(struct sks_wfile *w, int wait)
 	return send_all(w, &(struct block){ .buf = &w->buf }, wait);
 }
 
-static __attribute__((noinline)) void
-flush_all(struct sks_list *dirty)
+/* Each sends what its socket takes at once. Those that have bytes left go to the other list. */
+static void
+try_all(struct sks_list *dirty, struct sks_list *full)
 {
 	struct sks_list *link;
-	struct sks_list kept;
 
-	sks_list_init(&kept);
 	while ((link = sks_list_pop(dirty)) != NULL) {
+		struct sks_wfile *w = sks_list_entry(link, struct sks_wfile, dirty);
+
+		(void)send_buffer(w, 0);
+		if (w->error == 0 && sks_buf_length(&w->buf) > 0)
+			sks_list_append(full, &w->dirty);
+	}
+}
+
+/* Each sends all, waiting as needed. Those that cannot, as the task is cancelled, go to kept. */
+static void
+send_each(struct sks_list *full, struct sks_list *kept)
+{
+	struct sks_list *link;
+
+	while ((link = sks_list_pop(full)) != NULL) {
 		struct sks_wfile *w = sks_list_entry(link, struct sks_wfile, dirty);
 
 		if (send_buffer(w, 1) == 0 || w->error != 0)
@@ -372,7 +386,28 @@ flush_all(struct sks_list *dirty)
 		if (errno == ENOMEM)
 			w->error = ENOMEM;
 		else
-			sks_list_append(&kept, &w->dirty);
+			sks_list_append(kept, &w->dirty);
+	}
+}
+
+/*
+ * A wait for room flushes as well. So all that can be sent at once is sent before the first of
+ * these waits: with a flush within each of them many peers that do not read would take all of the
+ * stack.
+ */
+static __attribute__((noinline)) void
+flush_all(struct sks_list *dirty)
+{
+	struct sks_list full, kept;
+
+	sks_list_init(&full);
+	sks_list_init(&kept);
+	while (!sks_list_empty(dirty)) {
+		if (dirty->next != dirty->prev)
+			try_all(dirty, &full);
+		else
+			sks_list_move_all(&full, dirty);
+		send_each(&full, &kept);
 	}
 	sks_list_move_all(dirty, &kept);
 }

@@ -72,13 +72,25 @@ shake_hands(struct sks_rfile *r, struct sks_wfile *w, int64_t deadline, char why
 	return rc;
 }
 
+/* Sends the last bytes in the clear. Another task that reads meanwhile finds the rfile busy. */
+static int
+flush(struct sks_rfile *r, struct sks_wfile *w)
+{
+	int rc;
+
+	r->busy = 1;
+	rc = sks_flush(w);
+	r->busy = 0;
+	return rc;
+}
+
 static int
 start(struct sks_rfile *r, struct sks_wfile *w, struct sks_tls *tls, const char *name,
     int64_t deadline, char why[SKS_TLS_WHY])
 {
 	if (check(r, w) == -1)
 		return -1;
-	if (sks_flush(w) == -1) {
+	if (flush(r, w) == -1) {
 		snprintf(why, SKS_TLS_WHY, "%s", strerror(errno));
 		return -1;
 	}

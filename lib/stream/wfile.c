@@ -56,6 +56,8 @@ flush(struct sks_wfile *w)
 		errno = w->error;
 		return w->error != 0 ? -1 : 0;
 	}
+	if (!w->busy) /* the task that has written may be of another loop */
+		w->pool = sks_task_current()->bufs;
 	rc = sks_wfile_send(w, NULL, 0);
 	if (rc == -1)
 		(void)sks_wfile_check(w); /* this call reports it */

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 FIXTURE(tls_setup, tls_teardown, .timeout_s = 120);
@@ -193,6 +194,51 @@ TEST(an_end_that_has_no_room_is_said_later, EACH_MODE_IN_ONE_MEMORY)
 	ck_eventually(sks_fault_calls("send") >= before + 3);
 	sks_fault_clear();
 	tls_peer_expect_end(&peer);
+	acc_free(&acc);
+	ck_assert_int_eq(seen->errors, 0);
+}
+
+static atomic_int server_fd;
+
+static int
+say_all_lines(struct sks_request *req)
+{
+	static char text[LINE * LINES];
+	size_t i;
+
+	server_fd = req->fd;
+	for (i = 0; i < sizeof(text); i++)
+		text[i] = byte_at(i);
+	return sks_write(req->wfile, text, sizeof(text)) == -1 ? -1 : SKS_DONE;
+}
+
+/* Returns 1 when the server has read what it was sent. */
+static int
+is_read(void)
+{
+	int bytes;
+
+	return ioctl(server_fd, FIONREAD, &bytes) == 0 && bytes == 0;
+}
+
+/* Of the beginning of a record nothing can be read ahead, and no memory stays behind for it. */
+TEST(a_part_of_a_record_comes_while_a_write_waits, EACH_MODE_IN_ONE_MEMORY)
+{
+	static const unsigned char part[] = { 23, 3, 3, 1, 0 }; /* of a record of 256 bytes */
+	static const struct sks_handler handler = { .setup = acc_setup_small,
+		.handle = say_all_lines };
+	static char got[LINE * LINES];
+	struct tls_peer peer;
+	struct acc acc;
+
+	tls_start(&acc, _i, &handler, (struct sks_options){ .on_error = acc_on_error },
+	    (struct sks_tls_options){ 0 });
+	tls_peer_connect(&peer, acc.address);
+	ck_assert_uint_eq(tls_peer_receive(&peer, got, 1), 1);
+	ck_assert_int_eq(send(peer.fd, part, sizeof(part), MSG_NOSIGNAL), sizeof(part));
+	ck_eventually(is_read());
+	ck_assert_uint_eq(tls_peer_receive(&peer, got + 1, sizeof(got) - 1), sizeof(got) - 1);
+	tls_peer_drop(&peer);
 	acc_free(&acc);
 	ck_assert_int_eq(seen->errors, 0);
 }

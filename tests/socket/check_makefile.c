@@ -391,3 +391,38 @@ TEST(without_memory_a_client_fails_and_leaks_nothing, ON_BOTH)
 	pthread_join(thread, NULL);
 	close(fd);
 }
+
+/* As a fiber of a server does, whose streams have their memory from its loop. */
+static void
+print_nothing(void *client)
+{
+	sks_task_current()->bufs = &rig_here()->loop->bufs;
+	ck_assert_int_eq(sks_printf(((struct sks_client *)client)->wfile, "%s", ""), 0);
+}
+
+TEST(a_flush_gives_no_memory_to_another_loop_or_to_one_that_is_gone)
+{
+	struct sks_client *clients[2];
+	struct sks_socket *pair[2];
+	struct rig_loop rig;
+	size_t idle;
+	int i;
+
+	ck_assert_int_eq(sks_socket_pair(SOCK_STREAM, pair), 0);
+	rig_loop_open(&rig);
+	for (i = 0; i < 2; i++) {
+		clients[i] = sks_socket_makefile(pair[i], "w");
+		ck_assert_ptr_nonnull(clients[i]);
+		rig_go(&rig, print_nothing, clients[i]);
+	}
+	rig_run(&rig);
+	idle = sks_buf_pool_idle(&rig.loop->bufs);
+	ck_assert_int_eq(sks_flush(clients[0]->wfile), 0);
+	ck_assert_uint_eq(sks_buf_pool_idle(&rig.loop->bufs), idle);
+	rig_loop_close(&rig);
+	ck_assert_int_eq(sks_flush(clients[1]->wfile), 0);
+	for (i = 0; i < 2; i++) {
+		ck_assert_int_eq(sks_client_close(clients[i]), 0);
+		sks_socket_free(pair[i]);
+	}
+}

@@ -3,6 +3,7 @@
  * check_start_tls.c - connections that begin in the clear (STARTTLS), on both sides.
  */
 #include "certs.h"
+#include "rig.h"
 #include "tls_echo.h"
 #include "tls_peer.h"
 
@@ -173,4 +174,49 @@ TEST(tls_is_not_started_without_a_certificate)
 	snprintf(want, sizeof(want), "%d\n", EINVAL);
 	acc_ask(&tls_echo_acc, "", want);
 	ck_assert_int_eq(log_count("there is no certificate for it (options.tls)"), 1);
+}
+
+/* Its peer reads nothing, and what it has said before must go out first. */
+static void
+start_behind_a_reply(void *arg)
+{
+	struct sks_client *client = arg;
+
+	ck_assert_int_eq(sks_puts(client->wfile, "go ahead\n"), 0);
+	ck_fails(sks_client_start_tls(client, tls_echo_client, "localhost"), EPIPE);
+}
+
+static void
+read_meanwhile(void *arg)
+{
+	struct sks_client *client = arg;
+	char *line;
+
+	sks_set_timeout(client->rfile, 0);
+	sks_rfile_set_idle(client->rfile, 0);
+	ck_fails(sks_readline(client->rfile, &line), EBUSY);
+	shutdown(sks_socket_fileno(client->socket), SHUT_RDWR);
+}
+
+TEST(nobody_reads_in_the_clear_once_tls_is_to_start)
+{
+	static const char block[4096];
+	struct sks_socket *pair[2];
+	struct sks_client *client;
+	struct rig_loop rig;
+
+	tls_echo_believe((struct sks_tls_options){ 0 });
+	ck_assert_int_eq(sks_socket_pair(SOCK_STREAM, pair), 0);
+	client = sks_socket_makefile(pair[0], "rw");
+	ck_assert_ptr_nonnull(client);
+	while (send(sks_socket_fileno(pair[0]), block, sizeof(block), MSG_DONTWAIT) > 0)
+		;
+	rig_loop_open(&rig);
+	rig_go(&rig, start_behind_a_reply, client);
+	rig_go(&rig, read_meanwhile, client);
+	rig_run(&rig);
+	rig_loop_close(&rig);
+	(void)sks_client_close(client);
+	sks_socket_free(pair[0]);
+	sks_socket_free(pair[1]);
 }

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/sys.h"
+#include "stream/ahead.h"
 #include "streams.h"
 
 #include <errno.h>
@@ -203,6 +204,20 @@ TEST_ON_BOTH(it_reads_ahead_again_when_there_is_memory)
 	fault("malloc:ENOMEM:1+");
 	write_beside(&l, say_a_line_after_a_lack_of_memory);
 	expect_line(&l, TEXT("line\n"));
+	rig_link_close(&l);
+}
+
+TEST_ON_BOTH(nothing_stays_behind_where_there_is_no_memory_at_the_end)
+{
+	struct rig_link l;
+
+	open_link(&l);
+	write_beside(&l, say_much);
+	fault("malloc:ENOMEM:1+");
+	sks_ahead_end(&l.r);
+	sks_fault_clear();
+	ck_assert_int_eq(sks_error(&l.r), ENOMEM);
+	ck_assert_ptr_null(l.r.ahead.buf.base);
 	rig_link_close(&l);
 }
 

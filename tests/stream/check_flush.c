@@ -201,3 +201,29 @@ TEST(a_flush_that_cannot_wait_is_not_passed_over)
 	rig_link_close(&l);
 	rig_loop_close(&rig);
 }
+
+#define MANY 1000
+
+/* The flush of one does not wait within that of another: that would take a fiber's stack. */
+TEST_ON_BOTH(many_whose_peers_do_not_read_are_flushed)
+{
+	static struct sks_wfile all[MANY];
+	struct rig_link l;
+	int i;
+
+	rig_link_open(&l);
+	need_big();
+	l.times.write_ms = 0;
+	while (send(l.fd, big, 4096, MSG_DONTWAIT) > 0)
+		;
+	for (i = 0; i < MANY; i++) {
+		sks_wfile_init(&all[i], &l.tr, &l.times, &l.times, 65536);
+		ck_assert_int_eq(sks_puts(&all[i], "x"), 0);
+	}
+	sks_yield();
+	for (i = 0; i < MANY; i++) {
+		ck_assert_int_eq(sks_wfile_error(&all[i]), ETIMEDOUT);
+		sks_wfile_close(&all[i]);
+	}
+	rig_link_close(&l);
+}

@@ -160,6 +160,26 @@ TEST(also_with_a_setup_that_fails, EACH_MODE)
 	acc_free(&acc);
 }
 
+static void
+go_on_error(struct sks_request *req, int error)
+{
+	acc_on_error(req, error);
+	acc_require(sks_go(note_cancel, req) != NULL);
+}
+
+TEST(also_what_on_error_has_started, EACH_MODE)
+{
+	static const struct sks_handler handler = { .setup = fail_setup, .handle = acc_echo_line };
+	struct sks_options options = { .on_error = go_on_error };
+	struct acc acc;
+
+	acc_tcp(&acc, _i, &handler, &options);
+	acc_start(&acc);
+	peer_expect_gone(acc_client(&acc));
+	ck_eventually(seen->note == 2);
+	acc_free(&acc);
+}
+
 /*
  * Two read at once, and one is refused. It says so to the client, which then sends for the other.
  */
