@@ -79,7 +79,8 @@ struct sks_plugin_option {
 	int required;      /* not 0: the option must be set */
 	size_t offset;     /* of the member in the struct, and */
 	size_t size;       /* the member's size in bytes; see SKS_OPTION_AT() */
-	int64_t min;       /* the least value, or of a text its least length in bytes, */
+	int64_t min;       /* the least value, or of a text its least length in bytes (of a path
+	                      once it is absolute), */
 	int64_t max;       /* and the greatest; both 0: what type and member can hold */
 };
 

@@ -257,11 +257,16 @@ parse_text(const struct sks_plugin_option *option, const char *text, void *confi
 
 	if (option->type == SKS_OPTION_PATH && *text == '\0')
 		return refuse(why, size, text, types[option->type].wrong);
-	if (!is_within(option, (int64_t)strlen(text)))
-		return refuse_bounds(option, text, why, size);
 	copy = option->type == SKS_OPTION_PATH ? absolute(text) : join("", "", text);
 	if (copy == NULL)
 		return sks_refuse_in(errno, why, size, "%.64s: %s", text, strerror(errno));
+	/* A plugin has room for so many bytes, so the bounds are those of the path that it gets. */
+	if (!is_within(option, (int64_t)strlen(copy))) {
+		refuse_bounds(option, copy, why, size);
+		sks_sys_free(copy);
+		errno = EINVAL;
+		return -1;
+	}
 	memcpy((char *)config + option->offset, &copy, sizeof(copy));
 	*kept = copy;
 	sks_sys_give_away(copy);

@@ -252,6 +252,26 @@ TEST(a_path_becomes_absolute)
 	free(before);
 }
 
+TEST(the_bounds_of_a_path_are_those_of_the_absolute_one)
+{
+	static const struct sks_plugin_option path = { .type = SKS_OPTION_PATH, WIDE, .min = 6,
+		.max = 8 };
+	char *before = getcwd(NULL, 0), *kept;
+
+	ck_assert_ptr_nonnull(before);
+	ck_assert_int_eq(chdir("/tmp"), 0);
+	is_text(&path, "a", "/tmp/a");
+	is_text(&path, "abc", "/tmp/abc");
+	is_text(&path, "/a/b/c/d", "/a/b/c/d");
+	ck_assert_int_eq(parse(&path, "abcd", &kept), -1);
+	ck_assert_int_eq(errno, EINVAL);
+	ck_assert_str_eq(why, "/tmp/abcd: must be 6 to 8 bytes long");
+	ck_assert_ptr_null(kept);
+	refuses(&path, "/a", "must be 6 to 8 bytes long");
+	ck_assert_int_eq(chdir(before), 0);
+	free(before);
+}
+
 TEST(a_long_text_is_told_in_part)
 {
 	static const struct sks_plugin_option number = { .type = SKS_OPTION_INTEGER, WIDE };
