@@ -40,12 +40,12 @@ answer(struct sks_request *req)
 
 	sks_deadline(req, LINE_MS);
 	line = sks_gets(req->rfile);
-	if (line == NULL)
-		return refuse_line(req);
-	if (++*lines > LINES) {
+	if ((line != NULL || errno == EMSGSIZE) && ++*lines > LINES) {
 		sks_puts(req->wfile, "error: enough\n");
 		return SKS_DONE;
 	}
+	if (line == NULL)
+		return refuse_line(req);
 	sks_printf(req->wfile, "%zu bytes\n", strlen(line));
 	return SKS_KEEP;
 }

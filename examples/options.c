@@ -4,6 +4,7 @@
 #include <err.h>
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,11 +170,23 @@ read_certificate(struct options *o)
 	o->server.tls = certificate;
 }
 
+/* Makes room for connections with so many open files each. Returns how many fit, 1 at least. */
+static int
+fitting_connections(int connections, int files)
+{
+	int most = INT_MAX / files, fitting;
+
+	if (connections > most)
+		connections = most;
+	fitting = sks_process_raise_open_files(connections * files) / files;
+	return fitting > 0 ? fitting : 1;
+}
+
 void
 parse_options(int argc, char **argv, struct options *o)
 {
 	struct option *known = all_options(o);
-	int option, files = o->files > 0 ? o->files : 1;
+	int option;
 
 	sks_process_reset_signals();
 	if (sks_process_fill_standard_files() == -1)
@@ -185,6 +198,6 @@ parse_options(int argc, char **argv, struct options *o)
 	read_certificate(o);
 	open_logs(o);
 	if (o->server.max_connections > 0)
-		o->server.max_connections =
-		    sks_process_raise_open_files(o->server.max_connections * files) / files;
+		o->server.max_connections = fitting_connections(o->server.max_connections,
+		    o->files > 0 ? o->files : 1);
 }

@@ -19,6 +19,7 @@
 #define QUEUE 10000    /* messages that wait */
 #define AGAIN_MS 200  /* between two attempts to connect */
 #define CONNECT_MS 5000
+#define END_MS 5000    /* for all that is left at the end */
 
 struct relay {
 	struct sks_channel *queue; /* of char *, which whoever takes one frees */
@@ -81,14 +82,34 @@ send_all(void *arg)
 	return 0;
 }
 
-/* Lets the sender do what is left: one attempt for each message. */
+/* Waits for the sender, which a server that gives no answer could keep for hours. */
+static void
+join(struct sks_child *sender)
+{
+	struct sks_timeout limit;
+	int rc;
+
+	sks_timeout_begin(&limit, END_MS);
+	rc = sks_child_join(sender, NULL);
+	sks_timeout_end(&limit);
+	if (rc == 0)
+		return;
+	sks_child_cancel(sender);
+	sks_child_join(sender, NULL);
+}
+
+/* Lets the sender make one attempt for each message that is left. Others are dropped in the end. */
 static void
 end(struct relay *relay, struct sks_child *sender)
 {
+	char *message;
+
 	atomic_store(&relay->is_over, 1);
 	sks_channel_close(relay->queue);
 	if (sender != NULL)
-		sks_child_join(sender, NULL);
+		join(sender);
+	while (sks_channel_recv(relay->queue, &message) == 1)
+		free(message);
 	sks_channel_free(relay->queue);
 }
 

@@ -55,6 +55,16 @@ if [ -r /proc/self/limits ]; then
 	stop 3 TERM
 	stopped "--max-connections 200 with 64 files, SIGTERM"
 fi
+files=
+# The largest number, and one whose open files would be 5 in an int.
+fits_fewer() {
+	must_start 3 "$1" --max-connections "$2" 127.0.0.1:0 127.0.0.1:1
+	stop 3 TERM
+	same "$1 --max-connections $2: it is said that fewer fit" "0 1" \
+	    "$code $(echo "$error" | grep -c 'are allowed: accepting fewer$')"
+}
+fits_fewer proxy 2147483647
+fits_fewer fan_out 477218589
 most=$(cat /proc/sys/fs/nr_open 2>/dev/null)
 case $most in
 ''|????????*) skip "--max-connections above the limit" "no limit here that even root has to keep" ;;

@@ -42,6 +42,24 @@ connect(sys.argv[1]).send(b"<13>lost")
 END
 stop 3 TERM
 same "syslog_relay without a server, SIGTERM" 0 "$code"
+# The backlog of a server that is stopped is full with two clients, also when these are gone: then a
+# connection gets no answer, not even a refusal.
+must_start 4 hello_server --backlog 1 tcp:127.0.0.1:0
+full=$address
+kill -STOP "$pid"
+must_start 3 syslog_relay udp:127.0.0.1:0 "${full#tcp:}"
+python "syslog_relay: a server that does not answer gets many messages" "$address" "$full" <<'END'
+for i in range(2):
+    connect(sys.argv[2]).close()
+u = connect(sys.argv[1])
+for i in range(100):
+    u.send(b"<13>lost")
+END
+stop 3 TERM
+same "syslog_relay: they do not keep it from its end" 0 "$code"
+eval "kill -CONT \$pid_4"
+stop 4 TERM
+same "a server that was stopped meanwhile, SIGTERM" 0 "$code"
 refused "syslog_relay in processes" 2 "not in the mode processes" syslog_relay --mode processes \
     udp:127.0.0.1:0 "unix:$tmp/up"
 
@@ -132,7 +150,12 @@ f = lines_of(s)
 s.sendall(b"four\n" + b"x" * 100000 + b"\n" + b"five5\r\n")
 assert [f.readline() for _ in range(3)] == ["4 bytes\n", "error: the line is too long\n", "5 bytes\n"]
 s.sendall(b"\n" * 99)
-assert f.read().splitlines() == ["0 bytes"] * 98 + ["error: enough"]
+assert f.read().splitlines() == ["0 bytes"] * 97 + ["error: enough"]
+END
+	python "limited $options: lines that are too long count, too" "$address" <<'END'
+s = connect(sys.argv[1])
+s.sendall((b"x" * 100 + b"\n") * 101)
+assert lines_of(s).read().splitlines() == ["error: the line is too long"] * 100 + ["error: enough"]
 END
 	stop 3 TERM
 	stopped "limited $options, SIGTERM"
