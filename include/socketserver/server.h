@@ -192,14 +192,16 @@ SKS_API void sks_server_shutdown(struct sks_server *server);
 
 /*
  * Shuts a server down and waits for the end of its run. deadline_ms is in the place of
- * options.drain_ms, SKS_DEFAULT is that; linger_ms comes on top of it. Any thread may call
- * it: the server's own where it runs on options.base, outside of the callbacks of that
- * base, which is dispatched meanwhile; or any thread that is not one of the server's, and
- * then sks_server_free() waits until this call is over. *report, which may be NULL, is of
- * this shutdown. Where the server does not run, the report is of the last shutdown, and 0
- * is returned. A line of the log has these numbers, too, where a request was cut off, or
- * where requests have ended and the server has stop_signals.
- * Returns 0, or -1, with the report filled in: ETIMEDOUT and EIO as sks_serve_forever().
+ * options.drain_ms, SKS_DEFAULT is that; linger_ms comes on top of it. Where requests are
+ * being drained already, a shorter time counts, and a longer one changes nothing. Any
+ * thread may call it: the server's own where it runs on options.base, outside of the
+ * callbacks of that base, which is dispatched meanwhile; or any thread that is not one of
+ * the server's, and then sks_server_free() waits until this call is over. *report, which
+ * may be NULL, is of this shutdown. Where the server does not run, the report is of the
+ * last shutdown, and 0 is returned. A line of the log has these numbers, too, where a
+ * request was cut off, or where requests have ended and the server has stop_signals.
+ * Returns 0, or -1, with the report filled in: ETIMEDOUT, EIO, or why the run could not
+ * begin, as sks_serve_forever().
  * With nothing done: EDEADLK from a handler or a hook on a loop of the server, or in a
  * callback of its base; EINVAL for another negative number.
  */

@@ -42,7 +42,7 @@ struct sks_fiber {
 	size_t stack_size;          /* as asked for: what reports and hints name */
 	void *asan_fake_stack;
 	void *tsan_fiber;
-	struct sks_cxx_state cxx[SKS_CXX_MOST]; /* its exceptions; while it runs, those of the thread */
+	struct sks_cxx_state cxx[SKS_CXX_MOST]; /* its own, or the thread's while it runs */
 };
 
 /*

@@ -46,7 +46,8 @@ sks_cancel_set(struct sks_cancel *cancel, int on)
 	int error = errno;
 
 	atomic_store(&cancel->on, on);
-	if (cancel->forks != sks_forks) /* the parent has the same eventfd, and would be cancelled, too */
+	/* The parent has the same eventfd, and would be cancelled, too. */
+	if (cancel->forks != sks_forks)
 		return;
 	if (on)
 		(void)!write(cancel->fd, &one, sizeof(one));

@@ -284,7 +284,7 @@ take_datagram(struct sks_listener *l, struct sks_worker *worker)
 
 /*
  * There is no worker for the next one. 1: there may be one now. Where nobody waits, a listener
- * that may evict stays armed, so that it learns of the next client; one that ends is through.
+ * that may evict stays armed, so that it learns of the next client; one that ends has taken all.
  */
 static int
 make_room(struct sks_listener *l)

@@ -35,16 +35,16 @@ ask_for(struct sks_server *server, int ms)
 }
 
 /*
- * Asks for the shutdown. Returns 0 when the run has ended meanwhile: then it would be the end of
- * the next one. A run ends under the lock.
+ * Asks for the shutdown. Returns 0 when the run after `before` others has ended meanwhile: then it
+ * would be the end of the next one. A run ends under the lock.
  */
 static int
-shut_down(struct sks_server *server, int deadline_ms)
+shut_down(struct sks_server *server, unsigned int before, int deadline_ms)
 {
 	int is_running;
 
 	pthread_mutex_lock(&server->runs.lock);
-	is_running = server->state != SKS_IDLE;
+	is_running = server->state != SKS_IDLE && server->runs.n == before;
 	if (is_running) {
 		ask_for(server, deadline_ms);
 		sks_server_shutdown(server);
@@ -54,10 +54,11 @@ shut_down(struct sks_server *server, int deadline_ms)
 }
 
 static int
-drain_here(struct sks_server *server, int deadline_ms, struct sks_drain_report *report, size_t size)
+drain_here(struct sks_server *server, unsigned int before, int deadline_ms,
+    struct sks_drain_report *report, size_t size)
 {
-	(void)shut_down(server, deadline_ms);
-	(void)sks_server_dispatch(server);
+	if (shut_down(server, before, deadline_ms))
+		(void)sks_server_dispatch(server);
 	return sks_runs_read(&server->runs, report, size);
 }
 
@@ -68,7 +69,7 @@ drain_there(struct sks_server *server, int deadline_ms, struct sks_drain_report 
 {
 	unsigned int before = sks_runs_enter(&server->runs);
 
-	if (shut_down(server, deadline_ms))
+	if (shut_down(server, before, deadline_ms))
 		sks_runs_wait(&server->runs, before);
 	return sks_runs_leave(&server->runs, report, size);
 }
@@ -77,7 +78,8 @@ int
 sks_server_drain_abi(struct sks_server *server, int deadline_ms, struct sks_drain_report *report,
     size_t size)
 {
-	int error;
+	unsigned int before;
+	int error, here;
 
 	if (deadline_ms < 0 && deadline_ms != SKS_OFF && deadline_ms != SKS_DEFAULT) {
 		errno = EINVAL;
@@ -92,12 +94,14 @@ sks_server_drain_abi(struct sks_server *server, int deadline_ms, struct sks_drai
 		(void)sks_runs_read(&server->runs, report, size);
 		return 0;
 	}
+	here = sks_loop_is_here(sks_server_first(server)->loop);
+	before = here ? server->runs.n : 0; /* would_deadlock() turns the base: the run may end */
 	if (would_deadlock(server)) {
 		errno = EDEADLK;
 		return -1;
 	}
-	if (sks_loop_is_here(sks_server_first(server)->loop))
-		error = drain_here(server, deadline_ms, report, size);
+	if (here)
+		error = drain_here(server, before, deadline_ms, report, size);
 	else
 		error = drain_there(server, deadline_ms, report, size);
 	errno = error;

@@ -180,12 +180,12 @@ sks_server_dispatch(struct sks_server *server)
 		errno = ECHILD;
 		return -1;
 	}
-	if (rc == -1) {
+	if (rc == -1 && server->runs.n == before) {
 		sks_server_become_idle(server, EIO);
 		sks_fail(NULL, EIO, "event loop: failed");
 	}
-	errno = server->result;
-	return server->result == 0 ? 0 : -1;
+	errno = sks_runs_read(&server->runs, NULL, 0); /* server->result may be of the next run */
+	return errno == 0 ? 0 : -1;
 }
 
 /* Ends a run that has just begun, as it lacks something. Returns -1, and keeps errno. */

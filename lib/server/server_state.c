@@ -80,6 +80,19 @@ sks_server_become_idle(struct sks_server *server, int error)
 	sks_hook_stop(sks_server_first(server)->loop, &server->service);
 }
 
+/*
+ * Returns the errno of the run that ends. A shutdown may have come while another loop had claimed
+ * the request of sks_handle_request(), which it has given back since.
+ */
+static int
+result_of(const struct sks_server *server)
+{
+	int is_without = server->admission.quota > 0 &&
+	    !atomic_load(&server->service.shared->has_taken);
+
+	return server->result == 0 && is_without ? ECANCELED : server->result;
+}
+
 static void
 check_empty(struct sks_server *server)
 {
@@ -94,7 +107,7 @@ check_empty(struct sks_server *server)
 	    (others_accept(server) || sks_accept_is_finishing(sks_server_first(server))))
 		return;
 	if (atomic_load(&server->service.shared->places) == 0)
-		sks_server_become_idle(server, server->result);
+		sks_server_become_idle(server, result_of(server));
 }
 
 /* Starts the timer of the limit. Returns -1 when there is no memory for it. */
@@ -259,10 +272,9 @@ void
 sks_server_on_woken(struct sks_worker *worker)
 {
 	struct sks_server *server = worker->owner;
-	int stop = atomic_load(&server->service.shared->stop);
 
-	sks_evict_asked(worker);
-	if (stop >= 1 && server->state == SKS_SERVING)
+	sks_evict_asked(worker); /* the run may end by it, and on_stop may begin another one */
+	if (atomic_load(&server->service.shared->stop) >= 1 && server->state == SKS_SERVING)
 		begin_to_stop(server);
 	else if (server->state == SKS_DRAINING)
 		shorten_drain(server);

@@ -121,9 +121,7 @@ act(struct sks_worker *worker, enum sks_order order)
 	}
 }
 
-/*
- * The server runs again. What this loop has not looked at of the orders of the runs before is void.
- */
+/* The server runs again. Orders of earlier runs that this loop has not seen are void. */
 static void
 begin_run(struct sks_worker *worker, unsigned int order)
 {
@@ -236,7 +234,8 @@ worker_main(void *arg)
 	served_here = worker->service;
 	sks_loop_enter(loop);
 	obey(worker);
-	if (sks_worker_obeyed(worker) < SKS_ORDER_ABORT) /* a loop forgets a stop from before it ran */
+	/* A loop forgets a stop from before it ran. */
+	if (sks_worker_obeyed(worker) < SKS_ORDER_ABORT)
 		(void)sks_loop_run(loop);
 	sks_loop_shut(loop);
 	return NULL;

@@ -28,6 +28,7 @@ struct sks_socket {
 	int fd;                      /* -1: nobody holds it any more */
 	atomic_int closed;           /* by its owner, on any thread */
 	int timeout_ms;
+	atomic_int recv_error;       /* of a receive that had bytes; the next one fails with it */
 	atomic_int holds;            /* of the descriptor: by the owner, its streams, and calls */
 	atomic_int users;            /* of this memory: each hold, and the owner until it frees it */
 	struct sks_socket_waiter waiting[2]; /* for input, and for room */

@@ -107,14 +107,24 @@ sks_socket_recv(struct sks_socket *s, void *buf, size_t n, int flags)
 	struct sks_sock_wait wait = { 0 };
 	size_t done = 0;
 	ssize_t got;
-	int all = wants_all(s, flags);
+	int all = wants_all(s, flags), error;
 
 	if (sks_sock_begin(s) == -1)
 		return -1;
+	error = atomic_exchange(&s->recv_error, 0);
+	if (error != 0) {
+		sks_sock_end(s);
+		errno = error;
+		return -1;
+	}
 	do {
 		got = sks_sys_recv(s->fd, (char *)buf + done, n - done, flags | MSG_DONTWAIT);
 		if (got > 0)
 			done += (size_t)got;
+		else if (got == -1 && done > 0 && errno != EAGAIN && errno != EINTR) {
+			atomic_store(&s->recv_error, errno); /* the kernel tells it only once */
+			break;
+		}
 	} while (got > 0 ? all && done < n : got == -1 && retry(s, &wait, SKS_READ, flags) == 0);
 	sks_sock_end(s);
 	return done > 0 ? (ssize_t)done : got;

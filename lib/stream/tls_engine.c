@@ -393,6 +393,8 @@ certified_length(const char *name)
 {
 	size_t n = strchr(name, ':') != NULL ? strcspn(name, "%") : strlen(name);
 
+	if (n == 0) /* OpenSSL would take an empty name for any */
+		return strlen(name);
 	return n > 1 && name[n - 1] == '.' ? n - 1 : n;
 }
 

@@ -40,7 +40,7 @@ copy_on(struct sks_request *req)
 	return rc == -1 ? -1 : sks_puts(req->wfile, "passed on\n");
 }
 
-/* The memory of a datagram is its request's, and must not become that of the connection's stream. */
+/* The memory of a datagram is its request's, and must not become that of another stream. */
 static void
 relay(int i, const struct sks_handler *handler)
 {

@@ -232,14 +232,15 @@ begin_and_claim(struct acc *acc)
 	atomic_store(&acc->server->admission.quota, 0); /* as before its first run */
 	for (;;) {
 		atomic_store(&acc->over, 0);
-		ck_assert_int_eq(pthread_create(&acc->thread, NULL, handle_within_a_moment, acc), 0);
+		atomic_store(&seen->ticks, 0);
+		pthread_create(&acc->thread, NULL, handle_within_a_moment, acc);
 		if (claim_its_request(acc))
 			return;
 		pthread_join(acc->thread, NULL);
 	}
 }
 
-/* With reuse_port another loop claims the request for a datagram that it drops, and gives it back. */
+/* With reuse_port another loop claims it for a datagram that it drops, and gives it back. */
 TEST(what_another_loop_claims_and_gives_back_takes_no_time_limit_away)
 {
 	struct sks_options options = { .on_tick = count_tick, .tick_ms = 10 };
@@ -252,5 +253,21 @@ TEST(what_another_loop_claims_and_gives_back_takes_no_time_limit_away)
 	pthread_join(acc.thread, NULL);
 	ck_assert_int_eq(acc.rc, -1);
 	ck_assert_int_eq(acc.error, ETIMEDOUT);
+	acc_free(&acc);
+}
+
+TEST(a_shutdown_amid_a_claim_that_is_given_back_leaves_nothing_served)
+{
+	struct acc acc;
+
+	acc_tcp(&acc, ACC_FIBERS, &acc_script, NULL);
+	begin_and_claim(&acc);
+	sks_server_shutdown(acc.server);
+	ck_eventually(atomic_load(&acc.server->service.shared->draining) || atomic_load(&acc.over));
+	sks_admission_unclaim(&acc.server->admission, &acc.server->workers[0]);
+	sks_loop_wake(acc.server->workers[0].loop);
+	pthread_join(acc.thread, NULL);
+	ck_assert_int_eq(acc.rc, -1);
+	ck_assert_int_eq(acc.error, ECANCELED);
 	acc_free(&acc);
 }

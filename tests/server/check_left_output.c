@@ -67,7 +67,7 @@ TEST(has_the_time_of_its_stream, EACH_STREAM)
 
 	ck_eventually(acc_stats(&acc).bytes_out > 0);
 	ticks = atomic_load(&seen->ticks);
-	ck_eventually(atomic_load(&seen->ticks) >= ticks + 5); /* the limit of the options has passed */
+	ck_eventually(atomic_load(&seen->ticks) >= ticks + 5); /* that of the options has passed */
 	text = peer_read_all(fd, &n);
 	ck_assert_uint_eq(n, LEFT);
 	free(text);

@@ -442,3 +442,19 @@ TEST_ON_BOTH(receives_all_that_was_asked_for)
 	sks_socket_free(pair[0]);
 	sks_socket_free(pair[1]);
 }
+
+/* The kernel tells of a reset only once. */
+TEST_ON_BOTH(a_reset_behind_some_bytes_is_told_by_the_next_call)
+{
+	struct sks_socket *pair[2];
+	char got[8];
+
+	ck_assert_int_eq(sks_socket_pair(SOCK_STREAM, pair), 0);
+	ck_assert_int_eq(sks_socket_sendall(pair[1], "two", 3, 0), 0);
+	sks_socket_free(pair[1]);
+	ck_assert_int_eq(sks_fault("recv:ECONNRESET:2"), 0);
+	ck_assert_int_eq(sks_socket_recv(pair[0], got, 8, MSG_WAITALL), 3);
+	ck_fails(sks_socket_recv(pair[0], got, 8, MSG_WAITALL), ECONNRESET);
+	ck_assert_int_eq(sks_socket_recv(pair[0], got, 8, MSG_WAITALL), 0);
+	sks_socket_free(pair[0]);
+}

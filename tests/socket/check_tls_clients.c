@@ -190,14 +190,16 @@ TEST(a_client_may_expect_another_name)
 	sks_client_close(client);
 }
 
-/* The dot behind a name that is whole, and the scope of an address, stand in no certificate. */
+/* Certificates have neither the dot at the end of a full name nor the zone of an address. */
 TEST(a_client_compares_what_certificates_have, TIMES(2))
 {
 	struct sks_client *client;
 
-	certs_make(&(struct cert){ .name = "both", .names = "DNS:localhost,IP:::1", .issuer = "ca" });
+	certs_make(
+	    &(struct cert){ .name = "both", .names = "DNS:localhost,IP:::1", .issuer = "ca" });
 	tls_echo_start(ACC_FIBERS, "both");
-	tls_echo_believe((struct sks_tls_options){ .name = _i == 0 ? "localhost." : "::1%1" });
+	tls_echo_believe(
+	    (struct sks_tls_options){ .name = _i == 0 ? "localhost." : "::1%1" });
 	client = sks_connect_tls(tls_echo_address(0), tls_echo_client, 20000);
 	ck_assert_ptr_nonnull(client);
 	tls_echo_expect(client, "in private");
