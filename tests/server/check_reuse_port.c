@@ -344,7 +344,7 @@ TEST(nobody_goes_for_a_place_that_another_loop_claims)
 {
 	static const struct sks_handler handler = { .handle = acc_echo_keep };
 	struct sks_options options = { .make_room_ms = 1, .max_connections = 2 };
-	unsigned long before;
+	unsigned long before = sks_fault_calls("accept4");
 	struct acc acc;
 	int parked, next;
 
@@ -354,6 +354,9 @@ TEST(nobody_goes_for_a_place_that_another_loop_claims)
 	parked = acc_client(&acc);
 	peer_puts(parked, "first\n");
 	peer_expect(parked, "first\n");
+	/* Its own loop has looked for another one, and given that place back. */
+	ck_eventually(sks_fault_calls("accept4") >= before + 2 &&
+	    atomic_load(&acc.server->service.shared->places) == 1);
 	atomic_fetch_add(&acc.server->service.shared->places, 1); /* as the other loop does */
 	next = acc_client(&acc);
 	peer_puts(next, "second\n");
