@@ -58,7 +58,7 @@ struct sks_fiber_pool {
 	struct sks_fiber *warm;
 	struct sks_fiber *cold;
 	int watched;     /* a sanitizer has to hear of each switch */
-	void *thread_sp; /* where the thread goes on that resumed the fiber which runs */
+	void *thread_sp; /* where whoever resumed the running fiber goes on; NULL: none runs */
 	/* the same for sanitizers: */
 	const void *thread_stack;
 	size_t thread_stack_size;
@@ -196,6 +196,7 @@ switch_in(struct sks_fiber *fiber)
 	if (watched)
 		tell_going_in(fiber);
 	sks_context_switch(&pool->thread_sp, fiber->sp);
+	pool->thread_sp = NULL;
 	if (watched)
 		tell_is_out(fiber);
 }
@@ -395,7 +396,7 @@ sks_fiber_resume(struct sks_fiber *fiber)
 	int runtimes = atomic_load_explicit(&sks_cxx_runtimes, memory_order_acquire);
 	int error = errno, ended;
 
-	assert(own == NULL || own->fiber == NULL);
+	assert(pool->thread_sp == NULL);
 	assert(fiber->run != NULL);
 
 	sks_task_now = &fiber->task;

@@ -67,7 +67,8 @@ size_t sks_fiber_pool_idle(const struct sks_fiber_pool *pool);
 struct sks_fiber *sks_fiber_start(struct sks_fiber_pool *pool, void (*run)(void *), void *arg);
 
 /*
- * Runs the fiber until it suspends or ends; only from a thread's own stack.
+ * Runs the fiber until it suspends or ends; from a thread's own stack, or from a fiber of another
+ * pool: its handler may free a server.
  * Returns 1 when it ended (the fiber is back in its pool: do not touch it),
  * 0 when it suspended. The caller's errno is kept.
  */

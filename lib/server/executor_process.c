@@ -245,7 +245,8 @@ run_child(struct process_executor *pool, struct sks_call *call, struct sks_outco
 	task.bufs = &pool->base.loop->bufs; /* the child's copy */
 	task.origin = sks_call_origin(call);
 	sks_executor_run(call, call->ops->run_resident);
-	sks_outcome_tell(outcome, call);
+	if (sks_process_child_is_own())
+		sks_outcome_tell(outcome, call);
 	sks_process_child_leave(call->failed ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 

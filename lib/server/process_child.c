@@ -18,6 +18,7 @@
 #include "server/process_child.h"
 
 #include "base/clock.h"
+#include "base/fork.h"
 #include "base/sys.h"
 #include "loop/cancel.h"
 #include "loop/wait.h"
@@ -31,6 +32,8 @@ static struct sks_cancel stop;
 static const struct sks_peer_wait *_Atomic last_wait; /* NULL: the handler is not through */
 
 static atomic_uint *well; /* counts the children that leave with 0 */
+
+static unsigned int forks; /* sks_forks of this process; one that the handler forks has more */
 
 /* Once the handler is through, only an eviction ends the waits for the peer. */
 static void
@@ -74,12 +77,18 @@ reset_signals(int has_stop, const sigset_t *mask)
 	pthread_sigmask(SIG_SETMASK, mask, NULL);
 }
 
+int
+sks_process_child_is_own(void)
+{
+	return forks == sks_forks;
+}
+
 void
 sks_process_child_leave(int status)
 {
 	if (__fpending(stdout) > 0)
 		fflush(stdout);
-	if (status == 0)
+	if (status == 0 && sks_process_child_is_own())
 		atomic_fetch_add(well, 1);
 	_exit(status);
 }
@@ -133,6 +142,7 @@ sks_process_child_begin(struct sks_task *task, const struct sks_cancel *cancel_a
 	int has_stop = sks_cancel_init(&stop) == 0;
 
 	well = ended_well;
+	forks = sks_forks;
 	if (__fpending(stdout) > 0) /* or stdout and its lock would be two pages to copy */
 		__fpurge(stdout);   /* the host writes its text itself */
 	catch_exit();

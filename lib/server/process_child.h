@@ -32,6 +32,12 @@ void sks_process_child_end_handler(struct sks_task *task, const struct sks_cance
 int sks_process_child_is_here(void);
 
 /*
+ * Returns 0 in a process that a handler has forked in such a child, as by daemon(3): the request
+ * ends with the child, and what is shared with the parent may be another request's by then.
+ */
+int sks_process_child_is_own(void);
+
+/*
  * Between two exchanges: waits until fd is readable. 1, or 0 when the deadline came, the task
  * was cancelled, or drain_fd is readable and fd is not.
  */

@@ -76,13 +76,18 @@ struct sks_client *
 sks_socket_makefile(struct sks_socket *s, const char *mode)
 {
 	int reads, writes, largest;
-	struct sks_client_inside *c;
+	struct sks_client_inside *c = NULL;
 
-	if (parse_mode(mode, &reads, &writes) == -1 || (largest = datagram_size(s)) == -1)
+	/* First, as another thread may close the socket meanwhile. */
+	if (parse_mode(mode, &reads, &writes) == -1 || sks_sock_hold(s) == -1)
 		return NULL;
-	c = sks_sys_calloc(1, sizeof(*c));
-	if (c == NULL)
+	largest = datagram_size(s);
+	if (largest != -1)
+		c = sks_sys_calloc(1, sizeof(*c));
+	if (c == NULL) {
+		sks_sock_drop(s);
 		return NULL;
+	}
 	c->client.socket = s;
 	c->times = (struct sks_times){ s->timeout_ms, s->timeout_ms, s->timeout_ms };
 	c->tr = (struct sks_transport){
@@ -90,7 +95,6 @@ sks_socket_makefile(struct sks_socket *s, const char *mode)
 		.fd = s->fd,
 	};
 	open_streams(c, reads, writes, largest);
-	sks_sock_hold(s);
 	return &c->client;
 }
 

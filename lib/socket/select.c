@@ -94,15 +94,19 @@ is_false_alarm(const struct sks_selectable *entry)
 	       !sks_transport_look(entry->rfile->tr);
 }
 
-/* Fills in ready. Returns how many entries are ready, or -1. */
+/*
+ * Fills in ready. Returns how many entries are ready, or -1. poll(2) tells of an error also where
+ * nothing but SKS_EXCEPT is wanted, and would again at once: such an entry is looked at no more.
+ */
 static int
-collect(struct sks_selectable *set, size_t n, const struct pollfd *fds)
+collect(struct sks_selectable *set, size_t n, struct pollfd *fds)
 {
 	int ready = 0;
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		short events = is_polled(&set[i]) ? (fds++)->revents : 0;
+		struct pollfd *at = is_polled(&set[i]) ? fds++ : NULL;
+		short events = at != NULL ? at->revents : 0;
 
 		if (events & POLLNVAL) {
 			errno = EBADF;
@@ -114,6 +118,8 @@ collect(struct sks_selectable *set, size_t n, const struct pollfd *fds)
 			set[i].ready |= SKS_READ;
 		set[i].ready |= (events & POLLOUT ? SKS_WRITE : 0) |
 				(events & POLLPRI ? SKS_EXCEPT : 0);
+		if ((events & (POLLERR | POLLHUP)) && set[i].ready == 0)
+			at->fd = -1;
 		ready += set[i].ready != 0;
 	}
 	return ready;

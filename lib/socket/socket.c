@@ -95,13 +95,6 @@ sks_socket_pair(int type, struct sks_socket *pair[2])
 	return -1;
 }
 
-void
-sks_sock_hold(struct sks_socket *s)
-{
-	atomic_fetch_add(&s->users, 1);
-	atomic_fetch_add(&s->holds, 1);
-}
-
 /* The last one to leave frees the memory. Keeps errno. */
 static void
 leave(struct sks_socket *s)
@@ -155,11 +148,57 @@ sks_sock_drop(struct sks_socket *s)
 	errno = saved;
 }
 
+/*
+ * Returns 1 when the caller holds the descriptor now, 0 when the descriptor is closed or being
+ * closed.
+ */
+static int
+hold_open(struct sks_socket *s)
+{
+	int holds = atomic_load(&s->holds);
+
+	while (holds > 0)
+		if (atomic_compare_exchange_weak(&s->holds, &holds, holds + 1)) {
+			atomic_fetch_add(&s->users, 1);
+			return 1;
+		}
+	return 0;
+}
+
+int
+sks_sock_hold(struct sks_socket *s)
+{
+	if (hold_open(s)) {
+		if (!s->closed)
+			return 0;
+		sks_sock_drop(s);
+	}
+	errno = EBADF;
+	return -1;
+}
+
 /* Does the task that waits exist? In a child process it may be one of the parent. */
 static int
 is_here(const struct sks_socket_waiter *w)
 {
 	return atomic_load(&w->forks) == sks_forks;
+}
+
+/* Drops what a task of the parent holds, which does not do so in this child process. */
+static void
+drop_copy(struct sks_socket *s, struct sks_socket_waiter *w)
+{
+	struct sks_task *task = atomic_load(&w->task);
+
+	if (task != NULL && !is_here(w) && atomic_compare_exchange_strong(&w->task, &task, NULL))
+		sks_sock_drop(s);
+}
+
+static void
+drop_copies(struct sks_socket *s)
+{
+	drop_copy(s, &s->waiting[0]);
+	drop_copy(s, &s->waiting[1]);
 }
 
 /*
@@ -173,7 +212,7 @@ interrupt_waiter(struct sks_socket *s, struct sks_socket_waiter *w, int how)
 	struct sks_task *task = atomic_load(&w->task);
 	int error = errno;
 
-	if (task == NULL || !is_here(w))
+	if (task == NULL)
 		return;
 	if (pthread_equal(atomic_load(&w->thread), pthread_self()))
 		sks_wait_wake(task, EBADF);
@@ -187,6 +226,7 @@ sks_socket_close(struct sks_socket *s)
 {
 	if (atomic_exchange(&s->closed, 1))
 		return 0;
+	drop_copies(s);
 	interrupt_waiter(s, &s->waiting[0], SHUT_RD);
 	interrupt_waiter(s, &s->waiting[1], SHUT_RDWR);
 	return drop(s);
@@ -210,6 +250,7 @@ sks_socket_detach(struct sks_socket *s)
 		errno = EBADF;
 		return -1;
 	}
+	drop_copies(s);
 	if (atomic_load(&s->holds) != 1) {
 		errno = EBUSY;
 		return -1;
@@ -245,23 +286,6 @@ sks_socket_gettimeout(const struct sks_socket *s)
 	return s->timeout_ms;
 }
 
-/*
- * Returns 1 when the call holds the descriptor now, 0 when the descriptor is closed or being
- * closed.
- */
-static int
-hold_open(struct sks_socket *s)
-{
-	int holds = atomic_load(&s->holds);
-
-	while (holds > 0)
-		if (atomic_compare_exchange_weak(&s->holds, &holds, holds + 1)) {
-			atomic_fetch_add(&s->users, 1);
-			return 1;
-		}
-	return 0;
-}
-
 int
 sks_sock_begin(struct sks_socket *s)
 {
@@ -269,13 +293,7 @@ sks_sock_begin(struct sks_socket *s)
 
 	task->calls++;
 	sks_wait_yield_if_due(task);
-	if (hold_open(s)) {
-		if (!s->closed)
-			return 0;
-		sks_sock_drop(s);
-	}
-	errno = EBADF;
-	return -1;
+	return sks_sock_hold(s);
 }
 
 /* Before a wait. 1: the call must not wait, and errno is what it fails with. */
@@ -317,7 +335,8 @@ await_socket(struct sks_socket *s, struct sks_sock_wait *wait, int event)
 	int rc = -1;
 
 	sks_flush_dirty();
-	if (atomic_load(&waiting->task) != NULL && is_here(waiting))
+	drop_copy(s, waiting);
+	if (atomic_load(&waiting->task) != NULL)
 		errno = EBUSY;
 	else {
 		atomic_store(&waiting->thread, pthread_self());
@@ -361,9 +380,10 @@ sks_sock_pause(struct sks_socket *s, struct sks_sock_wait *wait)
 static int
 is_open(const struct sks_socket *s)
 {
-	if (s->closed)
-		errno = EBADF;
-	return !s->closed;
+	if (!s->closed)
+		return 1;
+	errno = EBADF; /* one look: another thread may close it just now */
+	return 0;
 }
 
 int

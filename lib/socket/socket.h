@@ -41,8 +41,11 @@ void sks_sock_init(struct sks_socket *s, int fd);
 /* A new socket that owns fd. NULL: ENOMEM, and fd is closed. */
 struct sks_socket *sks_sock_wrap(int fd);
 
-/* For streams, which go on when the owner closes the object. The last drop may free it. */
-void sks_sock_hold(struct sks_socket *s);
+/*
+ * For streams, which go on when the owner closes the object. hold returns 0, or -1 if the object is
+ * closed (EBADF). The last drop may free it.
+ */
+int sks_sock_hold(struct sks_socket *s);
 void sks_sock_drop(struct sks_socket *s);
 
 /*

@@ -243,3 +243,45 @@ TEST(a_host_that_leaves_its_loop_ends_the_wait_for_a_request, EACH_MODE)
 	acc_free(&acc);
 	event_base_free(options.base);
 }
+
+/* -- a server that a handler of another one frees -- */
+
+static struct sks_server *other;
+
+static int
+free_the_other(struct sks_request *req)
+{
+	(void)req;
+	sks_server_free(other);
+	other = NULL;
+	return 0;
+}
+
+/* On fibers of one loop, and so on the thread that has made both. */
+TEST(a_handler_frees_another_server_of_its_base, TIMES(2))
+{
+	static const struct sks_handler frees = { .handle = free_the_other };
+	struct sks_options options = { .base = event_base_new(), .data = seen };
+	struct acc one, two;
+	int a, b;
+
+	acc_tcp(&one, _i, &frees, &options);
+	acc_tcp(&two, _i, &acc_script, &options);
+	other = two.server;
+	ck_assert_int_eq(sks_server_start(one.server), 0);
+	ck_assert_int_eq(sks_server_start(two.server), 0);
+	b = acc_client(&two);
+	peer_puts(b, "w\n");
+	while (seen->handles < 1)
+		turn(options.base);
+	peer_expect(b, "waiting\n");
+	a = acc_client(&one);
+	while (other != NULL)
+		turn(options.base);
+	two.server = NULL;
+	ck_assert_int_eq(seen->waited, ECANCELED);
+	peer_expect_gone(b);
+	close(a);
+	acc_free(&one);
+	event_base_free(options.base);
+}

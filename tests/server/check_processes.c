@@ -409,3 +409,64 @@ TEST(a_child_sees_what_was_accepted_since)
 	ck_eventually(acc_stats(&acc).finished == 2);
 	acc_free(&acc);
 }
+
+/* What on_end was told of the last request: how it has ended, and whether it had a note. */
+static atomic_int last_end, last_has_note;
+
+static void
+note_end(struct sks_request *req, const struct sks_info *info)
+{
+	(void)req;
+	atomic_store(&last_has_note, info->note != NULL);
+	atomic_store(&last_end, info->reason);
+}
+
+/* With 'd' it goes on in another process, as daemon(3) does; else it crashes at its next line. */
+static int
+become_a_daemon(struct sks_request *req)
+{
+	char *line;
+
+	if (sks_readline(req->rfile, &line) <= 0)
+		return -1;
+	if (line[0] != 'd') {
+		sks_puts(req->wfile, "well\n");
+		(void)!sks_readline(req->rfile, &line);
+		raise(SIGKILL);
+	}
+	if (fork() != 0)
+		_exit(0);
+	if (sks_readline(req->rfile, &line) <= 0)
+		return -1;
+	return sks_set_note(req, "a daemon");
+}
+
+/* The request has ended with its child process. What a grandchild has to tell is of no other. */
+TEST(a_grandchild_tells_nothing_of_a_request)
+{
+	static const struct sks_handler handler = { .name = "daemon", .handle = become_a_daemon };
+	struct sks_options options = { .on_end = note_end };
+	int left[2], daemon, other;
+	struct acc acc;
+	char byte;
+
+	ck_assert_int_eq(pipe(left), 0);
+	acc_serve(&acc, ACC_PROCESSES, &handler, &options);
+	daemon = acc_client(&acc);
+	peer_puts(daemon, "d\n");
+	ck_eventually(acc_stats(&acc).finished == 1);
+	close(left[1]); /* the grandchild has it still */
+	other = acc_client(&acc);
+	peer_puts(other, "w\n");
+	peer_expect(other, "well\n");
+	peer_puts(daemon, "go on\n");
+	close(daemon);
+	ck_assert_int_eq(read(left[0], &byte, 1), 0);
+	peer_puts(other, "x\n");
+	peer_expect_gone(other);
+	ck_eventually(acc_stats(&acc).finished == 2);
+	ck_assert_int_eq(last_end, SKS_ENDED_ERROR);
+	ck_assert_int_eq(last_has_note, 0);
+	acc_free(&acc);
+	close(left[0]);
+}

@@ -8,6 +8,7 @@
 #include "rig.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -210,6 +211,63 @@ TEST(ends_a_call_that_has_just_begun, TIMES(KINDS * 2))
 	}
 }
 
+static atomic_int told_to_close;
+
+static void *
+close_when_told(void *arg)
+{
+	struct waiter *w = arg;
+
+	atomic_store(&w->begun, 1);
+	while (!atomic_load(&told_to_close))
+		;
+	ck_assert_int_eq(sks_socket_close(w->s), 0);
+	return NULL;
+}
+
+/* Makes streams of a socket that another thread closes a moment before or behind that. */
+static struct sks_client *
+make_streams_beside_close(struct waiter *w, int moment)
+{
+	struct sks_client *client;
+	int i;
+
+	atomic_store(&told_to_close, 0);
+	ck_assert_int_eq(pthread_create(&w->thread, NULL, close_when_told, w), 0);
+	while (!atomic_load(&w->begun))
+		sched_yield();
+	atomic_store(&told_to_close, 1);
+	for (i = 0; i < moment; i++)
+		(void)waits(w);
+	errno = 0;
+	client = sks_socket_makefile(w->s, "rw");
+	if (client == NULL)
+		ck_assert_int_eq(errno, EBADF);
+	pthread_join(w->thread, NULL);
+	return client;
+}
+
+/* There are none, or they have the descriptor: its number may be another's otherwise. */
+TEST(streams_that_are_made_meanwhile_keep_the_descriptor)
+{
+	struct sks_client *client;
+	struct waiter w;
+	char byte;
+	int i;
+
+	for (i = 0; i < (is_slow() ? ROUNDS : ROUNDS * 20); i++) {
+		open_waiter(&w, 0);
+		client = make_streams_beside_close(&w, i % 400);
+		if (client != NULL) {
+			ck_assert_int_eq(sks_socket_send(w.peer, "x", 1, 0), 1);
+			ck_assert_int_eq(sks_read(client->rfile, &byte, 1), 1);
+		}
+		ck_assert_int_eq(sks_client_close(client), 0);
+		sks_socket_free(w.s);
+		sks_socket_free(w.peer);
+	}
+}
+
 /* What has come by then is the peer's last word. */
 TEST(the_peer_reads_an_end, TIMES(2))
 {
@@ -261,6 +319,34 @@ TEST(a_child_ends_no_wait_of_its_parent, TIMES(3))
 		_exit(0);
 	}
 	ck_assert_int_eq(waitpid(child, NULL, 0), child);
+	ck_assert_int_eq(sks_socket_send(w.peer, "hello", 5, 0), 5);
+	pthread_join(w.thread, NULL);
+	ck_assert_int_eq(w.rc, 5);
+	sks_socket_free(w.s);
+	sks_socket_free(w.peer);
+}
+
+/* A call that waits in the parent keeps the parent's descriptor, not the child's copy of it. */
+TEST(a_child_closes_its_copy_while_its_parent_waits, TIMES(4))
+{
+	struct waiter w;
+	int status, copy;
+	pid_t child;
+
+	open_waiter(&w, _i % 2);
+	start_waiter(&w);
+	ck_eventually(waits(&w));
+	child = fork();
+	if (child == 0) {
+		copy = sks_socket_fileno(w.s);
+		if (_i < 2)
+			sks_socket_free(w.s);
+		else if (sks_socket_detach(w.s) == copy)
+			close(copy);
+		_exit(fcntl(copy, F_GETFD) == -1 ? 0 : 1);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
 	ck_assert_int_eq(sks_socket_send(w.peer, "hello", 5, 0), 5);
 	pthread_join(w.thread, NULL);
 	ck_assert_int_eq(w.rc, 5);

@@ -136,6 +136,27 @@ TEST_ON_BOTH(tells_exceptional_conditions)
 	rig_link_close(&l);
 }
 
+/* A peer that is gone is no exceptional condition: nothing comes of it until the time is over. */
+TEST_ON_BOTH(an_end_is_no_exceptional_condition)
+{
+	struct sks_socket *gone[2], *pair[2];
+	struct sks_selectable set[2];
+
+	pair_of(gone, SOCK_STREAM);
+	pair_of(pair, SOCK_STREAM);
+	sks_socket_close(gone[1]);
+	set[0] = (struct sks_selectable){ .socket = gone[0], .want = SKS_EXCEPT };
+	set[1] = (struct sks_selectable){ .socket = pair[0], .want = SKS_READ };
+	ck_assert_int_eq(sks_select(set, 2, 0), 0);
+	ck_assert_int_eq(sks_select(set, 1, 10), 0);
+	begin_writer(pair[1]);
+	ck_assert_int_eq(sks_select(set, 2, SKS_OFF), 1);
+	ck_assert(set[0].ready == 0 && set[1].ready == SKS_READ);
+	end_writer();
+	free_pair(gone);
+	free_pair(pair);
+}
+
 TEST_ON_BOTH(buffered_input_is_ready)
 {
 	struct sks_socket *pair[2];
