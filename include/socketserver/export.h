@@ -65,7 +65,7 @@
 /* The version of these headers. sks_version() has that of the library. */
 #define SKS_VERSION_MAJOR 0
 #define SKS_VERSION_MINOR 2
-#define SKS_VERSION_PATCH 0
+#define SKS_VERSION_PATCH 1
 
 /* Time limits, by the rule above. */
 #define SKS_OFF (-1)     /* no limit */
