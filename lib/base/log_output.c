@@ -135,20 +135,9 @@ static int
 append_to_file(struct sks_log_output *output, const char *line, size_t n)
 {
 	struct sks_log_output_counts *counts = atomic_load(&output->counts);
-	ssize_t done;
 
 	follow(output, counts);
-	if (atomic_load(&counts->torn) && atomic_exchange(&counts->torn, 0) &&
-	    sks_write_without_sigpipe(output->fd, "\n", 1) != 1)
-		atomic_store(&counts->torn, 1);
-	done = sks_write_without_sigpipe(output->fd, line, n);
-	if (done == -1)
-		return -1;
-	if ((size_t)done == n)
-		return 0;
-	atomic_store(&counts->torn, 1);
-	errno = ENOSPC;
-	return -1;
+	return sks_write_line(output->fd, line, n, &counts->torn, ENOSPC);
 }
 
 static int

@@ -13,7 +13,6 @@
 #include "base/sigpipe.h"
 #include "base/sys.h"
 
-#include <stdatomic.h>
 #include <stdint.h>
 
 /* The socket that is spared, as the kernel numbers it; 0: none. */
@@ -52,6 +51,24 @@ sks_write_without_sigpipe(int fd, const char *line, size_t n)
 	return done;
 }
 
+int
+sks_write_line(int fd, const char *line, size_t n, atomic_int *is_torn, int partial)
+{
+	long done;
+
+	if (atomic_load(is_torn) && atomic_exchange(is_torn, 0) &&
+	    sks_write_without_sigpipe(fd, "\n", 1) != 1) {
+		atomic_store(is_torn, 1);
+		return -1;
+	}
+	done = sks_write_without_sigpipe(fd, line, n);
+	if (done == -1 || (size_t)done == n)
+		return done == -1 ? -1 : 0;
+	atomic_store(is_torn, 1);
+	errno = partial;
+	return -1;
+}
+
 /*
  * Returns a new descriptor of the terminal that standard error is. -1: it is none, or none can be
  * had.
@@ -64,37 +81,16 @@ open_terminal(void)
 	return sks_sys_open("/proc/self/fd/2", O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 }
 
-/*
- * 0, or -1: EAGAIN also for a line of which the terminal has taken the beginning alone. Such a line
- * is ended before the next one.
- */
-static int
-write_to_terminal(int terminal, const char *line, size_t n)
-{
-	static atomic_int is_torn;
-	long done;
-
-	if (atomic_exchange(&is_torn, 0) && sks_write_without_sigpipe(terminal, "\n", 1) == -1) {
-		atomic_store(&is_torn, 1);
-		return -1;
-	}
-	done = sks_write_without_sigpipe(terminal, line, n);
-	if (done == -1 || (size_t)done == n)
-		return done == -1 ? -1 : 0;
-	atomic_store(&is_torn, 1);
-	errno = EAGAIN;
-	return -1;
-}
-
-/* 0, or -1 and errno. */
+/* 0, or -1 and errno: EAGAIN also where a terminal has taken only the beginning of the line. */
 static int
 write_line(const char *line, size_t n)
 {
+	static atomic_int is_torn; /* of the terminal */
 	int terminal = open_terminal(), rc, error;
 
 	if (terminal == -1)
 		return sks_write_without_sigpipe(STDERR_FILENO, line, n) != -1 ? 0 : -1;
-	rc = write_to_terminal(terminal, line, n);
+	rc = sks_write_line(terminal, line, n, &is_torn, EAGAIN);
 	error = errno;
 	sks_sys_close(terminal);
 	errno = error;

@@ -5,6 +5,7 @@
 #ifndef SKS_BASE_STANDARD_ERROR_H
 #define SKS_BASE_STANDARD_ERROR_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 
 /*
@@ -25,5 +26,11 @@ int sks_stderr_is_spared(void);
 
 /* Writes n bytes to fd. As write(2), but it raises no SIGPIPE. */
 long sks_write_without_sigpipe(int fd, const char *line, size_t n);
+
+/*
+ * Writes a line to fd, without SIGPIPE. Where only its beginning was taken *is_torn is set, and the
+ * line is ended before the next one. 0, or -1 and errno: as write(2), and `partial` for such a line.
+ */
+int sks_write_line(int fd, const char *line, size_t n, atomic_int *is_torn, int partial);
 
 #endif

@@ -287,14 +287,13 @@ sks_listener_check_inherited(const struct sks_endpoint *ep, const char *address)
 static int
 open_inherited(const struct sks_endpoint *ep, const char *address, struct sks_list *listeners)
 {
-	int fd = ep->fd, type = sks_listener_check_inherited(ep, address), flags;
+	int fd = ep->fd, type = sks_listener_check_inherited(ep, address);
 	struct sks_addr addr = { .len = sizeof(addr.u) };
 	struct sks_listener *l;
 
 	if (type == -1)
 		return -1;
-	flags = sks_sys_fcntl(fd, F_GETFL);
-	if (flags == -1 || sks_sys_fcntl(fd, F_SETFL, flags | O_NONBLOCK) == -1 ||
+	if (sks_transport_set_nonblocking(fd) == -1 ||
 	    sks_sys_fcntl(fd, F_SETFD, FD_CLOEXEC) == -1 || (l = new_listener(fd, type)) == NULL)
 		return sks_fail(NULL, errno, "listen on %s: %m", address);
 	if (sks_sys_getsockname(fd, &addr.u.any, &addr.len) == 0) {

@@ -341,15 +341,6 @@ serve(struct sks_call *call, struct sks_transport *tr)
 	return rc == -1 ? -1 : 0;
 }
 
-/* Reads and writes have a flag against a wait, sendfile(2) has none. 0, or -1. */
-static int
-set_nonblocking(int fd)
-{
-	int flags = sks_sys_fcntl(fd, F_GETFL);
-
-	return flags == -1 ? -1 : sks_sys_fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-}
-
 /* Serves the connection to its end. 0 or -1; fd stays open. */
 static int
 serve_connection(struct sks_call *call, int fd)
@@ -364,7 +355,7 @@ serve_connection(struct sks_call *call, int fd)
 			return -1;
 		len = 0; /* the peer has gone already, which a read will find out */
 	}
-	if (set_nonblocking(fd) == -1)
+	if (sks_transport_set_nonblocking(fd) == -1)
 		return -1;
 	call->req.fd = fd;
 	call->req.peer = (struct sockaddr *)&peer;

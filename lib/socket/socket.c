@@ -51,15 +51,14 @@ sks_socket_new(int family, int type, int protocol)
 static int
 prepare(int fd)
 {
-	int type, flags;
+	int type;
 	socklen_t len = sizeof(type);
 
 	if (sks_sys_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == -1)
 		return -1;
-	flags = sks_sys_fcntl(fd, F_GETFL);
-	if (flags == -1 || sks_sys_fcntl(fd, F_SETFD, FD_CLOEXEC) == -1)
+	if (sks_sys_fcntl(fd, F_SETFD, FD_CLOEXEC) == -1)
 		return -1;
-	return sks_sys_fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+	return sks_transport_set_nonblocking(fd);
 }
 
 struct sks_socket *

@@ -393,7 +393,7 @@ send_each(struct sks_list *full, struct sks_list *kept)
 /*
  * A wait for room flushes as well. So all that can be sent at once is sent before the first of
  * these waits: with a flush within each of them many peers that do not read would take all of the
- * stack.
+ * stack. A list of one needs no try before its wait.
  */
 static __attribute__((noinline)) void
 flush_all(struct sks_list *dirty)

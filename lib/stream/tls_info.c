@@ -162,32 +162,37 @@ unless_empty(const char *text)
 	return text[0] != '\0' ? text : NULL;
 }
 
-const char *
-sks_tls_version(const struct sks_rfile *r)
+/* Asks OpenSSL, under the lock: a read may replace the session that the answer is taken from. */
+static const char *
+ask(const struct sks_rfile *r, const char *(*question)(const SSL *ssl))
 {
 	struct sks_tls_engine *e = engine_of(r);
-	const char *version;
+	const char *answer;
 
 	if (e == NULL)
 		return NULL;
 	pthread_mutex_lock(&e->lock);
-	version = SSL_get_version(e->ssl);
+	answer = question(e->ssl);
 	pthread_mutex_unlock(&e->lock);
-	return version;
+	return answer;
+}
+
+static const char *
+cipher_of(const SSL *ssl)
+{
+	return SSL_get_cipher_name(ssl);
+}
+
+const char *
+sks_tls_version(const struct sks_rfile *r)
+{
+	return ask(r, SSL_get_version);
 }
 
 const char *
 sks_tls_cipher(const struct sks_rfile *r)
 {
-	struct sks_tls_engine *e = engine_of(r);
-	const char *cipher;
-
-	if (e == NULL)
-		return NULL;
-	pthread_mutex_lock(&e->lock);
-	cipher = SSL_get_cipher_name(e->ssl); /* of a session that a read may replace */
-	pthread_mutex_unlock(&e->lock);
-	return cipher;
+	return ask(r, cipher_of);
 }
 
 const char *

@@ -138,6 +138,14 @@ sks_transport_cut(int fd)
 	return sks_sys_setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 }
 
+int
+sks_transport_set_nonblocking(int fd)
+{
+	int flags = sks_sys_fcntl(fd, F_GETFL);
+
+	return flags == -1 ? -1 : sks_sys_fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
 static ssize_t
 datagram_size(struct sks_transport *tr)
 {

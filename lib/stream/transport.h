@@ -153,6 +153,9 @@ sks_transport_end(struct sks_transport *tr)
  */
 int sks_transport_cut(int fd);
 
+/* Sets O_NONBLOCK, since sendfile(2) has no flag against a wait. 0, or -1 as of fcntl(2). */
+int sks_transport_set_nonblocking(int fd);
+
 /* Adds n to a counter that one thread at a time adds to. */
 static inline void
 sks_flow_add(_Atomic uint64_t *counter, uint64_t n)
