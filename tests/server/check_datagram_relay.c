@@ -14,43 +14,34 @@ FIXTURE(acc_setup, acc_teardown);
 
 static char behind[160]; /* where the datagrams go on to */
 
+static int is_copied; /* by sks_copy(), else by sks_pass() */
+
 static int
 pass_on(struct sks_request *req)
 {
 	struct sks_client *server = sks_connect(behind, 20000);
-	ssize_t n;
+	ssize_t rc;
 
 	if (server == NULL)
 		return -1;
-	n = sks_pass(req->rfile, server->wfile);
-	sks_client_close(server);
-	return n == -1 ? -1 : sks_puts(req->wfile, "passed on\n");
-}
-
-static int
-copy_on(struct sks_request *req)
-{
-	struct sks_client *server = sks_connect(behind, 20000);
-	int rc;
-
-	if (server == NULL)
-		return -1;
-	rc = sks_copy(req->rfile, server->wfile, strlen(LINE));
+	rc = is_copied ? sks_copy(req->rfile, server->wfile, strlen(LINE)) :
+			 sks_pass(req->rfile, server->wfile);
 	sks_client_close(server);
 	return rc == -1 ? -1 : sks_puts(req->wfile, "passed on\n");
 }
 
 /* The memory of a datagram is its request's, and must not become that of another stream. */
 static void
-relay(int i, const struct sks_handler *handler)
+relay(int i)
 {
+	static const struct sks_handler handler = { .name = "relay", .handle = pass_on };
 	struct acc front, back;
 	int fd, n;
 
 	acc_on(&back, ACC_FIBERS, "127.0.0.1:0", &acc_script, NULL);
 	acc_start(&back);
 	snprintf(behind, sizeof(behind), "%s", back.address);
-	acc_datagrams(&front, i, handler, NULL);
+	acc_datagrams(&front, i, &handler, NULL);
 	acc_start(&front);
 	fd = acc_client(&front);
 	for (n = 0; n < 3; n++) {
@@ -67,14 +58,11 @@ relay(int i, const struct sks_handler *handler)
 
 TEST(a_datagram_is_passed_on_to_a_connection, EACH_DATAGRAM)
 {
-	static const struct sks_handler handler = { .name = "relay", .handle = pass_on };
-
-	relay(_i, &handler);
+	relay(_i);
 }
 
 TEST(a_datagram_is_copied_to_a_connection, EACH_DATAGRAM)
 {
-	static const struct sks_handler handler = { .name = "relay", .handle = copy_on };
-
-	relay(_i, &handler);
+	is_copied = 1;
+	relay(_i);
 }

@@ -193,14 +193,6 @@ TEST(a_handler_that_handles_a_request_keeps_its_name_in_the_log)
 
 /* -- a claim that is given back -- */
 
-static void
-count_tick(struct sks_server *server, void *data)
-{
-	(void)server;
-	(void)data;
-	atomic_fetch_add(&seen->ticks, 1);
-}
-
 static void *
 handle_within_a_moment(void *arg)
 {
@@ -243,7 +235,7 @@ begin_and_claim(struct acc *acc)
 /* With reuse_port another loop claims it for a datagram that it drops, and gives it back. */
 TEST(what_another_loop_claims_and_gives_back_takes_no_time_limit_away)
 {
-	struct sks_options options = { .on_tick = count_tick, .tick_ms = 10 };
+	struct sks_options options = { .on_tick = acc_count_tick, .tick_ms = 10 };
 	struct acc acc;
 
 	acc_tcp(&acc, ACC_FIBERS, &acc_script, &options);

@@ -31,21 +31,13 @@ leave_much(struct sks_request *req)
 	return SKS_DONE;
 }
 
-static void
-count_tick(struct sks_server *server, void *data)
-{
-	(void)server;
-	(void)data;
-	atomic_fetch_add(&seen->ticks, 1);
-}
-
 /* Returns a client that has not read what was left for it, the first of which was sent. */
 static int
 leave_unsent(struct acc *acc, int i, int timeout_ms, int *own_ms)
 {
 	static const struct sks_handler handler = { .handle = leave_much };
 	struct sks_options options = { .timeout_ms = timeout_ms, .max_output = 1 << 20,
-		.data = own_ms, .on_tick = count_tick, .tick_ms = 10 };
+		.data = own_ms, .on_tick = acc_count_tick, .tick_ms = 10 };
 	int fd;
 
 	acc_streams(acc, i, &handler, &options);

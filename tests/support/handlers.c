@@ -168,6 +168,14 @@ acc_setup_small(struct sks_request *req)
 }
 
 void
+acc_count_tick(struct sks_server *server, void *data)
+{
+	(void)server;
+	(void)data;
+	atomic_fetch_add(&seen->ticks, 1);
+}
+
+void
 acc_on_error(struct sks_request *req, int error)
 {
 	(void)req;

@@ -71,7 +71,8 @@ int acc_setup_counted(struct sks_request *req);
 void acc_make_small(int fd);
 int acc_setup_small(struct sks_request *req);
 
-/* on_error and verify hooks that count. */
+/* on_tick, on_error and verify hooks that count. */
+void acc_count_tick(struct sks_server *server, void *data);
 void acc_on_error(struct sks_request *req, int error);
 int acc_refuse(struct sks_request *req);
 
